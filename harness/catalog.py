@@ -1,0 +1,255 @@
+"""The catalog of parts: a function's signature is its schema.
+
+A part is one function::
+
+    @part("loss")
+    def focal(num_classes: int, /, *, gamma: float = 2.0) -> Loss:
+        '''Focal loss (Lin et al. 2017, eq. 5); gamma 0 is cross-entropy.'''
+
+Before the slash: what harness supplies, by name. After the star: what a spec may write. Name = function name, schema =
+signature, help = docstring. Annotations after the star are evaluated when the part is defined, so they must not need torch.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from harness.errors import InputError, SettingError, did_you_mean
+from harness.records import Choice
+from harness.settings import Fraction, Location, NonNegative, Settings, Size
+
+Kind = Literal["data", "model", "loss", "augment", "optimizer", "schedule"]
+KINDS: tuple[Kind, ...] = ("data", "model", "loss", "augment", "optimizer", "schedule")
+
+
+class DataCommon(Settings):
+    """Settings that every data set has."""
+
+    size: Size | Literal["native"] = "native"
+    """Height and width at which the model sees images; labels follow by nearest neighbour."""
+    normalize: Literal["auto", "imagenet", "centered", "unit"] = "auto"
+    """Of values in [0, 1]: ImageNet's mean and deviation; (x - 0.5) / 0.25; none. `auto`: imagenet with pretrained weights."""
+
+
+class ModelCommon(Settings):
+    """Settings that every model has."""
+
+    freeze: Literal["none", "backbone", "all_but_classifier"] = "none"
+    """Weights that do not move; BatchNorm in frozen layers keeps its running statistics."""
+
+
+class LossCommon(Settings):
+    """Settings that every loss term has."""
+
+    weight: NonNegative = 1.0
+    """Factor of this term in the sum."""
+
+
+class OptimizerCommon(Settings):
+    """Settings that every optimizer has."""
+
+    multipliers: dict[Literal["backbone", "head"], NonNegative] = {}  # noqa: RUF012 - pydantic copies defaults
+    """Factor of the learning rate for a parameter group; 1 where none is given."""
+
+
+class ScheduleCommon(Settings):
+    """Settings that every schedule has."""
+
+    warmup: NonNegative = 0.0
+    """Epochs over which the learning rate rises linearly from zero; parts of an epoch are allowed."""
+    floor: Fraction = 0.0
+    """The factor on the learning rate never falls below this."""
+
+
+class AugmentCommon(Settings):
+    """Augmentations share no settings."""
+
+
+COMMON: Mapping[Kind, type[Settings]] = {
+    "data": DataCommon,
+    "model": ModelCommon,
+    "loss": LossCommon,
+    "augment": AugmentCommon,
+    "optimizer": OptimizerCommon,
+    "schedule": ScheduleCommon,
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One entry of the catalog."""
+
+    kind: Kind
+    name: str
+    function: Callable[..., Any]
+    supplied: tuple[str, ...]
+    """Names of the arguments that harness gives."""
+    own: tuple[str, ...]
+    """Names of the settings that the function takes."""
+    schema: type[Settings]
+    """All settings a spec may write: the function's own and those common to its kind."""
+    version: int
+    doc: str
+    locations: tuple[str, ...]
+    """Settings that are places on disk."""
+
+
+_PARTS: dict[tuple[Kind, str], Part] = {}
+
+
+def part(kind: Kind, *, version: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a function into the catalog under its own name; see the head of this file.
+
+    Raises:
+        TypeError: the function has no docstring, or a parameter that is neither before `/` nor after `*`.
+        ValueError: another function of this kind has the name already.
+    """
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        entry = _make_part(kind, function, version)
+        known = _PARTS.get((kind, entry.name))
+        if known is not None and known.function.__module__ != function.__module__:
+            raise ValueError(f"{kind} '{entry.name}' is already defined in {known.function.__module__}")
+        _PARTS[kind, entry.name] = entry
+        return function
+
+    return enter
+
+
+def _make_part(kind: Kind, function: Callable[..., Any], version: int) -> Part:
+    if not function.__doc__:
+        raise TypeError(f"{function.__module__}.{function.__name__}: a part needs a docstring")
+    supplied, fields = [], {}
+    hints = _hints_of_settings(function)
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            supplied.append(parameter.name)
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (hints[parameter.name], default)
+        else:
+            raise TypeError(f"{function.__name__}: parameter '{parameter.name}' must stand before '/' or after '*'")
+    schema = create_model(function.__name__, __base__=COMMON[kind], __doc__=inspect.cleandoc(function.__doc__), **fields)
+    locations = tuple(name for name, info in schema.model_fields.items() if _is_location(info))
+    doc = inspect.cleandoc(function.__doc__)
+    return Part(kind, function.__name__, function, tuple(supplied), tuple(fields), schema, version, doc, locations)
+
+
+def _hints_of_settings(function: Callable[..., Any]) -> dict[str, Any]:
+    """Evaluate the annotations after the star only: those before it may name torch types that are not imported."""
+    names = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    stand_in = types.SimpleNamespace(__annotations__={name: function.__annotations__[name] for name in names})
+    return typing.get_type_hints(stand_in, globalns=function.__globals__, include_extras=True)
+
+
+def _is_location(info: FieldInfo) -> bool:
+    arguments = typing.get_args(info.annotation)
+    marks = [mark for item in arguments for mark in getattr(item, "__metadata__", ())]
+    return any(isinstance(mark, Location) for mark in [*info.metadata, *marks])
+
+
+def parts(kind: Kind) -> tuple[Part, ...]:
+    """Return all parts of a kind, by name."""
+    return tuple(_PARTS[key] for key in sorted(_PARTS) if key[0] == kind)
+
+
+def find_part(kind: Kind, name: str) -> Part:
+    """Return a part by name.
+
+    Raises:
+        SettingError: there is none; the message lists what there is.
+    """
+    entry = _PARTS.get((kind, name))
+    if entry is None:
+        raise SettingError((), f"no {kind} is named '{name}'; {did_you_mean(name, (p.name for p in parts(kind)))}")
+    return entry
+
+
+def choose(kind: Kind, name: str, settings: Mapping[str, Any]) -> Choice:
+    """Check a part's settings and spell out its defaults.
+
+    Raises:
+        SettingError: no such part, an unknown setting, a wrong type or value; `path` leads to it.
+    """
+    entry = find_part(kind, name)
+    checked = check(entry.schema, settings)
+    return Choice(name, checked.model_dump(mode="json"), entry.version)
+
+
+def build(kind: Kind, choice: Choice, **available: Any) -> Any:
+    """Call a chosen part with its settings and with those of the available objects that it asks for by name."""
+    entry = find_part(kind, choice.name)
+    missing = [name for name in entry.supplied if name not in available]
+    if missing:
+        raise InputError(f"{kind} '{choice.name}' asks for {missing[0]!r} before its slash; {did_you_mean(missing[0], available)}")
+    return entry.function(*(available[name] for name in entry.supplied), **{name: choice[name] for name in entry.own})
+
+
+def check(schema: type[Settings], settings: Mapping[str, Any]) -> Settings:
+    """Check settings against a schema, strictly (as JSON: no text becomes a number, no number a truth value).
+
+    Raises:
+        SettingError: the first thing that is wrong.
+    """
+    try:
+        return schema.model_validate_json(json.dumps(settings))
+    except ValidationError as error:
+        raise _explain(schema, settings, error) from None
+
+
+def _explain(schema: type[Settings], settings: Mapping[str, Any], error: ValidationError) -> SettingError:
+    """Turn pydantic's account into one message at one place. Members of a union that failed are joined by 'or'."""
+    details = error.errors()
+    path = max((_path_within(settings, item["loc"]) for item in details), key=len)
+    same_place = [item for item in details if _path_within(settings, item["loc"]) == path]
+    first = same_place[0]
+    if first["type"] == "extra_forbidden":
+        fields = schema.model_fields if len(path) == 1 else {}
+        return SettingError(path, f"there is no such setting; {did_you_mean(str(path[-1]), fields)}")
+    if first["type"] == "missing":
+        return SettingError(path, f"'{first['loc'][-1]}' is missing: this setting has no default")
+    wanted = " or ".join(dict.fromkeys(_wanted(item["msg"]) for item in same_place))
+    came = _value_at(settings, path)
+    return SettingError(path, f"{json.dumps(came)} was given; it must be {wanted}{_hint_about_text(came)}")
+
+
+def _wanted(message: str) -> str:
+    """Shorten pydantic's 'Input should be a valid integer' to 'a valid integer'."""
+    return message.removeprefix("Input should be ").removeprefix("Value should be ")
+
+
+def _hint_about_text(came: Any) -> str:
+    if not isinstance(came, str):
+        return ""
+    try:
+        number = float(came)
+    except ValueError:
+        return ""
+    as_float = f"{number!r}" if "e" not in repr(number) or "." in repr(number) else repr(number).replace("e", ".0e")
+    return f" (YAML reads {came} as text here: write {as_float}, without quotes and with a dot)"
+
+
+def _path_within(settings: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Follow pydantic's location as far as it leads through the settings; names of union members are not keys."""
+    path: list[str | int] = []
+    for step in loc:
+        inside = isinstance(settings, dict) and step in settings
+        if inside or (isinstance(settings, list) and isinstance(step, int) and step < len(settings)):
+            settings = settings[step]
+            path.append(step)
+    return tuple(path)
+
+
+def _value_at(settings: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path:
+        settings = settings[step]
+    return settings

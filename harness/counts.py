@@ -1,0 +1,89 @@
+"""Counts on disk: the file `evaluation/<split>.npz`, readable with numpy alone, and joining counts of batches."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import InputError
+from harness.files import write_whole
+from harness.records import COUNTS_VERSION, Counts
+
+_ARRAYS = ("image", "true", "predicted", "pixels", "images", "groups", "classes", "version")
+
+
+def make_counts(
+    confusions_CC: Sequence[npt.NDArray[np.int64]],
+    images: Sequence[str],
+    groups: Sequence[str],
+    classes: Sequence[str],
+) -> Counts:
+    """Return sparse counts of images' dense confusion matrices, given in the order of `images` (pixels)."""
+    found = [np.nonzero(confusion) for confusion in confusions_CC]
+    sizes = [len(true) for true, _ in found]
+    return Counts(
+        image_K=np.repeat(np.arange(len(images), dtype=np.int32), sizes),
+        true_K=_joined([true for true, _ in found]).astype(np.int16),
+        predicted_K=_joined([predicted for _, predicted in found]).astype(np.int16),
+        pixels_K=_joined([confusion[place] for confusion, place in zip(confusions_CC, found, strict=True)]),
+        images=tuple(images),
+        groups=tuple(groups),
+        classes=tuple(classes),
+    )
+
+
+def _joined(arrays: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.zeros(0, np.int64), *arrays])
+
+
+def save_counts(path: Path, counts: Counts) -> None:
+    """Write counts as one compressed npz, whole or not at all."""
+    arrays = {
+        "image": counts.image_K,
+        "true": counts.true_K,
+        "predicted": counts.predicted_K,
+        "pixels": counts.pixels_K,
+        "images": np.array(counts.images, dtype=str),
+        "groups": np.array(counts.groups, dtype=str),
+        "classes": np.array(counts.classes, dtype=str),
+        "version": np.int64(COUNTS_VERSION),
+    }
+    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def load_counts(path: Path) -> Counts:
+    """Read counts; nothing in the file is executed.
+
+    Raises:
+        InputError: the file is not a counts file of this version, or its arrays do not fit together.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in _ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a counts file ({error}); evaluate the run again") from None
+    if int(arrays["version"]) != COUNTS_VERSION:
+        raise InputError(f"{path}: counts of version {arrays['version']}; this harness reads version {COUNTS_VERSION}")
+    counts = Counts(
+        image_K=arrays["image"].astype(np.int32),
+        true_K=arrays["true"].astype(np.int16),
+        predicted_K=arrays["predicted"].astype(np.int16),
+        pixels_K=arrays["pixels"].astype(np.int64),
+        images=tuple(arrays["images"].tolist()),
+        groups=tuple(arrays["groups"].tolist()),
+        classes=tuple(arrays["classes"].tolist()),
+    )
+    _check_fit(path, counts)
+    return counts
+
+
+def _check_fit(path: Path, counts: Counts) -> None:
+    lengths = {len(a) for a in (counts.image_K, counts.true_K, counts.predicted_K, counts.pixels_K)}
+    limits = ((counts.image_K, len(counts.images)), (counts.true_K, len(counts.classes)), (counts.predicted_K, len(counts.classes)))
+    fits = len(lengths) == 1 and len(counts.images) == len(counts.groups)
+    if not fits or any(len(a) and (a.min() < 0 or a.max() >= limit) for a, limit in limits):
+        raise InputError(f"{path}: damaged: its arrays do not fit together; evaluate the run again")

@@ -1,0 +1,39 @@
+"""The errors a user may see. Each says where, what came, and what would work; none shows a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """An error meant for the user: its text is the whole message, and the program ends with `exit_code`."""
+
+    exit_code = 1
+
+
+class InputError(HarnessError):
+    """What the user gave is wrong: a spec, an option, an image, a label, a weights file."""
+
+    exit_code = 2
+
+
+class SettingError(InputError):
+    """A setting of a part is wrong; `path` leads to it from the part, so that a spec can add file, line and column."""
+
+    def __init__(self, path: tuple[str | int, ...], problem: str) -> None:
+        super().__init__(f"{'.'.join(map(str, path))}: {problem}" if path else problem)
+        self.path = path
+        self.problem = problem
+
+
+class RunFailed(HarnessError):
+    """One run cannot go on (loss not finite, out of memory); the other runs do."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return the end of a message: the nearest known spelling, if any is near, and all known ones."""
+    options = list(known)
+    near = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{hint}known: {', '.join(options) if options else 'none'}"

@@ -1,0 +1,44 @@
+"""Canonical form of a value -> a short id. Two equal values have one id, whatever order or machine they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ID_LENGTH = 12
+
+
+def canonical(value: Any) -> str:
+    """Return JSON with sorted keys and the shortest text of each number (1 and 1.0 stay different)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """Return the first hexadecimal digits of the SHA-256 of a value's canonical form."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:ID_LENGTH]
+
+
+def digest_bytes(parts: Iterable[bytes]) -> str:
+    """Return the SHA-256 (hexadecimal) of byte strings one after another."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 (hexadecimal) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def thaw(value: Any) -> Any:
+    """Return plain dicts and lists for (possibly frozen) mappings and tuples, ready for JSON and YAML."""
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [thaw(item) for item in value]
+    return value

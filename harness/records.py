@@ -1,0 +1,234 @@
+"""The nouns of harness, frozen. Data flows Spec -> Plan -> Run -> Counts -> RunResult -> Report and never back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.fingerprint import thaw
+from harness.settings import EvaluateSettings, TrainSettings
+
+Which = Literal["best", "last"]
+Status = Literal["finished", "failed", "skipped", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A part chosen by name, with every setting spelled out, defaults included."""
+
+    name: str
+    settings: Mapping[str, Any]
+    version: int = 1
+    """The part's version: raised by its author when its numbers change on purpose."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Choice, (self.name, dict(self.settings), self.version)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.settings[key]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's numbers, every setting of every part spelled out. Devices are not part of it."""
+
+    data: Choice
+    model: Choice
+    loss: tuple[Choice, ...]
+    """Terms; their weighted sum is minimised."""
+    augment: tuple[Choice, ...]
+    """Applied in this order."""
+    optimizer: Choice
+    schedule: Choice
+    train: TrainSettings
+    evaluate: EvaluateSettings
+    seed: int
+    plugins: tuple[str, ...] = ()
+    """Modules outside harness that define parts; imported before the run is built."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as a spec would write it, complete: plain dicts, lists and scalars."""
+        single = {kind: _as_dict(getattr(self, kind)) for kind in ("data", "model", "optimizer", "schedule")}
+        several = {kind: {term.name: thaw(term.settings) for term in getattr(self, kind)} for kind in ("loss", "augment")}
+        return {
+            "data": single["data"],
+            "model": single["model"],
+            **several,
+            "optimizer": single["optimizer"],
+            "schedule": single["schedule"],
+            "train": self.train.model_dump(mode="json"),
+            "evaluate": self.evaluate.model_dump(mode="json"),
+            "seed": self.seed,
+            "plugins": list(self.plugins),
+        }
+
+
+def _as_dict(choice: Choice) -> dict[str, Any]:
+    return {"name": choice.name, **thaw(choice.settings)}
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights a run starts from: another run's, at its best or last epoch."""
+
+    run_id: str
+    which: Which
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with one seed: a complete config, the runs and data it needs, and the names humans read."""
+
+    id: str
+    """Fingerprint of the config, of the content it reads and of the run it starts from; names are not part of it."""
+    variant: str
+    seed: int
+    config: RunConfig
+    inputs: Mapping[str, str]
+    """Digest of each thing read from disk: `data`, and weights files by key path."""
+    start: Start | None = None
+    components: Mapping[str, bool] = field(default_factory=dict)
+    """The study's components, on or off in this run."""
+    settings_from: str = ""
+    """Name of the variant (or `base`) whose settings this one was written as a change of."""
+    changed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Dotted key -> (value in the reference, value here), for each setting that differs from the compared reference."""
+
+    @property
+    def label(self) -> str:
+        """Return `<variant>/seed<k>`, the run's name for humans."""
+        return f"{self.variant}/seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's runs in an order in which each comes after the run it starts from."""
+
+    study: str
+    question: str
+    reference: str
+    """Name of the variant that the others are compared with."""
+    margin: float
+    """Differences of miou_dataset smaller than this do not matter to the study's author (fraction)."""
+    runs: tuple[Run, ...]
+    spec_text: str = ""
+    """The spec as written."""
+    command: str = ""
+    """Command line that makes this plan."""
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Return the variants' names in the order of the spec."""
+        return tuple(dict.fromkeys(run.variant for run in self.runs))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run is computed. Nothing here may change a number on CPU."""
+
+    device: str = "cpu"
+    """A torch device, such as `cpu` or `cuda:0`."""
+    cache_bytes: int = 2 << 30
+    """Decoded images kept in memory by one run; beyond it they are decoded anew each epoch."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One finished epoch of one run. Epoch 0 is the evaluation of the weights that a warm-started run begins with."""
+
+    epoch: int
+    epochs: int
+    """Epochs this run will train at most."""
+    metrics: Mapping[str, float]
+    """Named as in MLflow: `train/loss`, `val/loss`, `val/miou_dataset`, `val/iou/<class>`, `lr/<group>`, ..."""
+    improved: bool
+    """Whether this is the best epoch so far."""
+    time_ms: int
+    """Wall clock when the epoch ended, milliseconds since 1970."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as one line of a run's journal."""
+        return {
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+            "improved": self.improved,
+            "time_ms": self.time_ms,
+            "metrics": dict(self.metrics),
+        }
+
+
+COUNTS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Confusion matrices of single images, sparse: for triple k, `pixels[k]` pixels of image `image[k]` whose label is
+    class `true[k]` and which were predicted as class `predicted[k]`. Triples are unique; ignored pixels are absent.
+    """
+
+    image_K: npt.NDArray[np.int32]
+    true_K: npt.NDArray[np.int16]
+    predicted_K: npt.NDArray[np.int16]
+    pixels_K: npt.NDArray[np.int64]
+    images: tuple[str, ...]
+    """Name of each image."""
+    groups: tuple[str, ...]
+    """For each image, the unit that may be resampled: its city, drive or clip block."""
+    classes: tuple[str, ...]
+
+    def confusion_CC(self) -> npt.NDArray[np.int64]:
+        """Return the confusion matrix summed over images: rows are true classes, columns predicted ones (pixels)."""
+        num_classes = len(self.classes)
+        flat = np.zeros(num_classes * num_classes, np.int64)
+        np.add.at(flat, self.true_K.astype(np.int64) * num_classes + self.predicted_K, self.pixels_K)
+        return flat.reshape(num_classes, num_classes)
+
+    def confusion_NCC(self) -> npt.NDArray[np.int64]:
+        """Return one dense confusion matrix for each image (pixels)."""
+        num_classes = len(self.classes)
+        dense = np.zeros((len(self.images), num_classes, num_classes), np.int64)
+        dense[self.image_K, self.true_K, self.predicted_K] = self.pixels_K
+        return dense
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A few validation images with truth and prediction, for pictures. All arrays are uint8; 255 is an ignored pixel."""
+
+    names: tuple[str, ...]
+    images: tuple[npt.NDArray[np.uint8], ...]
+    """[H, W, 3] each."""
+    labels: tuple[npt.NDArray[np.uint8], ...]
+    """[H, W] each."""
+    predictions: tuple[npt.NDArray[np.uint8], ...]
+    """[H, W] each."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run. Only a finished run has counts."""
+
+    run_id: str
+    status: Status
+    reason: str = ""
+    """Why it failed or was skipped, in words for the user."""
+    history: tuple[Progress, ...] = ()
+    best_epoch: int | None = None
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    """Split name -> counts of the best checkpoint."""
+    contract: Mapping[str, Any] = field(default_factory=dict)
+    """What must agree before two results are compared: split hashes, evaluated size, ignore rule, taxonomy, selection."""
+    examples: Examples | None = None
+    colours: tuple[tuple[int, int, int], ...] = ()
+    """Colour of each class, red green blue."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Wall time spent training and evaluating, over all attempts."""

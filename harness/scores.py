@@ -1,0 +1,109 @@
+"""Counts -> named scores. A score's name carries its reduction; all are fractions from 0 to 1.
+
+Letters: N images, C classes. A confusion matrix has true classes as rows and predicted classes as columns.
+A score that nothing defines (a class that never occurs, an empty split) is NaN: it is listed, never averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.records import Counts
+
+Confusion = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+
+
+def iou_class(confusion_CC: Confusion) -> Values:
+    """Return intersection over union of each class, [C]; NaN for a class absent from the ground truth.
+
+    A class that occurs in the ground truth and is never predicted scores 0.
+    """
+    true_C, predicted_C, hit_C = _margins(confusion_CC)
+    return _where_present(true_C, hit_C, true_C + predicted_C - hit_C)
+
+
+def dice_class(confusion_CC: Confusion) -> Values:
+    """Return 2 |A and B| / (|A| + |B|) of each class, [C]; NaN for a class absent from the ground truth (Dice 1945)."""
+    true_C, predicted_C, hit_C = _margins(confusion_CC)
+    return _where_present(true_C, 2 * hit_C, true_C + predicted_C)
+
+
+def miou_dataset(confusion_CC: Confusion) -> float:
+    """Return the mean of `iou_class` over the classes that occur in the ground truth."""
+    return _mean(iou_class(confusion_CC))
+
+
+def dice_dataset(confusion_CC: Confusion) -> float:
+    """Return the mean of `dice_class` over the classes that occur in the ground truth."""
+    return _mean(dice_class(confusion_CC))
+
+
+def pixel_accuracy(confusion_CC: Confusion) -> float:
+    """Return the share of pixels whose class is predicted right."""
+    total = confusion_CC.sum()
+    return float(np.trace(confusion_CC) / total) if total else float("nan")
+
+
+def mean_class_accuracy(confusion_CC: Confusion) -> float:
+    """Return the mean, over classes in the ground truth, of the share of a class's pixels that is predicted right."""
+    true_C, _, hit_C = _margins(confusion_CC)
+    return _mean(_where_present(true_C, hit_C, true_C))
+
+
+def frequency_weighted_iou(confusion_CC: Confusion) -> float:
+    """Return the mean of `iou_class` weighted by each class's share of true pixels (Long et al. 2015, section 5)."""
+    true_C, _, _ = _margins(confusion_CC)
+    total = true_C.sum()
+    return float(np.nansum(iou_class(confusion_CC) * true_C) / total) if total else float("nan")
+
+
+def miou_image(counts: Counts) -> float:
+    """Return the mean over images of the mean IoU over classes present in the image's ground truth or prediction.
+
+    An image whose pixels are all ignored is left out.
+    """
+    num_images, num_classes = len(counts.images), len(counts.classes)
+    true_NC, predicted_NC, hit_NC = (np.zeros((num_images, num_classes), np.int64) for _ in range(3))
+    np.add.at(true_NC, (counts.image_K, counts.true_K), counts.pixels_K)
+    np.add.at(predicted_NC, (counts.image_K, counts.predicted_K), counts.pixels_K)
+    right_K = counts.true_K == counts.predicted_K
+    np.add.at(hit_NC, (counts.image_K[right_K], counts.true_K[right_K]), counts.pixels_K[right_K])
+    union_NC = true_NC + predicted_NC - hit_NC
+    iou_NC = _where_present(union_NC, hit_NC, union_NC)
+    seen_N = (union_NC > 0).any(axis=1)
+    return _mean(np.array([_mean(iou_C) for iou_C in iou_NC[seen_N]]))
+
+
+SCORES: Mapping[str, Callable[[Counts], float]] = {
+    "miou_dataset": lambda counts: miou_dataset(counts.confusion_CC()),
+    "miou_image": miou_image,
+    "dice_dataset": lambda counts: dice_dataset(counts.confusion_CC()),
+    "pixel_accuracy": lambda counts: pixel_accuracy(counts.confusion_CC()),
+    "mean_class_accuracy": lambda counts: mean_class_accuracy(counts.confusion_CC()),
+    "frequency_weighted_iou": lambda counts: frequency_weighted_iou(counts.confusion_CC()),
+}
+"""The scores reported for a split, by name."""
+
+
+def all_scores(counts: Counts) -> dict[str, float]:
+    """Return every score of `SCORES` by name."""
+    return {name: score(counts) for name, score in SCORES.items()}
+
+
+def _margins(confusion_CC: Confusion) -> tuple[Confusion, Confusion, Confusion]:
+    return confusion_CC.sum(axis=1), confusion_CC.sum(axis=0), np.diagonal(confusion_CC)
+
+
+def _where_present(present: Confusion, numerator: Confusion, denominator: Confusion) -> Values:
+    result = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=present > 0)
+    return result
+
+
+def _mean(values: Values) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,0 +1,87 @@
+"""Types of settings, and the settings of training and evaluation: what a spec may write below `train` and `evaluate`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Size = tuple[Count, Count]
+"""Height and width in pixels."""
+
+
+class Location:
+    """Marks a text setting that is a place on disk: the content found there decides the numbers, the place does not.
+
+    Such settings stay out of a run's id; a digest of the content stands in for them.
+    """
+
+
+PathText = Annotated[str, Location()]
+
+ScoreName = Literal[
+    "miou_dataset",
+    "miou_image",
+    "dice_dataset",
+    "pixel_accuracy",
+    "mean_class_accuracy",
+    "frequency_weighted_iou",
+]
+
+
+class Settings(BaseModel):
+    """A frozen, strict record of settings: unknown keys, wrong types and numbers that are not finite are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class EarlyStop(Settings):
+    """Stop when a score of the validation split has not risen for a while."""
+
+    score: ScoreName = "miou_dataset"
+    """The score that is watched."""
+    patience: Count = 3
+    """Epochs without a rise that are waited for."""
+    min_delta: NonNegative = 0.0
+    """A rise counts when it is larger than this fraction."""
+
+
+class TrainSettings(Settings):
+    """How a run is trained."""
+
+    epochs: Whole = 10
+    """Passes over the training split; 0 evaluates the starting weights only."""
+    batch_size: Count = 8
+    """Images a step. When one image remains at the end of an epoch it joins the batch before it."""
+    accumulate: Count = 1
+    """Steps whose gradients are averaged before the weights move."""
+    clip_norm: Positive | None = None
+    """Largest L2 norm of the gradient over all weights; null does not clip."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward pass; bfloat16 (autocast) needs hardware that has it."""
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    """Order of an image tensor's elements in memory; it changes speed, and the last bits of sums."""
+    early_stop: EarlyStop | None = None
+    """Rule that ends training early; null trains all epochs."""
+    checkpoint_every: Count = 1
+    """Epochs between two checkpoints: what a killed run repeats at most."""
+    deterministic: bool = True
+    """Use deterministic algorithms only; on a GPU, operations without one are named in the provenance."""
+    threads: Count = 1
+    """CPU threads of one run: they change the order of sums, so they are a setting and not a matter of the machine."""
+
+
+class EvaluateSettings(Settings):
+    """How a run is judged."""
+
+    select_on: ScoreName = "miou_dataset"
+    """The validation score whose highest value marks the best epoch; the earlier epoch wins a tie."""
+    size: Literal["native", "input"] = "native"
+    """Where prediction and label meet: at the label's own size, or at the model's input size."""
+    batch_size: Count = 16
+    """Images evaluated at once; it does not change a prediction."""
