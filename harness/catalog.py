@@ -7,7 +7,7 @@ A part is one function::
         '''Focal loss (Lin et al. 2017, eq. 5); gamma 0 is cross-entropy.'''
 
 Before the slash: what harness supplies, by name. After the star: what a spec may write. Name = function name, schema =
-signature, help = docstring. Annotations after the star are evaluated when the part is defined, so they must not need torch.
+signature, help = docstring. Annotations after the star are evaluated when the part is defined, without torch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class DataCommon(Settings):
     size: Size | Literal["native"] = "native"
     """Height and width at which the model sees images; labels follow by nearest neighbour."""
     normalize: Literal["auto", "imagenet", "centered", "unit"] = "auto"
-    """Of values in [0, 1]: ImageNet's mean and deviation; (x - 0.5) / 0.25; none. `auto`: imagenet with pretrained weights."""
+    """Of values in [0, 1]: ImageNet's mean and deviation; (x - 0.5) / 0.25; none. auto: imagenet with pretrained
+    weights, else centered."""
 
 
 class ModelCommon(Settings):
@@ -138,9 +139,9 @@ def _make_part(kind: Kind, function: Callable[..., Any], version: int) -> Part:
             fields[parameter.name] = (hints[parameter.name], default)
         else:
             raise TypeError(f"{function.__name__}: parameter '{parameter.name}' must stand before '/' or after '*'")
-    schema = create_model(function.__name__, __base__=COMMON[kind], __doc__=inspect.cleandoc(function.__doc__), **fields)
-    locations = tuple(name for name, info in schema.model_fields.items() if _is_location(info))
     doc = inspect.cleandoc(function.__doc__)
+    schema = create_model(function.__name__, __base__=COMMON[kind], __doc__=doc, **fields)
+    locations = tuple(name for name, info in schema.model_fields.items() if _is_location(info))
     return Part(kind, function.__name__, function, tuple(supplied), tuple(fields), schema, version, doc, locations)
 
 
@@ -188,9 +189,11 @@ def choose(kind: Kind, name: str, settings: Mapping[str, Any]) -> Choice:
 def build(kind: Kind, choice: Choice, **available: Any) -> Any:
     """Call a chosen part with its settings and with those of the available objects that it asks for by name."""
     entry = find_part(kind, choice.name)
-    missing = [name for name in entry.supplied if name not in available]
-    if missing:
-        raise InputError(f"{kind} '{choice.name}' asks for {missing[0]!r} before its slash; {did_you_mean(missing[0], available)}")
+    for name in entry.supplied:
+        if name not in available:
+            raise InputError(
+                f"{kind} '{choice.name}' asks for '{name}' before its slash; {did_you_mean(name, available)}"
+            )
     return entry.function(*(available[name] for name in entry.supplied), **{name: choice[name] for name in entry.own})
 
 

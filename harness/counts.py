@@ -83,7 +83,8 @@ def load_counts(path: Path) -> Counts:
 
 def _check_fit(path: Path, counts: Counts) -> None:
     lengths = {len(a) for a in (counts.image_K, counts.true_K, counts.predicted_K, counts.pixels_K)}
-    limits = ((counts.image_K, len(counts.images)), (counts.true_K, len(counts.classes)), (counts.predicted_K, len(counts.classes)))
+    num_classes = len(counts.classes)
+    limits = ((counts.image_K, len(counts.images)), (counts.true_K, num_classes), (counts.predicted_K, num_classes))
     fits = len(lengths) == 1 and len(counts.images) == len(counts.groups)
     if not fits or any(len(a) and (a.min() < 0 or a.max() >= limit) for a, limit in limits):
         raise InputError(f"{path}: damaged: its arrays do not fit together; evaluate the run again")

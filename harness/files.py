@@ -34,15 +34,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold an exclusive lock on a file while the block runs; the system frees it when the process dies, however it dies.
+def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
+    """Hold a lock on a file while the block runs; the system frees it when the process dies.
 
-    Yields whether the lock is held: always true with `wait`, else false where another process holds it.
+    A lock is exclusive, or `shared` with others that ask for a shared one. Yields whether it is held: always true with
+    `wait`, else false where another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
             held = True
         except BlockingIOError:
             held = False

@@ -14,6 +14,10 @@ from harness.fingerprint import thaw
 from harness.settings import EvaluateSettings, TrainSettings
 
 Which = Literal["best", "last"]
+SINGLE = ("data", "model", "optimizer", "schedule")
+"""Sections of a config that are one part."""
+SEVERAL = ("loss", "augment")
+"""Sections of a config that are several parts in an order."""
 Status = Literal["finished", "failed", "skipped", "interrupted"]
 
 
@@ -56,8 +60,8 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as a spec would write it, complete: plain dicts, lists and scalars."""
-        single = {kind: _as_dict(getattr(self, kind)) for kind in ("data", "model", "optimizer", "schedule")}
-        several = {kind: {term.name: thaw(term.settings) for term in getattr(self, kind)} for kind in ("loss", "augment")}
+        single = {kind: _as_dict(getattr(self, kind)) for kind in SINGLE}
+        several = {kind: {term.name: thaw(term.settings) for term in getattr(self, kind)} for kind in SEVERAL}
         return {
             "data": single["data"],
             "model": single["model"],
@@ -201,7 +205,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Examples:
-    """A few validation images with truth and prediction, for pictures. All arrays are uint8; 255 is an ignored pixel."""
+    """A few validation images with truth and prediction, for pictures. Arrays are uint8; 255 is an ignored pixel."""
 
     names: tuple[str, ...]
     images: tuple[npt.NDArray[np.uint8], ...]
@@ -225,7 +229,7 @@ class RunResult:
     counts: Mapping[str, Counts] = field(default_factory=dict)
     """Split name -> counts of the best checkpoint."""
     contract: Mapping[str, Any] = field(default_factory=dict)
-    """What must agree before two results are compared: split hashes, evaluated size, ignore rule, taxonomy, selection."""
+    """What must agree before two results are compared: split hashes, size, ignore rule, taxonomy, selection."""
     examples: Examples | None = None
     colours: tuple[tuple[int, int, int], ...] = ()
     """Colour of each class, red green blue."""

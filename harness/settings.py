@@ -1,4 +1,4 @@
-"""Types of settings, and the settings of training and evaluation: what a spec may write below `train` and `evaluate`."""
+"""Types of settings, and the settings that a spec may write below `train` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ ScoreName = Literal[
 class Settings(BaseModel):
     """A frozen, strict record of settings: unknown keys, wrong types and numbers that are not finite are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class EarlyStop(Settings):
@@ -84,4 +86,4 @@ class EvaluateSettings(Settings):
     size: Literal["native", "input"] = "native"
     """Where prediction and label meet: at the label's own size, or at the model's input size."""
     batch_size: Count = 16
-    """Images evaluated at once; it does not change a prediction."""
+    """Images evaluated at once."""

@@ -44,5 +44,5 @@ class Source:
     taxonomy: Taxonomy
     splits: Mapping[str, Split]
     problems: Callable[[], str | None]
-    """Reads every label once and returns what training would stumble over (unknown ids, unreadable files, sizes that do not
-    match), in words for the user; None when all is well."""
+    """Reads every label once and returns what training would stumble over (unknown ids, unreadable files, sizes that do
+    not match), in words for the user; None when all is well."""

@@ -1,0 +1,121 @@
+"""The Python interface, which the command line itself uses: spec -> plan -> results -> report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.records import Machine, Plan, RunResult
+
+if TYPE_CHECKING:
+    from harness.execute.events import Event
+    from harness.report.record import Report
+    from harness.spec.load import Spec
+    from harness.store.protocol import Store
+
+DEFAULT_ROOT = Path("mlruns")
+DEFAULT_REPORTS = Path("reports")
+
+
+def load_spec(
+    path: str | Path,
+    *,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+) -> Spec:
+    """Read a study from YAML, strictly.
+
+    `profile` names one of its profiles, `overrides` are `key=value` texts applied to the base, and `seeds` stand in for
+    those of the spec.
+
+    Raises:
+        InputError: the spec is wrong; the message gives file, line, column, key, what came and what would work.
+    """
+    import harness.data
+    import harness.parts  # noqa: F401 - enter the parts into the catalog
+    from harness.spec.load import load_spec as load
+
+    return load(path, profile=profile, overrides=overrides, seeds=seeds)
+
+
+def make_plan(spec: Spec) -> Plan:
+    """Expand a study into its runs (variants x seeds), each with an id; reads the data's digests.
+
+    Raises:
+        InputError: data or weights are not where the spec says.
+    """
+    from harness.execute.inputs import make_reader
+    from harness.spec.plan import make_plan as expand
+
+    return expand(spec, make_reader())
+
+
+def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Store:
+    """Open the tracking store: MLflow at `tracking_uri`, at MLFLOW_TRACKING_URI, or in a database below `root`."""
+    from harness.store.mlflow_store import MlflowStore
+
+    return MlflowStore(Path(root), tracking_uri)
+
+
+def execute(
+    plan: Plan,
+    *,
+    store: Store | None = None,
+    only: Sequence[str] = (),
+    jobs: int | None = None,
+    device: str = "auto",
+    listen: Callable[[Event], None] = lambda event: None,
+) -> dict[str, RunResult]:
+    """Train and judge what the plan still lacks, and return run id -> result of all its runs that have ended.
+
+    An interrupted call is continued by the next one. `store` is by default the one of `open_store()`; `only` names
+    variants, and with them those they start from; `jobs` runs at once, by default as many as fill the machine;
+    `listen` is told each event.
+
+    Raises:
+        InputError: the data cannot be trained on.
+    """
+    from harness.execute.events import Ended
+    from harness.execute.inputs import check_data
+    from harness.execute.study import execute_plan
+    from harness.spec.plan import select
+    from harness.store.folder import load_result, run_folder
+
+    check_data(plan)
+    store = store or open_store()
+    runs = select(plan, only).runs if only else plan.runs
+    results: dict[str, RunResult] = {}
+    for event in execute_plan(plan, runs, store, Machine(device), jobs=jobs):
+        listen(event)
+        if isinstance(event, Ended):
+            results[event.run.id] = event.result
+    for run in plan.runs:
+        earlier = None if run.id in results else load_result(run_folder(store.root, run.id))
+        if earlier is not None:
+            results[run.id] = earlier
+    return results
+
+
+def load_results(study: str, *, store: Store | None = None) -> tuple[Plan, dict[str, RunResult]]:
+    """Return a study's plan and the results that the store holds of it. Needs neither data nor torch.
+
+    Raises:
+        InputError: the store has no such study.
+    """
+    from harness.errors import InputError, did_you_mean
+
+    store = store or open_store()
+    plan = store.load_plan(study)
+    if plan is None:
+        raise InputError(f"the store has no study '{study}'; {did_you_mean(study, store.studies())}")
+    found = {run.id: store.load_result(run.id, study) for run in plan.runs}
+    return plan, {run_id: result for run_id, result in found.items() if result is not None}
+
+
+def make_report(plan: Plan, results: Mapping[str, RunResult], folder: str | Path = DEFAULT_REPORTS) -> Report:
+    """Write `<folder>/<study>/` (report.md, report.json, figures, tables) and return the record behind it."""
+    from harness.report.write import write_report
+
+    return write_report(plan, results, Path(folder) / plan.study)

@@ -1,0 +1,61 @@
+"""What a plan's runs read from disk: the digests, which are part of their ids, and whether training can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from harness import catalog
+from harness.data import open_source
+from harness.data.source import Source
+from harness.errors import InputError
+from harness.fingerprint import canonical, digest_file, fingerprint, thaw
+from harness.records import Choice, Plan, RunConfig
+
+
+def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
+    """Return a function RunConfig -> digest of each thing it reads (`data`, weights files), which reads each once."""
+    seen: dict[str, str] = {}
+
+    def read_inputs(config: RunConfig) -> dict[str, str]:
+        key = canonical([config.data.name, thaw(config.data.settings)])
+        if key not in seen:
+            seen[key] = digest_source(open_source(config.data))
+        inputs = {"data": seen[key]}
+        for setting in catalog.find_part("model", config.model.name).locations:
+            if config.model[setting] not in ("none", "default"):
+                inputs[f"model.{setting}"] = _digest_weights(config.model[setting], f"model.{setting}")
+        return inputs
+
+    return read_inputs
+
+
+def digest_source(source: Source) -> str:
+    """Return one digest of a data set: its splits' content and the meaning of its labels."""
+    taxonomy = source.taxonomy
+    splits = {name: split.digest for name, split in source.splits.items()}
+    return fingerprint([splits, taxonomy.name, taxonomy.classes, sorted(taxonomy.class_of.items())])
+
+
+def _digest_weights(path: str, key: str) -> str:
+    try:
+        return digest_file(Path(path).expanduser())
+    except OSError as error:
+        raise InputError(f"{key}: {path}: {error.strerror}; give none, default, or the path of a state dict") from None
+
+
+def check_data(plan: Plan) -> None:
+    """Read every label that the plan's runs train and are judged on, once for one content.
+
+    Raises:
+        InputError: what training would stumble over, or would learn wrongly.
+    """
+    for choice in distinct(run.config.data for run in plan.runs):
+        problems = open_source(choice).problems()
+        if problems:
+            raise InputError(f"data '{choice.name}': {problems}")
+
+
+def distinct(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Return choices without repetitions, in order."""
+    return tuple({canonical([item.name, thaw(item.settings)]): item for item in choices}.values())

@@ -1,0 +1,137 @@
+"""One run, in the process that calls: train, keep what is needed to go on, judge, write the result."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import harness.parts  # noqa: F401 - enters the parts into the catalog
+from harness.data.source import IGNORE
+from harness.errors import RunFailed
+from harness.files import locked, write_text
+from harness.nets.weights import load_weights
+from harness.records import Machine, Progress, Run, RunResult
+from harness.report.pictures import draw_confusion, draw_examples
+from harness.store.folder import RunFolder, append_progress, is_finished, save_result
+from harness.store.provenance import read_provenance
+from harness.train.checkpoint import load_state, save_state, save_weights
+from harness.train.evaluate import evaluate, make_examples
+from harness.train.loop import train
+from harness.train.workbench import Bench, build_bench, prepare_process
+
+CONTRACT_VERSION = 1
+
+Tell = Callable[[Progress], None]
+
+
+def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell) -> None:
+    """Bring a run to its end, from wherever its folder says it stands; does nothing if it is finished.
+
+    Another process that works on the same run is waited for. `start` is the weights file of the run it starts from.
+
+    Raises:
+        HarnessError: the run cannot go on; what it has is in its folder.
+    """
+    with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
+        if is_finished(folder):
+            return
+        warnings.simplefilter("always")
+        for module in run.config.plugins:
+            importlib.import_module(module)
+        prepare_process(run.config)
+        write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
+        bench = build_bench(run.config, machine, start=start)
+        _save_provenance(bench, run, folder, machine, ())
+        history, seconds = _train(bench, run, folder, tell)
+        result = _judge(bench, run, folder, history, seconds)
+        _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
+        save_result(folder, result)
+        folder.state.unlink(missing_ok=True)
+
+
+def _train(bench: Bench, run: Run, folder: RunFolder, tell: Tell) -> tuple[list[Progress], float]:
+    """Train from the last saved state. The state is written before the journal: the journal can be made from it."""
+    history, spent = load_state(folder.state, bench) if folder.state.exists() else ([], 0.0)
+    for progress in history:
+        append_progress(folder, progress)
+        tell(progress)
+    began = time.perf_counter() - spent
+    try:
+        for progress in train(bench, history):
+            history.append(progress)
+            if progress.improved:
+                save_weights(folder.best, bench)
+            if progress.epoch % run.config.train.checkpoint_every == 0:
+                save_state(folder.state, bench, history, time.perf_counter() - began)
+            append_progress(folder, progress)
+            tell(progress)
+    except RunFailed as error:
+        raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+    save_weights(folder.last, bench)
+    return history, time.perf_counter() - began
+
+
+def _best_epoch(history: Sequence[Progress]) -> int:
+    return max(item.epoch for item in history if item.improved)
+
+
+def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
+    if not history:
+        return "there is no good checkpoint yet"
+    return f"the last good checkpoint is that of epoch {_best_epoch(history)}: {folder.best}"
+
+
+def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress], seconds: float) -> RunResult:
+    """Evaluate the best checkpoint on every labelled split but the training one, and draw the run's pictures."""
+    load_weights(bench.network.module, folder.best)
+    counts = {name: evaluate(bench, name).counts for name in bench.splits if name != "train"}
+    examples, taxonomy = make_examples(bench), bench.source.taxonomy
+    draw_confusion(counts["val"], folder.confusion_picture)
+    draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
+    return RunResult(
+        run_id=run.id,
+        status="finished",
+        history=tuple(history),
+        best_epoch=_best_epoch(history),
+        counts=counts,
+        contract=_make_contract(bench, counts),
+        examples=examples,
+        colours=taxonomy.colours,
+        seconds=seconds,
+    )
+
+
+def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:
+    """Return what must agree before this run's counts are compared with another's."""
+    evaluated, size = bench.config.evaluate, bench.config.data["size"]
+    return {
+        "version": CONTRACT_VERSION,
+        "splits": {name: bench.source.splits[name].digest for name in splits},
+        "size": size if evaluated.size == "input" else "native",
+        "ignore": {"label": IGNORE, "rule": "pixels whose true label is ignored are not counted"},
+        "taxonomy": bench.source.taxonomy.name,
+        "classes": list(bench.source.taxonomy.classes),
+        "checkpoint": "best",
+        "selected_by": evaluated.select_on,
+        "selected_on": "val",
+    }
+
+
+def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine, warned: Iterable[str]) -> None:
+    is_gpu = bench.device.type == "cuda"
+    facts = {
+        **read_provenance(machine),
+        "run": {"id": run.id, "inputs": dict(run.inputs), "starts_from": run.start and vars(run.start)},
+        "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
+        "notes": list(bench.notes),
+        "warnings": sorted(warned),
+    }
+    write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))

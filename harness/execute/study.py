@@ -1,0 +1,81 @@
+"""A whole plan: what is finished is kept, the rest is executed, and the tracking store follows each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from harness.execute.events import Advanced, Ended, Event, Started, Warned
+from harness.execute.local import default_jobs, execute_local
+from harness.files import locked
+from harness.records import Machine, Plan, Run, Status
+from harness.store.folder import RunFolder, load_result, run_folder
+from harness.store.protocol import Store, StoreError, study_lock
+
+
+def execute_plan(
+    plan: Plan, runs: tuple[Run, ...], store: Store, machine: Machine, *, jobs: int | None
+) -> Iterator[Event]:
+    """Execute some runs of a plan (each after the run it starts from) and keep the store up to date.
+
+    The store may fail at any time: it is then behind, a warning says so, and the next call brings it up to date.
+    An interrupt, or closing the iterator, leaves every run resumable and marks those that were under way.
+    """
+    unique = tuple({run.id: run for run in runs}.values())
+    folders = {run.id: run_folder(store.root, run.id) for run in plan.runs}
+    with locked(study_lock(store.root, plan.study), shared=True):
+        yield from _attempt(lambda: store.open_study(plan))
+        to_do = []
+        for run in unique:
+            events = list(_recall(run, plan.study, folders[run.id], store))
+            yield from events
+            if not any(isinstance(event, Ended) for event in events):
+                to_do.append(run)
+        under_way: dict[str, Run] = {}
+        status: Status = "interrupted"
+        try:
+            for event in execute_local(to_do, folders, machine, jobs=jobs or default_jobs(to_do)):
+                yield event
+                yield from _follow(event, store, folders, under_way)
+            finished = all(_is_done(folders[run.id]) for run in unique)
+            status = "finished" if finished else "failed"
+        finally:
+            for run in under_way.values():
+                list(_attempt(lambda run=run: store.mirror(run, folders[run.id], "interrupted")))
+            list(_attempt(lambda: store.close_study(status)))
+
+
+def _recall(run: Run, study: str, folder: RunFolder, store: Store) -> Iterator[Event]:
+    """Yield the end of a run that was finished earlier, here or (then its files are fetched) elsewhere."""
+    if not _is_done(folder):
+        yield from _attempt(lambda: store.fetch(run.id, study, folder))
+    result = load_result(folder)
+    if result is not None and result.status == "finished":
+        yield from _attempt(lambda: store.mirror(run, folder, "finished"))
+        yield Ended(run, result, again=True)
+
+
+def _follow(
+    event: Event, store: Store, folders: Mapping[str, RunFolder], under_way: dict[str, Run]
+) -> Iterator[Warned]:
+    """Bring the store up to date after an event; `under_way` keeps the runs that a process works on."""
+    match event:
+        case Started(run) | Advanced(run, _):
+            under_way[run.id] = run
+            yield from _attempt(lambda: store.mirror(run, folders[run.id], "running"))
+        case Ended(run, result, _):
+            under_way.pop(run.id, None)
+            yield from _attempt(lambda: store.mirror(run, folders[run.id], result.status))
+        case Warned():
+            pass
+
+
+def _attempt(call: Callable[[], object]) -> Iterator[Warned]:
+    try:
+        call()
+    except StoreError as error:
+        yield Warned(f"{error}; the results are safe on this disk and reach the store with the next harness run")
+
+
+def _is_done(folder: RunFolder) -> bool:
+    result = load_result(folder)
+    return result is not None and result.status == "finished"

@@ -1,0 +1,151 @@
+"""What a person sees while runs are executed: a live line a run in a terminal, plain lines elsewhere. All on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from harness.execute.events import Advanced, Ended, Event, Started, Warned
+from harness.records import Progress as Epoch
+from harness.records import Run, RunResult
+
+Listener = Callable[[Event], None]
+
+
+@contextmanager
+def show_progress(runs: Sequence[Run]) -> Iterator[Listener]:
+    """Yield a listener that shows each event of executing `runs`."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with _Live(console, runs) as live:
+            yield live.show
+    else:
+        yield _Plain(runs).show
+
+
+def describe_epoch(epoch: Epoch) -> str:
+    """Return an epoch's figures in one short text."""
+    texts = [f"{name} {epoch.metrics[key]:{form}}" for name, key, form in _SHOWN if key in epoch.metrics]
+    return ", ".join(texts)
+
+
+_SHOWN = (
+    ("loss", "train/loss", ".4f"),
+    ("miou_dataset", "val/miou_dataset", ".4f"),
+    ("images/s", "train/images_per_s", ".1f"),
+)
+
+
+def describe_end(event: Ended) -> str:
+    """Return how a run ended, in one line."""
+    result = event.result
+    if result.status != "finished":
+        return f"{event.run.label}: {result.status}: {result.reason}"
+    return f"{event.run.label}: {'finished before' if event.again else 'finished'}, {_best(result)}"
+
+
+def _best(result: RunResult) -> str:
+    score = next(item for item in result.history if item.epoch == result.best_epoch).metrics["val/miou_dataset"]
+    return f"best miou_dataset {score:.4f} at epoch {result.best_epoch}"
+
+
+class _Plain:
+    """One line an epoch, for logs and pipes."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._epochs = _Remaining(runs)
+
+    def show(self, event: Event) -> None:
+        self._epochs.note(event)
+        match event:
+            case Started(run):
+                text = f"{run.label}: started ({run.id})"
+            case Advanced(run, epoch):
+                text = f"{run.label}: epoch {epoch.epoch}/{epoch.epochs}, {describe_epoch(epoch)}"
+            case Ended():
+                text = f"{describe_end(event)}{self._epochs.time_left()}"
+            case Warned(warning):
+                text = f"warning: {warning}"
+        print(text, file=sys.stderr, flush=True)
+
+
+class _Live:
+    """A live line for each run under way and one for the whole, in a terminal."""
+
+    def __init__(self, console: Console, runs: Sequence[Run]) -> None:
+        self._epochs = _Remaining(runs)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=16),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._total = self._bars.add_task("all epochs", total=max(self._epochs.total, 1), figures="")
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Live:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def show(self, event: Event) -> None:
+        self._epochs.note(event)
+        match event:
+            case Started(run):
+                total = max(run.config.train.epochs, 1)
+                self._tasks[run.id] = self._bars.add_task(run.label, total=total, figures="starting")
+            case Advanced(run, epoch):
+                self._bars.update(self._tasks[run.id], completed=epoch.epoch, figures=describe_epoch(epoch))
+            case Ended(run):
+                if run.id in self._tasks:
+                    self._bars.remove_task(self._tasks.pop(run.id))
+                style = "green" if event.result.status == "finished" else "red"
+                self._bars.console.print(describe_end(event), style=style, markup=False, highlight=False)
+            case Warned(warning):
+                self._bars.console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+        self._bars.update(self._total, completed=self._epochs.done)
+
+
+class _Remaining:
+    """How many epochs are done and how many there are; a run that stops early gives the rest back."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._planned = {run.id: run.config.train.epochs for run in runs}
+        self._done = dict.fromkeys(self._planned, 0)
+        self._began = time.monotonic()
+        self._recalled = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self._planned.values())
+
+    @property
+    def done(self) -> int:
+        return sum(self._done.values())
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Advanced):
+            self._done[event.run.id] = event.progress.epoch
+        if isinstance(event, Ended):
+            if event.again:
+                self._recalled += self._planned[event.run.id]
+            self._done[event.run.id] = self._planned[event.run.id]
+
+    def time_left(self) -> str:
+        trained, left = self.done - self._recalled, self.total - self.done
+        if not trained or not left:
+            return ""
+        seconds = (time.monotonic() - self._began) / trained * left
+        return f"; {self.done} of {self.total} epochs done, about {seconds / 60:.0f} min left"

@@ -1,0 +1,112 @@
+"""Tables of the command line: plans and parts, for people or (as JSON) for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.catalog import Part
+from harness.fingerprint import thaw
+from harness.records import Plan, Run
+from harness.spec.plan import plan_to_json
+
+PIPE_WIDTH = 160
+
+
+def _console() -> Console:
+    """Return a console on stdout; where that is no terminal, lines are long enough for other programs to cut."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def print_plan(plan: Plan, done: Collection[str], *, as_json: bool) -> None:
+    """Print a plan's runs; `done` holds the ids of those that are finished."""
+    if as_json:
+        entries = plan_to_json(plan)
+        for entry in entries["runs"]:
+            entry["done"] = entry["id"] in done
+        print(json.dumps(entries, indent=2))
+        return
+    console = _console()
+    console.print(Text(f"{plan.study}: {plan.question}"))
+    table = Table("id", "variant", "seed", "starts from", "differs from its reference in", "state")
+    labels = {run.id: run.label for run in plan.runs}
+    for variant in plan.variants:
+        for run in (run for run in plan.runs if run.variant == variant):
+            first = run.seed == next(item.seed for item in plan.runs if item.variant == variant)
+            state = "done" if run.id in done else "to do"
+            changes = _changes(run) if first else Text("the same", style="dim")
+            table.add_row(run.id, Text(run.variant), str(run.seed), Text(_start(run, labels)), changes, state)
+        table.add_section()
+    console.print(table)
+    left = len({run.id for run in plan.runs} - set(done))
+    console.print(f"{len(plan.runs)} runs, {left} to do")
+
+
+def _start(run: Run, labels: Mapping[str, str]) -> str:
+    if run.start is None:
+        return "-"
+    return f"{labels.get(run.start.run_id, run.start.run_id)}@{run.start.which}"
+
+
+def _changes(run: Run) -> Text:
+    if not run.settings_from:
+        return Text("(the reference)", style="dim")
+    lines = [f"{key}: {_short(before)} -> {_short(after)}" for key, (before, after) in run.changed.items()]
+    return Text("\n".join([f"{run.settings_from}:", *lines]))
+
+
+def _short(value: Any) -> str:
+    return "-" if value is None else json.dumps(thaw(value), ensure_ascii=False)
+
+
+def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
+    """Print parts, a line each, or in full: docstring and every setting with type, default and meaning."""
+    if as_json:
+        print(json.dumps([_part_as_json(part) for part in parts], indent=2))
+        return
+    console = _console()
+    if not in_full:
+        table = Table("kind", "name", "settings and defaults", "what it does")
+        for part in parts:
+            table.add_row(part.kind, part.name, Text(_settings_line(part)), Text(part.doc.splitlines()[0]))
+        console.print(table)
+        return
+    for part in parts:
+        console.print(Text(f"{part.kind} {part.name}", style="bold"))
+        console.print(Text(part.doc + "\n"))
+        table = Table("setting", "type", "default", "meaning")
+        for name, schema in part.schema.model_json_schema()["properties"].items():
+            default = json.dumps(schema["default"]) if "default" in schema else "(required)"
+            table.add_row(name, Text(_type_text(schema)), Text(default), Text(schema.get("description", "")))
+        console.print(table)
+
+
+def _part_as_json(part: Part) -> dict[str, Any]:
+    schema = part.schema.model_json_schema()
+    return {"kind": part.kind, "name": part.name, "version": part.version, "doc": part.doc, "settings": schema}
+
+
+def _settings_line(part: Part) -> str:
+    fields = part.schema.model_fields.items()
+    return ", ".join(name if field.is_required() else f"{name}={field.default}" for name, field in fields)
+
+
+def _type_text(schema: Mapping[str, Any]) -> str:
+    """Return a JSON Schema's type in few words: `number > 0`, `none | inverse_frequency | list of number`."""
+    if "anyOf" in schema:
+        return " | ".join(_type_text(item) for item in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " | ".join(str(item) for item in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        inner = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
+        count = f"{schema['maxItems']} x " if "maxItems" in schema else "list of "
+        return f"[{count}{_type_text(inner)}]"
+    signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+    limits = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
+    return " ".join([str(schema.get("type", "any")), *limits])

@@ -1,0 +1,119 @@
+"""The training loop, top to bottom. It yields each finished epoch; others listen, store and draw."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+from torch import nn
+
+from harness.errors import RunFailed
+from harness.nets.network import set_train_mode
+from harness.records import Progress
+from harness.scores import all_scores, iou_class
+from harness.settings import EarlyStop
+from harness.train.batches import cut, training_batches
+from harness.train.evaluate import evaluate
+from harness.train.seeding import seed_torch
+from harness.train.workbench import Bench, forward, mixed_precision, total_loss
+
+
+def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
+    """Train from where `history` ends, and yield each finished epoch.
+
+    When an epoch is yielded the bench holds its weights; they may be saved before the next one is asked for. A run that
+    starts from another's weights yields epoch 0 first: "best" may be the parent's own weights.
+
+    Raises:
+        RunFailed: the loss is not finite; epoch, step and learning rates are named.
+    """
+    config, done = bench.config.train, list(history)
+    if not done and (bench.warm or config.epochs == 0):
+        done.append(_judge(bench, 0, done, {}))
+        yield done[-1]
+    steps = len(cut(range(len(bench.splits["train"])), config.batch_size))
+    for epoch in range(done[-1].epoch + 1 if done else 1, config.epochs + 1):
+        if config.early_stop and stops_early(done, config.early_stop):
+            return
+        seed_torch(bench.config.seed, "dropout", epoch)
+        set_train_mode(bench.network, bench.config.model["freeze"])
+        scores = [item.metrics[f"val/{bench.config.evaluate.select_on}"] for item in done if item.epoch > 0]
+        losses: list[torch.Tensor] = []
+        weights: list[int] = []
+        began = time.perf_counter()
+        batches = training_batches(
+            bench.splits["train"], bench.augment, config.batch_size, seed=bench.config.seed, epoch=epoch
+        )
+        while group := list(islice(batches, config.accumulate)):
+            _set_lr(bench, bench.schedule(epoch - 1 + len(losses) / steps, scores))
+            bench.optimizer.zero_grad(set_to_none=True)
+            for images_BCHW, labels_BHW in group:
+                with mixed_precision(bench):
+                    logits_BCHW, auxiliary = forward(bench, bench.normalize(images_BCHW.to(bench.device)))
+                loss = total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW.to(bench.device).long())
+                (loss / len(group)).backward()
+                losses.append(loss.detach())
+                weights.append(len(images_BCHW))
+            if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch
+                _require_finite(bench, losses[-len(group) :], epoch, len(losses) - len(group), steps)
+            if config.clip_norm is not None:
+                nn.utils.clip_grad_norm_(bench.network.module.parameters(), config.clip_norm)
+            bench.optimizer.step()
+        _require_finite(bench, losses, epoch, 0, steps)
+        seconds = time.perf_counter() - began
+        train_loss = float(torch.stack(losses) @ torch.tensor(weights, dtype=torch.float32, device=bench.device))
+        measured = {"train/loss": train_loss / sum(weights), "train/images_per_s": sum(weights) / seconds}
+        done.append(_judge(bench, epoch, done, measured))
+        yield done[-1]
+
+
+def _judge(bench: Bench, epoch: int, done: Sequence[Progress], measured: dict[str, float]) -> Progress:
+    judged = evaluate(bench, "val")
+    scores = {f"val/{name}": value for name, value in all_scores(judged.counts).items()}
+    ious = zip(judged.counts.classes, iou_class(judged.counts.confusion_CC()), strict=True)
+    rates = {f"lr/{group['name']}": float(group["lr"]) for group in bench.optimizer.param_groups}
+    metrics = {
+        **measured,
+        "val/loss": judged.loss,
+        **scores,
+        **{f"val/iou/{name}": float(value) for name, value in ious},
+        **(rates if measured else {}),
+    }
+    select_on = f"val/{bench.config.evaluate.select_on}"
+    improved = all(_is_higher(metrics[select_on], item.metrics[select_on]) for item in done)
+    return Progress(epoch, bench.config.train.epochs, metrics, improved, time.time_ns() // 1_000_000)
+
+
+def _is_higher(value: float, earlier: float) -> bool:
+    """Compare two scores; one that is not defined (NaN) is lower than any other, and the earlier one wins a tie."""
+    return value > earlier or (math.isnan(earlier) and not math.isnan(value))
+
+
+def stops_early(done: Sequence[Progress], rule: EarlyStop) -> bool:
+    """Tell whether the watched score last rose more than `patience` epochs ago."""
+    best, risen_at = -math.inf, 0
+    for item in done:
+        score = item.metrics[f"val/{rule.score}"]
+        if score > best + rule.min_delta:
+            best, risen_at = score, item.epoch
+    return bool(done) and done[-1].epoch - risen_at >= rule.patience
+
+
+def _set_lr(bench: Bench, factor: float) -> None:
+    for group in bench.optimizer.param_groups:
+        group["lr"] = bench.base_lr[group["name"]] * factor
+
+
+def _require_finite(bench: Bench, losses: Sequence[torch.Tensor], epoch: int, first_step: int, steps: int) -> None:
+    bad = (~torch.stack(list(losses)).isfinite()).nonzero()
+    if not len(bad):
+        return
+    place = int(bad[0])
+    rates = ", ".join(f"{group['name']} {group['lr']:.3g}" for group in bench.optimizer.param_groups)
+    raise RunFailed(
+        f"the loss is {float(losses[place])} at epoch {epoch}, step {first_step + place + 1} of {steps}, learning rate "
+        f"{rates}; a lower optimizer.lr, schedule.warmup or train.clip_norm may help"
+    )

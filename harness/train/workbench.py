@@ -1,0 +1,195 @@
+"""RunConfig + Machine -> live objects. Nothing here trains; loop and evaluation use what stands on the bench."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from harness import catalog
+from harness.data import open_source
+from harness.data.prepared import PreparedSplit
+from harness.data.source import IGNORE, Source
+from harness.errors import InputError
+from harness.nets.network import Network, freeze, group_of
+from harness.nets.weights import load_weights
+from harness.parts.augment import Augment
+from harness.parts.losses import Loss
+from harness.parts.schedules import Schedule, with_warmup
+from harness.records import Choice, Machine, RunConfig
+from harness.train.batches import Normalizer, make_normalizer
+from harness.train.seeding import seed_torch
+
+GROUPS = ("backbone", "head")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All live objects of one run. The record is frozen; the weights and the optimizer's state in it change."""
+
+    config: RunConfig
+    device: torch.device
+    source: Source
+    splits: Mapping[str, PreparedSplit]
+    network: Network
+    loss: tuple[tuple[float, Loss], ...]
+    """Weight and function of each term."""
+    augment: tuple[Augment, ...]
+    optimizer: torch.optim.Optimizer
+    base_lr: Mapping[str, float]
+    """Learning rate of each parameter group before the schedule."""
+    schedule: Schedule
+    normalize: Normalizer
+    warm: bool
+    """Whether the weights are another run's."""
+    notes: tuple[str, ...]
+    """What was done while building that a reader of the results should know."""
+
+
+def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> Bench:
+    """Build a run's live objects; `start` is the weights file of the run it starts from.
+
+    Raises:
+        InputError: data or weights cannot be read, or the settings do not go together.
+    """
+    device = resolve_device(machine.device)
+    source = open_source(config.data)
+    splits = {
+        name: PreparedSplit(split, config.data["size"], config.evaluate.size, machine.cache_bytes)
+        for name, split in source.splits.items()
+    }
+    num_classes = len(source.taxonomy.classes)
+    network, notes = _build_network(config, num_classes, start)
+    network.module.to(device, memory_format=_memory_format(config))
+    optimizer, base_lr = _build_optimizer(config, network)
+    schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
+    _check(config, network, device)
+    return Bench(
+        config=config,
+        device=device,
+        source=source,
+        splits=splits,
+        network=network,
+        loss=_build_loss(config, splits["train"], num_classes),
+        augment=tuple(catalog.build("augment", step) for step in config.augment),
+        optimizer=optimizer,
+        base_lr=base_lr,
+        schedule=with_warmup(schedule, config.schedule["warmup"], config.schedule["floor"]),
+        normalize=make_normalizer(config.data["normalize"], config.train.memory_format, device),
+        warm=start is not None,
+        notes=(*network.notes, *notes),
+    )
+
+
+def prepare_process(config: RunConfig) -> None:
+    """Set what torch keeps for the whole process: threads and deterministic algorithms."""
+    torch.set_num_threads(config.train.threads)
+    torch.use_deterministic_algorithms(config.train.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device; `auto` is the first GPU if torch can use one, else the CPU.
+
+    Raises:
+        InputError: a GPU is asked for and torch cannot use it.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name}: torch {torch.__version__} sees no GPU here; use --device cpu")
+    return device
+
+
+def _build_network(config: RunConfig, num_classes: int, start: Path | None) -> tuple[Network, tuple[str, ...]]:
+    choice, notes = config.model, []
+    if start is not None:  # the parent's weights replace all others: do not read (or fetch) those first
+        without = {
+            key: "none" if key in catalog.find_part("model", choice.name).locations else value
+            for key, value in choice.settings.items()
+        }
+        choice = Choice(choice.name, without, choice.version)
+    seed_torch(config.seed, "weights")
+    network: Network = catalog.build("model", choice, num_classes=num_classes, in_channels=3)
+    if start is not None:
+        load_weights(network.module, start, optional=())
+        notes.append("weights: those of the run it starts from")
+    freeze(network, config.model["freeze"])
+    return network, tuple(notes)
+
+
+def _build_loss(config: RunConfig, train: PreparedSplit, num_classes: int) -> tuple[tuple[float, Loss], ...]:
+    supplied: dict[str, Any] = {"num_classes": num_classes}
+    if any("class_pixels" in catalog.find_part("loss", term.name).supplied for term in config.loss):
+        supplied["class_pixels"] = count_class_pixels(train, num_classes)
+    return tuple((term["weight"], catalog.build("loss", term, **supplied)) for term in config.loss)
+
+
+def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np.int64]:
+    """Return the pixels of each class in a split at the model's input size, before augmentation, [C]."""
+    pixels_C = np.zeros(IGNORE + 1, np.int64)
+    for index in range(len(split)):
+        pixels_C += np.bincount(split.pair(index)[1].ravel(), minlength=IGNORE + 1)
+    return pixels_C[:num_classes]
+
+
+def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.Optimizer, dict[str, float]]:
+    """Make one parameter group for each of `backbone` and `head` that has weights to move."""
+    members: dict[str, list[torch.nn.Parameter]] = {name: [] for name in GROUPS}
+    for name, parameter in network.module.named_parameters():
+        if parameter.requires_grad:
+            members[group_of(network, name)].append(parameter)
+    multipliers, lr = config.optimizer["multipliers"], config.optimizer["lr"]
+    base_lr = {name: lr * multipliers.get(name, 1.0) for name in GROUPS if members[name]}
+    groups = [{"params": members[name], "lr": base_lr[name], "name": name} for name in base_lr]
+    return catalog.build("optimizer", config.optimizer, groups=groups), base_lr
+
+
+def _check(config: RunConfig, network: Network, device: torch.device) -> None:
+    if config.train.batch_size < network.min_batch and config.train.epochs:
+        raise InputError(
+            f"train.batch_size is {config.train.batch_size}, but {config.model.name} {network.min_batch_reason}: "
+            f"use at least {network.min_batch} (with train.accumulate for a larger effective batch)"
+        )
+    has_bfloat16 = (
+        torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+    if config.train.precision == "bfloat16" and not has_bfloat16:
+        raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
+
+
+def _memory_format(config: RunConfig) -> torch.memory_format:
+    return torch.channels_last if config.train.memory_format == "channels_last" else torch.contiguous_format
+
+
+def mixed_precision(bench: Bench) -> AbstractContextManager[object]:
+    """Return the context in which the forward pass runs."""
+    if bench.config.train.precision == "bfloat16":
+        return torch.autocast(bench.device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def forward(bench: Bench, images_BCHW: torch.Tensor) -> tuple[torch.Tensor, Sequence[tuple[float, torch.Tensor]]]:
+    """Return logits_BCHW at input size, and weighted logits of auxiliary heads (none in evaluation)."""
+    return bench.network.read(bench.network.module(images_BCHW))
+
+
+def total_loss(
+    bench: Bench,
+    logits_BCHW: torch.Tensor,
+    auxiliary: Sequence[tuple[float, torch.Tensor]],
+    labels_BHW: torch.Tensor,
+) -> torch.Tensor:
+    """Return the weighted sum of all terms, on the main logits and on those of auxiliary heads."""
+    heads = [(1.0, logits_BCHW), *auxiliary]
+    terms = [
+        share * weight * term(logits.float(), labels_BHW) for share, logits in heads for weight, term in bench.loss
+    ]
+    return torch.stack(terms).sum()
