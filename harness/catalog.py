@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,6 +105,8 @@ class Part:
     """Settings that are places on disk."""
 
 
+UNKNOWN_SETTING = "there is no such setting"
+"""How the problem begins where a key, not its value, is wrong."""
 _PARTS: dict[tuple[Kind, str], Part] = {}
 
 
@@ -216,13 +219,24 @@ def _explain(schema: type[Settings], settings: Mapping[str, Any], error: Validat
     same_place = [item for item in details if _path_within(settings, item["loc"]) == path]
     first = same_place[0]
     if first["type"] == "extra_forbidden":
-        fields = schema.model_fields if len(path) == 1 else {}
-        return SettingError(path, f"there is no such setting; {did_you_mean(str(path[-1]), fields)}")
+        return SettingError(path, f"{UNKNOWN_SETTING}; {did_you_mean(str(path[-1]), _fields_at(schema, path[:-1]))}")
+    if first["loc"][-1] == "[key]":
+        wanted = _wanted(first["msg"]).replace("'", "")
+        return SettingError(path, f"{UNKNOWN_SETTING}; known: {wanted}")
     if first["type"] == "missing":
         return SettingError(path, f"'{first['loc'][-1]}' is missing: this setting has no default")
     wanted = " or ".join(dict.fromkeys(_wanted(item["msg"]) for item in same_place))
     came = _value_at(settings, path)
     return SettingError(path, f"{json.dumps(came)} was given; it must be {wanted}{_hint_about_text(came)}")
+
+
+def _fields_at(schema: type[Settings], path: tuple[str | int, ...]) -> Collection[str]:
+    """Return the names of the settings in a record that may be nested in another."""
+    for step in path:
+        annotation = schema.model_fields[str(step)].annotation
+        members = (annotation, *typing.get_args(annotation))
+        schema = next(item for item in members if isinstance(item, type) and issubclass(item, Settings))
+    return schema.model_fields
 
 
 def _wanted(message: str) -> str:
@@ -236,6 +250,8 @@ def _hint_about_text(came: Any) -> str:
     try:
         number = float(came)
     except ValueError:
+        return ""
+    if not math.isfinite(number):
         return ""
     as_float = f"{number!r}" if "e" not in repr(number) or "." in repr(number) else repr(number).replace("e", ".0e")
     return f" (YAML reads {came} as text here: write {as_float}, without quotes and with a dot)"

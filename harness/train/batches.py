@@ -48,7 +48,8 @@ def cut(order: Sequence[int], batch_size: int) -> list[list[int]]:
     """Cut an order of images into batches. One image left over joins the batch before it: BatchNorm needs two."""
     batches = [list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]
     if len(batches) > 1 and len(batches[-1]) == 1 and batch_size > 1:
-        batches[-2] += batches.pop()
+        left_over = batches.pop()
+        batches[-1] += left_over
     return batches
 
 

@@ -133,11 +133,9 @@ def _build_loss(config: RunConfig, train: PreparedSplit, num_classes: int) -> tu
 
 
 def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np.int64]:
-    """Return the pixels of each class in a split at the model's input size, before augmentation, [C]."""
-    pixels_C = np.zeros(IGNORE + 1, np.int64)
-    for index in range(len(split)):
-        pixels_C += np.bincount(split.pair(index)[1].ravel(), minlength=IGNORE + 1)
-    return pixels_C[:num_classes]
+    """Return the pixels of each class in each image of a split, at the model's input size before augmentation, [I, C]."""
+    rows = [np.bincount(split.pair(i)[1].ravel(), minlength=IGNORE + 1)[:num_classes] for i in range(len(split))]
+    return np.array(rows, np.int64)
 
 
 def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.Optimizer, dict[str, float]]:

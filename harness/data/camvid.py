@@ -1,0 +1,125 @@
+"""`camvid`: driving scenes with the eleven classes of SegNet, in the layout of the public copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from harness.catalog import part
+from harness.data.listing import list_pairs
+from harness.data.pairs import Pair, make_source
+from harness.data.source import IGNORE, Source
+from harness.data.taxonomy import Taxonomy
+from harness.errors import InputError
+from harness.settings import Count, PathText
+
+HELD_OUT = "0006R0"
+"""The drive that `by_sequence` validates on: no other split shows it."""
+
+SEGNET = Taxonomy(
+    name="camvid-11",
+    classes=(
+        "Sky",
+        "Building",
+        "Pole",
+        "Road",
+        "Pavement",
+        "Tree",
+        "SignSymbol",
+        "Fence",
+        "Car",
+        "Pedestrian",
+        "Bicyclist",
+    ),
+    colours=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+    class_of={**{index: index for index in range(11)}, 11: IGNORE},
+)
+"""Badrinarayanan, Kendall, Cipolla, PAMI 2017; id 11 (Unlabelled) is ignored."""
+
+
+@part("data")
+def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "official", block: Count = 10) -> Source:
+    """CamVid (Brostow et al., PRL 2009) with SegNet's 11 classes: train/, trainannot/, val/, valannot/ below `root`.
+
+    `official`: train and val as published, and test/ with testannot/ where the copy has them. Know that the 101 val
+    pictures are one clip of 6.7 s, cut out of the drive (0016E5) of 204 of the 367 train pictures, of which the nearest
+    are 1.3 s before and 1.0 s after it: a score on them says little about another drive. `by_sequence`: validates on the whole drive 0006R0 and trains on the other train drives;
+    the official val clip then serves as `test`, which is still of a drive that is trained on.
+
+    Groups are blocks of about `block` consecutive pictures of one drive, because neighbouring pictures show nearly the
+    same scene. 10 is a compromise: shorter blocks are less independent; with longer ones the val clip has too few (10
+    now) to resample.
+    """
+    folder = Path(root).expanduser()
+    official = {name: _list_split(folder, name) for name in ("train", "val", "test") if _is_there(folder, name)}
+    chosen = official if split == "official" else _by_sequence(folder, official)
+    return make_source(folder, _taxonomy(folder), {name: _in_blocks(pairs, block) for name, pairs in chosen.items()})
+
+
+def _is_there(folder: Path, split: str) -> bool:
+    return split != "test" or (folder / "testannot").is_dir()
+
+
+def _list_split(folder: Path, split: str) -> list[Pair]:
+    try:
+        return list_pairs(folder / split, folder / f"{split}annot", group_of=lambda name: name.partition("_")[0])
+    except InputError as error:
+        raise InputError(f"{error}\n  camvid's root needs the folders train, trainannot, val, valannot") from None
+
+
+def _by_sequence(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, list[Pair]]:
+    held_out = [pair for pair in official["train"] if pair.group == HELD_OUT]
+    rest = [pair for pair in official["train"] if pair.group != HELD_OUT]
+    if not held_out or not rest:
+        drives = ", ".join(sorted({pair.group for pair in official["train"]}))
+        raise InputError(f"{folder}/train: by_sequence needs drive {HELD_OUT} and another one; found: {drives}")
+    return {"train": rest, "val": held_out, "test": list(official["val"])}
+
+
+def _in_blocks(pairs: Sequence[Pair], block: int) -> list[Pair]:
+    """Return the pairs with each drive cut into blocks that are equally long within one picture."""
+    blocked = []
+    for drive in sorted({pair.group for pair in pairs}):
+        members = [pair for pair in pairs if pair.group == drive]
+        number = max(round(len(members) / block), 1)
+        bounds = [len(members) * k // number for k in range(number + 1)]
+        for start, end in pairwise(bounds):
+            last_frame = members[end - 1].name.rpartition("_")[2]
+            group = f"{members[start].name}-{last_frame}"
+            blocked += [replace(pair, group=group) for pair in members[start:end]]
+    return blocked
+
+
+def _taxonomy(folder: Path) -> Taxonomy:
+    """Return the classes that the copy's `manifest.json` names, SegNet's where it has none."""
+    path = folder / "manifest.json"
+    if not path.exists():
+        return SEGNET
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["classes"]
+        counted = [entry for entry in entries if not entry["ignore"]]
+        ignored = {int(entry["id"]): IGNORE for entry in entries if entry["ignore"]}
+        return Taxonomy(
+            name=SEGNET.name,
+            classes=tuple(str(entry["name"]) for entry in counted),
+            colours=tuple((int(r), int(g), int(b)) for r, g, b in (entry["color"] for entry in counted)),
+            class_of={**{int(entry["id"]): index for index, entry in enumerate(counted)}, **ignored},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a list of classes ({error!r}); repair or remove it") from None

@@ -1,0 +1,141 @@
+"""`folder`: any images and masks, with the class list in the spec."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.catalog import part
+from harness.data.listing import list_pairs
+from harness.data.pairs import Pair, make_source
+from harness.data.source import IGNORE, Source
+from harness.data.taxonomy import Colour, Taxonomy, distinct_colours
+from harness.errors import InputError, SettingError
+from harness.settings import Fraction, PathText
+
+RawId = Annotated[int, Field(ge=0, le=65535)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Classes = list[str] | dict[str, RawId | list[RawId]]
+
+
+@part("data")
+def folder(  # noqa: PLR0913 - one argument is one setting
+    *,
+    root: PathText,
+    classes: Classes,
+    ignore: tuple[RawId, ...] = (),
+    colours: list[tuple[Byte, Byte, Byte]] | None = None,
+    images: str = "images",
+    masks: str = "masks",
+    mask_suffix: str = "",
+    splits: dict[Literal["train", "val", "test"], str] | None = None,
+    val_fraction: Fraction = 0.2,
+    groups: str | None = None,
+) -> Source:
+    """Images with masks of class ids (8-bit, 16-bit or palette PNG) that carry the image's name.
+
+    `classes`: a list of names, whose ids are 0, 1, ...; or name: id; or name: [ids]. Ids in `ignore` are not counted;
+    any other id is an error. `splits`: null for one `images` and one `masks` folder below `root`, of which
+    `val_fraction` is set aside for val, chosen by a hash of the names; else the folder of each split, such as
+    {train: train, val: val}, with `images` and `masks` in each. A mask is named like its image, with `mask_suffix`
+    added. `groups`: a regular expression found in an image's name; what it matches (its first bracket, if it has one)
+    names the unit that may be resampled, which never lies on both sides of the division; null where images are
+    independent.
+    """
+    place = Path(root).expanduser()
+    taxonomy = make_taxonomy(classes, ignore, colours)
+    group_of = _make_group_of(groups)
+    for key, below in (("images", images), ("masks", masks)):
+        if Path(below).is_absolute():
+            raise SettingError((key,), f"'{below}' must be the name of a folder below root")
+
+    def pairs_below(where: Path) -> list[Pair]:
+        return list_pairs(where / images, where / masks, suffix=mask_suffix, group_of=group_of)
+
+    if splits is None:
+        return make_source(place, taxonomy, divide(_flat(place, images, pairs_below), val_fraction))
+    for needed in ("train", "val"):
+        if needed not in splits:
+            raise SettingError(("splits",), f"'{needed}' is missing; give the folder of train and of val")
+    return make_source(place, taxonomy, {name: pairs_below(place / below) for name, below in splits.items()})
+
+
+def _flat(place: Path, images: str, pairs_below: Callable[[Path], list[Pair]]) -> list[Pair]:
+    if not (place / images).is_dir() and (place / "train" / images).is_dir():
+        raise InputError(
+            f"{place}: there is no '{images}' but 'train/{images}'; write splits: {{train: train, val: val}}"
+        )
+    return pairs_below(place)
+
+
+def make_taxonomy(
+    classes: Sequence[str] | Mapping[str, int | list[int]],
+    ignore: Sequence[int] = (),
+    colours: Sequence[Colour] | None = None,
+) -> Taxonomy:
+    """Return the taxonomy of a class list.
+
+    Raises:
+        SettingError: a name or an id stands twice, there are no classes or too many, or not one colour for each.
+    """
+    names = list(classes)
+    if not 0 < len(set(names)) == len(names) <= IGNORE:
+        raise SettingError(("classes",), f"{len(names)} names, {len(set(names))} different; 1 to {IGNORE} are possible")
+    given = classes if isinstance(classes, Mapping) else {name: index for index, name in enumerate(names)}
+    wanted = [(ids, index) for index, ids in enumerate(given.values())]
+    flat = [(raw, index) for ids, index in wanted for raw in (ids if isinstance(ids, list) else [ids])]
+    flat += [(raw, IGNORE) for raw in ignore]
+    class_of: dict[int, int] = {}
+    for raw, index in flat:
+        if class_of.setdefault(raw, index) != index:
+            raise SettingError(("classes",), f"id {raw} stands twice, in two classes or in a class and in ignore")
+    if colours is not None and len(colours) != len(names):
+        raise SettingError(("colours",), f"{len(colours)} colours for {len(names)} classes")
+    shown = distinct_colours(len(names)) if colours is None else tuple((r, g, b) for r, g, b in colours)
+    return Taxonomy("folder", tuple(names), shown, class_of)
+
+
+def _make_group_of(pattern: str | None) -> Callable[[str], str]:
+    if pattern is None:
+        return str
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise SettingError(("groups",), f"'{pattern}' is not a regular expression: {error}") from None
+
+    def group_of(name: str) -> str:
+        match = compiled.search(name)
+        if match is None:
+            raise SettingError(("groups",), f"'{pattern}' matches nothing in the image name '{name}'")
+        return match[1] if compiled.groups else match[0]
+
+    return group_of
+
+
+def divide(pairs: Sequence[Pair], val_fraction: float) -> dict[str, list[Pair]]:
+    """Divide pairs into train and val: whole groups, in the order of their names' hashes, go to val until it is full.
+
+    Raises:
+        SettingError: one side would be empty.
+    """
+    ranked = sorted({pair.group for pair in pairs}, key=lambda group: hashlib.sha256(group.encode()).digest())
+    taken: set[str] = set()
+    for group in ranked:
+        if sum(pair.group in taken for pair in pairs) >= val_fraction * len(pairs):
+            break
+        taken.add(group)
+    sides = {
+        "train": [pair for pair in pairs if pair.group not in taken],
+        "val": [pair for pair in pairs if pair.group in taken],
+    }
+    for name, members in sides.items():
+        if not members:
+            raise SettingError(
+                ("val_fraction",), f"{val_fraction} of {len(pairs)} images in {len(ranked)} groups leaves {name} empty"
+            )
+    return sides

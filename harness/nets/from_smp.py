@@ -1,0 +1,131 @@
+"""Models of segmentation_models_pytorch (smp), any architecture with any encoder, as networks. Letters: B, C, H, W."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from huggingface_hub.constants import HF_HUB_CACHE
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.errors import InputError, SettingError, did_you_mean
+from harness.nets.channels import RGB
+from harness.nets.network import Network
+from harness.nets.weights import CLASSIFICATION, load_state, load_weights, require_one_start
+
+TIMM = "tu-"
+"""What smp writes before the name of an encoder that is a model of timm."""
+CLASSIFIER = ("segmentation_head.",)
+PROBE_PX = 64
+
+
+def make_smp(
+    architecture: str, encoder: str, num_classes: int, in_channels: int, *, weights: str, backbone_weights: str
+) -> Network:
+    """Return a model of smp with one of its encoders.
+
+    `weights` (whole model) is `none` or the path of a state dict; `backbone_weights` (the encoder's) may be `default`.
+
+    Raises:
+        InputError: no such encoder, the two do not go together, or weights cannot be had or do not fit.
+    """
+    require_one_start(weights, backbone_weights)
+    _require_encoder(encoder)
+    try:
+        module = _create(architecture, encoder, num_classes, in_channels)
+        min_batch = _find_min_batch(module, in_channels)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:  # smp and timm raise any of these
+        raise InputError(f"model smp: {architecture} and encoder {encoder} do not go together: {error}") from None
+    notes: tuple[str, ...] = ()
+    if in_channels != RGB:
+        notes += (f"first convolution rebuilt for {in_channels} input channels",)
+    if weights != "none":
+        notes += load_weights(module, weights, optional=CLASSIFIER)
+    elif backbone_weights == "default":
+        notes += load_state(module.encoder, _fetch_encoder(architecture, encoder), encoder)
+    elif backbone_weights != "none":
+        notes += load_weights(module.encoder, backbone_weights, optional=CLASSIFICATION)
+    if module.requires_divisible_input_shape:
+        module.forward = partial(_forward_any_size, module.forward, module.encoder.output_stride)
+    return Network(
+        module=module,
+        read=lambda logits_BCHW: (logits_BCHW, ()),
+        backbone=("encoder.",),
+        classifier=CLASSIFIER,
+        min_batch=min_batch,
+        min_batch_reason="normalises (BatchNorm) one value per channel of each image" if min_batch > 1 else "",
+        notes=notes,
+    )
+
+
+def _require_encoder(name: str) -> None:
+    known = smp.encoders.get_encoder_names()
+    if name.startswith(TIMM):
+        known = [TIMM + model for model in timm.list_models()]
+        if name.split(".")[0] not in known:  # behind a dot stands which of its weights
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists those there are"
+            raise SettingError(("encoder",), f"timm has no model '{name.removeprefix(TIMM)}'; {hint}")
+    elif name not in known:
+        raise SettingError(
+            ("encoder",), f"smp has no encoder '{name}'; {did_you_mean(name, known)}; and {TIMM}<model of timm>"
+        )
+
+
+def _create(
+    architecture: str, encoder: str, num_classes: int, in_channels: int, encoder_weights: str | bool | None = None
+) -> Any:
+    # A vision transformer takes images of one size only, unless it is told to interpolate its position embeddings.
+    extra = {"dynamic_img_size": True} if architecture == "dpt" else {}
+    return smp.create_model(
+        architecture, encoder, encoder_weights=encoder_weights, in_channels=in_channels, classes=num_classes, **extra
+    )
+
+
+def _fetch_encoder(architecture: str, encoder: str) -> dict[str, Tensor]:
+    """Return the encoder's published weights, by way of a second model: smp and timm know their own files' names."""
+    published = {} if encoder.startswith(TIMM) else smp.encoders.encoders[encoder]["pretrained_settings"]
+    which = True if encoder.startswith(TIMM) else "imagenet" if "imagenet" in published else next(iter(published))
+    try:
+        state: dict[str, Tensor] = _create(architecture, encoder, 1, RGB, which).encoder.state_dict()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        repository = f" of {published[which]['repo_id']}" if isinstance(which, str) else ""
+        raise InputError(
+            f"model.backbone_weights: default: the weights of encoder {encoder} cannot be fetched ({reason}); copy "
+            f"the folder {HF_HUB_CACHE} from a machine that has them, or give the path of model.safetensors{repository}"
+        ) from None
+    return state
+
+
+def _find_min_batch(module: nn.Module, in_channels: int) -> int:
+    """Try a training step's forward pass on one image, with a copy: 2 where BatchNorm cannot take one, else 1.
+
+    No list could be kept of which of some thousand encoders and twelve decoders normalise a map of one pixel.
+    """
+    probe = copy.deepcopy(module).train()
+    try:
+        with torch.no_grad():
+            probe(torch.zeros(1, in_channels, PROBE_PX, PROBE_PX))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        return 2
+    return 1
+
+
+def _forward_any_size(forward: Callable[[Tensor], Tensor], multiple: int, images_BCHW: Tensor) -> Tensor:
+    """Run a model that takes only multiples of its stride: pad below and right with zeros, cut the logits back.
+
+    Zero is near the mean colour of normalised images, and what the convolutions themselves pad with.
+    """
+    height, width = images_BCHW.shape[2:]
+    padded_BCHW = functional.pad(images_BCHW, (0, -width % multiple, 0, -height % multiple))
+    return forward(padded_BCHW)[:, :, :height, :width]

@@ -1,0 +1,62 @@
+"""What harness asks of any segmentation model. Letters: B batch, C class, H, W."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+Freeze = Literal["none", "backbone", "all_but_classifier"]
+Auxiliary = tuple[tuple[float, Tensor], ...]
+"""Weight in the loss and logits_BCHW of each auxiliary head."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A plain module, and how to read it. The record is frozen; the module's weights change."""
+
+    module: nn.Module
+    """Takes images_BCHW of any height and width. Its state dict is that of the plain model of its library."""
+    read: Callable[[Any], tuple[Tensor, Auxiliary]]
+    """The module's output -> logits_BCHW at input size, and the auxiliary heads' (none while the module evaluates)."""
+    backbone: tuple[str, ...]
+    """Prefixes of the names of the backbone's parameters; every other parameter belongs to the head."""
+    classifier: tuple[str, ...]
+    """Prefixes of the names of the last layers: those whose shape depends on the number of classes."""
+    min_batch: int = 1
+    """Fewest images that one training step can take."""
+    min_batch_reason: str = ""
+    """Why it is more than one, as the end of a sentence that begins with the model's name."""
+    notes: tuple[str, ...] = ()
+    """What was done while building that a reader of the results should know."""
+
+
+def group_of(network: Network, parameter_name: str) -> Literal["backbone", "head"]:
+    """Return the parameter group that a parameter belongs to."""
+    return "backbone" if parameter_name.startswith(network.backbone) else "head"
+
+
+def freeze(network: Network, which: Freeze) -> None:
+    """Let exactly those parameters require gradients that `which` does not freeze."""
+    for name, parameter in network.module.named_parameters():
+        parameter.requires_grad_(not _is_frozen(network, name, which))
+
+
+def set_train_mode(network: Network, which: Freeze) -> None:
+    """Put the module in training mode, but its frozen layers entirely in evaluation mode.
+
+    Frozen BatchNorm then keeps its running statistics and frozen Dropout drops nothing: what is frozen is one fixed
+    function of its input, the one that the evaluation sees.
+    """
+    network.module.train()
+    for name, layer in network.module.named_modules():
+        if name and _is_frozen(network, f"{name}.", which):
+            layer.training = False
+
+
+def _is_frozen(network: Network, name: str, which: Freeze) -> bool:
+    if which == "backbone":
+        return name.startswith(network.backbone)
+    return which == "all_but_classifier" and not name.startswith(network.classifier)

@@ -1,0 +1,144 @@
+"""Augmentations. Letters: C channel, H, W.
+
+A step draws from the generator it is given and from nothing else. Labels follow by nearest neighbour; a pixel that a
+step makes up is 255 (ignored) in the label, and in the image grey: near zero once normalised, as convolutions pad.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from harness.catalog import part
+from harness.data.source import IGNORE
+from harness.errors import InputError
+from harness.settings import Fraction, Positive, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Augment: TypeAlias = "Callable[[Tensor, Tensor, np.random.Generator], tuple[Tensor, Tensor]]"
+"""(image_CHW uint8, label_HW uint8, generator) -> the same, changed together."""
+Angle = Annotated[float, Field(gt=0, le=180)]
+HalfTurn = Annotated[float, Field(ge=0, le=0.5)]
+GREY = 127
+
+
+@part("augment")
+def flip(*, p: Fraction = 0.5) -> Augment:
+    """Mirror left and right, with probability p."""
+
+    def apply(image_CHW: Tensor, label_HW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        if rng.random() >= p:
+            return image_CHW, label_HW
+        return image_CHW.flip(-1), label_HW.flip(-1)
+
+    return apply
+
+
+@part("augment")
+def rotate(*, degrees: Angle, p: Fraction = 1.0) -> Augment:
+    """Turn about the centre by up to `degrees` either way, with probability p; what comes into view is ignored."""
+
+    def apply(image_CHW: Tensor, label_HW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms.v2 import functional
+
+        if rng.random() >= p:
+            return image_CHW, label_HW
+        angle = rng.uniform(-degrees, degrees)
+        turned_CHW = functional.rotate(image_CHW, angle, InterpolationMode.BILINEAR, fill=[GREY])
+        return turned_CHW, functional.rotate(label_HW[None], angle, InterpolationMode.NEAREST, fill=[IGNORE])[0]
+
+    return apply
+
+
+@part("augment")
+def crop(*, size: Size) -> Augment:
+    """Cut out a random window of `size` (height, width); an image that is smaller is set into ignored pixels first."""
+
+    def apply(image_CHW: Tensor, label_HW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        from torch.nn import functional
+
+        above_below, beside = (_border(have, want, rng) for have, want in zip(label_HW.shape, size, strict=True))
+        image_CHW = functional.pad(image_CHW, (*beside, *above_below), value=GREY)
+        label_HW = functional.pad(label_HW, (*beside, *above_below), value=IGNORE)
+        top, left = (int(rng.integers(have - want + 1)) for have, want in zip(label_HW.shape, size, strict=True))
+        window = (slice(top, top + size[0]), slice(left, left + size[1]))
+        return image_CHW[:, *window], label_HW[window]
+
+    return apply
+
+
+def _border(have: int, want: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Return how many pixels to add before and after, at a random place."""
+    missing = max(0, want - have)
+    before = int(rng.integers(missing + 1))
+    return before, missing - before
+
+
+@part("augment")
+def scale(*, low: Positive = 0.5, high: Positive = 2.0) -> Augment:
+    """Resize both sides by one factor between low and high; a crop after it makes images of one size again."""
+    if low > high:
+        raise InputError(f"augment.scale: low is {low:g}, above high, {high:g}; exchange them")
+
+    def apply(image_CHW: Tensor, label_HW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms.v2 import functional
+
+        factor = rng.uniform(low, high)
+        size = [max(1, round(side * factor)) for side in label_HW.shape]
+        resized_CHW = functional.resize(image_CHW, size, InterpolationMode.BILINEAR, antialias=True)
+        return resized_CHW, functional.resize(label_HW[None], size, InterpolationMode.NEAREST_EXACT)[0]
+
+    return apply
+
+
+@part("augment")
+def colour(
+    *, brightness: Fraction = 0.2, contrast: Fraction = 0.2, saturation: Fraction = 0.2, hue: HalfTurn = 0.0
+) -> Augment:
+    """Change brightness, contrast, saturation by factors from 1 - x to 1 + x, then hue by up to a share of its circle.
+
+    Hue takes several times as long as the others together.
+    """
+
+    def apply(image_CHW: Tensor, label_HW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        from torchvision.transforms.v2 import functional
+
+        steps = (
+            (functional.adjust_brightness, 1.0, brightness),
+            (functional.adjust_contrast, 1.0, contrast),
+            (functional.adjust_saturation, 1.0, saturation),
+            (functional.adjust_hue, 0.0, hue),
+        )
+        for adjust, middle, reach in steps:
+            if reach > 0:
+                image_CHW = adjust(image_CHW, rng.uniform(middle - reach, middle + reach))
+        return image_CHW, label_HW
+
+    return apply
+
+
+@part("augment")
+def blur(*, p: Fraction = 0.5, low: Positive = 0.1, high: Positive = 2.0) -> Augment:
+    """Blur the image, with probability p, by a Gaussian whose deviation is between low and high (pixels)."""
+    if low > high:
+        raise InputError(f"augment.blur: low is {low:g}, above high, {high:g}; exchange them")
+
+    def apply(image_CHW: Tensor, label_HW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        from torchvision.transforms.v2 import functional
+
+        if rng.random() >= p:
+            return image_CHW, label_HW
+        sigma_px = rng.uniform(low, high)
+        # Three deviations hold 99.7 % of a Gaussian; the mirrored border must be shorter than the image.
+        radius = min(math.ceil(3 * sigma_px), min(label_HW.shape) - 1)
+        return functional.gaussian_blur(image_CHW, [2 * radius + 1], [sigma_px]), label_HW
+
+    return apply

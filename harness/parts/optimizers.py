@@ -1,0 +1,66 @@
+"""Optimizers. `groups` are torch parameter groups, each with its own `lr` (that of the settings times a multiplier)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from harness.catalog import part
+from harness.errors import InputError
+from harness.settings import NonNegative, Positive
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""Share of an average that is kept at each step."""
+
+
+@part("optimizer")
+def adam(
+    groups: list[dict[str, Any]],
+    /,
+    *,
+    lr: Positive = 1e-3,
+    weight_decay: NonNegative = 0.0,
+    betas: tuple[Decay, Decay] = (0.9, 0.999),
+) -> Optimizer:
+    """Adam (Kingma & Ba 2015); weight_decay is added to the gradient."""
+    from torch.optim import Adam
+
+    return Adam(groups, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]))
+
+
+@part("optimizer")
+def adamw(
+    groups: list[dict[str, Any]],
+    /,
+    *,
+    lr: Positive = 1e-3,
+    weight_decay: NonNegative = 0.01,
+    betas: tuple[Decay, Decay] = (0.9, 0.999),
+) -> Optimizer:
+    """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019)."""
+    from torch.optim import AdamW
+
+    return AdamW(groups, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]))
+
+
+@part("optimizer")
+def sgd(
+    groups: list[dict[str, Any]],
+    /,
+    *,
+    lr: Positive = 1e-2,
+    weight_decay: NonNegative = 0.0,
+    momentum: Decay = 0.9,
+    momentum_form: Literal["classical", "nesterov"] = "classical",
+) -> Optimizer:
+    """Gradient descent with momentum; nesterov looks ahead (Sutskever et al. 2013)."""
+    from torch.optim import SGD
+
+    nesterov = momentum_form == "nesterov"
+    if nesterov and momentum == 0:
+        raise InputError("optimizer.momentum is 0, but momentum_form is nesterov: it needs a momentum, such as 0.9")
+    return SGD(groups, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov)

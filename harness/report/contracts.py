@@ -1,0 +1,37 @@
+"""Which results may be compared: those whose contracts (split, evaluated size, ignore rule, taxonomy, ...) agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.fingerprint import canonical, thaw
+
+LONGEST = 40
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return dotted key -> canonical text for nested mappings; lists are single values."""
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            flat |= flatten(item, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = item if isinstance(item, str) else canonical(thaw(item))
+    return dict(sorted(flat.items()))
+
+
+def disagreements(here: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return, for each key in which two contracts differ, `<key> is <here>, there <other>`."""
+    mine, theirs = flatten(here), flatten(other)
+    return tuple(
+        f"{key} is {_short(mine.get(key))} here and {_short(theirs.get(key))} there"
+        for key in sorted(mine.keys() | theirs.keys())
+        if mine.get(key) != theirs.get(key)
+    )
+
+
+def _short(text: str | None) -> str:
+    if text is None:
+        return "not stated"
+    return text if len(text) <= LONGEST else f"{text[:12]}..."

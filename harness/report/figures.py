@@ -1,0 +1,69 @@
+"""The figures of a report, drawn from the Report record; confusion matrices and pictures also need the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.records import Counts, Examples, Plan, RunResult
+from harness.report.curves import draw_curves, draw_scores
+from harness.report.heatmaps import draw_confusions, draw_delta, draw_iou
+from harness.report.names import confusion_name
+from harness.report.pictures import Strip, draw_strips, truth_strips
+from harness.report.record import Report
+from harness.report.seeds import order_splits
+from harness.report.variants import VariantRuns, group_runs
+
+
+def draw_figures(report: Report, plan: Plan, results: Mapping[str, RunResult], folder: Path) -> None:
+    """Draw every figure that the report lists, as PNG files in a folder."""
+    groups = group_runs(plan, results)
+    for name, paint in (
+        ("curves.png", draw_curves),
+        ("scores.png", draw_scores),
+        ("iou_class.png", draw_iou),
+        ("delta_class.png", draw_delta),
+    ):
+        if name in report.figures:
+            paint(report, folder / name)
+    if "examples.png" in report.figures:
+        _draw_examples(groups, folder / "examples.png")
+    for variant, group in zip(report.variants, groups, strict=True):
+        if confusion_name(variant) in report.figures:
+            _draw_confusions(group, folder / confusion_name(variant))
+
+
+def _draw_confusions(group: VariantRuns, path: Path) -> None:
+    """Draw a variant's confusion matrix of each split, counts summed over its seeds."""
+    counts = [result.counts for result in group.results.values()]
+    sums = {
+        split: _summed([by_split[split] for by_split in counts if split in by_split])
+        for split in order_splits(split for by_split in counts for split in by_split)
+    }
+    draw_confusions(sums, next(iter(counts[0].values())).classes, path)
+
+
+def _summed(counts: list[Counts]) -> npt.NDArray[np.int64]:
+    total: npt.NDArray[np.int64] = np.sum([item.confusion_CC() for item in counts], axis=0)
+    return total
+
+
+def _draw_examples(groups: tuple[VariantRuns, ...], path: Path) -> None:
+    """Draw image, truth and each variant's prediction (its first seed that kept pictures), matched by image name."""
+    kept = [
+        (group.name, result) for group in groups for result in [r for r in group.results.values() if r.examples][:1]
+    ]
+    first = kept[0][1]
+    shown = first.examples
+    assert shown is not None
+    predictions = [Strip(name, _matched(shown.names, result.examples)) for name, result in kept if result.examples]
+    classes = next(iter(first.counts.values())).classes
+    draw_strips((*truth_strips(shown), *predictions), shown.names, classes, first.colours, path)
+
+
+def _matched(names: tuple[str, ...], examples: Examples) -> tuple[npt.NDArray[np.uint8] | None, ...]:
+    by_name = dict(zip(examples.names, examples.predictions, strict=True))
+    return tuple(by_name.get(name) for name in names)

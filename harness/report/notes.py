@@ -1,0 +1,59 @@
+"""What a reader must know before the numbers, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report.record import SeedResult, VariantSummary
+from harness.report.variants import VariantRuns, conflicts
+
+
+def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence[VariantSummary]) -> tuple[str, ...]:
+    """Return the notes: results that must not be compared first, then runs without a result, then runs shown twice."""
+    notes = [*_contract_notes(reference, groups), *_absence_notes(variants), *_shared_notes(variants)]
+    return tuple(dict.fromkeys(notes))
+
+
+def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> list[str]:
+    notes = []
+    base = next((group for group in groups if group.name == reference), None)
+    for group in groups:
+        if group.inner_conflicts:
+            what = "; ".join(group.inner_conflicts)
+            notes.append(f"The seeds of '{group.name}' were not judged alike and are not averaged: {what}.")
+        if base is not None and (found := conflicts(group, base)):
+            notes.append(
+                f"'{group.name}' was not judged like the reference '{reference}', so no difference between the two is "
+                f"given: {'; '.join(found)}."
+            )
+    if base is None:
+        notes.append(f"The reference '{reference}' is not among the variants of this plan: no differences are given.")
+    elif base.first is None:
+        notes.append(f"The reference '{reference}' has no finished run: no differences are given.")
+    return notes
+
+
+def _absence_notes(variants: Sequence[VariantSummary]) -> list[str]:
+    runs = [(variant, seed) for variant in variants for seed in variant.seeds]
+    absent = [f"{variant.name}/seed{seed.seed} ({_state(seed)})" for variant, seed in runs if seed.status != "finished"]
+    if not absent:
+        return []
+    if len(absent) == len(runs):
+        return [f"None of the {len(runs)} runs has finished: there are no scores yet."]
+    return [
+        f"{len(absent)} of {len(runs)} runs have no result: {', '.join(absent)}. "
+        "Means are over the seeds that finished; differences are over the seeds that both variants have."
+    ]
+
+
+def _state(seed: SeedResult) -> str:
+    return "not run yet" if seed.status == "missing" else seed.status
+
+
+def _shared_notes(variants: Sequence[VariantSummary]) -> list[str]:
+    return [
+        f"'{variant.name}' and {', '.join(repr(name) for name in variant.same_runs_as)} have runs in common "
+        "(same settings, data and start): these were computed once and appear under each name."
+        for place, variant in enumerate(variants)
+        if variant.same_runs_as and all(other.name not in variant.same_runs_as for other in variants[:place])
+    ]

@@ -1,0 +1,242 @@
+"""The tables of `report.md`, each from the Report record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report.names import epochs_name, has_scores
+from harness.report.record import Delta, Difference, Epoch, Estimate, Report, SeedResult, VariantSummary
+from harness.report.text import (
+    NOTHING,
+    code,
+    counted,
+    decimal,
+    difference,
+    escape,
+    mean_sd,
+    percent,
+    points,
+    setting,
+    table,
+)
+from harness.scores import SCORES
+
+SCORE = "miou_dataset"
+
+
+def results_table(report: Report, split: str) -> str:
+    """Return miou_dataset by variant: mean, sd, every single value, and the same of the difference to the reference."""
+    order = ", ".join(map(str, report.seeds))
+    header = ["variant", "starts from", "seeds", "mean ± sd", f"each seed ({order})"]
+    compared = any(variant.delta for variant in report.variants)
+    if compared:
+        header += [f"difference to {escape(report.reference)}", f"each seed ({order})"]
+    rows = []
+    for variant in report.variants:
+        estimate = variant.scores.get(split, {}).get(SCORE)
+        values = {seed.seed: seed.scores.get(split, {}).get(SCORE) for seed in variant.seeds}
+        finished = sum(value is not None for value in values.values())
+        row = [
+            _name(report, variant),
+            escape(variant.starts_from or "") or NOTHING,
+            f"{finished} of {len(variant.seeds)}",
+            f"**{mean_sd(estimate)}**" if estimate and estimate.mean is not None else NOTHING,
+            ", ".join(percent(values.get(seed)) for seed in report.seeds),
+        ]
+        rows.append(row + (_difference_cells(report, variant.delta, split) if compared else []))
+    return table(header, rows, numeric_from=2)
+
+
+def _name(report: Report, variant: VariantSummary) -> str:
+    return escape(variant.name) + (" (reference)" if variant.name == report.reference else "")
+
+
+def _difference_cells(report: Report, delta: Delta | None, split: str) -> list[str]:
+    found = delta.scores.get(split, {}).get(SCORE) if delta else None
+    if found is None or found.mean is None:
+        return [NOTHING, NOTHING]
+    by_seed = dict(zip(found.seeds, found.values, strict=True))
+    marks = (" ≈" if found.within_spread else "") + (" (< margin)" if abs(found.mean) < report.margin else "")
+    return [difference(found) + marks, ", ".join(points(by_seed.get(seed)) for seed in report.seeds)]
+
+
+def scores_table(report: Report, split: str) -> str:
+    """Return every score by variant, mean ± sd."""
+    rows = [
+        [_name(report, variant), *(mean_sd(variant.scores.get(split, {}).get(score)) for score in SCORES)]
+        for variant in report.variants
+        if has_scores(variant)
+    ]
+    return table(["variant", *map(code, SCORES)], rows)
+
+
+def class_table(report: Report, split: str) -> str:
+    """Return IoU by class and variant, mean ± sd, beside the class's share of the true pixels."""
+    variants = [variant for variant in report.variants if has_scores(variant)]
+    header = ["class", "share of pixels (%)", *(escape(variant.name) for variant in variants)]
+    rows = [
+        [
+            escape(item.name),
+            percent(item.truth[split].share, 2) if split in item.truth else NOTHING,
+            *(mean_sd(_class_estimate(variant, split, item.name)) for variant in variants),
+        ]
+        for item in report.classes
+    ]
+    return table(header, rows)
+
+
+def _class_estimate(variant: VariantSummary, split: str, name: str) -> Estimate | None:
+    return variant.iou_class.get(split, {}).get(name)
+
+
+def class_delta_table(report: Report, split: str) -> str:
+    """Return the paired difference of IoU by class and variant, mean ± sd in points."""
+    deltas = [(variant.name, variant.delta) for variant in report.variants if variant.delta]
+    rows = [
+        [escape(item.name), *(_marked(delta.iou_class.get(split, {}).get(item.name)) for _, delta in deltas)]
+        for item in report.classes
+    ]
+    return table(["class", *(escape(name) for name, _ in deltas)], rows)
+
+
+def _marked(found: Difference | None) -> str:
+    return difference(found) + (" ≈" if found and found.mean is not None and found.within_spread else "")
+
+
+def absent_classes(report: Report, split: str) -> str:
+    """Return the names of classes without a pixel in a split's ground truth, or nothing."""
+    names = [item.name for item in report.classes if split not in item.truth or not item.truth[split].pixels]
+    return ", ".join(map(escape, names))
+
+
+def changes_table(report: Report) -> str:
+    """Return each setting in which a variant differs from the reference."""
+    rows = [
+        [escape(variant.name), code(change.key), setting(change.reference_value), setting(change.value)]
+        for variant in report.variants
+        for change in variant.changed
+    ]
+    return table(["variant", "setting", f"{escape(report.reference)}", "here"], rows, numeric_from=4)
+
+
+def components_table(report: Report) -> str:
+    """Return which of the study's components are on in each variant; nothing where the study has none."""
+    names = list(dict.fromkeys(name for variant in report.variants for name in variant.components))
+    if not names:
+        return ""
+    words = {True: "on", False: "off", None: NOTHING}
+    rows = [
+        [escape(variant.name), *(words[variant.components.get(name)] for name in names)] for variant in report.variants
+    ]
+    return table(["variant", *map(escape, names)], rows)
+
+
+def setup_table(report: Report) -> str:
+    """Return the reference's configuration, one line a part."""
+    return table(["part", "setting"], [[code(key), setting(value)] for key, value in report.setup.items()], 2)
+
+
+def cost_table(report: Report) -> str:
+    """Return speed and time of each variant's finished runs."""
+    rows = [
+        [
+            escape(variant.name),
+            decimal(variant.images_per_s.mean),
+            _singles(variant.images_per_s),
+            decimal(variant.minutes.mean),
+            _singles(variant.minutes),
+            ", ".join(str(seed.epochs_trained) for seed in variant.seeds),
+        ]
+        for variant in report.variants
+    ]
+    return table(
+        ["variant", "images/s, mean", "each finished run", "minutes, mean", "each finished run", "epochs, each run"],
+        rows,
+    )
+
+
+def _singles(estimate: Estimate) -> str:
+    return ", ".join(map(decimal, estimate.values)) or NOTHING
+
+
+def runs_table(report: Report) -> str:
+    """Return one line a run: what became of it, its best and its last epoch, and why it has no result."""
+    header = ["run", "id", "status", "starts from", "epochs", "best epoch", "val, best", "val, last", "why"]
+    rows = [_run_row(variant, seed) for variant in report.variants for seed in variant.seeds]
+    return table(header, rows, numeric_from=9)
+
+
+def _run_row(variant: VariantSummary, seed: SeedResult) -> list[str]:
+    return [
+        escape(label(variant, seed)),
+        code(seed.run_id),
+        "not run yet" if seed.status == "missing" else seed.status,
+        escape(seed.starts_from or "") or NOTHING,
+        f"{seed.epochs_trained} of {seed.epochs_planned}",
+        NOTHING if seed.best_epoch is None else str(seed.best_epoch),
+        percent(seed.scores.get("val", {}).get(SCORE)),
+        percent(seed.last.get(SCORE)),
+        escape(seed.reason) if seed.status not in ("finished", "missing") else "",
+    ]
+
+
+def label(variant: VariantSummary, seed: SeedResult) -> str:
+    """Return the run's name for humans."""
+    return f"{variant.name}/seed{seed.seed}"
+
+
+def epoch_tables(report: Report) -> list[tuple[str, str, str]]:
+    """Return, for each run with epochs, its escaped name, the file name of the full table, and a compact table."""
+    return [
+        (escape(label(variant, seed)), epochs_name(variant, seed.seed), _epoch_table(seed))
+        for variant in report.variants
+        for seed in variant.seeds
+        if seed.epochs
+    ]
+
+
+EPOCH_COLUMNS = ("train/loss", "val/loss", "val/miou_dataset", "val/dice_dataset", "val/pixel_accuracy")
+
+
+def _epoch_table(seed: SeedResult) -> str:
+    rates = sorted({name for item in seed.epochs for name in item.metrics if name.startswith("lr/")})
+    header = ["epoch", *map(code, EPOCH_COLUMNS), *map(code, rates), "images/s"]
+    return table(header, [_epoch_row(seed, item, rates) for item in seed.epochs], numeric_from=0)
+
+
+def _epoch_row(seed: SeedResult, item: Epoch, rates: Sequence[str]) -> list[str]:
+    losses = [decimal(item.metrics.get(name), 4) for name in EPOCH_COLUMNS[:2]]
+    scores = [percent(item.metrics.get(name)) for name in EPOCH_COLUMNS[2:]]
+    steps = [NOTHING if item.metrics.get(name) is None else f"{item.metrics[name]:.2g}" for name in rates]
+    speed = decimal(item.metrics.get("train/images_per_s"))
+    epoch = f"**{item.epoch}** (best)" if item.epoch == seed.best_epoch else str(item.epoch)
+    return [epoch, *losses, *scores, *steps, speed]
+
+
+def provenance_table(report: Report) -> str:
+    """Return what is known about the code, the packages and the machines behind the runs."""
+    rows = [
+        [code(fact.key), code(fact.value), escape(", ".join(fact.runs)) if fact.runs else "all"]
+        for fact in report.provenance
+    ]
+    return table(["fact", "value", "runs"], rows, numeric_from=3)
+
+
+def run_summary(report: Report) -> str:
+    """Return how many runs there are and what became of them, in one sentence."""
+    runs = [seed for variant in report.variants for seed in variant.seeds]
+    states = [seed.status for seed in runs]
+    tally = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states, key=_finished_first))]
+    seeds = ", ".join(map(str, report.seeds))
+    what = f"{counted(len(report.variants), 'variant')}, seed{'s' * (len(report.seeds) > 1)} {seeds}"
+    return f"{counted(len(runs), 'run')} ({what}): {', '.join(tally)}"
+
+
+def _finished_first(state: str) -> tuple[bool, str]:
+    return state != "finished", state
+
+
+def total_minutes(report: Report) -> float:
+    """Return the wall time of all runs, each counted once."""
+    runs = {seed.run_id: seed.minutes for variant in report.variants for seed in variant.seeds}
+    return sum(runs.values())

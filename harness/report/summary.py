@@ -1,0 +1,195 @@
+"""(Plan, results) -> Report: counts -> scores -> means over seeds -> differences paired by seed. Nothing is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.fingerprint import thaw
+from harness.records import Counts, Plan, RunResult
+from harness.report.estimates import make_difference, make_estimate
+from harness.report.facts import make_facts
+from harness.report.names import figure_names, make_slugs, table_names
+from harness.report.notes import make_notes
+from harness.report.record import (
+    ByName,
+    Change,
+    ClassSummary,
+    ClassTruth,
+    Delta,
+    Difference,
+    Estimate,
+    Report,
+    SeedResult,
+    SplitSummary,
+    VariantSummary,
+)
+from harness.report.seeds import make_seed_result, order_splits, start_of
+from harness.report.variants import VariantRuns, comparable, group_runs
+
+BySplit = Mapping[str, ByName]
+
+
+def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
+    """Return the report of a plan's runs; `results` is by run id, and a run without one is reported as missing.
+
+    Pure: the same plan and results give an equal report.
+    """
+    groups = group_runs(plan, results)
+    seeds = {
+        group.name: tuple(make_seed_result(plan, run, results.get(run.id)) for run in group.runs) for group in groups
+    }
+    slugs = make_slugs(plan.variants)
+    variants = tuple(_summarise(plan, group, groups, seeds, slugs[group.name]) for group in groups)
+    finished = [result for group in _reference_first(plan, groups) for result in group.results.values()]
+    return Report(
+        study=plan.study,
+        question=plan.question,
+        reference=plan.reference,
+        margin=plan.margin,
+        command=plan.command,
+        spec=plan.spec_text,
+        seeds=tuple(sorted({run.seed for run in plan.runs})),
+        notes=make_notes(plan.reference, groups, variants),
+        splits=_summarise_splits(finished),
+        classes=_summarise_classes(finished),
+        setup=_setup(plan, groups),
+        variants=variants,
+        provenance=make_facts(plan, results),
+        figures=figure_names(variants, has_examples=any(result.examples for result in finished)),
+        tables=table_names(variants),
+    )
+
+
+def _reference_first(plan: Plan, groups: Sequence[VariantRuns]) -> list[VariantRuns]:
+    return sorted(groups, key=lambda group: group.name != plan.reference)
+
+
+def _setup(plan: Plan, groups: Sequence[VariantRuns]) -> dict[str, Any]:
+    """Return the complete config of the reference, or of the first variant where the plan has no reference."""
+    for group in _reference_first(plan, groups):
+        config = group.runs[0].config.to_dict()
+        return {key: thaw(value) for key, value in config.items() if key != "seed"}
+    return {}
+
+
+def _summarise(
+    plan: Plan,
+    group: VariantRuns,
+    groups: Sequence[VariantRuns],
+    seeds: Mapping[str, Sequence[SeedResult]],
+    slug: str,
+) -> VariantSummary:
+    first, own = group.runs[0], tuple(seeds[group.name])
+    reference = next((other for other in groups if other.name == plan.reference), None)
+    is_reference = group.name == plan.reference
+    delta = None
+    if not is_reference and comparable(group, reference):
+        delta = _make_delta(own, seeds[plan.reference])
+    pooled = () if group.inner_conflicts else own
+    ids = {run.id for run in group.runs}
+    start = start_of(plan, first)
+    return VariantSummary(
+        name=group.name,
+        slug=slug,
+        starts_from=f"{start}@{first.start.which}" if start and first.start else None,
+        settings_from=first.settings_from,
+        compared_with=None if is_reference else plan.reference,
+        changed=tuple(
+            Change(key=key, reference_value=thaw(before), value=thaw(after))
+            for key, (before, after) in sorted(first.changed.items())
+        ),
+        components=dict(first.components),
+        same_runs_as=tuple(o.name for o in groups if o.name != group.name and ids & {run.id for run in o.runs}),
+        seeds=own,
+        scores=_estimates({seed.seed: seed.scores for seed in pooled}),
+        iou_class=_estimates({seed.seed: seed.iou_class for seed in pooled}),
+        delta=delta,
+        images_per_s=make_estimate({seed.seed: seed.images_per_s for seed in own if seed.status == "finished"}),
+        minutes=make_estimate({seed.seed: seed.minutes for seed in own if seed.status == "finished"}),
+    )
+
+
+def _estimates(tables: Mapping[int, BySplit]) -> dict[str, dict[str, Estimate]]:
+    """Return split -> name -> estimate for tables of seeds (seed -> split -> name -> value)."""
+    return {
+        split: {name: make_estimate(_column(tables, split, name)) for name in _names(tables, split)}
+        for split in _splits(tables)
+    }
+
+
+def _make_delta(own: Sequence[SeedResult], reference: Sequence[SeedResult]) -> Delta:
+    return Delta(
+        scores=_differences({s.seed: s.scores for s in own}, {s.seed: s.scores for s in reference}),
+        iou_class=_differences({s.seed: s.iou_class for s in own}, {s.seed: s.iou_class for s in reference}),
+    )
+
+
+def _differences(here: Mapping[int, BySplit], reference: Mapping[int, BySplit]) -> dict[str, dict[str, Difference]]:
+    return {
+        split: {
+            name: make_difference(_column(here, split, name), _column(reference, split, name))
+            for name in _names(here, split)
+        }
+        for split in _splits(here)
+        if split in _splits(reference)
+    }
+
+
+def _splits(tables: Mapping[int, BySplit]) -> list[str]:
+    return order_splits(split for table in tables.values() for split in table)
+
+
+def _names(tables: Mapping[int, BySplit], split: str) -> list[str]:
+    return list(dict.fromkeys(name for table in tables.values() for name in table.get(split, {})))
+
+
+def _column(tables: Mapping[int, BySplit], split: str, name: str) -> dict[int, float | None]:
+    return {seed: table.get(split, {}).get(name) for seed, table in tables.items()}
+
+
+def _summarise_splits(finished: Sequence[RunResult]) -> tuple[SplitSummary, ...]:
+    """Describe each split by the first result that has it; results that disagree are named in the notes."""
+    counts = _counts_by_split(finished)
+    return tuple(
+        SplitSummary(
+            name=split,
+            images=len(counts[split].images),
+            groups=len(set(counts[split].groups)),
+            pixels=int(counts[split].pixels_K.sum()),
+        )
+        for split in counts
+    )
+
+
+def _summarise_classes(finished: Sequence[RunResult]) -> tuple[ClassSummary, ...]:
+    colours: dict[str, tuple[int, int, int] | None] = {}
+    for result in finished:
+        for counts in result.counts.values():
+            shades = result.colours or (None,) * len(counts.classes)
+            colours = dict(zip(counts.classes, shades, strict=True)) | colours
+    truths = {split: _truth_by_class(counts) for split, counts in _counts_by_split(finished).items()}
+    return tuple(
+        ClassSummary(
+            name=name,
+            colour=colour,
+            truth={split: truth[name] for split, truth in truths.items() if name in truth},
+        )
+        for name, colour in colours.items()
+    )
+
+
+def _truth_by_class(counts: Counts) -> dict[str, ClassTruth]:
+    pixels_C = counts.confusion_CC().sum(axis=1).tolist()
+    total = max(sum(pixels_C), 1)
+    return {
+        name: ClassTruth(pixels=pixels, share=pixels / total)
+        for name, pixels in zip(counts.classes, pixels_C, strict=True)
+    }
+
+
+def _counts_by_split(finished: Sequence[RunResult]) -> dict[str, Counts]:
+    first: dict[str, Counts] = {}
+    for result in finished:
+        first = {**result.counts, **first}
+    return {split: first[split] for split in order_splits(first)}

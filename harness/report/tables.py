@@ -1,0 +1,97 @@
+"""The CSV tables of a report. Scores are fractions; an empty cell is a value that nothing defines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.records import Progress, RunResult
+from harness.report.names import epochs_name
+from harness.report.record import Estimate, Report
+
+Cell = str | int | float | None
+Nested = Mapping[str, Mapping[str, Estimate]]
+
+
+def make_tables(report: Report, results: Mapping[str, RunResult]) -> dict[str, str]:
+    """Return file name -> CSV text of every table that the report lists."""
+    seeds = [f"seed{seed}" for seed in report.seeds]
+    over_seeds = ["mean", "sd", "num_seeds", *seeds]
+    epochs = {
+        epochs_name(variant, seed.seed): _epochs(results[seed.run_id].history)
+        for variant in report.variants
+        for seed in variant.seeds
+        if seed.epochs
+    }
+    return {
+        "scores.csv": _csv(["variant", "split", "score", *over_seeds], _estimates(report, "scores")),
+        "iou_class.csv": _csv(["variant", "split", "class", *over_seeds], _estimates(report, "iou_class")),
+        "differences.csv": _csv(
+            ["variant", "reference", "kind", "split", "name", *over_seeds, "within_spread"], _differences(report)
+        ),
+        "changes.csv": _csv(["variant", "reference", "setting", "reference_value", "value"], _changes(report)),
+        **epochs,
+    }
+
+
+def _estimates(report: Report, kind: str) -> list[list[Cell]]:
+    return [
+        [variant.name, split, name, *_over_seeds(report, estimate)]
+        for variant in report.variants
+        for split, by_name in getattr(variant, kind).items()
+        for name, estimate in by_name.items()
+    ]
+
+
+def _over_seeds(report: Report, estimate: Estimate) -> list[Cell]:
+    values = dict(zip(estimate.seeds, estimate.values, strict=True))
+    return [estimate.mean, estimate.sd, len(values), *(values.get(seed) for seed in report.seeds)]
+
+
+def _differences(report: Report) -> list[list[Cell]]:
+    return [
+        [
+            variant.name,
+            report.reference,
+            kind,
+            split,
+            name,
+            *_over_seeds(report, found),
+            str(found.within_spread).lower(),
+        ]
+        for variant in report.variants
+        if variant.delta
+        for kind, by_split in (("score", variant.delta.scores), ("iou_class", variant.delta.iou_class))
+        for split, by_name in by_split.items()
+        for name, found in by_name.items()
+    ]
+
+
+def _changes(report: Report) -> list[list[Cell]]:
+    return [
+        [variant.name, report.reference, change.key, json.dumps(change.reference_value), json.dumps(change.value)]
+        for variant in report.variants
+        for change in variant.changed
+    ]
+
+
+def _epochs(history: Sequence[Progress]) -> str:
+    """Return every metric of every epoch; `improved` is 1 where the epoch was the best so far."""
+    names = list(dict.fromkeys(name for item in history for name in item.metrics))
+    rows = [[item.epoch, int(item.improved), *(item.metrics.get(name) for name in names)] for item in history]
+    return _csv(["epoch", "improved", *names], rows)
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if _undefined(cell) else cell for cell in row] for row in rows])
+    return text.getvalue()
+
+
+def _undefined(cell: Cell) -> bool:
+    return cell is None or (isinstance(cell, float) and not math.isfinite(cell))

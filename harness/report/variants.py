@@ -1,0 +1,57 @@
+"""A variant's runs and results side by side, and which of them may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.records import Plan, Run, RunResult
+from harness.report.contracts import disagreements
+
+
+@dataclass(frozen=True)
+class VariantRuns:
+    """One variant's runs in the order of the plan, and the results of those that finished."""
+
+    name: str
+    runs: tuple[Run, ...]
+    results: Mapping[int, RunResult]
+    """Seed -> result of a finished run."""
+
+    @property
+    def first(self) -> RunResult | None:
+        """Return the finished result with which the others must agree, if any has finished."""
+        return next(iter(self.results.values()), None)
+
+    @property
+    def inner_conflicts(self) -> tuple[str, ...]:
+        """Return in what the contracts of this variant's own seeds differ; such seeds are not averaged."""
+        found = [disagreements(result.contract, self.first.contract) for result in self.results.values() if self.first]
+        return tuple(dict.fromkeys(text for texts in found for text in texts))
+
+
+def conflicts(here: VariantRuns, reference: VariantRuns) -> tuple[str, ...]:
+    """Return in what two variants' contracts differ; empty where they agree or one has no finished run."""
+    if here.first is None or reference.first is None:
+        return ()
+    return disagreements(here.first.contract, reference.first.contract)
+
+
+def comparable(here: VariantRuns, reference: VariantRuns | None) -> bool:
+    """Tell whether differences between two variants have a meaning."""
+    if reference is None or here.first is None or reference.first is None:
+        return False
+    return not (conflicts(here, reference) or here.inner_conflicts or reference.inner_conflicts)
+
+
+def group_runs(plan: Plan, results: Mapping[str, RunResult]) -> tuple[VariantRuns, ...]:
+    """Return the plan's variants, each with its runs and finished results."""
+    return tuple(
+        VariantRuns(name, runs, {run.seed: results[run.id] for run in runs if _is_finished(results.get(run.id))})
+        for name in plan.variants
+        if (runs := tuple(run for run in plan.runs if run.variant == name))
+    )
+
+
+def _is_finished(result: RunResult | None) -> bool:
+    return result is not None and result.status == "finished"

@@ -1,0 +1,49 @@
+"""A report on disk: `report.md`, `report.json`, `figures/*.png`, `tables/*.csv`, each file whole or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.files import write_text
+from harness.records import Plan, RunResult
+from harness.report.figures import draw_figures
+from harness.report.markdown import render_markdown
+from harness.report.record import Report, to_json
+from harness.report.summary import make_report
+from harness.report.tables import make_tables
+
+
+def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path) -> Report:
+    """Write the report of a plan's runs into a folder and return the record behind it.
+
+    The same plan and results write the same bytes. Figures and tables that an earlier report in the folder listed and
+    this one does not have are removed; nothing else in the folder is touched.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    report = make_report(plan, results)
+    earlier = _listed(folder / "report.json")
+    draw_figures(report, plan, results, folder / "figures")
+    for name, text in make_tables(report, results).items():
+        write_text(folder / "tables" / name, text)
+    write_text(folder / "report.md", render_markdown(report))
+    write_text(folder / "report.json", to_json(report.model_dump(mode="json")))
+    current = {*(f"figures/{name}" for name in report.figures), *(f"tables/{name}" for name in report.tables)}
+    for name in earlier - current:
+        (folder / name).unlink(missing_ok=True)
+    return report
+
+
+def _listed(path: Path) -> set[str]:
+    """Return the figures and tables that an earlier report lists; nothing where there is none of this version."""
+    try:
+        earlier = Report.model_validate_json(path.read_text())
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return set()
+    names = {*(f"figures/{name}" for name in earlier.figures), *(f"tables/{name}" for name in earlier.tables)}
+    return {name for name in names if re.fullmatch(r"(figures/[\w.-]+\.png|tables/[\w.-]+\.csv)", name)}

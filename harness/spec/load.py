@@ -1,0 +1,225 @@
+"""A study in YAML -> a Spec: every variant a complete config, checked, before anything is trained."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import InputError, did_you_mean
+from harness.records import RunConfig, Which
+from harness.spec.comparability import check_components, check_start
+from harness.spec.designs import combinations
+from harness.spec.located import Node, parse_yaml, read_file
+from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, read_slug, seeds_problem
+from harness.spec.overlay import apply_change, apply_changes
+from harness.spec.resolve import resolve
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One level of a study: a complete config for each seed, and what it begins with."""
+
+    name: str
+    config: RunConfig
+    """Its config with seed 0; the runs have the study's seeds."""
+    start: tuple[str, Which] | None
+    """Variant, and which of its checkpoints, that the weights start from, seed to seed."""
+    like: str | None
+    """Variant whose settings these were written as a change of; None: the base."""
+    components: Mapping[str, bool]
+    """All components of the study, on or off here."""
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A study as asked for: what is compared with what, and why."""
+
+    study: str
+    question: str
+    reference: str
+    """Variant that the others are compared with."""
+    margin: float
+    """Differences of miou_dataset below this do not matter (fraction)."""
+    seeds: tuple[int, ...]
+    plugins: tuple[str, ...]
+    """Modules outside harness that define parts."""
+    variants: tuple[Variant, ...]
+    """In the order of the file."""
+    notes: str
+    text: str
+    """The file as it was read."""
+    path: Path
+    profile: str | None = None
+    overrides: tuple[str, ...] = ()
+    """`key=value` texts that changed the base."""
+    seeds_given: bool = False
+    """Whether the seeds stand in for those of the file."""
+
+
+def load_spec(
+    path: Path | str,
+    *,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+) -> Spec:
+    """Read a study. Its parts must be in the catalog; modules that it names as plugins are imported.
+
+    The base is changed first by the profile's `set`, then by `overrides` (`key=value`, the value in YAML); each variant
+    changes that base, or the settings of the variant it is `like`, by its own `set` and then its components. `seeds`
+    stand in for those of the profile and of the file. Relative paths in settings are kept as written.
+
+    Raises:
+        InputError: the first thing that is wrong: `path:line:column: key.path: what came; what would work`.
+    """
+    path = Path(path)
+    text = read_file(path)
+    outline = read_outline(_parse_file(path, text))
+    chosen = _find_profile(outline, path, profile)
+    outline = _with_profile(outline, chosen) if chosen else outline
+    check_components(outline)
+    base = apply_changes(outline.base, chosen.changes) if chosen else outline.base
+    for override in overrides:
+        base = _override(base, override)
+    for plugin in outline.plugins:
+        _import_plugin(plugin)
+    problem = None if seeds is None else seeds_problem(seeds)
+    if problem:
+        raise InputError(f"--seeds {','.join(map(str, seeds or ()))}: {problem}")
+    return Spec(
+        study=outline.study,
+        question=outline.question,
+        reference=outline.reference,
+        margin=outline.margin,
+        seeds=outline.seeds if seeds is None else tuple(seeds),
+        plugins=tuple(plugin.text() for plugin in outline.plugins),
+        variants=_resolve_variants(outline, base),
+        notes=outline.notes,
+        text=text,
+        path=path,
+        profile=profile,
+        overrides=tuple(overrides),
+        seeds_given=seeds is not None,
+    )
+
+
+def read_study_name(path: Path) -> str:
+    """Return the name of the study that a spec is about, without checking the rest.
+
+    Raises:
+        InputError: the file cannot be read, or has no valid `study`.
+    """
+    root = _parse_file(path, read_file(path))
+    if "study" not in root.mapping():
+        raise root.error("the key 'study' is missing")
+    return read_slug(root.mapping()["study"])
+
+
+def _parse_file(path: Path, text: str) -> Node:
+    return parse_yaml(text, lambda line, column: f"{path}:{line}:{column}")
+
+
+def _find_profile(outline: Outline, path: Path, name: str | None) -> Profile | None:
+    if name is None:
+        return None
+    if name not in outline.profiles:
+        raise InputError(f"--profile {name}: {path} has no such profile; {did_you_mean(name, outline.profiles)}")
+    return outline.profiles[name]
+
+
+def _with_profile(outline: Outline, profile: Profile) -> Outline:
+    """Return the study with the profile's seeds, and its components in place of those of the same name."""
+    variants = {
+        name: replace(variant, components={n: profile.components.get(n, c) for n, c in variant.components.items()})
+        for name, variant in outline.variants.items()
+    }
+    return replace(outline, variants=variants, seeds=profile.seeds or outline.seeds)
+
+
+def _override(base: Node, override: str) -> Node:
+    place = f"--set {override}"
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"{place}: write key=value, such as --set optimizer.lr=0.01")
+    key = key.strip()
+    return apply_change(base, key, parse_yaml(text, lambda line, column: place, key))
+
+
+def _import_plugin(node: Node) -> None:
+    """Import a module that a spec names; only for this, modules in the current folder are found too."""
+    try:
+        with _current_folder_importable():
+            importlib.import_module(node.text())
+    except (Exception, SystemExit) as error:  # the module is the user's: it may raise anything
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise node.error(f"the plugin '{node.text()}' cannot be imported: {cause}") from error
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _resolve_variants(outline: Outline, base: Node) -> tuple[Variant, ...]:
+    trees: dict[str, Node] = {}
+    on: dict[str, frozenset[str]] = {}
+    made: dict[str, Variant] = {}
+    plugins = tuple(plugin.text() for plugin in outline.plugins)
+    known = tuple(dict.fromkeys(name for variant in outline.variants.values() for name in variant.components))
+    for written in _like_order(outline):
+        ((_, chosen),) = combinations(tuple(written.components), written.design)
+        start = apply_changes(trees[written.like] if written.like else base, written.changes)
+        trees[written.name] = _with_components(start, written, chosen)
+        on[written.name] = chosen | (on[written.like] if written.like else frozenset())
+        config = resolve(trees[written.name], plugins)
+        _refuse_idle_components(start, written, chosen, config)
+        made[written.name] = Variant(
+            name=written.name,
+            config=config,
+            start=written.start,
+            like=written.like,
+            components={name: name in on[written.name] for name in known},
+            notes=written.notes,
+        )
+    for written in outline.variants.values():
+        if written.start:
+            check_start(written, made[written.name].config, made[written.start[0]].config)
+    return tuple(made[name] for name in outline.variants)
+
+
+def _like_order(outline: Outline) -> tuple[VariantOutline, ...]:
+    """Return the variants, each after the one it is like, otherwise in the order of the file."""
+    ordered: dict[str, VariantOutline] = {}
+    for variant in outline.variants.values():
+        chain = [variant]
+        while chain[-1].like is not None:
+            chain.append(outline.variants[chain[-1].like])
+        ordered |= {item.name: item for item in reversed(chain) if item.name not in ordered}
+    return tuple(ordered.values())
+
+
+def _with_components(tree: Node, variant: VariantOutline, on: frozenset[str]) -> Node:
+    for name, component in variant.components.items():
+        if name in on:
+            tree = apply_changes(tree, component)
+    return tree
+
+
+def _refuse_idle_components(start: Node, variant: VariantOutline, on: frozenset[str], config: RunConfig) -> None:
+    for name in variant.components:
+        try:
+            without = resolve(_with_components(start, variant, on - {name}), config.plugins)
+        except InputError:
+            continue  # without this component the settings are not even complete: it changes something
+        if without == config:
+            raise variant.components[name].key_error(f"the component '{name}' changes nothing in '{variant.name}'")

@@ -1,0 +1,228 @@
+"""Strict YAML as a frozen tree in which each value knows its file, line, column and key path.
+
+Stricter than YAML 1.1, so that a spec means what it looks like: no duplicate keys, no second document, no tags, no
+merge keys, no anchors and aliases (a variant's `like` does their work, in sight), no values that YAML reads otherwise
+than they look, at most 30 levels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+from yaml.events import AliasEvent, CollectionStartEvent, ScalarEvent
+
+from harness.errors import InputError, did_you_mean
+from harness.spec.scalars import YAML_TAGS, Scalar, Trap, read_key, read_scalar
+
+DEEPEST = 30
+SHOWN_CHARACTERS = 60
+
+Where = Callable[[int, int], str]
+"""Line and column, from 1 -> how an error names the place."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of a spec and where it stands."""
+
+    value: Scalar | tuple[Node, ...] | Mapping[str, Node]
+    where: str
+    """Place of the value, such as `study.yaml:3:10`, or the option that gave it."""
+    key_where: str
+    """Place of its key; the value's own place where it has no key."""
+    path: str
+    """Key path as written, joined by dots."""
+
+    def error(self, problem: str) -> InputError:
+        """Return an error that points at this value."""
+        return InputError(_message(self.where, self.path, problem))
+
+    def key_error(self, problem: str) -> InputError:
+        """Return an error that points at this value's key."""
+        return InputError(_message(self.key_where, self.path, problem))
+
+    def mapping(self) -> Mapping[str, Node]:
+        """Return the keys and values below. Raises InputError where the value is no mapping."""
+        if not isinstance(self.value, Mapping):
+            raise self.error(f"{self.shown()} was given; it must be a mapping, such as {{}} or {{key: value}}")
+        return self.value
+
+    def items(self) -> tuple[Node, ...]:
+        """Return the items of a list. Raises InputError where the value is no list."""
+        if not isinstance(self.value, tuple):
+            raise self.error(f"{self.shown()} was given; it must be a list, such as [{self.shown()}]")
+        return self.value
+
+    def text(self) -> str:
+        """Return the value as text. Raises InputError where it is none, or is empty."""
+        if not isinstance(self.value, str) or not self.value.strip():
+            raise self.error(f"{self.shown()} was given; it must be text{self._quotes_hint()}")
+        return self.value
+
+    def fields(self, known: Sequence[str], required: Sequence[str] = ()) -> Mapping[str, Node]:
+        """Return a mapping's entries after checking that no key is unknown and none that is required is missing."""
+        entries = self.mapping()
+        for key, entry in entries.items():
+            if key not in known:
+                raise entry.key_error(f"there is no such key; {did_you_mean(key, known)}")
+        for key in required:
+            if key not in entries:
+                raise self.error(f"the key '{key}' is missing; required here: {', '.join(required)}")
+        return entries
+
+    def plain(self) -> Any:
+        """Return the value as dicts, lists and scalars."""
+        if isinstance(self.value, Mapping):
+            return {key: entry.plain() for key, entry in self.value.items()}
+        if isinstance(self.value, tuple):
+            return [item.plain() for item in self.value]
+        return self.value
+
+    def shown(self) -> str:
+        """Return the value as one short line for messages."""
+        line = json.dumps(self.plain(), ensure_ascii=False)
+        return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 3]}..."
+
+    def _quotes_hint(self) -> str:
+        is_scalar = not isinstance(self.value, str | tuple | Mapping) and self.value is not None
+        return f"; write '{self.shown()}' in quotes" if is_scalar else ""
+
+
+def _message(where: str, path: str, problem: str) -> str:
+    problem = problem.replace("\n", "\\n")  # a message is one line, whatever text it quotes
+    return f"{where}: {path}: {problem}" if path else f"{where}: {problem}"
+
+
+def read_file(path: Path) -> str:
+    """Return a spec's text.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or it is not UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; {_specs_nearby(path.parent, path.name)}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: this is a folder, not a spec; {_specs_nearby(path, '')}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a spec, a text file in YAML") from None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, len(before.split(b"\n")[-1].decode("utf-8")) + 1
+        byte = content[error.start]
+        raise InputError(f"{path}:{line}:{column}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
+
+
+def _specs_nearby(folder: Path, name: str) -> str:
+    specs = sorted(entry.name for entry in folder.glob("*.y*ml")) if folder.is_dir() else []
+    return f"specs in {folder}: {did_you_mean(name, specs)}"
+
+
+def parse_yaml(text: str, where: Where, path: str = "") -> Node:
+    """Return the tree of a YAML text; `path` is the key path at which the whole text stands.
+
+    Raises:
+        InputError: it is not YAML, or not of the strict kind that specs are written in.
+    """
+    try:
+        composer = _Composer(text, where)
+        root = composer.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InputError(_message(_place(where, mark), path, _explain(error, text, mark))) from None
+    except yaml.reader.ReaderError as error:
+        line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
+        raise InputError(_message(where(line, column), path, "this character is no part of YAML; remove it")) from None
+    except (ValueError, OverflowError):  # PyYAML lets through what chr() and int() say about escapes and directives
+        raise InputError(_message(_place(where, composer.get_mark()), path, "YAML cannot be read here")) from None
+    if root is None:
+        raise InputError(_message(where(1, 1), path, "there is nothing in it; a value or a mapping must be written"))
+    return _locate(root, where, path, None)
+
+
+class _Composer(yaml.SafeLoader):
+    """Composes YAML nodes, and refuses what specs are written without."""
+
+    def __init__(self, text: str, where: Where) -> None:
+        super().__init__(text)
+        self._where = where
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        problem = _unwanted(event)
+        if problem or self._depth > DEEPEST:
+            problem = problem or f"more than {DEEPEST} levels of nesting; a spec needs fewer"
+            raise InputError(f"{_place(self._where, event.start_mark)}: {problem}")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _unwanted(event: Any) -> str | None:
+    if isinstance(event, AliasEvent) or getattr(event, "anchor", None) is not None:
+        return f"anchors and aliases ({event.anchor}) are not used in specs; write the value out, or use `like`"
+    if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
+        return f"tags ({event.tag.replace(YAML_TAGS, '!!')}) are not used in specs; write the plain value"
+    return None
+
+
+def _place(where: Where, mark: yaml.Mark | None) -> str:
+    return where(mark.line + 1, mark.column + 1) if mark else where(1, 1)
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> str:
+    if "single document" in (error.context or ""):
+        return "a second document begins here; a spec is one document, without ---"
+    lines = text.splitlines()
+    if mark and mark.line < len(lines) and "\t" in lines[mark.line]:
+        return "a tab stands in this line; YAML is indented with spaces"
+    account = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"this is not valid YAML: {account}"
+
+
+def _locate(node: yaml.Node, where: Where, path: str, key_where: str | None) -> Node:
+    place = _place(where, node.start_mark)
+    key_place = key_where or place
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            return Node(read_scalar(node), place, key_place, path)
+        except Trap as trap:
+            raise InputError(_message(place, path, str(trap))) from None
+    if isinstance(node, yaml.SequenceNode):
+        items = tuple(_locate(item, where, join(path, str(index)), None) for index, item in enumerate(node.value))
+        return Node(items, place, key_place, path)
+    return Node(MappingProxyType(_locate_entries(node, where, path)), place, key_place, path)
+
+
+def _locate_entries(node: yaml.Node, where: Where, path: str) -> dict[str, Node]:
+    entries: dict[str, Node] = {}
+    for key_node, value_node in node.value:
+        place = _place(where, key_node.start_mark)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise InputError(_message(place, path, "a key must be text, not a list or a mapping"))
+        try:
+            key = read_key(key_node)
+        except Trap as trap:
+            raise InputError(_message(place, path, str(trap))) from None
+        if key in entries:
+            raise InputError(
+                _message(place, join(path, key), f"this key is written twice (first: {entries[key].key_where})")
+            )
+        entries[key] = _locate(value_node, where, join(path, key), place)
+    return entries
+
+
+def join(path: str, key: str) -> str:
+    """Return the key path one level below a path."""
+    return f"{path}.{key}" if path else key

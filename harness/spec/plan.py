@@ -1,0 +1,244 @@
+"""Spec -> Plan: every variant with every seed, each with an id that everything that decides its numbers goes into."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness import catalog
+from harness.errors import InputError, did_you_mean
+from harness.fingerprint import canonical, fingerprint, thaw
+from harness.records import SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
+from harness.settings import EvaluateSettings, TrainSettings
+from harness.spec.load import Spec, Variant
+from harness.spec.resolve import weights_settings
+
+PLAN_VERSION = 1
+NO_NUMBERS = ("checkpoint_every",)
+"""Settings of training that change what an interruption costs, and no number."""
+
+
+def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) -> Plan:
+    """Expand a study into runs. `read_inputs` gives the digest of each thing that a config reads from disk.
+
+    A variant comes after the one it starts from, otherwise in the order of the spec; the seeds of a variant stand
+    together. Started in this order as soon as each can, runs fill the cores: neighbours never wait for each other.
+    """
+    variants = {variant.name: variant for variant in spec.variants}
+    runs: dict[tuple[str, int], Run] = {}
+    for variant in _start_order(variants):
+        reference, settings_from = _settings_reference(spec, variant, variants)
+        for seed in spec.seeds:
+            config = replace(variant.config, seed=seed)
+            inputs = dict(read_inputs(config))
+            start = Start(runs[variant.start[0], seed].id, variant.start[1]) if variant.start else None
+            runs[variant.name, seed] = Run(
+                id=run_id(config, inputs, start),
+                variant=variant.name,
+                seed=seed,
+                config=config,
+                inputs=inputs,
+                start=start,
+                components=dict(variant.components),
+                settings_from=settings_from,
+                changed=differences(replace(reference.config, seed=seed), config),
+            )
+    return Plan(
+        study=spec.study,
+        question=spec.question,
+        reference=spec.reference,
+        margin=spec.margin,
+        runs=tuple(runs.values()),
+        spec_text=spec.text,
+        command=_command(spec),
+    )
+
+
+def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) -> str:
+    """Return the fingerprint of a run: of its config, of what it reads and of the run it starts from.
+
+    Left out is what decides no number: the names of study and variant, plugins, places on disk whose content has a
+    digest among the inputs, and, with a start, which weights the model would have begun with without it.
+    """
+    overwritten = weights_settings(config.model) if start else ()
+    counted = {key: digest for key, digest in inputs.items() if key not in {f"model.{name}" for name in overwritten}}
+    parts: dict[str, Any] = {kind: _identity(kind, kind, getattr(config, kind), counted) for kind in SINGLE}
+    for name in overwritten:
+        parts["model"]["settings"].pop(name, None)
+    for kind in SEVERAL:
+        parts[kind] = [_identity(kind, f"{kind}.{term.name}", term, counted) for term in getattr(config, kind)]
+    train = config.train.model_dump(mode="json")
+    return fingerprint(
+        {
+            **parts,
+            "train": {key: value for key, value in train.items() if key not in NO_NUMBERS},
+            "evaluate": config.evaluate.model_dump(mode="json"),
+            "seed": config.seed,
+            "inputs": counted,
+            "start": vars(start) if start else None,
+        }
+    )
+
+
+def _identity(kind: Any, path: str, choice: Choice, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return a choice without the places whose content has a digest: the whole data set's, or that of the setting."""
+    places = catalog.find_part(kind, choice.name).locations
+    settings = {
+        name: thaw(value)
+        for name, value in choice.settings.items()
+        if not (name in places and (path in inputs or f"{path}.{name}" in inputs))
+    }
+    return {"name": choice.name, "version": choice.version, "settings": settings}
+
+
+def differences(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Return dotted key -> (value in a, value in b) for each setting that differs; None where there is none.
+
+    A term, or a group of settings, that only one of the two has is one entry. Terms of `loss` or `augment` that both
+    have in another order are the entry `loss` or `augment`, with the names in order. Plugins are no setting.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    _collect(found, "", {**a.to_dict(), "plugins": None}, {**b.to_dict(), "plugins": None})
+    for kind in SEVERAL:
+        names_a, names_b = ([term.name for term in getattr(config, kind)] for config in (a, b))
+        if [name for name in names_a if name in names_b] != [name for name in names_b if name in names_a]:
+            found[kind] = (names_a, names_b)
+    return found
+
+
+def _collect(found: dict[str, tuple[Any, Any]], path: str, a: Any, b: Any) -> None:
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in dict.fromkeys([*a, *b]):
+            _collect(found, f"{path}.{key}" if path else key, a.get(key), b.get(key))
+    elif canonical(a) != canonical(b):
+        found[path] = (a, b)
+
+
+def select(plan: Plan, variants: Sequence[str]) -> Plan:
+    """Return the plan with the runs of some variants, and those that they start from, only.
+
+    Raises:
+        InputError: the plan has no such variant.
+    """
+    for name in variants:
+        if name not in plan.variants:
+            raise InputError(f"--only {name}: the study has no such variant; {did_you_mean(name, plan.variants)}")
+    first_with: dict[str, Run] = {}
+    for run in plan.runs:
+        first_with.setdefault(run.id, run)
+    kept: set[str] = set()
+    for run in plan.runs:
+        chain: Run | None = run if run.variant in variants else None
+        while chain is not None:
+            kept.add(chain.label)
+            chain = first_with[chain.start.run_id] if chain.start else None
+    return replace(plan, runs=tuple(run for run in plan.runs if run.label in kept))
+
+
+def _start_order(variants: Mapping[str, Variant]) -> tuple[Variant, ...]:
+    ordered: dict[str, Variant] = {}
+    for variant in variants.values():
+        chain = [variant]
+        while chain[-1].start is not None:
+            chain.append(variants[chain[-1].start[0]])
+        ordered |= {item.name: item for item in reversed(chain) if item.name not in ordered}
+    return tuple(ordered.values())
+
+
+def _settings_reference(spec: Spec, variant: Variant, variants: Mapping[str, Variant]) -> tuple[Variant, str]:
+    """Return the variant that another's settings are shown as a change of, and its name; itself, and no name, for the
+    reference of the study.
+    """
+    name = variant.like or (variant.start[0] if variant.start else spec.reference)
+    return variants[name], "" if name == variant.name else name
+
+
+def _command(spec: Spec) -> str:
+    words = ["harness", "run", str(spec.path)]
+    words += ["--profile", spec.profile] if spec.profile else []
+    words += [word for override in spec.overrides for word in ("--set", override)]
+    words += ["--seeds", ",".join(map(str, spec.seeds))] if spec.seeds_given else []
+    return shlex.join(words)
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as plain dicts, lists and scalars; `plan_from_json` is its exact inverse."""
+    return {
+        "version": PLAN_VERSION,
+        "study": plan.study,
+        "question": plan.question,
+        "reference": plan.reference,
+        "margin": plan.margin,
+        "command": plan.command,
+        "spec_text": plan.spec_text,
+        "runs": [_run_to_json(run) for run in plan.runs],
+    }
+
+
+def plan_from_json(entry: Mapping[str, Any]) -> Plan:
+    """Return the plan that `plan_to_json` wrote. Needs no plugin: choices are taken as they were made.
+
+    Raises:
+        InputError: it was written by a version of harness that this one cannot read.
+    """
+    if entry["version"] != PLAN_VERSION:
+        raise InputError(f"the plan has format {entry['version']}; this version of harness reads {PLAN_VERSION}")
+    return Plan(
+        study=entry["study"],
+        question=entry["question"],
+        reference=entry["reference"],
+        margin=entry["margin"],
+        runs=tuple(_run_from_json(run) for run in entry["runs"]),
+        spec_text=entry["spec_text"],
+        command=entry["command"],
+    )
+
+
+def _run_to_json(run: Run) -> dict[str, Any]:
+    config = run.config
+    return {
+        "id": run.id,
+        "variant": run.variant,
+        "seed": run.seed,
+        "start": dict(vars(run.start)) if run.start else None,
+        "settings_from": run.settings_from,
+        "changed": {key: thaw(pair) for key, pair in run.changed.items()},
+        "components": dict(run.components),
+        "inputs": dict(run.inputs),
+        "config": {
+            **{kind: _choice_to_json(getattr(config, kind)) for kind in SINGLE},
+            **{kind: [_choice_to_json(term) for term in getattr(config, kind)] for kind in SEVERAL},
+            "train": config.train.model_dump(mode="json"),
+            "evaluate": config.evaluate.model_dump(mode="json"),
+            "plugins": list(config.plugins),
+        },
+    }
+
+
+def _run_from_json(entry: Mapping[str, Any]) -> Run:
+    config = entry["config"]
+    parts: dict[str, Any] = {kind: Choice(**config[kind]) for kind in SINGLE}
+    parts |= {kind: tuple(Choice(**term) for term in config[kind]) for kind in SEVERAL}
+    return Run(
+        id=entry["id"],
+        variant=entry["variant"],
+        seed=entry["seed"],
+        config=RunConfig(
+            **parts,
+            train=TrainSettings.model_validate_json(canonical(config["train"])),
+            evaluate=EvaluateSettings.model_validate_json(canonical(config["evaluate"])),
+            seed=entry["seed"],
+            plugins=tuple(config["plugins"]),
+        ),
+        inputs=dict(entry["inputs"]),
+        start=Start(**entry["start"]) if entry["start"] else None,
+        components=dict(entry["components"]),
+        settings_from=entry["settings_from"],
+        changed={key: (before, after) for key, (before, after) in entry["changed"].items()},
+    )
+
+
+def _choice_to_json(choice: Choice) -> dict[str, Any]:
+    return {"name": choice.name, "version": choice.version, "settings": thaw(choice.settings)}

@@ -1,0 +1,122 @@
+"""Settings as written -> a complete RunConfig, checked against the catalog; errors point at the line that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Literal, TypeVar
+
+from harness import catalog
+from harness.errors import InputError, SettingError
+from harness.records import Choice, RunConfig
+from harness.settings import EvaluateSettings, Settings, TrainSettings
+from harness.spec.located import Node
+
+FROZEN_GROUPS = {"none": (), "backbone": ("backbone",), "all_but_classifier": ("backbone",)}
+"""`model.freeze` -> parameter groups of which no weight moves."""
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+Checked = TypeVar("Checked")
+
+
+def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
+    """Return the config that settings as written stand for, every default spelled out, with seed 0.
+
+    `data.normalize: auto` becomes `imagenet` for a model with pretrained weights and `centered` for others.
+
+    Raises:
+        InputError: the first setting that is wrong, with its place.
+    """
+    sections = tree.mapping()
+    model = _choose_one("model", sections["model"])
+    config = RunConfig(
+        data=_with_normalize(_choose_one("data", sections["data"]), model),
+        model=model,
+        loss=_choose_several("loss", sections["loss"]),
+        augment=_choose_several("augment", sections["augment"]),
+        optimizer=_choose_one("optimizer", sections["optimizer"]),
+        schedule=_choose_one("schedule", sections["schedule"]),
+        train=_check(TrainSettings, sections["train"]),
+        evaluate=_check(EvaluateSettings, sections["evaluate"]),
+        seed=0,
+        plugins=plugins,
+    )
+    if not config.loss:
+        raise sections["loss"].error("there is no loss; write at least one term, such as cross_entropy: {}")
+    _refuse_idle_multipliers(config, sections["optimizer"])
+    return config
+
+
+def weights_settings(model: Choice) -> tuple[str, ...]:
+    """Return the names of a model's settings that say which weights it begins with."""
+    locations = catalog.find_part("model", model.name).locations
+    return tuple(name for name in model.settings if name in locations or name in ("weights", "backbone_weights"))
+
+
+def _choose_one(kind: Literal["data", "model", "optimizer", "schedule"], node: Node) -> Choice:
+    if isinstance(node.value, str):
+        raise node.error(f"{node.shown()} was given; a part is written as {kind}: {{name: {node.value}}}")
+    entries = node.mapping()
+    if "name" not in entries:
+        one = next(iter(entries), "setting")
+        raise node.error(
+            f"'name' is missing: a part is written as {kind}: {{name: ..., {one}: ...}};"
+            f" below `set`, {kind}.{one} changes that one setting"
+        )
+    _find(kind, entries["name"].text(), entries["name"].error)
+    settings = {key: value.plain() for key, value in entries.items() if key != "name"}
+    return _checked(node, partial(catalog.choose, kind, entries["name"].text(), settings))
+
+
+def _choose_several(kind: Literal["loss", "augment"], node: Node) -> tuple[Choice, ...]:
+    chosen = []
+    for name, settings in node.mapping().items():
+        if settings.value is None:
+            raise settings.error(f"null was given; write {name}: {{}} for a term with its default settings")
+        settings.mapping()
+        _find(kind, name, settings.key_error)
+        chosen.append(_checked(settings, partial(catalog.choose, kind, name, settings.plain())))
+    return tuple(chosen)
+
+
+def _find(kind: catalog.Kind, name: str, error_at: Callable[[str], InputError]) -> None:
+    try:
+        catalog.find_part(kind, name)
+    except SettingError as error:
+        raise error_at(error.problem) from None
+
+
+def _check(schema: type[AnySettings], node: Node) -> AnySettings:
+    node.mapping()
+    checked = _checked(node, partial(catalog.check, schema, node.plain()))
+    assert isinstance(checked, schema)
+    return checked
+
+
+def _checked(node: Node, check: Callable[[], Checked]) -> Checked:
+    """Run a check of settings that stand at a node, and give its error the place in the spec."""
+    try:
+        return check()
+    except SettingError as error:
+        for step in error.path:
+            node = node.items()[step] if isinstance(step, int) else node.mapping()[step]
+        is_key = error.problem.startswith(catalog.UNKNOWN_SETTING)
+        raise (node.key_error if is_key else node.error)(error.problem) from None
+
+
+def _with_normalize(data: Choice, model: Choice) -> Choice:
+    if data["normalize"] != "auto":
+        return data
+    pretrained = any(model[name] != "none" for name in weights_settings(model))
+    return replace(data, settings={**data.settings, "normalize": "imagenet" if pretrained else "centered"})
+
+
+def _refuse_idle_multipliers(config: RunConfig, optimizer: Node) -> None:
+    for group in FROZEN_GROUPS[config.model["freeze"]]:
+        if group in config.optimizer["multipliers"]:
+            node = optimizer.mapping()["multipliers"].mapping()[group]
+            raise node.key_error(
+                f"this multiplier has no effect: model.freeze: {config.model['freeze']} keeps the group {group} still;"
+                " do not freeze it, or write optimizer.multipliers: {}"
+            )

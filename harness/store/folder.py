@@ -1,0 +1,210 @@
+"""A run's own folder: the durable truth about it, written before any tracking store hears of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.counts import load_counts, save_counts
+from harness.errors import InputError
+from harness.files import locked, write_text, write_whole
+from harness.records import Examples, Progress, RunResult
+
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where each file of one run lies. The files that a tracking store keeps too have the same names there."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Return the complete config, YAML."""
+        return self.path / "config.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Return what the run was made with: commit, packages, device, data; JSON."""
+        return self.path / "provenance.json"
+
+    @property
+    def journal(self) -> Path:
+        """Return the finished epochs, a line of JSON each."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def best(self) -> Path:
+        """Return the weights of the best epoch: the plain model's state dict."""
+        return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def last(self) -> Path:
+        """Return the weights of the last epoch, there when training has ended."""
+        return self.path / "checkpoints" / "last.pt"
+
+    @property
+    def state(self) -> Path:
+        """Return all that an unfinished run needs to go on; removed when it is finished."""
+        return self.path / "checkpoints" / "state.pt"
+
+    @property
+    def evaluation(self) -> Path:
+        """Return the folder of counts and contract."""
+        return self.path / "evaluation"
+
+    @property
+    def examples(self) -> Path:
+        """Return a few pictures with truth and prediction, as arrays."""
+        return self.path / "examples.npz"
+
+    @property
+    def confusion_picture(self) -> Path:
+        """Return the picture of the confusion matrix."""
+        return self.path / "confusion_matrix.png"
+
+    @property
+    def examples_picture(self) -> Path:
+        """Return the picture of a few predictions."""
+        return self.path / "predictions.png"
+
+    @property
+    def result(self) -> Path:
+        """Return what became of the run, JSON; written last."""
+        return self.path / "result.json"
+
+    @property
+    def log(self) -> Path:
+        """Return what the run's process printed."""
+        return self.path / "output.log"
+
+    @property
+    def lock(self) -> Path:
+        """Return the file that the process working on the run holds a lock on."""
+        return self.path / "lock"
+
+
+def run_folder(root: Path, run_id: str) -> RunFolder:
+    """Return the folder of a run below the store's root; it need not exist."""
+    return RunFolder(root.resolve() / "runs" / run_id)
+
+
+def is_running(folder: RunFolder) -> bool:
+    """Tell whether a process on this machine works on the run."""
+    if not folder.lock.exists():
+        return False
+    with locked(folder.lock, wait=False) as held:
+        return not held
+
+
+def append_progress(folder: RunFolder, progress: Progress) -> None:
+    """Add an epoch to the journal, unless it is there. A line that a killed process left torn is cut off first."""
+    lines = _whole_lines(folder)
+    if progress.epoch in {line["epoch"] for line in lines}:
+        return
+    text = "".join(json.dumps(line) + "\n" for line in [*lines, _as_line(progress)])
+    write_text(folder.journal, text)
+
+
+def read_progress(folder: RunFolder) -> tuple[Progress, ...]:
+    """Return the finished epochs in order; a torn last line is no epoch."""
+    return tuple(_as_progress(line) for line in _whole_lines(folder))
+
+
+def _whole_lines(folder: RunFolder) -> list[dict[str, Any]]:
+    if not folder.journal.exists():
+        return []
+    whole, _, _ = folder.journal.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _as_line(progress: Progress) -> dict[str, Any]:
+    metrics = {name: value if math.isfinite(value) else None for name, value in progress.metrics.items()}
+    return {**progress.to_dict(), "metrics": metrics}
+
+
+def _as_progress(line: Mapping[str, Any]) -> Progress:
+    metrics = {name: math.nan if value is None else value for name, value in line["metrics"].items()}
+    return Progress(**{**line, "metrics": metrics})
+
+
+def save_result(folder: RunFolder, result: RunResult) -> None:
+    """Write what became of a run; `result.json` comes last, so that where it is, all else is."""
+    folder.evaluation.mkdir(parents=True, exist_ok=True)
+    for split, counts in result.counts.items():
+        save_counts(folder.evaluation / f"{split}.npz", counts)
+    if result.contract:
+        write_text(folder.evaluation / "contract.json", json.dumps(result.contract, indent=2, ensure_ascii=False))
+    if result.examples is not None:
+        _save_examples(folder.examples, result.examples)
+    entry = {
+        "version": RESULT_VERSION,
+        "run_id": result.run_id,
+        "status": result.status,
+        "reason": result.reason,
+        "best_epoch": result.best_epoch,
+        "splits": list(result.counts),
+        "colours": [list(colour) for colour in result.colours],
+        "seconds": result.seconds,
+    }
+    write_text(folder.result, json.dumps(entry, indent=2, ensure_ascii=False))
+
+
+def load_result(folder: RunFolder) -> RunResult | None:
+    """Return what became of a run, or None where nothing has yet.
+
+    Raises:
+        InputError: a file of the result is damaged, or of another version.
+    """
+    if not folder.result.exists():
+        return None
+    try:
+        entry = json.loads(folder.result.read_text())
+    except ValueError as error:
+        raise InputError(f"{folder.result}: damaged ({error}); delete it to have the run judged again") from None
+    if entry["version"] != RESULT_VERSION:
+        raise InputError(f"{folder.result}: version {entry['version']}; this harness reads version {RESULT_VERSION}")
+    contract = folder.evaluation / "contract.json"
+    return RunResult(
+        run_id=entry["run_id"],
+        status=entry["status"],
+        reason=entry["reason"],
+        history=read_progress(folder),
+        best_epoch=entry["best_epoch"],
+        counts={split: load_counts(folder.evaluation / f"{split}.npz") for split in entry["splits"]},
+        contract=json.loads(contract.read_text()) if entry["splits"] else {},
+        examples=_load_examples(folder.examples) if folder.examples.exists() else None,
+        colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
+        provenance=json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {},
+        seconds=entry["seconds"],
+    )
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Tell whether the run is done and its result whole."""
+    return folder.result.exists() and json.loads(folder.result.read_text())["status"] == "finished"
+
+
+def _save_examples(path: Path, examples: Examples) -> None:
+    arrays = {"names": np.array(examples.names, dtype=str)}
+    for index in range(len(examples.names)):
+        arrays[f"image{index}"] = examples.images[index]
+        arrays[f"label{index}"] = examples.labels[index]
+        arrays[f"prediction{index}"] = examples.predictions[index]
+    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def _load_examples(path: Path) -> Examples:
+    with np.load(path, allow_pickle=False) as file:
+        names = tuple(file["names"].tolist())
+        images, labels, predictions = (
+            tuple(file[f"{kind}{index}"] for index in range(len(names))) for kind in ("image", "label", "prediction")
+        )
+    return Examples(names, images, labels, predictions)

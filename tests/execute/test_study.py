@@ -1,0 +1,152 @@
+"""The program as its user runs it: whole studies, kills, repeats. Real processes, a real MLflow store."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import final_counts, harness_command
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Return the counts of the tiny study run once, one run at a time, without disturbance."""
+    from conftest import TINY
+
+    place = tmp_path_factory.mktemp("undisturbed")
+    (place / "tiny.yaml").write_text(TINY)
+    command = harness_command("run", "tiny.yaml", "--jobs", "1", "--json")
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return place, done
+
+
+def test_a_study_becomes_tracked_runs_and_a_report(undisturbed):
+    place, done = undisturbed
+    answer = json.loads(done.stdout)
+    assert [row["status"] for row in answer["runs"]] == ["finished"] * 4
+    assert (place / "reports/tiny/report.md").read_text().startswith("# ")
+    assert json.loads((place / "reports/tiny/report.json").read_text())["study"] == "tiny"
+    assert len(list((place / "reports/tiny/figures").glob("*.png"))) >= 6
+
+
+def test_two_runs_at_once_give_identical_counts(undisturbed, harness_cli, workplace):
+    place, _ = undisturbed
+    done = harness_cli("run", "tiny.yaml", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    assert final_counts(workplace / "mlruns") == final_counts(place / "mlruns")
+    assert len(final_counts(workplace / "mlruns")) == 4
+
+
+def test_the_second_time_it_does_nothing_and_says_so(undisturbed):
+    place, _ = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in (place / "reports").rglob("*") if path.is_file()}
+    done = subprocess.run(
+        harness_command("run", "tiny.yaml"), cwd=place, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0
+    assert "nothing to do: all 4 runs are finished" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_report_is_made_again_from_the_store_alone(undisturbed, tmp_path):
+    place, _ = undisturbed
+    done = subprocess.run(
+        harness_command("report", "tiny", "--reports", str(tmp_path)), cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, again = place / "reports/tiny", tmp_path / "tiny"
+    for path in first.rglob("*.*"):
+        assert (again / path.relative_to(first)).read_bytes() == path.read_bytes(), path.name
+
+
+def mlflow_statuses(place):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    return {run.data.tags["mlflow.runName"]: run.info.status for run in runs}
+
+
+def kill_study_after(workplace, seconds, signum):
+    """Start the study, send its parent process a signal after a while, and return its exit code."""
+    log = workplace / "killed.log"
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            harness_command("run", "tiny.yaml"), cwd=workplace, stdout=file, stderr=file, start_new_session=True
+        )
+        time.sleep(seconds)
+        process.send_signal(signum)
+        return process.wait(60)
+
+
+@pytest.mark.parametrize("seconds", [5.0, 8.5, 12.0])
+def test_killed_at_any_moment_it_ends_with_the_same_counts(undisturbed, harness_cli, workplace, seconds):
+    place, _ = undisturbed
+    kill_study_after(workplace, seconds, signal.SIGKILL)
+    done = harness_cli("run", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    assert final_counts(workplace / "mlruns") == final_counts(place / "mlruns")
+    assert set(mlflow_statuses(workplace).values()) == {"FINISHED"}
+
+
+def test_interrupt_ends_all_processes_marks_the_runs_and_is_resumable(undisturbed, harness_cli, workplace):
+    place, _ = undisturbed
+    assert kill_study_after(workplace, 9, signal.SIGTERM) in (130, 0)
+    assert "RUNNING" not in mlflow_statuses(workplace).values()
+    done = harness_cli("run", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    assert final_counts(workplace / "mlruns") == final_counts(place / "mlruns")
+
+
+def test_one_run_killed_takes_only_itself_and_those_that_need_it(harness_cli, workplace):
+    process = subprocess.Popen(
+        harness_command("run", "tiny.yaml", "--jobs", "1", "--json", "--set", "train.epochs=40"),
+        cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    first = next(line for line in process.stderr if "epoch 2/" in line)
+    run_id = next(path.parent.name for path in workplace.glob("mlruns/runs/*/journal.jsonl"))
+    holder = [int(p) for p in os.listdir("/proc") if p.isdigit() and has_open(p, f"runs/{run_id}/lock")]
+    os.kill(holder[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 1, err
+    runs = {(row["variant"], row["seed"]): row for row in json.loads(out)["runs"]}
+    assert "baseline/seed0" in first
+    assert runs["baseline", 0]["status"] == "failed"
+    assert "SIGKILL" in runs["baseline", 0]["reason"]
+    assert runs["finetune", 0]["status"] == "skipped"
+    assert runs["baseline", 1]["status"] == runs["finetune", 1]["status"] == "finished"
+
+
+def has_open(pid, ending):
+    try:
+        return any(os.readlink(f"/proc/{pid}/fd/{fd}").endswith(ending) for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
+
+
+def test_a_run_that_diverges_is_reported_and_the_others_go_on(harness_cli, workplace):
+    spec = (workplace / "tiny.yaml").read_text()
+    spec = spec.replace("  finetune:", "  hot: {set: {optimizer: {name: sgd, lr: 1.0e+30}}}\n  finetune:")
+    (workplace / "tiny.yaml").write_text(spec)
+    done = harness_cli("run", "tiny.yaml", "--seeds", "0", "--json")
+    assert done.returncode == 1, done.stderr
+    runs = {row["variant"]: row for row in json.loads(done.stdout)["runs"]}
+    assert runs["hot"]["status"] == "failed"
+    assert "epoch 1, step" in runs["hot"]["reason"]
+    assert runs["finetune"]["status"] == "finished"
+    assert "hot" in (workplace / "reports/tiny/report.md").read_text()
+
+
+def test_bad_input_is_one_message_and_exit_code_2(harness_cli, workplace):
+    spec = (workplace / "tiny.yaml").read_text().replace("base_channels: 4", "base_chanels: 4")
+    (workplace / "tiny.yaml").write_text(spec)
+    done = harness_cli("run", "tiny.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: tiny.yaml:6:")
+    assert "did you mean 'base_channels'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (workplace / "mlruns").exists()

@@ -1,0 +1,286 @@
+"""Plans: order, ids that hold everything that decides numbers and nothing else, differences, selection, JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_load import STUDY
+from toys import MINIMAL
+
+from harness import catalog
+from harness.errors import InputError
+from harness.fingerprint import fingerprint
+from harness.records import Plan, Start
+from harness.spec.load import load_spec
+from harness.spec.plan import differences, make_plan, plan_from_json, plan_to_json, run_id, select
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def inputs(config):
+    """Stand for the reader of digests: what is read is named after its content, wherever it lies."""
+    found = {"data": f"digest of {Path(config.data['root']).name}"}
+    if config.model.settings.get("weights", "none") not in ("none", "default"):
+        found["model.weights"] = f"digest of {Path(config.model['weights']).name}"
+    return found
+
+
+def plan_of(path, **options):
+    return make_plan(load_spec(path, **options), inputs)
+
+
+def id_of(path, **options):
+    """Return the id of the first variant's first run."""
+    return plan_of(path, **options).runs[0].id
+
+
+def as_table(plan: Plan) -> str:
+    labels = {run.id: run.label for run in plan.runs}
+    lines = []
+    for run in plan.runs:
+        start = f" <- {labels[run.start.run_id]}@{run.start.which}" if run.start else ""
+        lines.append(f"{run.id} {run.label}{start}")
+        lines += [f"    {key}: {before} -> {after}" for key, (before, after) in run.changed.items()]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("profile", [None, "full"])
+def test_golden_plan(profile, write_spec):
+    """Ids and changes of a whole study, as text. They change only on purpose: with them, old results are lost."""
+    golden = GOLDEN / f"study_{profile or 'base'}.txt"
+    assert as_table(plan_of(write_spec(STUDY), profile=profile)) == golden.read_text()
+
+
+def test_what_an_id_is_made_of(write_spec):
+    """Written out by hand: a change of hashing, or of a default, shows here."""
+    by_hand = {
+        "data": {
+            "name": "toy_scenes",
+            "version": 1,
+            "settings": {"size": "native", "normalize": "centered", "count": 8, "raw_ids": {}},
+        },
+        "model": {"name": "toy_net", "version": 1, "settings": {"freeze": "none", "width": 8, "weights": "none"}},
+        "loss": [{"name": "toy_entropy", "version": 1, "settings": {"weight": 1.0, "class_weights": "none"}}],
+        "augment": [],
+        "optimizer": {
+            "name": "toy_descent",
+            "version": 1,
+            "settings": {"multipliers": {}, "lr": 0.1, "momentum": 0.0},
+        },
+        "schedule": {"name": "toy_flat", "version": 1, "settings": {"warmup": 0.0, "floor": 0.0, "steps": 1}},
+        "train": {
+            "epochs": 10,
+            "batch_size": 8,
+            "accumulate": 1,
+            "clip_norm": None,
+            "precision": "float32",
+            "memory_format": "channels_last",
+            "early_stop": None,
+            "deterministic": True,
+            "threads": 1,
+        },
+        "evaluate": {"select_on": "miou_dataset", "size": "native", "batch_size": 16},
+        "seed": 0,
+        "inputs": {"data": "digest of here"},
+        "start": None,
+    }
+    assert id_of(write_spec(MINIMAL)) == fingerprint(by_hand)
+
+
+DECIDES = [
+    "optimizer.lr=0.2",
+    "model.width=9",
+    "model.weights=default",
+    "model.weights=some/other.pt",
+    "model.freeze=backbone",
+    "data.root=/elsewhere/there",
+    "data.normalize=unit",
+    "loss.toy_overlap={}",
+    "augment.toy_mirror={}",
+    "train.epochs=11",
+    "train.threads=2",
+    "train.precision=bfloat16",
+    "evaluate.size=input",
+]
+
+
+def test_what_decides_numbers_is_in_the_id(write_spec):
+    path = write_spec(MINIMAL)
+    ids = [id_of(path), id_of(path, seeds=[1]), *(id_of(path, overrides=[override]) for override in DECIDES)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_part_of_another_version_is_another_run(write_spec, monkeypatch):
+    path = write_spec(MINIMAL)
+    before = id_of(path)
+    known = catalog._PARTS
+    newer = replace(known["loss", "toy_entropy"], version=2)
+    monkeypatch.setattr(catalog, "_PARTS", {**known, ("loss", "toy_entropy"): newer})
+    assert id_of(path) != before
+
+
+def test_the_order_of_augmentations_is_in_the_id(write_spec):
+    terms = ["toy_mirror: {}", "toy_cut: {size: [4, 4]}"]
+    texts = [
+        MINIMAL.replace("  loss:", f"  augment: {{{', '.join(order)}}}\n  loss:") for order in (terms, terms[::-1])
+    ]
+    first, second = (plan_of(write_spec(text)).runs[0] for text in texts)
+    assert first.id != second.id
+    assert differences(first.config, second.config) == {
+        "augment": (["toy_mirror", "toy_cut"], ["toy_cut", "toy_mirror"])
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("study: toy", "study: other"),
+        ("question: Does it work?", "question: And how?"),
+        ("plain: {}", "renamed: {notes: by another name}"),
+        ("lr: 0.1", "lr: 0.10"),
+        ("{name: toy_scenes}", "{count: 8, name: toy_scenes, root: ./moved/here}"),
+        ("schedule: {name: toy_flat}", "train: {checkpoint_every: 5}\n  schedule: {name: toy_flat}"),
+        ("plain: {}", "plain: {components: {mirror: {augment.toy_mirror: {}}}, set: {augment: {}}}"),
+    ],
+)
+def test_what_decides_no_number_is_not_in_the_id(change, write_spec):
+    before = id_of(write_spec(MINIMAL))
+    text = MINIMAL.replace(*change)
+    assert text != MINIMAL
+    if "components" in text:
+        named = plan_of(write_spec(text)).runs[0]
+        direct = plan_of(write_spec(MINIMAL.replace("plain: {}", "plain: {set: {augment.toy_mirror: {}}}"))).runs[0]
+        assert named.components and not direct.components
+        assert named.id == direct.id
+    else:
+        assert id_of(write_spec(text)) == before
+
+
+def test_weights_that_the_start_overwrites_are_not_in_the_id(write_spec):
+    text = MINIMAL + "  child: {from: plain@best, set: {model.weights: %s, data.normalize: centered}}\n"
+    ids = {plan_of(write_spec(text % weights)).runs[1].id for weights in ("none", "default", "a.pt", "b.pt")}
+    assert len(ids) == 1
+
+
+def test_a_place_is_left_out_only_where_a_digest_stands_for_it(write_spec):
+    config = load_spec(write_spec(MINIMAL), overrides=["model.weights=a.pt"]).variants[0].config
+    moved = load_spec(write_spec(MINIMAL), overrides=["model.weights=moved/a.pt"]).variants[0].config
+    digests = {"data": "1", "model.weights": "2"}
+    assert run_id(config, digests, None) == run_id(moved, digests, None)
+    assert run_id(config, {"data": "1"}, None) != run_id(moved, {"data": "1"}, None)
+    assert run_id(config, {}, None) != run_id(config, digests, None)
+
+
+def test_the_run_it_starts_from_is_in_the_id(write_spec):
+    config = load_spec(write_spec(MINIMAL)).variants[0].config
+    starts = [None, Start("a", "best"), Start("a", "last"), Start("b", "best")]
+    assert len({run_id(config, {}, start) for start in starts}) == len(starts)
+
+
+def test_parents_stand_before_children_and_seeds_together(write_spec):
+    plan = plan_of(write_spec(STUDY))
+    assert [run.label for run in plan.runs[:6]] == [
+        "plain/seed3",
+        "plain/seed1",
+        "child/seed3",
+        "child/seed1",
+        "grandchild/seed3",
+        "grandchild/seed1",
+    ]
+    ids = [run.id for run in plan.runs]
+    for place, run in enumerate(plan.runs):
+        if run.start:
+            parent = plan.runs[ids.index(run.start.run_id)]
+            assert parent.seed == run.seed
+            assert ids.index(parent.id) < place
+
+
+def test_changes_are_those_from_what_a_variant_was_written_on(write_spec):
+    runs = {run.variant: run for run in plan_of(write_spec(STUDY)).runs}
+    assert {name: run.settings_from for name, run in runs.items()} == {
+        "plain": "",
+        "child": "plain",
+        "grandchild": "child",
+        "mixed": "child",
+        "more": "mixed",
+    }
+    assert runs["plain"].changed == {}
+    assert runs["child"].changed == {"model.freeze": ("none", "backbone")}
+    assert runs["grandchild"].changed == {"optimizer.lr": (0.1, 0.3)}
+    assert runs["mixed"].changed == {
+        "model.freeze": ("backbone", "none"),
+        "loss.toy_entropy.class_weights": ("none", "rare"),
+        "loss.toy_overlap": (None, {"weight": 0.5, "smooth": 1.0}),
+        "augment.toy_mirror": (None, {"p": 0.25}),
+    }
+
+
+def test_a_variant_without_like_and_from_is_compared_with_the_reference(write_spec):
+    text = MINIMAL.replace("  plain: {}", "  first: {set: {optimizer.lr: 0.5}}\n  plain: {}")
+    first, plain = plan_of(write_spec(text)).runs
+    assert (first.settings_from, first.changed) == ("", {})
+    assert (plain.settings_from, plain.changed) == ("first", {"optimizer.lr": (0.5, 0.1)})
+
+
+def test_select_keeps_what_is_needed(write_spec):
+    plan = plan_of(write_spec(STUDY))
+    assert set(select(plan, ["mixed"]).variants) == {"plain", "child", "mixed"}
+    assert select(plan, ["more", "grandchild"]).variants == ("grandchild", "more")
+    assert select(plan, plan.variants) == plan
+    with pytest.raises(InputError, match=r"--only mixt: .*did you mean 'mixed'"):
+        select(plan, ["mixt"])
+
+
+def test_command_makes_the_same_plan(write_spec):
+    path = write_spec(STUDY)
+    plan = plan_of(path, profile="full", overrides=["data.root=a b"], seeds=[0, 2])
+    assert plan.command == f"harness run {path} --profile full --set 'data.root=a b' --seeds 0,2"
+    assert plan_of(path).command == f"harness run {path}"
+
+
+def test_json_round_trip_is_exact(write_spec):
+    plan = plan_of(write_spec(STUDY), overrides=["train.early_stop={patience: 2}", "data.raw_ids={100: 1}"])
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+texts = st.text(max_size=6)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inside: st.lists(inside, max_size=2) | st.dictionaries(texts, inside, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(
+    settings=st.dictionaries(texts, values, max_size=3),
+    changed=st.dictionaries(texts, st.tuples(values, values), max_size=2),
+    version=st.integers(1, 9),
+    words=st.tuples(texts, texts, texts),
+    start=st.none() | st.builds(Start, texts, st.sampled_from(["best", "last"])),
+)
+def test_any_plan_survives_json(tmp_path_factory, settings, changed, version, words, start):
+    path = tmp_path_factory.getbasetemp() / "plan.yaml"
+    path.write_text(MINIMAL)
+    run = plan_of(path).runs[0]
+    choice = replace(run.config.model, settings=settings, version=version)
+    config = replace(run.config, model=choice, augment=(choice, choice), plugins=words)
+    run = replace(run, config=config, changed=changed, inputs={words[0]: words[1]}, start=start)
+    plan = Plan(*words, margin=0.25, runs=(run, run), spec_text=words[0], command=words[1])
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_a_plan_is_read_without_its_plugins(write_spec, monkeypatch):
+    entry = plan_to_json(plan_of(write_spec(STUDY)))
+    monkeypatch.setattr(catalog, "_PARTS", {})
+    assert plan_to_json(plan_from_json(entry)) == entry
+
+
+def test_a_plan_of_another_format_is_refused(write_spec):
+    entry = plan_to_json(plan_of(write_spec(MINIMAL)))
+    with pytest.raises(InputError, match="format 99"):
+        plan_from_json({**entry, "version": 99})

@@ -1,0 +1,312 @@
+"""Wrong specs: each gives one message, of exit code 2, that points at the very character and says what would work."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from toys import MINIMAL
+
+from harness.errors import InputError
+from harness.spec.load import load_spec, read_study_name
+
+HERE = "@@"
+"""Stands in a spec where its error must point."""
+
+
+def base(line: str) -> str:
+    """Return the minimal spec with the section of this line in place of its own, or added."""
+    section = line.replace(HERE, "").partition(":")[0].strip()
+    kept = [text for text in MINIMAL.splitlines() if not text.startswith(f"  {section}:")]
+    kept.insert(kept.index("base:") + 1, f"  {line}")
+    return "\n".join(kept) + "\n"
+
+
+def top(lines: str) -> str:
+    """Return the minimal spec with these lines added at its top level."""
+    return MINIMAL + lines + "\n"
+
+
+def variants(lines: str) -> str:
+    """Return the minimal spec with these variants added."""
+    return MINIMAL + "\n".join(f"  {line}" for line in lines.splitlines()) + "\n"
+
+
+def change(setting: str) -> str:
+    """Return the minimal spec with a variant that has this in its `set`."""
+    return variants(f"changed:\n  set:\n    {setting}")
+
+
+WRONG = {
+    # the text is no strict YAML
+    "empty": (HERE, ["nothing in it"]),
+    "only a comment": (f"{HERE}# later\n", ["nothing in it"]),
+    "a list": (f"{HERE}- study\n", ['["study"] was given', "mapping"]),
+    "two documents": (top(f"{HERE}---\nstudy: other"), ["second document"]),
+    "tab": (MINIMAL + f"{HERE}\tother: {{}}\n", ["tab", "spaces"]),
+    "unclosed bracket": (f"study: [toy\nquestion{HERE}: x\n", ["not valid YAML"]),
+    "duplicate key": (top(f"{HERE}study: toy"), ["study", "written twice", ":1:1"]),
+    "duplicate setting": (base(f"optimizer: {{name: toy_descent, lr: 0.1, {HERE}lr: 0.2}}"), ["lr", "written twice"]),
+    "alias": (top(f"notes: {HERE}*other"), ["aliases", "like"]),
+    "anchor": (base(f"train: {HERE}&t {{epochs: 1}}"), ["anchors", "write the value out"]),
+    "merge key": (base(f"train: {{{HERE}<<: {{epochs: 1}}}}"), ["base.train", "merge keys", "like"]),
+    "python tag": (
+        top(f"notes: {HERE}!!python/object/apply:os.system ['true']"),
+        ["tags (!!python/object/apply:os.system)", "plain value"],
+    ),
+    "own tag": (top(f"notes: {HERE}!env HOME"), ["!env", "plain value"]),
+    "binary": (top(f"notes: {HERE}!!binary aGk="), ["tags"]),
+    "bad escape": (f'study: "\\U{HERE}FFFFFFFF"\n', ["cannot be read"]),
+    "surrogate": (f'study: {HERE}"\\ud800"\n', ["U+D800", "remove it"]),
+    "nul": (f'study: {HERE}"a\\0b"\n', ["U+0000", "remove it"]),
+    "raw control character": (f"study: toy{HERE}\x01\n", ["no part of YAML"]),
+    "deep": ("a: " + "[" * 30 + HERE + "[" * 9, ["30 levels"]),
+    "two lines as key": (f'{HERE}"a\\nb": 1\n', ["one line"]),
+    "two lines as value": (variants(f'a: {{like: {HERE}"b\\nc"}}'), ["no variant 'b\\nc'"]),
+    "list as key": (f"? {HERE}[a, b]\n: 1\n", ["a key must be text"]),
+    "number with a dot as key": (top(f"{HERE}1.5: x"), ["a key must be text", "'1.5'"]),
+    "unknown number as key": (top(f"{HERE}7: x"), ["7", "no such key"]),
+    # values that YAML 1.1 reads otherwise than they look
+    "1e-3": (
+        base(f"optimizer: {{name: toy_descent, lr: {HERE}1e-3}}"),
+        ["base.optimizer.lr", "reads 1e-3 as text", "1.0e-3"],
+    ),
+    "1.0e3": (base(f"optimizer: {{name: toy_descent, lr: {HERE}1.0e3}}"), ["reads 1.0e3 as text", "write 1.0e+3"]),
+    ".5E2": (base(f"optimizer: {{name: toy_descent, lr: {HERE}.5E2}}"), ["write 0.5e+2"]),
+    "no": (base(f"train: {{deterministic: {HERE}no}}"), ["train.deterministic", "'no' in quotes", "or false"]),
+    "on as key": (base(f"augment: {{{HERE}on: {{}}}}"), ["'on' in quotes", "or true"]),
+    "y": (top(f"notes: {HERE}y"), ["'y' in quotes"]),
+    "octal": (base(f"train: {{epochs: {HERE}010}}"), ["octal", "write 10"]),
+    "leading zero": (base(f"train: {{epochs: {HERE}08}}"), ["octal", "write 8"]),
+    "hexadecimal": (base(f"train: {{epochs: {HERE}0x10}}"), ["0x10", "decimal"]),
+    "underscore": (base(f"train: {{epochs: {HERE}1_000}}"), ["1_000", "without _"]),
+    "too many digits": (base(f"train: {{epochs: {HERE}1{'0' * 5000}}}"), ["18 at most"]),
+    "base 60": (top(f"notes: {HERE}1:30"), ["base 60", "'1:30'"]),
+    "base 60 with a dot": (top(f"notes: {HERE}1:30.5"), ["base 60"]),
+    "date": (top(f"notes: {HERE}2024-05-01"), ["date", "'2024-05-01'"]),
+    "infinite": (base(f"optimizer: {{name: toy_descent, lr: {HERE}.inf}}"), ["finite"]),
+    "too large": (base(f"optimizer: {{name: toy_descent, lr: {HERE}1.0e+999}}"), ["too large"]),
+    "nothing written": (base(f"train: {{epochs:{HERE} }}"), ["base.train.epochs", "write {}", "null"]),
+    "number as text": (base(f'optimizer: {{name: toy_descent, lr: {HERE}"0.1"}}'), ['"0.1" was given', "write 0.1"]),
+    # the top level
+    "unknown key": (top(f"{HERE}sets: {{}}"), ["sets", "no such key", "did you mean 'seeds'"]),
+    "no question": (HERE + MINIMAL.replace("question: Does it work?\n", ""), ["'question' is missing"]),
+    "study is a number": (MINIMAL.replace("study: toy", f"study: {HERE}7"), ["study: 7 was given", "'7'"]),
+    "study is no slug": (MINIMAL.replace("study: toy", f"study: {HERE}a/b"), ["study", '"a/b" was given', "letters"]),
+    "question is a list": (MINIMAL.replace("Does it work?", f"{HERE}[a]"), ["question", "must be text"]),
+    "question is blank": (MINIMAL.replace("Does it work?", f"{HERE}' '"), ["question", "must be text"]),
+    "no variants": (MINIMAL.replace("\n  plain: {}", f" {HERE}{{}}"), ["variants", "at least one"]),
+    "variant is null": (MINIMAL.replace("plain: {}", f"plain: {HERE}null"), ["variants.plain", "null was given", "{}"]),
+    "variant name": (variants(f"{HERE}a b: {{}}"), ["'a b'", "letters"]),
+    "seeds is a number": (top(f"seeds: {HERE}3"), ["seeds: 3 was given", "list", "[3]"]),
+    "seeds are negative": (top(f"seeds: {HERE}[0, -1]"), ["[0, -1] was given", "from 0"]),
+    "seeds are true": (top(f"seeds: {HERE}[true]"), ["[true] was given", "whole numbers"]),
+    "seeds are empty": (top(f"seeds: {HERE}[]"), ["[] was given", "at least one"]),
+    "seeds are equal": (top(f"seeds: {HERE}[1, 1]"), ["distinct"]),
+    "reference": (top(f"compare: {{reference: {HERE}plane}}"), ["compare.reference", "did you mean 'plain'"]),
+    "margin": (top(f"compare: {{margin: {HERE}5}}"), ["compare.margin", "5 was given", "0.005"]),
+    "compare key": (top(f"compare: {{{HERE}refrence: plain}}"), ["did you mean 'reference'"]),
+    "plugin path": (top(f"plugins: [{HERE}my/lab.py]"), ["plugins.0", "module's name"]),
+    "plugin absent": (top(f"plugins: [{HERE}toy_absent]"), ["toy_absent", "ModuleNotFoundError"]),
+    "profile key": (top(f"profiles: {{full: {{{HERE}train: {{}}}}}}"), ["profiles.full.train", "known: set"]),
+    "profile component": (
+        top(f"profiles: {{full: {{components: {{{HERE}x: {{}}}}}}}}"),
+        ["no such key", "known: none"],
+    ),
+    # parts and settings of the base
+    "no loss": (
+        MINIMAL.replace("  loss: {toy_entropy: {}}\n", "").replace("  data", f"  {HERE}data"),
+        ["'loss' is missing"],
+    ),
+    "section": (base(f"{HERE}optimiser: {{name: toy_descent}}"), ["base.optimiser", "did you mean 'optimizer'"]),
+    "part": (
+        base(f"model: {{name: {HERE}toy_nett}}"),
+        ["base.model.name", "no model is named", "did you mean 'toy_net'"],
+    ),
+    "part without name": (base(f"model: {HERE}{{width: 4}}"), ["base.model", "'name' is missing", "model.width"]),
+    "part is text": (base(f"model: {HERE}toy_net"), ["base.model", '"toy_net" was given', "model: {name: toy_net}"]),
+    "term": (base(f"loss: {{{HERE}toy_entrpy: {{}}}}"), ["base.loss.toy_entrpy", "did you mean 'toy_entropy'"]),
+    "term is null": (base(f"loss: {{toy_entropy: {HERE}null}}"), ["null was given", "toy_entropy: {}"]),
+    "term is a number": (base(f"loss: {{toy_entropy: {HERE}1.0}}"), ["1.0 was given", "mapping"]),
+    "term with a name": (base(f"loss: {{toy_entropy: {{{HERE}name: x}}}}"), ["toy_entropy.name", "no such setting"]),
+    "no terms": (base(f"loss: {HERE}{{}}"), ["base.loss", "at least one term"]),
+    "setting": (base(f"model: {{name: toy_net, {HERE}widht: 4}}"), ["base.model.widht", "did you mean 'width'"]),
+    "setting missing": (base(f"augment: {{toy_cut: {HERE}{{}}}}"), ["base.augment.toy_cut", "'size' is missing"]),
+    "setting of wrong type": (
+        base(f"model: {{name: toy_net, width: {HERE}wide}}"),
+        ["base.model.width", '"wide" was given', "integer"],
+    ),
+    "truth for a number": (base(f"train: {{epochs: {HERE}true}}"), ["true was given", "integer"]),
+    "number too small": (base(f"train: {{batch_size: {HERE}0}}"), ["base.train.batch_size", "0 was given", "greater"]),
+    "item of a list": (base(f"data: {{name: toy_scenes, size: [96, {HERE}x]}}"), ["base.data.size.1", '"x" was given']),
+    "nested setting": (
+        base(f"train: {{early_stop: {{{HERE}pateince: 3}}}}"),
+        ["early_stop.pateince", "did you mean 'patience'"],
+    ),
+    "group": (
+        base(f"optimizer: {{name: toy_descent, lr: 0.1, multipliers: {{{HERE}bakbone: 0.1}}}}"),
+        ["bakbone", "backbone or head"],
+    ),
+    "score": (
+        base(f"evaluate: {{select_on: {HERE}miou}}"),
+        ["base.evaluate.select_on", '"miou" was given', "miou_dataset"],
+    ),
+    "idle multiplier": (
+        base("model: {name: toy_net, freeze: backbone}").replace(
+            "lr: 0.1}", f"lr: 0.1, multipliers: {{{HERE}backbone: 0.1}}}}"
+        ),
+        ["multipliers.backbone", "no effect", "freeze: backbone"],
+    ),
+    # variants
+    "variant key": (variants(f"a: {{{HERE}sett: {{}}}}"), ["variants.a.sett", "did you mean 'set'"]),
+    "parent": (variants(f"a: {{from: {HERE}plane@best}}"), ["variants.a.from", "did you mean 'plain'"]),
+    "parent without @": (variants(f"a: {{from: {HERE}plain}}"), ["plain@best or plain@last"]),
+    "which": (variants(f"a: {{from: {HERE}plain@first}}"), ["'first' was given", "plain@best"]),
+    "circle": (
+        variants(f"a: {{from: {HERE}c@best}}\nb: {{from: a@best}}\nc: {{from: b@last}}"),
+        ["variants.a.from", "a -> c -> b -> a"],
+    ),
+    "own parent": (variants(f"a: {{from: {HERE}a@best}}"), ["a -> a"]),
+    "circle of like": (variants(f"a: {{like: {HERE}b}}\nb: {{like: a}}"), ["variants.a.like", "a -> b -> a"]),
+    "like nobody": (variants(f"a: {{like: {HERE}plane}}"), ["did you mean 'plain'"]),
+    "design of a later version": (
+        variants(f"a: {{components: {{w: {{model.width: 4}}}}, design: {HERE}leave_one_out}}"),
+        ["not available in this version", "together is"],
+    ),
+    "unknown design": (variants(f"a: {{components: {{w: {{model.width: 4}}}}, design: {HERE}all}}"), ["together"]),
+    "design of nothing": (variants(f"a: {{{HERE}design: together}}"), ["no", "components"]),
+    "empty component": (variants(f"a: {{components: {{w: {HERE}{{}}}}}}"), ["changes something"]),
+    "idle component": (variants(f"a: {{components: {{{HERE}w: {{model.width: 8}}}}}}"), ["'w' changes nothing"]),
+    "components that overlap": (
+        variants(f"a: {{components: {{w: {{model: {{name: toy_net}}}}, v: {{{HERE}model.width: 4}}}}}}"),
+        ["'w' sets model too"],
+    ),
+    "two meanings": (
+        variants(f"a: {{components: {{w: {{model.width: 4}}}}}}\nb: {{components: {{w: {HERE}{{model.width: 5}}}}}}"),
+        ["components.w", "another one", "its own name"],
+    ),
+    "other shapes": (
+        variants(f"a: {{from: {HERE}plain@best, set: {{model.width: 4}}}}"),
+        ["model.width is 4 here and 8 there"],
+    ),
+    "other model": (
+        variants(f"a: {{from: {HERE}plain@best, set: {{model: {{name: toy_tower}}}}}}"),
+        ['model.name is "toy_tower" here and "toy_net" there'],
+    ),
+    "other normalisation": (
+        variants(f"a: {{from: {HERE}plain@best, set: {{model.weights: default}}}}"),
+        ["data.normalize", "imagenet", "centered"],
+    ),
+    # changes
+    "set is a list": (variants(f"a: {{set: {HERE}[model.width]}}"), ["variants.a.set", "mapping"]),
+    "set of a section": (change(f"{HERE}modle.width: 4"), ["no section 'modle'", "did you mean 'model'"]),
+    "set of a setting": (change(f"{HERE}model.widht: 4"), ["variants.changed.set.model.widht", "did you mean 'width'"]),
+    "set to a wrong value": (
+        change(f"optimizer.lr: {HERE}fast"),
+        ["changed.set.optimizer.lr", '"fast" was given', "number"],
+    ),
+    "set deep in a wrong value": (
+        change(f"train.early_stop: {{patience: {HERE}0}}"),
+        ["early_stop.patience", "0 was given"],
+    ),
+    "set of a name": (change(f"{HERE}model.name: toy_tower"), ["replaced as a whole", "model: {name: toy_tower}"]),
+    "set of a part without name": (change(f"optimizer: {HERE}{{lr: 0.1}}"), ["'name' is missing", "optimizer.lr"]),
+    "set of a part loses a setting": (change(f"optimizer: {HERE}{{name: toy_descent}}"), ["'lr' is missing"]),
+    "set into an absent term": (
+        change(f"{HERE}loss.toy_overlap.smooth: 2.0"),
+        ["no term 'toy_overlap'", "loss.toy_overlap: {smooth: 2.0}"],
+    ),
+    "removal of an absent term": (change(f"{HERE}augment.toy_mirror: null"), ["no term 'toy_mirror'", "known: none"]),
+    "removal of the last term": (change("loss.toy_entropy: null").replace("loss: {", f"loss: {HERE}{{"), ["no loss"]),
+    "removal of a part": (change(f"model: {HERE}null"), ["cannot be removed"]),
+    "set below a number": (change(f"{HERE}optimizer.lr.backbone: 1.0"), ["nothing to set below", "0.1"]),
+    "set with two dots": (change(f"{HERE}optimizer..lr: 1.0"), ["between two names"]),
+    "set undone": (change(f"model.width: 4\n    {HERE}model: {{name: toy_tower}}"), ["undoes model.width"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_error_points_at_the_place(name, write_spec):
+    marked, fragments = WRONG[name]
+    assert marked.count(HERE) == 1
+    before = marked[: marked.index(HERE)]
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    path = write_spec(marked.replace(HERE, ""))
+    with pytest.raises(InputError) as caught:
+        load_spec(path)
+    message = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert re.match(rf"{re.escape(str(path))}:(\d+:\d+): ", message), message
+    assert message.startswith(f"{path}:{line}:{column}: "), message
+    assert "\n" not in message
+    for fragment in fragments:
+        assert fragment in message, message
+
+
+def test_there_are_enough_of_them():
+    assert len(WRONG) >= 40
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("model.nam=x", ["model.nam", "no such setting", "known: "]),
+        ("model.widht=4", ["did you mean 'width'"]),
+        ("modle.width=4", ["did you mean 'model'"]),
+        ("model.width=wide", ['"wide" was given', "integer"]),
+        ("optimizer.lr=1e-3", ["write 1.0e-3"]),
+        ("optimizer.lr=", ["nothing in it"]),
+        ("optimizer.lr=[", ["not valid YAML"]),
+        ("optimizer.lr=&a 1", ["anchors"]),
+        ("optimizer.lr", ["key=value"]),
+        ("=4", ["key=value"]),
+        ("model.name=toy_tower", ["model: {name: toy_tower}"]),
+        ("loss.toy_overlap.smooth=2.0", ["loss.toy_overlap: {smooth: 2.0}"]),
+    ],
+)
+def test_error_of_an_override_names_the_override(override, fragments, write_spec):
+    with pytest.raises(InputError) as caught:
+        load_spec(write_spec(MINIMAL), overrides=[override])
+    message = str(caught.value)
+    assert message.startswith(f"--set {override}: "), message
+    for fragment in fragments:
+        assert fragment in message, message
+
+
+def test_unknown_profile(write_spec):
+    path = write_spec(top("profiles: {full: {}}"))
+    with pytest.raises(InputError, match=r"--profile ful: .*did you mean 'full'"):
+        load_spec(path, profile="ful")
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [True]])
+def test_wrong_seeds_option(seeds, write_spec):
+    with pytest.raises(InputError, match=r"^--seeds .*seeds must be"):
+        load_spec(write_spec(MINIMAL), seeds=seeds)
+
+
+def test_error_in_a_profile_points_into_the_profile(write_spec):
+    path = write_spec(top("profiles:\n  full:\n    set: {model.width: 0}"))
+    load_spec(path)
+    with pytest.raises(InputError) as caught:
+        load_spec(path, profile="full")
+    assert f"{path}:13:24: profiles.full.set.model.width: 0 was given" in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [load_spec, read_study_name])
+def test_files_that_are_none(read, tmp_path):
+    (tmp_path / "study.yaml").write_text(MINIMAL)
+    with pytest.raises(InputError, match=r"studdy\.yaml: there is no such file; .*did you mean 'study.yaml'"):
+        read(tmp_path / "studdy.yaml")
+    with pytest.raises(InputError, match=r"this is a folder.*study\.yaml"):
+        read(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes("study: toy\nquestion: é ".encode() + b"\xe9\n")
+    with pytest.raises(InputError, match=r"latin\.yaml:2:13: byte 0xe9 is not UTF-8"):
+        read(tmp_path / "latin.yaml")
+
+
+def test_a_plugin_that_fails_is_named_with_its_cause(tmp_path, monkeypatch, write_spec):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy_broken.py").write_text("raise SystemExit('gone')\n")
+    with pytest.raises(InputError, match=r"study\.yaml:11:11: plugins\.0: .*'toy_broken'.*SystemExit: gone"):
+        load_spec(write_spec(top("plugins: [toy_broken]")))

@@ -1,0 +1,207 @@
+"""Training: what a run promises, on tiny scenes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import harness.data
+import harness.parts  # noqa: F401 - enter the parts
+from harness.catalog import choose
+from harness.errors import InputError, RunFailed
+from harness.records import Machine, Progress, RunConfig
+from harness.settings import EarlyStop, EvaluateSettings, TrainSettings
+from harness.train.batches import cut, training_batches
+from harness.train.checkpoint import load_state, save_state, save_weights
+from harness.train.evaluate import evaluate
+from harness.train.loop import stops_early, train
+from harness.train.workbench import build_bench, prepare_process
+
+
+def make_config(**changes) -> RunConfig:
+    scenes = {"size": [32, 32], "train_images": 9, "val_images": 4, "test_images": 2, "normalize": "centered"}
+    config = RunConfig(
+        data=choose("data", "desert", scenes),
+        model=choose("model", "unet", {"base_channels": 4}),
+        loss=(choose("loss", "cross_entropy", {}),),
+        augment=(choose("augment", "flip", {}),),
+        optimizer=choose("optimizer", "adam", {"lr": 3e-3}),
+        schedule=choose("schedule", "poly", {}),
+        train=TrainSettings(epochs=3, batch_size=4),
+        evaluate=EvaluateSettings(),
+        seed=0,
+    )
+    return replace(config, **changes)
+
+
+def make_bench(config=None, start=None):
+    config = config or make_config()
+    prepare_process(config)
+    return build_bench(config, Machine("cpu"), start=start)
+
+
+def weights_of(bench):
+    return {name: value.clone() for name, value in bench.network.module.state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def without_speed(progress: Progress) -> dict[str, str]:
+    """Return the figures as exact text, in which a NaN equals itself."""
+    return {name: repr(value) for name, value in progress.metrics.items() if name != "train/images_per_s"}
+
+
+def test_twice_is_bit_identical_and_another_seed_is_not():
+    first, second, other = make_bench(), make_bench(), make_bench(make_config(seed=1))
+    histories = [list(train(bench, ())) for bench in (first, second, other)]
+    assert same(weights_of(first), weights_of(second))
+    assert [without_speed(p) for p in histories[0]] == [without_speed(p) for p in histories[1]]
+    assert not same(weights_of(first), weights_of(other))
+
+
+@pytest.mark.parametrize("model", [("unet", {"base_channels": 4}), ("lraspp_mobilenet_v3_large", {})])
+def test_resumed_at_an_epoch_it_is_the_run_it_would_have_been(tmp_path, model):
+    """LRASPP has dropout: its noise depends on seed and epoch, not on how often the generator was used before."""
+    config = make_config(model=choose("model", *model))
+    whole = make_bench(config)
+    history = list(train(whole, ()))
+    broken = make_bench(config)
+    done = []
+    for progress in train(broken, ()):
+        done.append(progress)
+        save_state(tmp_path / "state.pt", broken, done, 1.5)
+        if progress.epoch == 2:
+            break
+    resumed = make_bench(config)
+    loaded, seconds = load_state(tmp_path / "state.pt", resumed)
+    assert seconds == 1.5
+    assert [item.epoch for item in loaded] == [1, 2]
+    rest = list(train(resumed, loaded))
+    assert [item.epoch for item in rest] == [3]
+    assert without_speed(rest[0]) == without_speed(history[2])
+    assert same(weights_of(whole), weights_of(resumed))
+
+
+def test_warm_start_judges_the_parents_weights_as_epoch_zero(tmp_path):
+    parent = make_bench()
+    last = list(train(parent, ()))[-1]
+    save_weights(tmp_path / "best.pt", parent)
+    child = make_bench(make_config(optimizer=choose("optimizer", "sgd", {"lr": 1e-9})), start=tmp_path / "best.pt")
+    zero = next(iter(train(child, ())))
+    assert zero.epoch == 0
+    assert zero.metrics["val/miou_dataset"] == last.metrics["val/miou_dataset"]
+    assert zero.improved
+
+
+def test_checkpoint_is_the_plain_models_own_state(tmp_path):
+    bench = make_bench(make_config(model=choose("model", "lraspp_mobilenet_v3_large", {})))
+    save_weights(tmp_path / "best.pt", bench)
+    from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+
+    plain = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=10)
+    plain.load_state_dict(torch.load(tmp_path / "best.pt", weights_only=True))
+
+
+def test_frozen_backbone_does_not_move():
+    config = make_config(model=choose("model", "unet", {"base_channels": 4, "freeze": "backbone"}))
+    bench = make_bench(config)
+    before = weights_of(bench)
+    list(train(bench, ()))
+    moved = {name for name, value in weights_of(bench).items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not [name for name in moved if name.startswith(bench.network.backbone)]
+
+
+def test_accumulated_steps_equal_one_large_step():
+    """Without BatchNorm's batch statistics (frozen) 2 x 4 images are one batch of 8: same gradient, up to rounding."""
+    results = []
+    for size, accumulate in ((8, 1), (4, 2)):
+        config = make_config(
+            model=choose("model", "unet", {"base_channels": 4, "freeze": "all_but_classifier"}),
+            data=choose("data", "desert", {"size": [32, 32], "train_images": 8, "val_images": 2, "test_images": 1, "normalize": "unit"}),
+            optimizer=choose("optimizer", "sgd", {"lr": 0.1}),
+            train=TrainSettings(epochs=1, batch_size=size, accumulate=accumulate),
+        )
+        bench = make_bench(config)
+        list(train(bench, ()))
+        results.append(weights_of(bench))
+    for name in results[0]:
+        torch.testing.assert_close(results[0][name], results[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_loss_that_is_not_finite_names_epoch_step_and_rate():
+    bench = make_bench(make_config(optimizer=choose("optimizer", "sgd", {"lr": 1e30})))
+    with pytest.raises(RunFailed, match=r"loss is (nan|inf) at epoch 1, step \d of 2, learning rate backbone \S+, head"):
+        list(train(bench, ()))
+
+
+def test_one_image_left_over_joins_the_batch_before():
+    assert cut(range(9), 4) == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
+    assert cut(range(3), 1) == [[0], [1], [2]]
+    assert cut(range(1), 4) == [[0]]
+
+
+def test_a_picture_depends_on_seed_epoch_and_name_alone():
+    bench = make_bench()
+    seen = {}
+    for batch_size in (2, 5):
+        for images, labels in training_batches(bench.splits["train"], bench.augment, batch_size, seed=3, epoch=2):
+            for image, label in zip(images, labels, strict=True):
+                seen.setdefault(batch_size, set()).add((image.numpy().tobytes(), label.numpy().tobytes()))
+    assert seen[2] == seen[5]
+
+
+def test_counts_cover_every_counted_pixel():
+    bench = make_bench()
+    counts = evaluate(bench, "val").counts
+    assert counts.confusion_NCC().sum(axis=(1, 2)).tolist() == [32 * 32] * 4
+    assert counts.images == bench.splits["val"].names
+
+
+def test_batch_size_one_with_aspp_says_why_not():
+    config = make_config(
+        model=choose("model", "deeplabv3_mobilenet_v3_large", {}), train=TrainSettings(epochs=1, batch_size=1)
+    )
+    with pytest.raises(InputError, match=r"train\.batch_size is 1, but deeplabv3_mobilenet_v3_large .* use at least 2"):
+        make_bench(config)
+
+
+def test_batch_size_one_works_where_it_can():
+    bench = make_bench(make_config(train=TrainSettings(epochs=1, batch_size=1)))
+    assert np.isfinite(next(iter(train(bench, ()))).metrics["train/loss"])
+
+
+def test_bfloat16_without_hardware_is_refused_or_runs():
+    config = make_config(train=TrainSettings(epochs=1, batch_size=4, precision="bfloat16"))
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert np.isfinite(next(iter(train(make_bench(config), ()))).metrics["train/loss"])
+    else:
+        with pytest.raises(InputError, match="bfloat16 has no hardware support on cpu"):
+            make_bench(config)
+
+
+def progress(epoch: int, score: float) -> Progress:
+    return Progress(epoch, 9, {"val/miou_dataset": score}, improved=False, time_ms=0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "stops"),
+    [([0.1, 0.2, 0.3], False), ([0.3, 0.2, 0.2], True), ([0.3, 0.305, 0.306], True), ([0.3, 0.2], False)],
+)
+def test_early_stop_waits_for_a_rise_of_min_delta(scores, stops):
+    rule = EarlyStop(patience=2, min_delta=0.01)
+    assert stops_early([progress(1 + i, score) for i, score in enumerate(scores)], rule) is stops
+
+
+def test_learning_rates_follow_groups_and_schedule():
+    config = make_config(
+        optimizer=choose("optimizer", "adam", {"lr": 1e-3, "multipliers": {"backbone": 0.1}}),
+        schedule=choose("schedule", "constant", {"warmup": 2}),
+    )
+    rates = [(p.metrics["lr/backbone"], p.metrics["lr/head"]) for p in train(make_bench(config), ())]
+    assert [head for _, head in rates] == sorted(head for _, head in rates)
+    assert rates[-1] == pytest.approx((1e-4, 1e-3))
+    assert all(backbone == pytest.approx(head / 10) for backbone, head in rates)
