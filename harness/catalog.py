@@ -233,9 +233,12 @@ def _explain(schema: type[Settings], settings: Mapping[str, Any], error: Validat
 def _fields_at(schema: type[Settings], path: tuple[str | int, ...]) -> Collection[str]:
     """Return the names of the settings in a record that may be nested in another."""
     for step in path:
-        annotation = schema.model_fields[str(step)].annotation
-        members = (annotation, *typing.get_args(annotation))
-        schema = next(item for item in members if isinstance(item, type) and issubclass(item, Settings))
+        field = schema.model_fields.get(str(step))
+        members = (field.annotation, *typing.get_args(field.annotation)) if field else ()
+        records = [item for item in members if isinstance(item, type) and issubclass(item, Settings)]
+        if not records:
+            return ()
+        schema = records[0]
     return schema.model_fields
 
 

@@ -59,8 +59,9 @@ def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "offic
 
     `official`: train and val as published, and test/ with testannot/ where the copy has them. Know that the 101 val
     pictures are one clip of 6.7 s, cut out of the drive (0016E5) of 204 of the 367 train pictures, of which the nearest
-    are 1.3 s before and 1.0 s after it: a score on them says little about another drive. `by_sequence`: validates on the whole drive 0006R0 and trains on the other train drives;
-    the official val clip then serves as `test`, which is still of a drive that is trained on.
+    are 1.3 s before and 1.0 s after it: a score on them says little about another drive. `by_sequence`: validates on
+    the whole drive 0006R0 and trains on the other train drives; the official val clip then serves as `test`, which is
+    still of a drive that is trained on.
 
     Groups are blocks of about `block` consecutive pictures of one drive, because neighbouring pictures show nearly the
     same scene. 10 is a compromise: shorter blocks are less independent; with longer ones the val clip has too few (10

@@ -24,8 +24,8 @@ NUM_LEVELS = 6
 def make_noise(coarsest: int, slope: float, generator: np.random.Generator) -> Floats:
     """Return tileable noise [NOISE_SIZE, NOISE_SIZE] between 0 and 1, mean about 0.5.
 
-    Random grids of cells 1, 2, 4, ... `coarsest` texels wide, each weighted by its cell to the power of `slope`: value
-    noise (Lewis 1989), made of sums and products only so that every machine gets the same bits.
+    Random grids of cells 1, 2, 4, ... `coarsest` texels wide, each weighted by its cell to the power of `slope`,
+    summed: value noise (Lewis 1989).
     """
     total = np.zeros((NOISE_SIZE, NOISE_SIZE))
     for cell in (1 << power for power in range(coarsest.bit_length())):

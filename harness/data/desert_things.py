@@ -181,11 +181,11 @@ def _paint_rock(canvas: Canvas, scene: Scene, thing: Thing, patch: Patch) -> Non
     """A boulder of flat faces (planes around a middle), some in the sun, some in shadow."""
     half = thing.width_m / thing.height_m / 2
     chances = np.array(thing.chances[:21], np.float32).reshape(3, 7)
-    towards = np.array(_FACES, np.float32).T + (chances - 0.5) * 0.7
+    towards = np.array(_FACES, np.float32).T + (chances - 0.5) * 0.5
     towards /= np.sqrt((towards * towards).sum(axis=0))
     across, up, toward = towards[:, :, None, None]
     a_1w, v_h1 = _a(thing, patch) / half, patch.v_h1 * 1.6 - 0.6
-    depth = (0.86 - across * a_1w - up * v_h1) / np.maximum(toward, 0.12)
+    depth = (0.8 - across * a_1w - up * v_h1) / np.maximum(toward, 0.12)
     near_hw = depth.min(axis=0)
     cover = unit(near_hw * max(patch.height_px / 8, 0.7) + 0.3)
     light = lit(scene, across * thing.mirror, up, toward)

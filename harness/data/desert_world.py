@@ -64,13 +64,13 @@ SAGE_DESERT = Look(
     greenness=(0.75, 1.0),
     growth={
         "tree": Growth((1, 6), (3.0, 6.5), (0.55, 0.9), 9.0, 60.0),
-        "lush_bush": Growth((4, 14), (0.6, 1.5), (1.1, 1.8), 5.0),
-        "dry_grass": Growth((20, 52), (0.3, 0.8), (1.1, 2.6), 3.2, 45.0),
-        "dry_bush": Growth((4, 14), (0.5, 1.2), (1.1, 1.9), 4.5),
-        "clutter": Growth((3, 10), (0.14, 0.30), (6.0, 11.0), 3.0, 22.0),
+        "lush_bush": Growth((4, 14), (0.7, 1.7), (1.1, 1.9), 5.0, 60.0),
+        "dry_grass": Growth((16, 40), (0.35, 0.9), (1.2, 2.8), 3.2, 45.0),
+        "dry_bush": Growth((4, 14), (0.6, 1.5), (1.1, 1.9), 4.5, 55.0),
+        "clutter": Growth((3, 10), (0.18, 0.36), (5.0, 10.0), 3.0, 18.0),
         "flowers": Growth((0, 5), (0.18, 0.34), (2.5, 5.0), 3.4, 18.0),
         "log": Growth((0, 3), (0.22, 0.40), (4.0, 7.0), 4.0, 22.0),
-        "rock": Growth((3, 14), (0.25, 1.1), (1.1, 1.9), 3.8),
+        "rock": Growth((3, 13), (0.3, 1.6), (1.1, 1.9), 4.0, 50.0),
     },
 )
 RED_DESERT = Look(
@@ -84,7 +84,7 @@ RED_DESERT = Look(
     growth={
         "tree": Growth((0, 3), (2.5, 5.0), (0.7, 1.1), 10.0, 60.0),
         "lush_bush": Growth((1, 7), (0.5, 1.2), (1.1, 1.8), 5.0),
-        "dry_grass": Growth((8, 32), (0.25, 0.65), (1.1, 2.6), 3.2, 45.0),
+        "dry_grass": Growth((7, 26), (0.3, 0.75), (1.2, 2.8), 3.2, 45.0),
         "dry_bush": Growth((6, 18), (0.4, 1.0), (1.1, 1.9), 4.5),
         "clutter": Growth((2, 8), (0.14, 0.30), (6.0, 11.0), 3.0, 22.0),
         "flowers": Growth((0, 4), (0.18, 0.34), (2.5, 5.0), 3.4, 18.0),
@@ -156,7 +156,7 @@ def make_scene(split: SplitName, index: int) -> Scene:
 
 
 def _scatter(generator: np.random.Generator, look: Look, focal: float) -> tuple[Thing, ...]:
-    """Place things: about evenly over the picture's ground, so that far ones are many; most in loose groups."""
+    """Place things: about evenly over the picture's ground, so that far ones are many."""
     things = []
     for kind, growth in look.growth.items():
         number = int(generator.integers(growth.number[0], growth.number[1] + 1))

@@ -36,11 +36,9 @@ def digest_files(files: Mapping[str, Path]) -> str:
     try:
         states = [(str(files[name].absolute()), *_state(files[name])) for name in sorted(files)]
         key = digest_bytes([canonical([sorted(files), states]).encode()])
-        answer = remember("digests", key, lambda: _digest(files))
+        return remember("digests", key, lambda: _digest(files))
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-    assert answer is not None
-    return answer
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -57,7 +55,7 @@ def _digest(files: Mapping[str, Path]) -> str:
     return sha.hexdigest()
 
 
-def remember(kind: str, key: str, work_out: Callable[[], str | None]) -> str | None:
+def remember(kind: str, key: str, work_out: Callable[[], str]) -> str:
     """Return what the memory holds for a key, else work it out and remember it.
 
     Each answer has a file of its own, written whole: processes that work out the same answer at once do not meet.
@@ -65,8 +63,9 @@ def remember(kind: str, key: str, work_out: Callable[[], str | None]) -> str | N
     path = cache_folder() / kind / f"{key}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged: work it out
         entry = json.loads(path.read_text(encoding="utf-8"))
-        if entry["key"] == key and isinstance(entry["answer"], str | None):
-            return entry["answer"]
+        answer = entry["answer"]
+        if entry["key"] == key and isinstance(answer, str):
+            return answer
     answer = work_out()
     with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop
         write_text(path, json.dumps({"key": key, "answer": answer}))

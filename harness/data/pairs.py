@@ -76,8 +76,8 @@ class _Findings:
         self.first.setdefault(kind, about)
 
 
-def find_problems(root: Path, taxonomy: Taxonomy, pairs: Sequence[Pair]) -> str | None:
-    """Read every label and every picture's header; return what is wrong in at most five lines, None if nothing is.
+def find_problems(root: Path, taxonomy: Taxonomy, pairs: Sequence[Pair]) -> str:
+    """Read every label and every picture's header; return what is wrong in at most five lines, nothing if all is well.
 
     Files are named relative to `root`.
     """
@@ -90,7 +90,7 @@ def find_problems(root: Path, taxonomy: Taxonomy, pairs: Sequence[Pair]) -> str 
     ]
     if findings.unknown:
         lines.append(f"{describe_unknown(findings.unknown, taxonomy)}; first file: {findings.first_unknown}")
-    return "\n  ".join(["its files cannot be used as they are:", *lines]) if lines else None
+    return "\n  ".join(["its files cannot be used as they are:", *lines]) if lines else ""
 
 
 def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, findings: _Findings) -> None:

@@ -52,8 +52,6 @@ def make_smp(
         notes += load_state(module.encoder, _fetch_encoder(architecture, encoder), encoder)
     elif backbone_weights != "none":
         notes += load_weights(module.encoder, backbone_weights, optional=CLASSIFICATION)
-    if module.requires_divisible_input_shape:
-        module.forward = partial(_forward_any_size, module.forward, module.encoder.output_stride)
     return Network(
         module=module,
         read=lambda logits_BCHW: (logits_BCHW, ()),
@@ -82,11 +80,18 @@ def _require_encoder(name: str) -> None:
 def _create(
     architecture: str, encoder: str, num_classes: int, in_channels: int, encoder_weights: str | bool | None = None
 ) -> Any:
+    """Return a model of smp that takes images of any size."""
     # A vision transformer takes images of one size only, unless it is told to interpolate its position embeddings.
     extra = {"dynamic_img_size": True} if architecture == "dpt" else {}
-    return smp.create_model(
+    module = smp.create_model(
         architecture, encoder, encoder_weights=encoder_weights, in_channels=in_channels, classes=num_classes, **extra
     )
+    if module.requires_divisible_input_shape:
+        # DPT halves the map of patches once more; PAN halves the encoder's map three times.
+        multiple = module.encoder.output_stride * (2 if architecture == "dpt" else 1)
+        least = module.encoder.output_stride * (8 if architecture == "pan" else 1)
+        module.forward = partial(_forward_any_size, module.forward, multiple, least)
+    return module
 
 
 def _fetch_encoder(architecture: str, encoder: str) -> dict[str, Tensor]:
@@ -121,11 +126,11 @@ def _find_min_batch(module: nn.Module, in_channels: int) -> int:
     return 1
 
 
-def _forward_any_size(forward: Callable[[Tensor], Tensor], multiple: int, images_BCHW: Tensor) -> Tensor:
-    """Run a model that takes only multiples of its stride: pad below and right with zeros, cut the logits back.
+def _forward_any_size(forward: Callable[[Tensor], Tensor], multiple: int, least: int, images_BCHW: Tensor) -> Tensor:
+    """Run a model that takes multiples of its stride only: pad below and right with zeros, cut the logits back.
 
     Zero is near the mean colour of normalised images, and what the convolutions themselves pad with.
     """
     height, width = images_BCHW.shape[2:]
-    padded_BCHW = functional.pad(images_BCHW, (0, -width % multiple, 0, -height % multiple))
-    return forward(padded_BCHW)[:, :, :height, :width]
+    below, right = (max(least, side + -side % multiple) - side for side in (height, width))
+    return forward(functional.pad(images_BCHW, (0, right, 0, below)))[:, :, :height, :width]

@@ -139,6 +139,6 @@ def blur(*, p: Fraction = 0.5, low: Positive = 0.1, high: Positive = 2.0) -> Aug
         sigma_px = rng.uniform(low, high)
         # Three deviations hold 99.7 % of a Gaussian; the mirrored border must be shorter than the image.
         radius = min(math.ceil(3 * sigma_px), min(label_HW.shape) - 1)
-        return functional.gaussian_blur(image_CHW, [2 * radius + 1], [sigma_px]), label_HW
+        return functional.gaussian_blur(image_CHW, 2 * [2 * radius + 1], 2 * [sigma_px]), label_HW
 
     return apply

@@ -115,7 +115,8 @@ def variant_look(place: int) -> tuple[str, Dashes]:
 def add_legend(figure: Figure, entries: Sequence[tuple[Artist, str]], left: float, top: float, width: float) -> None:
     """Set a legend below a drawing, in as many columns as fit the width; its upper left corner is at (left, top)."""
     labels = [label for _, label in entries]
-    columns = max(1, min(len(labels), int(width / (text_width(labels) + 0.65))))
+    room = [text_width([label]) + 0.65 for label in labels]
+    columns = len(labels) if sum(room) <= width else max(1, int(width / max(room)))
     figure.legend(
         [handle for handle, _ in entries],
         labels,

@@ -45,11 +45,12 @@ class Difference(Estimate):
 
 
 class Change(Record):
-    """One setting that differs from the reference."""
+    """One setting that differs from another variant's; null stands for a setting that is not there."""
 
     key: str
     """Dotted key of the setting."""
-    reference_value: JsonValue
+    before: JsonValue
+    """Value in the other variant."""
     value: JsonValue
 
 
@@ -107,11 +108,13 @@ class VariantSummary(Record):
     starts_from: str | None
     """Variant and epoch whose weights the runs start from, seed to seed, such as `baseline@best`."""
     settings_from: str
-    """Variant, or `base`, whose settings this one was written as a change of."""
+    """Variant whose settings this one was written as a change of; empty for the reference."""
+    changed: tuple[Change, ...]
+    """Settings that differ from those of `settings_from`."""
     compared_with: str | None
     """The reference; null for the reference itself."""
-    changed: tuple[Change, ...]
-    """Settings that differ from the reference's."""
+    differs: tuple[Change, ...]
+    """Settings that differ from the reference's: all of them together stand behind `delta`."""
     components: dict[str, bool]
     same_runs_as: tuple[str, ...]
     """Other variants that are the very same runs: computed once, shown under each name."""

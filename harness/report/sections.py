@@ -110,13 +110,29 @@ def absent_classes(report: Report, split: str) -> str:
 
 
 def changes_table(report: Report) -> str:
-    """Return each setting in which a variant differs from the reference."""
+    """Return each setting that a variant changed, against the variant that it was written from."""
     rows = [
-        [escape(variant.name), code(change.key), setting(change.reference_value), setting(change.value)]
+        [
+            escape(variant.name),
+            escape(variant.settings_from),
+            code(change.key),
+            setting(change.before),
+            setting(change.value),
+        ]
         for variant in report.variants
         for change in variant.changed
     ]
-    return table(["variant", "setting", f"{escape(report.reference)}", "here"], rows, numeric_from=4)
+    return table(["variant", "changed from", "setting", "there", "here"], rows, numeric_from=5)
+
+
+def differs_table(report: Report) -> str:
+    """Return each setting in which a variant differs from the reference."""
+    rows = [
+        [escape(variant.name), code(change.key), setting(change.before), setting(change.value)]
+        for variant in report.variants
+        for change in variant.differs
+    ]
+    return table(["variant", "setting", escape(report.reference), "here"], rows, numeric_from=4)
 
 
 def components_table(report: Report) -> str:
@@ -160,10 +176,20 @@ def _singles(estimate: Estimate) -> str:
 
 
 def runs_table(report: Report) -> str:
-    """Return one line a run: what became of it, its best and its last epoch, and why it has no result."""
-    header = ["run", "id", "status", "starts from", "epochs", "best epoch", "val, best", "val, last", "why"]
+    """Return one line a run: what became of it, its best and its last epoch."""
+    header = ["run", "id", "status", "starts from", "epochs", "best epoch", "val, best", "val, last"]
     rows = [_run_row(variant, seed) for variant in report.variants for seed in variant.seeds]
-    return table(header, rows, numeric_from=9)
+    return table(header, rows, numeric_from=4)
+
+
+def failures(report: Report) -> list[str]:
+    """Return a line for each run that has been tried and has no result: what became of it, and why."""
+    return [
+        f"{escape(label(variant, seed))} {seed.status}: {escape(seed.reason) or 'no reason was given'}"
+        for variant in report.variants
+        for seed in variant.seeds
+        if seed.status not in ("finished", "missing")
+    ]
 
 
 def _run_row(variant: VariantSummary, seed: SeedResult) -> list[str]:
@@ -172,11 +198,10 @@ def _run_row(variant: VariantSummary, seed: SeedResult) -> list[str]:
         code(seed.run_id),
         "not run yet" if seed.status == "missing" else seed.status,
         escape(seed.starts_from or "") or NOTHING,
-        f"{seed.epochs_trained} of {seed.epochs_planned}",
+        f"{seed.epochs_trained}/{seed.epochs_planned}",
         NOTHING if seed.best_epoch is None else str(seed.best_epoch),
         percent(seed.scores.get("val", {}).get(SCORE)),
         percent(seed.last.get(SCORE)),
-        escape(seed.reason) if seed.status not in ("finished", "missing") else "",
     ]
 
 
@@ -240,3 +265,8 @@ def total_minutes(report: Report) -> float:
     """Return the wall time of all runs, each counted once."""
     runs = {seed.run_id: seed.minutes for variant in report.variants for seed in variant.seeds}
     return sum(runs.values())
+
+
+def devices(report: Report) -> str:
+    """Return the names of the devices that the runs were computed on, or nothing where no run tells."""
+    return ", ".join(escape(fact.value) for fact in report.provenance if fact.key == "device.name")

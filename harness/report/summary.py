@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.fingerprint import thaw
-from harness.records import Counts, Plan, RunResult
+from harness.records import Counts, Plan, Run, RunResult
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.facts import make_facts
 from harness.report.names import figure_names, make_slugs, table_names
@@ -26,6 +27,7 @@ from harness.report.record import (
 )
 from harness.report.seeds import make_seed_result, order_splits, start_of
 from harness.report.variants import VariantRuns, comparable, group_runs
+from harness.spec.plan import differences
 
 BySplit = Mapping[str, ByName]
 
@@ -95,10 +97,8 @@ def _summarise(
         starts_from=f"{start}@{first.start.which}" if start and first.start else None,
         settings_from=first.settings_from,
         compared_with=None if is_reference else plan.reference,
-        changed=tuple(
-            Change(key=key, reference_value=thaw(before), value=thaw(after))
-            for key, (before, after) in sorted(first.changed.items())
-        ),
+        changed=_changes(first.changed),
+        differs=_changes(_differs(first, reference)),
         components=dict(first.components),
         same_runs_as=tuple(o.name for o in groups if o.name != group.name and ids & {run.id for run in o.runs}),
         seeds=own,
@@ -107,6 +107,18 @@ def _summarise(
         delta=delta,
         images_per_s=make_estimate({seed.seed: seed.images_per_s for seed in own if seed.status == "finished"}),
         minutes=make_estimate({seed.seed: seed.minutes for seed in own if seed.status == "finished"}),
+    )
+
+
+def _differs(run: Run, reference: VariantRuns | None) -> Mapping[str, tuple[Any, Any]]:
+    if reference is None:
+        return {}
+    return differences(replace(reference.runs[0].config, seed=run.seed), run.config)
+
+
+def _changes(found: Mapping[str, tuple[Any, Any]]) -> tuple[Change, ...]:
+    return tuple(
+        Change(key=key, before=thaw(before), value=thaw(after)) for key, (before, after) in sorted(found.items())
     )
 
 

@@ -32,7 +32,7 @@ def make_tables(report: Report, results: Mapping[str, RunResult]) -> dict[str, s
         "differences.csv": _csv(
             ["variant", "reference", "kind", "split", "name", *over_seeds, "within_spread"], _differences(report)
         ),
-        "changes.csv": _csv(["variant", "reference", "setting", "reference_value", "value"], _changes(report)),
+        "changes.csv": _csv(["variant", "other", "setting", "before", "value"], _changes(report)),
         **epochs,
     }
 
@@ -71,10 +71,14 @@ def _differences(report: Report) -> list[list[Cell]]:
 
 
 def _changes(report: Report) -> list[list[Cell]]:
+    """Return each variant's changes to the one it was written from, then its differences to the reference."""
     return [
-        [variant.name, report.reference, change.key, json.dumps(change.reference_value), json.dumps(change.value)]
+        [variant.name, other, change.key, json.dumps(change.before), json.dumps(change.value)]
         for variant in report.variants
-        for change in variant.changed
+        for other, changes in dict(
+            [(report.reference, variant.differs), (variant.settings_from, variant.changed)]
+        ).items()
+        for change in changes
     ]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from harness.spec.designs import combinations
 from harness.spec.located import Node, parse_yaml, read_file
 from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, read_slug, seeds_problem
 from harness.spec.overlay import apply_change, apply_changes
+from harness.spec.plugins import import_plugin
 from harness.spec.resolve import resolve
 
 
@@ -86,19 +84,15 @@ def load_spec(
     base = apply_changes(outline.base, chosen.changes) if chosen else outline.base
     for override in overrides:
         base = _override(base, override)
-    for plugin in outline.plugins:
-        _import_plugin(plugin)
-    problem = None if seeds is None else seeds_problem(seeds)
-    if problem:
-        raise InputError(f"--seeds {','.join(map(str, seeds or ()))}: {problem}")
+    plugins = _import_plugins(outline.plugins)
     return Spec(
         study=outline.study,
         question=outline.question,
         reference=outline.reference,
         margin=outline.margin,
-        seeds=outline.seeds if seeds is None else tuple(seeds),
-        plugins=tuple(plugin.text() for plugin in outline.plugins),
-        variants=_resolve_variants(outline, base),
+        seeds=outline.seeds if seeds is None else _check_seeds(seeds),
+        plugins=plugins,
+        variants=_resolve_variants(outline, base, plugins),
         notes=outline.notes,
         text=text,
         path=path,
@@ -141,6 +135,13 @@ def _with_profile(outline: Outline, profile: Profile) -> Outline:
     return replace(outline, variants=variants, seeds=profile.seeds or outline.seeds)
 
 
+def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    problem = seeds_problem(seeds)
+    if problem:
+        raise InputError(f"--seeds {','.join(map(str, seeds))}: {problem}")
+    return tuple(seeds)
+
+
 def _override(base: Node, override: str) -> Node:
     place = f"--set {override}"
     key, equals, text = override.partition("=")
@@ -150,31 +151,19 @@ def _override(base: Node, override: str) -> Node:
     return apply_change(base, key, parse_yaml(text, lambda line, column: place, key))
 
 
-def _import_plugin(node: Node) -> None:
-    """Import a module that a spec names; only for this, modules in the current folder are found too."""
-    try:
-        with _current_folder_importable():
-            importlib.import_module(node.text())
-    except (Exception, SystemExit) as error:  # the module is the user's: it may raise anything
-        cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise node.error(f"the plugin '{node.text()}' cannot be imported: {cause}") from error
+def _import_plugins(nodes: Collection[Node]) -> tuple[str, ...]:
+    for node in nodes:
+        try:
+            import_plugin(node.text())
+        except InputError as error:
+            raise node.error(str(error)) from error
+    return tuple(node.text() for node in nodes)
 
 
-@contextmanager
-def _current_folder_importable() -> Iterator[None]:
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
-def _resolve_variants(outline: Outline, base: Node) -> tuple[Variant, ...]:
+def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) -> tuple[Variant, ...]:
     trees: dict[str, Node] = {}
     on: dict[str, frozenset[str]] = {}
     made: dict[str, Variant] = {}
-    plugins = tuple(plugin.text() for plugin in outline.plugins)
     known = tuple(dict.fromkeys(name for variant in outline.variants.values() for name in variant.components))
     for written in _like_order(outline):
         ((_, chosen),) = combinations(tuple(written.components), written.design)

@@ -95,8 +95,8 @@ class Node:
 
 
 def _message(where: str, path: str, problem: str) -> str:
-    problem = problem.replace("\n", "\\n")  # a message is one line, whatever text it quotes
-    return f"{where}: {path}: {problem}" if path else f"{where}: {problem}"
+    message = f"{where}: {path}: {problem}" if path else f"{where}: {problem}"
+    return message.replace("\n", "\\n")  # one line, whatever text it quotes
 
 
 def read_file(path: Path) -> str:

@@ -28,10 +28,8 @@ def json_schema() -> Schema:
     """Return the JSON Schema of a spec; `$defs` holds one entry for each part."""
     parts = {f"{kind}.{part.name}": _part_schema(kind, part) for kind in catalog.KINDS for part in catalog.parts(kind)}
     records = {name: _plain_schema(record) for name, record in RECORDS.items()}
-    sections = {
-        **{kind: _one_of(kind) if kind in SINGLE else _terms(kind) for kind in catalog.KINDS},
-        **{name: {"$ref": f"#/$defs/{name}"} for name in RECORDS},
-    }
+    sections: Schema = {kind: _one_of(kind) if kind in SINGLE else _terms(kind) for kind in catalog.KINDS}
+    sections |= {name: {"$ref": f"#/$defs/{name}"} for name in RECORDS}
     definitions = {
         **parts,
         **records,

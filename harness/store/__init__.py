@@ -1,0 +1,1 @@
+"""Where runs are kept: their own folders, which are the truth, and a tracking store that mirrors them."""

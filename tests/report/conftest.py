@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from harness.counts import make_counts
 from harness.records import Choice, Counts, Examples, Plan, Progress, Run, RunConfig, RunResult, Start
 from harness.scores import all_scores, iou_class
 from harness.settings import EvaluateSettings, TrainSettings
+from harness.spec.plan import differences
 
 DESERT = {
     "Trees": (34, 110, 50),
@@ -93,27 +94,8 @@ def simulate_study(
 
 
 def _make_run(name: str, seed: int, place: int, names: list[str], parent: str | None) -> Run:
-    config = RunConfig(
-        data=Choice("desert", {"size": (96, 96), "train": 160, "val": 40, "test": 40}),
-        model=Choice("deeplabv3_mobilenet_v3_large", {"weights": "none", "freeze": "none"}),
-        loss=(Choice("cross_entropy", {"class_weights": "none", "weight": 1.0}),),
-        augment=(),
-        optimizer=Choice("adam", {"lr": 0.001}),
-        schedule=Choice("constant", {"warmup": 0}),
-        train=TrainSettings(epochs=EPOCHS),
-        evaluate=EvaluateSettings(),
-        seed=seed,
-    )
-    changes = [
-        {},
-        {"model.freeze": ("none", "backbone")},
-        {"optimizer.lr": (0.001, 0.0001), "optimizer.multipliers": ({}, {"backbone": 0.1})},
-        {
-            "loss.dice": (None, {"weight": 1.0}),
-            "augment.crop": (None, {"size": (64, 64)}),
-            "optimizer.lr": (1e-3, 1e-4),
-        },
-    ]
+    configs = _configs(seed)
+    before, config = configs[max(place - 1, 0) % len(configs)], configs[place % len(configs)]
     return Run(
         id=f"{place:06x}{seed:06x}",
         variant=name,
@@ -121,9 +103,33 @@ def _make_run(name: str, seed: int, place: int, names: list[str], parent: str | 
         config=config,
         inputs={"data": "c" * 64},
         start=Start(parent, "best") if parent else None,
-        settings_from=names[place - 1] if place else "base",
-        changed=changes[place % len(changes)],
+        settings_from=names[place - 1] if place else "",
+        changed=differences(before, config) if place else {},
     )
+
+
+def _configs(seed: int) -> list[RunConfig]:
+    """The configs of baseline, head-only, gentle-backbone and phase3; each changes the one before it."""
+    cross_entropy = Choice("cross_entropy", {"class_weights": "none", "weight": 1.0})
+    base = RunConfig(
+        data=Choice("desert", {"size": (96, 96), "train": 160, "val": 40, "test": 40}),
+        model=Choice("deeplabv3_mobilenet_v3_large", {"weights": "none", "freeze": "none"}),
+        loss=(cross_entropy,),
+        augment=(),
+        optimizer=Choice("adam", {"lr": 0.001, "multipliers": {}}),
+        schedule=Choice("constant", {"warmup": 0}),
+        train=TrainSettings(epochs=EPOCHS),
+        evaluate=EvaluateSettings(),
+        seed=seed,
+    )
+    frozen = replace(base, model=Choice(base.model.name, {"weights": "none", "freeze": "backbone"}))
+    gentle = replace(base, optimizer=Choice("adam", {"lr": 0.0001, "multipliers": {"backbone": 0.1}}))
+    last = replace(
+        gentle,
+        loss=(cross_entropy, Choice("dice", {"weight": 1.0})),
+        augment=(Choice("crop", {"size": (64, 64)}), Choice("flip", {"p": 0.5})),
+    )
+    return [base, frozen, gentle, last]
 
 
 def _make_result(run: Run, skill: float, colours: Mapping, shares: np.ndarray, splits: tuple[str, ...]) -> RunResult:

@@ -172,6 +172,21 @@ def test_starts_are_told_by_the_name_the_author_gave(two):
     assert variant(report, "new").seeds[0].starts_from == "twin/seed0@last"
 
 
+def test_changes_are_told_against_the_parent_and_against_the_reference(study):
+    report = make_report(study.plan, study.results)
+    head, gentle, last = report.variants[1:]
+    told = {
+        item.name: {change.key: (change.before, change.value) for change in item.changed} for item in report.variants
+    }
+    assert told["baseline"] == {}
+    assert told["head-only"] == {"model.freeze": ("none", "backbone")}
+    assert told["gentle-backbone"]["model.freeze"] == ("backbone", "none")
+    assert "model.freeze" not in {change.key for change in gentle.differs}
+    assert told["phase3"]["loss.dice"] == (None, {"weight": 1.0})
+    assert {change.key for change in last.differs} == {*(c.key for c in gentle.differs), *told["phase3"]}
+    assert (head.settings_from, last.settings_from, last.compared_with) == ("baseline", "gentle-backbone", "baseline")
+
+
 def test_provenance_tells_what_all_runs_share_and_what_some_do(two):
     plan, results = two
     odd = plan.runs[0]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -14,9 +17,10 @@ from PIL import Image
 
 import harness.report
 from harness.records import RunResult
-from harness.report.markdown import MEANINGS
+from harness.report.markdown import MEANINGS, render_markdown
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.report.record import report_schema, to_json
+from harness.report.summary import make_report
 from harness.report.text import code, escape, fenced, points, setting
 from harness.report.write import write_report
 from harness.scores import SCORES
@@ -83,6 +87,26 @@ def test_markdown_gives_every_seed_and_every_link_leads_somewhere(written):
     targets = [part.split(")")[0] for part in text.split("](")[1:]]
     assert {f"figures/{name}" for name in report.figures} < set(targets)
     assert all((folder / target).is_file() for target in targets)
+
+
+@pytest.mark.parametrize("case", ["full", "one variant", "nothing finished", "nothing stated"])
+def test_blocks_of_the_page_stand_apart(study, simulate, case):
+    """A heading, table, list or picture that follows a line of text directly would be read as part of it."""
+    one = simulate({"only": 0.7}, (0,), splits=("val",))
+    plan, results = {
+        "full": (study.plan, study.results),
+        "one variant": (one.plan, one.results),
+        "nothing finished": (study.plan, {}),
+        "nothing stated": (replace(one.plan, spec_text="", command="", margin=0.0), {}),
+    }[case]
+    lines = render_markdown(make_report(plan, results)).splitlines()
+    for before, line in pairwise(lines):
+        kinds = [
+            next((mark for mark in ("#", "|", "- ", "![", "<") if text.startswith(mark)), "") for text in (before, line)
+        ]
+        assert not line or not before or kinds[0] == kinds[1], (before, line)
+        assert "None" not in line.replace("None of the", "")
+    assert "\n\n\n" not in "\n".join(lines)
 
 
 def test_tables_hold_the_numbers_of_the_record(written):
@@ -195,3 +219,16 @@ def test_text_is_shown_as_it_is():
     assert setting(None) == "–"
     assert points(-0.0001) == "+0.0"
     assert points(-0.021) == "−2.1"
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("harness.report.write", {"torch", "mlflow", "matplotlib.pyplot", "PIL.ImageTk"}),
+        ("harness.report.summary", {"torch", "mlflow", "matplotlib", "jinja2"}),
+    ],
+)
+def test_heavy_packages_stay_out(module, absent):
+    program = f"import sys, {module}; print(*sorted(set(sys.modules) & {absent!r}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from toys import MINIMAL
 
@@ -56,6 +56,7 @@ trees = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(words, trees, min_size=1, max_size=4))
 def test_what_a_yaml_writer_writes_is_read_back(tree):
     assert parse(yaml.safe_dump(tree, allow_unicode=True)).plain() == tree
@@ -79,6 +80,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES | st.text(max_size=5), max_size=30).map("".join))
 @example('"\\U00110000"')
 @example("%YAML 1." + "9" * 5000 + "\n---\na: 1")
@@ -98,6 +100,7 @@ def test_any_text_is_read_or_refused(tmp_path_factory, text):
         assert "\n" not in str(error)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_mutilated_spec_is_read_or_refused(tmp_path_factory, data):
     """Cuts, doubles and swaps pieces of a right spec, so that what is wrong is deeper than its first character."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
@@ -88,6 +88,7 @@ independent = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(independent, st.randoms())
 def test_keys_that_do_not_overlap_may_stand_in_any_order(changes, random):
     shuffled = list(changes.items())
@@ -95,11 +96,13 @@ def test_keys_that_do_not_overlap_may_stand_in_any_order(changes, random):
     assert changed(changes) == changed(dict(shuffled))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["name", "lr", "momentum", "x"]), st.integers(0, 9)))
 def test_a_part_is_replaced_and_never_merged(part):
     assert changed({"optimizer": part})["optimizer"] == part
 
 
+@settings(deadline=None)
 @given(independent)
 def test_applying_twice_is_applying_once(changes):
     once = apply_changes(tree(BASE), tree(changes))

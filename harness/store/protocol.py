@@ -1,0 +1,51 @@
+"""What the rest of harness asks of a tracking store: a mirror of the run folders that may be behind, never ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+from harness.errors import HarnessError
+from harness.records import Plan, Run, RunResult, Status
+from harness.store.folder import RunFolder
+
+
+class StoreError(HarnessError):
+    """The tracking store did not take or give something. What the runs wrote on their own disk is untouched."""
+
+
+class Store(Protocol):
+    """A tracking store. Every method may raise StoreError, and may be called again until it succeeds."""
+
+    @property
+    def root(self) -> Path:
+        """Return the folder below which the run folders lie."""
+
+    def open_study(self, plan: Plan) -> None:
+        """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
+
+    def mirror(self, run: Run, folder: RunFolder, status: Status | Literal["running"]) -> None:
+        """Bring what the store shows of a run up to what its folder holds. Doing it twice changes nothing."""
+
+    def close_study(self, status: Status) -> None:
+        """Show the study that was opened as ended."""
+
+    def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
+        """Bring a run that was finished elsewhere into its folder here; tell whether the store had it."""
+
+    def load_plan(self, study: str) -> Plan | None:
+        """Return the plan a study was last run with."""
+
+    def load_result(self, run_id: str, study: str) -> RunResult | None:
+        """Return what became of a run, from what the store itself keeps."""
+
+    def studies(self) -> tuple[str, ...]:
+        """Return the names of the studies in the store."""
+
+    def attach_report(self, study: str, folder: Path) -> None:
+        """Keep a written report with the study."""
+
+
+def study_lock(root: Path, study: str) -> Path:
+    """Return the file that processes executing a study hold a shared lock on."""
+    return root.resolve() / "studies" / f"{study}.lock"

@@ -1,0 +1,90 @@
+"""What a run was made with, so that it can be made again. No environment variables: they hold secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.records import Machine
+
+PACKAGES = (
+    "ablation-harness",
+    "torch",
+    "torchvision",
+    "segmentation-models-pytorch",
+    "timm",
+    "numpy",
+    "pillow",
+    "mlflow",
+    "pydantic",
+)
+DIFF_BYTES = 200_000
+GIT_SECONDS = 10
+
+
+def read_provenance(machine: Machine) -> dict[str, Any]:
+    """Return facts about code, packages and machine, ready for JSON. Works without git and outside a repository."""
+    return {
+        "command": [mask_credentials(word) for word in sys.argv],
+        "git": _read_git(Path.cwd()),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "system": platform.platform(),
+        "host": socket.gethostname(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": psutil.virtual_memory().total,
+        "device_asked": machine.device,
+    }
+
+
+def mask_credentials(text: str) -> str:
+    """Return a text with the user and password of any URL in it hidden."""
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _read_git(folder: Path) -> dict[str, Any] | None:
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    diff = _git(folder, "diff", "HEAD") or b""
+    shown = diff[:DIFF_BYTES].decode(errors="replace")
+    return {
+        "commit": commit.decode().strip(),
+        "dirty": bool(diff),
+        "diff_sha256": hashlib.sha256(diff).hexdigest() if diff else "",
+        "diff": shown if len(diff) <= DIFF_BYTES else f"{shown}\n(cut: {len(diff)} bytes in all)",
+    }
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,104 @@
+"""What of a run is shown in the tracking store, as plain names and values; knows no MLflow."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.fingerprint import canonical
+from harness.records import Plan, Progress, Run, RunResult
+from harness.scores import all_scores
+
+PARAM_LENGTH = 500
+CLASS_NAME_LENGTH = 200
+IOU_PREFIX = "val/iou/"
+HEADLINE = (
+    "data.name",
+    "data.size",
+    "model.name",
+    "model.freeze",
+    "optimizer.name",
+    "optimizer.lr",
+    "schedule.name",
+    "train.epochs",
+    "train.batch_size",
+    "seed",
+)
+"""Settings shown for every run, whether or not they differ within the study."""
+
+
+def params_of(plan: Plan, run: Run) -> dict[str, str]:
+    """Return the settings worth a column: what differs within the study, and the headline ones."""
+    flat = {item.id: flatten(item.config.to_dict()) for item in plan.runs}
+    keys = dict.fromkeys(key for settings in flat.values() for key in settings)
+    differing = [key for key in keys if len({canonical(settings.get(key)) for settings in flat.values()}) > 1]
+    mine = flat[run.id]
+    shown = {key: mine.get(key) for key in dict.fromkeys([*HEADLINE, *differing]) if key != "plugins"}
+    terms = {kind: ", ".join(term.name for term in getattr(run.config, kind)) or "none" for kind in ("loss", "augment")}
+    return {key: _short(value) for key, value in {**shown, **terms}.items()}
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return dotted key -> value, for nested mappings."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        inside = flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        flat.update(inside)
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= PARAM_LENGTH else f"{text[: PARAM_LENGTH - 1]}…"
+
+
+def tags_of(plan: Plan, run: Run) -> dict[str, str]:
+    """Return the tags by which a run is found: study, variant, seed, ids, and each component on or off."""
+    return {
+        "harness.kind": "run",
+        "harness.study": plan.study,
+        "harness.variant": run.variant,
+        "harness.seed": str(run.seed),
+        "harness.id": run.id,
+        "harness.parent_id": run.start.run_id if run.start else "",
+        **{f"harness.component.{name}": "on" if on else "off" for name, on in run.components.items()},
+    }
+
+
+def metric_names(names: Iterable[str]) -> dict[str, str]:
+    """Return name -> a name the store accepts, different for different names.
+
+    A class may be called anything; a metric may only have letters, digits, `_`, `-`, `.`, space and `:` after the last
+    slash, and no path that leads elsewhere.
+    """
+    accepted: dict[str, str] = {}
+    for name in names:
+        prefix, last = (IOU_PREFIX, name[len(IOU_PREFIX) :]) if name.startswith(IOU_PREFIX) else ("", name)
+        safe = name if not prefix else prefix + (re.sub(r"[^\w\-. :]", "_", last)[:CLASS_NAME_LENGTH].strip(".") or "_")
+        numbered, number = safe, 2
+        while numbered in accepted.values():
+            numbered, number = f"{safe}_{number}", number + 1
+        accepted[name] = numbered
+    return accepted
+
+
+def epoch_metrics(progress: Progress) -> dict[str, float]:
+    """Return an epoch's metrics by accepted names."""
+    names = metric_names(progress.metrics)
+    return {names[name]: value for name, value in progress.metrics.items()}
+
+
+def final_metrics(result: RunResult) -> dict[str, float]:
+    """Return the metrics of the best and the last epoch, and the best checkpoint's scores on the other splits."""
+    epochs = {progress.epoch: progress for progress in result.history}
+    chosen: Sequence[tuple[str, Progress]] = (
+        ("best", epochs[result.best_epoch if result.best_epoch is not None else max(epochs)]),
+        ("last", epochs[max(epochs)]),
+    )
+    metrics = {f"{which}/{key}": value for which, item in chosen for key, value in epoch_metrics(item).items()}
+    for split, counts in result.counts.items():
+        if split != "val":
+            metrics |= {f"best/{split}/{name}": value for name, value in all_scores(counts).items()}
+    return {**metrics, "best/epoch": float(chosen[0][1].epoch)}

@@ -1,0 +1,83 @@
+"""Contract of every optimizer in the catalog."""
+
+import pytest
+import torch
+
+import harness.parts  # noqa: F401 - enter the parts into the catalog
+from harness import catalog
+from harness.errors import InputError, SettingError
+
+OPTIMIZERS = [entry.name for entry in catalog.parts("optimizer") if entry.function.__module__.startswith("harness.")]
+VARIANTS = [(name, {}) for name in OPTIMIZERS] + [("sgd", {"momentum_form": "nesterov"}), ("sgd", {"momentum": 0.0})]
+
+
+def build(name: str, groups: list[dict], **options):
+    return catalog.build("optimizer", catalog.choose("optimizer", name, options), groups=groups)
+
+
+def test_every_optimizer_is_there():
+    assert set(OPTIMIZERS) == {"adam", "adamw", "sgd"}
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_steps_lower_a_quadratic(name, options):
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = build(name, [{"params": [x], "lr": 0.01, "name": "head"}], **options)
+    values = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        value = (x**2).sum()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_groups_keep_their_names_and_rates(name):
+    backbone, head = (torch.ones(1, requires_grad=True) for _ in range(2))
+    groups = [{"params": [backbone], "lr": 0.0, "name": "backbone"}, {"params": [head], "lr": 0.1, "name": "head"}]
+    optimizer = build(name, groups, lr=5.0)
+    assert [(group["name"], group["lr"]) for group in optimizer.param_groups] == [("backbone", 0.0), ("head", 0.1)]
+    (backbone + head).sum().backward()
+    optimizer.step()
+    assert backbone.item() == 1
+    assert head.item() < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("adam", {"betas": [0.5, 0.9], "weight_decay": 0.1}),
+        ("adamw", {"betas": [0.5, 0.9], "weight_decay": 0.1}),
+        ("sgd", {"momentum": 0.5, "weight_decay": 0.1, "momentum_form": "nesterov"}),
+    ],
+)
+def test_settings_reach_torch(name, options):
+    group = build(name, [{"params": [torch.ones(1, requires_grad=True)]}], lr=0.25, **options).param_groups[0]
+    nesterov = options.pop("momentum_form", None) == "nesterov"
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    assert {key: group[key] for key in given} == given
+    assert group["lr"] == 0.25
+    assert group.get("nesterov", False) == nesterov
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(InputError, match="momentum is 0, but momentum_form is nesterov"):
+        build("sgd", [{"params": [torch.ones(1, requires_grad=True)]}], momentum=0.0, momentum_form="nesterov")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "path"),
+    [
+        ("adam", {"lr": 0.0}, ("lr",)),
+        ("adam", {"betas": [0.9, 1.0]}, ("betas", 1)),
+        ("adamw", {"weight_decay": -0.1}, ("weight_decay",)),
+        ("sgd", {"nesterov": True}, ("nesterov",)),
+    ],
+)
+def test_wrong_settings_are_found_before_training(name, options, path):
+    with pytest.raises(SettingError) as caught:
+        catalog.choose("optimizer", name, options)
+    assert caught.value.path == path
