@@ -132,7 +132,8 @@ def part(kind: Kind, *, version: int = 1) -> Callable[[Callable[..., Any]], Call
 def _make_part(kind: Kind, function: Callable[..., Any], version: int) -> Part:
     if not function.__doc__:
         raise TypeError(f"{function.__module__}.{function.__name__}: a part needs a docstring")
-    supplied, fields = [], {}
+    supplied: list[str] = []
+    fields: dict[str, Any] = {}
     hints = _hints_of_settings(function)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.POSITIONAL_ONLY:

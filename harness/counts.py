@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ def _joined(arrays: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
 
 def save_counts(path: Path, counts: Counts) -> None:
     """Write counts as one compressed npz, whole or not at all."""
-    arrays = {
+    arrays: dict[str, Any] = {
         "image": counts.image_K,
         "true": counts.true_K,
         "predicted": counts.predicted_K,

@@ -104,7 +104,7 @@ def _type_text(schema: Mapping[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return " | ".join(str(item) for item in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
-        inner = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
+        inner: Mapping[str, Any] = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
         count = f"{schema['maxItems']} x " if "maxItems" in schema else "list of "
         return f"[{count}{_type_text(inner)}]"
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}

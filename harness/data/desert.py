@@ -50,15 +50,15 @@ OFFROAD = Taxonomy(
 
 @part("data")
 def desert(
-    *, train_images: Count = 96, val_images: Count = 48, test_images: Count = 24, render: Size = (96, 96)
+    *, train_images: Count = 96, val_images: Count = 48, test_images: Count = 24, size: Size = (96, 96)
 ) -> Source:
     """Procedural off-road scenes with the ten classes and raw ids of the Duality AI off-road set, drawn when read.
 
-    Image k of a split is the same scene for every number of images and every size; `render` is the height and width
-    it is drawn at. `train` and `val` show one desert; `test` another one: other sky, soil and mix of things.
+    Image k of a split is the same scene for every number of images and every size; `size` is the height and width
+    it is drawn at, not resized to. `train` and `val` show one desert; `test` another one: other sky, soil and mix.
     """
     numbers: Mapping[SplitName, int] = {"train": train_images, "val": val_images, "test": test_images}
-    height, width = render
+    height, width = size
     splits: dict[str, Split] = {split: make_split(split, number, (height, width)) for split, number in numbers.items()}
     return Source(taxonomy=OFFROAD, splits=splits, problems=lambda: None)
 

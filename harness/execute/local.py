@@ -59,7 +59,7 @@ def execute_local(
                 theirs.close()  # so that the pipe ends when the child does
                 active[ours] = _Active(run, process)
                 yield Started(run)
-            for pipe in wait(list(active), POLL_S):
+            for pipe in [pipe for pipe in wait(list(active), POLL_S) if isinstance(pipe, Connection)]:
                 event = _next_event(pipe, active[pipe], folders[active[pipe].run.id])
                 if isinstance(event, Ended):
                     del active[pipe]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import time
 import warnings
@@ -20,6 +19,7 @@ from harness.files import locked, write_text
 from harness.nets.weights import load_weights
 from harness.records import Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
+from harness.spec.plugins import import_plugin
 from harness.store.folder import RunFolder, append_progress, is_finished, save_result
 from harness.store.provenance import read_provenance
 from harness.train.checkpoint import load_state, save_state, save_weights
@@ -45,7 +45,7 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
             return
         warnings.simplefilter("always")
         for module in run.config.plugins:
-            importlib.import_module(module)
+            import_plugin(module)
         prepare_process(run.config)
         write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
         bench = build_bench(run.config, machine, start=start)

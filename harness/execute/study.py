@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from harness.execute.events import Advanced, Ended, Event, Started, Warned
 from harness.execute.local import default_jobs, execute_local
@@ -40,7 +41,7 @@ def execute_plan(
             status = "finished" if finished else "failed"
         finally:
             for run in under_way.values():
-                list(_attempt(lambda run=run: store.mirror(run, folders[run.id], "interrupted")))
+                list(_attempt(partial(store.mirror, run, folders[run.id], "interrupted")))
             list(_attempt(lambda: store.close_study(status)))
 
 

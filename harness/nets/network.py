@@ -44,6 +44,13 @@ def freeze(network: Network, which: Freeze) -> None:
         parameter.requires_grad_(not _is_frozen(network, name, which))
 
 
+def set_norm_momentum(network: Network, momentum: float) -> None:
+    """Set the share of each batch in the running statistics of the backbone's BatchNorm layers."""
+    for name, layer in network.module.named_modules():
+        if isinstance(layer, nn.BatchNorm2d) and name.startswith(network.backbone):
+            layer.momentum = momentum
+
+
 def set_train_mode(network: Network, which: Freeze) -> None:
     """Put the module in training mode, but its frozen layers entirely in evaluation mode.
 

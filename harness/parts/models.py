@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.catalog import part
-from harness.settings import Count, NonNegative, PathText
+from harness.settings import Count, Fraction, NonNegative, PathText
 
 if TYPE_CHECKING:
     from harness.nets.network import Network
@@ -111,14 +111,18 @@ def deeplabv3_mobilenet_v3_large(
     weights: Weights = "none",
     backbone_weights: Weights = "none",
     aux_weight: NonNegative = 0.0,
+    norm_momentum: Fraction = 0.01,
 ) -> Network:
     """DeepLabV3 (Chen et al. 2017) on MobileNetV3-Large, from torchvision.
 
-    aux_weight is the factor of the loss on its auxiliary head, which is built when it is above 0.
+    aux_weight is the factor of the loss on its auxiliary head, which is built when it is above 0. norm_momentum is the
+    share of each batch in the running statistics of the backbone's BatchNorm: with 0.01, MobileNetV3's own, they are
+    still far off after a few hundred steps from random weights, and the model judged is not the one trained: use 0.1.
     """
     from harness.nets.from_torchvision import make_torchvision
+    from harness.nets.network import set_norm_momentum
 
-    return make_torchvision(
+    network = make_torchvision(
         "deeplabv3_mobilenet_v3_large",
         num_classes,
         in_channels,
@@ -126,6 +130,8 @@ def deeplabv3_mobilenet_v3_large(
         backbone_weights=backbone_weights,
         aux_weight=aux_weight,
     )
+    set_norm_momentum(network, norm_momentum)
+    return network
 
 
 @part("model")

@@ -179,7 +179,7 @@ def load_result(folder: RunFolder) -> RunResult | None:
         history=read_progress(folder),
         best_epoch=entry["best_epoch"],
         counts={split: load_counts(folder.evaluation / f"{split}.npz") for split in entry["splits"]},
-        contract=json.loads(contract.read_text()) if entry["splits"] else {},
+        contract=json.loads(contract.read_text()) if contract.exists() else {},
         examples=_load_examples(folder.examples) if folder.examples.exists() else None,
         colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
         provenance=json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {},
@@ -193,7 +193,7 @@ def is_finished(folder: RunFolder) -> bool:
 
 
 def _save_examples(path: Path, examples: Examples) -> None:
-    arrays = {"names": np.array(examples.names, dtype=str)}
+    arrays: dict[str, Any] = {"names": np.array(examples.names, dtype=str)}
     for index in range(len(examples.names)):
         arrays[f"image{index}"] = examples.images[index]
         arrays[f"label{index}"] = examples.labels[index]

@@ -158,7 +158,7 @@ class MlflowStore:
         child.shown = status
 
     def _log_metrics(self, child: _Child, metrics: dict[str, float], step: int, time_ms: int) -> None:
-        """Log in as few calls as MLflow takes. The journal's time makes a replay an exact duplicate, which is dropped."""
+        """Log in as few calls as MLflow takes. The journal's time makes a replay an exact duplicate, which it drops."""
         from mlflow.entities import Metric
 
         entries = [Metric(name, float(value), time_ms, step) for name, value in metrics.items()]

@@ -54,7 +54,7 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
                 with mixed_precision(bench):
                     logits_BCHW, auxiliary = forward(bench, bench.normalize(images_BCHW.to(bench.device)))
                 loss = total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW.to(bench.device).long())
-                (loss / len(group)).backward()
+                torch.autograd.backward(loss / len(group))
                 losses.append(loss.detach())
                 weights.append(len(images_BCHW))
             if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch

@@ -66,7 +66,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     }
     num_classes = len(source.taxonomy.classes)
     network, notes = _build_network(config, num_classes, start)
-    network.module.to(device, memory_format=_memory_format(config))
+    network.module.to(device).to(memory_format=_memory_format(config))
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
     _check(config, network, device)
@@ -133,7 +133,7 @@ def _build_loss(config: RunConfig, train: PreparedSplit, num_classes: int) -> tu
 
 
 def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np.int64]:
-    """Return the pixels of each class in each image of a split, at the model's input size before augmentation, [I, C]."""
+    """Return each class's pixels in each image of a split, at input size and before augmentation, [I, C]."""
     rows = [np.bincount(split.pair(i)[1].ravel(), minlength=IGNORE + 1)[:num_classes] for i in range(len(split))]
     return np.array(rows, np.int64)
 

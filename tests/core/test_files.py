@@ -30,7 +30,8 @@ def test_a_lock_ends_with_the_process_that_holds_it(tmp_path):
         "import sys, time; from pathlib import Path; from harness.files import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", program, str(tmp_path / "lock")]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     with locked(tmp_path / "lock", wait=False) as held:
         assert not held

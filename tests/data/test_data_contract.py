@@ -18,7 +18,7 @@ MakeTree = Callable[..., Path]
 
 def settings_of(name: str, make_tree: MakeTree) -> dict[str, object]:
     if name == "desert":
-        return {"train_images": 5, "val_images": 3, "test_images": 2, "render": [24, 32]}
+        return {"train_images": 5, "val_images": 3, "test_images": 2, "size": [24, 32]}
     if name == "folder":
         return {"root": str(make_tree(list("abcdefgh"), ids=(0, 1, 9))), "classes": ["a", "b"], "ignore": [9]}
     root = make_tree([f"{drive}_{frame:03}" for drive in ("0006R0", "0016E5") for frame in range(6)], ids=(0, 4, 11))

@@ -98,7 +98,7 @@ def test_a_larger_picture_shows_the_same_scene() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 50), (96, 96), (90, 160), (160, 90)])
 def test_any_size(size: tuple[int, int]) -> None:
-    split = open_desert(render=list(size), train_images=2).splits["train"]
+    split = open_desert(size=list(size), train_images=2).splits["train"]
     assert split.read_image(1).shape == (*size, 3)
     assert split.read_image(1).dtype == np.uint8
     assert split.read_label(1).shape == size
@@ -171,7 +171,7 @@ def test_digests_need_no_pixels_and_follow_the_settings(monkeypatch: pytest.Monk
     first = open_desert()
     assert {split.digest for split in open_desert().splits.values()} == {s.digest for s in first.splits.values()}
     assert len({split.digest for split in first.splits.values()}) == 3
-    assert open_desert(render=[64, 64]).splits["val"].digest != first.splits["val"].digest
+    assert open_desert(size=[64, 64]).splits["val"].digest != first.splits["val"].digest
     more = open_desert(train_images=97)
     assert more.splits["train"].digest != first.splits["train"].digest
     assert more.splits["val"].digest == first.splits["val"].digest

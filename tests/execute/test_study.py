@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from conftest import final_counts, harness_command
@@ -54,7 +55,11 @@ def test_the_second_time_it_does_nothing_and_says_so(undisturbed):
 def test_report_is_made_again_from_the_store_alone(undisturbed, tmp_path):
     place, _ = undisturbed
     done = subprocess.run(
-        harness_command("report", "tiny", "--reports", str(tmp_path)), cwd=place, capture_output=True, text=True, check=False
+        harness_command("report", "tiny", "--reports", str(tmp_path)),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     first, again = place / "reports/tiny", tmp_path / "tiny"
@@ -105,12 +110,16 @@ def test_interrupt_ends_all_processes_marks_the_runs_and_is_resumable(undisturbe
 def test_one_run_killed_takes_only_itself_and_those_that_need_it(harness_cli, workplace):
     process = subprocess.Popen(
         harness_command("run", "tiny.yaml", "--jobs", "1", "--json", "--set", "train.epochs=40"),
-        cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=workplace,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     first = next(line for line in process.stderr if "epoch 2/" in line)
     run_id = next(path.parent.name for path in workplace.glob("mlruns/runs/*/journal.jsonl"))
-    holder = [int(p) for p in os.listdir("/proc") if p.isdigit() and has_open(p, f"runs/{run_id}/lock")]
-    os.kill(holder[0], signal.SIGKILL)
+    processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    holders = [int(path.name) for path in processes if has_open(path, f"runs/{run_id}/lock")]
+    os.kill(holders[0], signal.SIGKILL)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 1, err
     runs = {(row["variant"], row["seed"]): row for row in json.loads(out)["runs"]}
@@ -121,9 +130,9 @@ def test_one_run_killed_takes_only_itself_and_those_that_need_it(harness_cli, wo
     assert runs["baseline", 1]["status"] == runs["finetune", 1]["status"] == "finished"
 
 
-def has_open(pid, ending):
+def has_open(process, ending):
     try:
-        return any(os.readlink(f"/proc/{pid}/fd/{fd}").endswith(ending) for fd in os.listdir(f"/proc/{pid}/fd"))
+        return any(str(fd.readlink()).endswith(ending) for fd in (process / "fd").iterdir())
     except OSError:
         return False
 

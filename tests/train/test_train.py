@@ -121,7 +121,7 @@ def test_accumulated_steps_equal_one_large_step():
     for size, accumulate in ((8, 1), (4, 2)):
         config = make_config(
             model=choose("model", "unet", {"base_channels": 4, "freeze": "all_but_classifier"}),
-            data=choose("data", "desert", {"size": [32, 32], "train_images": 8, "val_images": 2, "test_images": 1, "normalize": "unit"}),
+            data=choose("data", "desert", {"size": [32, 32], "train_images": 8, "normalize": "unit"}),
             optimizer=choose("optimizer", "sgd", {"lr": 0.1}),
             train=TrainSettings(epochs=1, batch_size=size, accumulate=accumulate),
         )
@@ -134,7 +134,7 @@ def test_accumulated_steps_equal_one_large_step():
 
 def test_loss_that_is_not_finite_names_epoch_step_and_rate():
     bench = make_bench(make_config(optimizer=choose("optimizer", "sgd", {"lr": 1e30})))
-    with pytest.raises(RunFailed, match=r"loss is (nan|inf) at epoch 1, step \d of 2, learning rate backbone \S+, head"):
+    with pytest.raises(RunFailed, match=r"loss is (nan|inf) at epoch 1, step \d of 2, learning rate backbone \S+, "):
         list(train(bench, ()))
 
 

@@ -1,0 +1,87 @@
+"""A run's folder: a torn journal, results with scores that are not defined, damage."""
+
+import math
+
+import numpy as np
+import pytest
+
+from harness.counts import make_counts
+from harness.errors import InputError
+from harness.files import locked
+from harness.records import Examples, Progress, RunResult
+from harness.store.folder import (
+    append_progress,
+    is_finished,
+    is_running,
+    load_result,
+    read_progress,
+    run_folder,
+    save_result,
+)
+
+
+def progress(epoch: int, score: float = 0.5) -> Progress:
+    return Progress(epoch, 3, {"val/miou_dataset": score, "val/loss": 1.0}, improved=True, time_ms=1000 + epoch)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return run_folder(tmp_path, "abc")
+
+
+def make_result() -> RunResult:
+    counts = make_counts([np.array([[3, 1], [0, 4]])], ["a"], ["g"], ["x", "straße"])
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    examples = Examples(("a",), (picture,), (picture[..., 0],), (picture[..., 1],))
+    contract = {"version": 1, "splits": {"val": "d"}}
+    return RunResult("abc", "finished", "", (progress(1),), 1, {"val": counts}, contract, examples, ((1, 2, 3),) * 2)
+
+
+def test_journal_keeps_each_epoch_once_and_nan(folder):
+    for item in (progress(0, math.nan), progress(1), progress(1, 0.9), progress(2)):
+        append_progress(folder, item)
+    back = read_progress(folder)
+    assert [item.epoch for item in back] == [0, 1, 2]
+    assert math.isnan(back[0].metrics["val/miou_dataset"])
+    assert back[1] == progress(1)
+
+
+def test_torn_last_line_is_no_epoch_and_is_cut_off(folder):
+    append_progress(folder, progress(1))
+    append_progress(folder, progress(2))
+    whole = folder.journal.read_bytes()
+    folder.journal.write_bytes(whole[:-9])
+    assert [item.epoch for item in read_progress(folder)] == [1]
+    append_progress(folder, progress(2))
+    assert folder.journal.read_bytes() == whole
+
+
+def test_result_comes_back_as_it_was(folder):
+    append_progress(folder, progress(1))
+    assert load_result(folder) is None
+    assert not is_finished(folder)
+    save_result(folder, make_result())
+    back = load_result(folder)
+    assert is_finished(folder)
+    assert (back.history, back.contract, back.colours, back.best_epoch) == (
+        make_result().history,
+        make_result().contract,
+        make_result().colours,
+        1,
+    )
+    assert (back.counts["val"].confusion_CC() == [[3, 1], [0, 4]]).all()
+    assert (back.examples.images[0] == make_result().examples.images[0]).all()
+
+
+def test_damaged_result_is_named(folder):
+    save_result(folder, make_result())
+    folder.result.write_text("{")
+    with pytest.raises(InputError, match=r"result\.json: damaged"):
+        load_result(folder)
+
+
+def test_a_run_is_running_while_its_lock_is_held(folder):
+    assert not is_running(folder)
+    with locked(folder.lock):
+        assert is_running(folder)
+    assert not is_running(folder)

@@ -1,0 +1,39 @@
+"""Names and values shown in the tracking store."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.records import Machine
+from harness.store.provenance import mask_credentials, read_provenance
+from harness.store.tracked import flatten, metric_names
+
+
+@given(st.lists(st.text(max_size=300), unique=True, max_size=8))
+def test_any_class_name_makes_an_accepted_name_of_its_own(classes):
+    names = metric_names([f"val/iou/{name}" for name in classes])
+    assert len(set(names.values())) == len(classes)
+    for name in names.values():
+        assert re.fullmatch(r"val/iou/[\w\-. :]+", name)
+        assert len(name) <= 250
+        assert not set(name.split("/")) & {"", ".", ".."}
+
+
+def test_ordinary_names_stay_as_they_are():
+    names = metric_names(["val/loss", "val/iou/Ground Clutter", "val/iou/a|b", "val/iou/a[b", "val/iou/../x"])
+    assert list(names.values()) == ["val/loss", "val/iou/Ground Clutter", "val/iou/a_b", "val/iou/a_b_2", "val/iou/_x"]
+
+
+def test_flatten_gives_dotted_keys():
+    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}
+
+
+def test_provenance_holds_no_secret(monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "s3cr3t-value")
+    monkeypatch.setattr("sys.argv", ["harness", "--tracking-uri", "http://user:s3cr3t-value@host/x"])
+    facts = read_provenance(Machine())
+    assert "s3cr3t-value" not in str(facts)
+    assert facts["command"][2] == "http://***@host/x"
+    assert facts["packages"]["torch"]
+    assert mask_credentials("plain") == "plain"
