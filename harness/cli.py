@@ -254,7 +254,7 @@ def ui(
     """
     import subprocess
 
-    from harness.store.mlflow_store import make_server_command
+    from harness.store.server import make_server_command
 
     command, environment = make_server_command(root, tracking_uri, port)
     print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", file=sys.stderr)

@@ -208,3 +208,11 @@ def _load_examples(path: Path) -> Examples:
             tuple(file[f"{kind}{index}"] for index in range(len(names))) for kind in ("image", "label", "prediction")
         )
     return Examples(names, images, labels, predictions)
+
+
+def files_to_keep(folder: RunFolder, *, with_last: bool) -> list[Path]:
+    """Return the files of a run that a tracking store keeps; the last weights only where they are wanted."""
+    files = [folder.config, folder.provenance, folder.journal, folder.examples, folder.result, folder.log]
+    files += [folder.confusion_picture, folder.examples_picture, folder.best, *folder.evaluation.glob("*")]
+    files += [folder.last] if with_last else []
+    return [path for path in files if path.is_file() and not path.name.startswith(".")]

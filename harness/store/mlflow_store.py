@@ -8,9 +8,8 @@ import logging
 import os
 import socket
 import sqlite3
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,12 @@ from harness.errors import InputError
 from harness.files import locked
 from harness.records import Plan, Run, RunResult, Status
 from harness.spec.plan import plan_from_json, plan_to_json
-from harness.store.folder import RunFolder, is_running, load_result, read_progress, run_folder
-from harness.store.protocol import StoreError, study_lock
+from harness.store.folder import RunFolder, files_to_keep, load_result, read_progress
+from harness.store.protocol import StoreError, is_alive
+from harness.store.server import default_uri, find_uri
 from harness.store.tracked import epoch_metrics, final_metrics, params_of, tags_of
 
-MAX_METRICS = 1000
-"""Metrics that one call may hold."""
+MAX_METRICS = 1000  # that one call may hold
 MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "skipped": "FAILED", "interrupted": "KILLED"}
 NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "examples.npz", "evaluation")
 
@@ -56,8 +55,7 @@ class _Child:
     """A run's MLflow run as far as this process knows it."""
 
     mlflow_id: str
-    shown: str
-    """Value of the tag harness.status."""
+    shown: str  # the value of its tag harness.status
     last_epoch: int
 
 
@@ -66,7 +64,7 @@ class MlflowStore:
 
     def __init__(self, root: Path, tracking_uri: str | None = None) -> None:
         self._root = root.resolve()
-        self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(root)
+        self.uri = find_uri(root, tracking_uri)
         self._plan: Plan | None = None
         self._experiment_id = ""
         self._parent_id = ""
@@ -136,22 +134,15 @@ class MlflowStore:
         result = load_result(folder)
         if status == "finished" and result is not None:
             self._log_metrics(child, final_metrics(result), 0, result.history[-1].time_ms)
-        for path in self._kept(run, folder):
+        assert self._plan is not None
+        starts = {(item.start.run_id, item.start.which) for item in self._plan.runs if item.start}
+        for path in files_to_keep(folder, with_last=(run.id, "last") in starts):
             inside = path.parent.relative_to(folder.path).as_posix()
             self._client.log_artifact(child.mlflow_id, str(path), None if inside == "." else inside)
         if result is not None and result.reason:
             self._client.set_tag(child.mlflow_id, "harness.reason", result.reason[:5000])
         self._client.set_terminated(child.mlflow_id, MLFLOW_STATUS[status])
         self._show(child, status)  # last: a run is shown as finished when all of it is there
-
-    def _kept(self, run: Run, folder: RunFolder) -> list[Path]:
-        """Return the files of a run that the store keeps; last weights only where another run starts from them."""
-        assert self._plan is not None
-        starts = {(item.start.run_id, item.start.which) for item in self._plan.runs if item.start}
-        files = [folder.config, folder.provenance, folder.journal, folder.examples, folder.result, folder.log]
-        files += [folder.confusion_picture, folder.examples_picture, folder.best, *folder.evaluation.glob("*")]
-        files += [folder.last] if (run.id, "last") in starts else []
-        return [path for path in files if path.is_file() and not path.name.startswith(".")]
 
     def _show(self, child: _Child, status: str) -> None:
         self._client.set_tag(child.mlflow_id, "harness.status", status)
@@ -304,32 +295,6 @@ class MlflowStore:
                 tags = found.data.tags
                 if any(tags.get(key) != value for key, value in self._folders.items()):
                     continue
-                if not self._is_alive(tags):
+                if not is_alive(self._root, tags):
                     self._client.set_tag(found.info.run_id, "harness.status", "interrupted")
                     self._client.set_terminated(found.info.run_id, "KILLED")
-
-    def _is_alive(self, tags: Mapping[str, str]) -> bool:
-        if tags.get("harness.kind") == "run":
-            return is_running(run_folder(self._root, tags["harness.id"]))
-        with locked(study_lock(self._root, tags["harness.study"]), wait=False) as held:
-            return not held
-
-
-def default_uri(root: Path) -> str:
-    """Return the tracking URI of the database below a root folder."""
-    return f"sqlite:///{root.resolve()}/mlflow.db"
-
-
-def make_server_command(root: Path, tracking_uri: str | None, port: int) -> tuple[list[str], dict[str, str]]:
-    """Return the command and environment that serve a store's UI to this machine alone.
-
-    Raises:
-        InputError: the store is a server already.
-    """
-    uri = MlflowStore(root, tracking_uri).uri
-    if uri.startswith(("http://", "https://")):
-        raise InputError(f"the tracking store is a server already: open {uri} in a browser")
-    arguments = ["--backend-store-uri", uri, "--default-artifact-root", (root.resolve() / "artifacts").as_uri()]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    return [*command, *arguments], {**quiet, **os.environ}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
 from harness.errors import HarnessError
+from harness.files import locked
 from harness.records import Plan, Run, RunResult, Status
-from harness.store.folder import RunFolder
+from harness.store.folder import RunFolder, is_running, run_folder
 
 
 class StoreError(HarnessError):
@@ -49,3 +51,11 @@ class Store(Protocol):
 def study_lock(root: Path, study: str) -> Path:
     """Return the file that processes executing a study hold a shared lock on."""
     return root.resolve() / "studies" / f"{study}.lock"
+
+
+def is_alive(root: Path, tags: Mapping[str, str]) -> bool:
+    """Tell whether a process on this machine works on the run or study with these tags."""
+    if tags.get("harness.kind") == "run":
+        return is_running(run_folder(root, tags["harness.id"]))
+    with locked(study_lock(root, tags["harness.study"]), wait=False) as held:
+        return not held

@@ -19,8 +19,9 @@ from harness.records import Progress, RunResult
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
 from harness.store.folder import append_progress, run_folder, save_result
-from harness.store.mlflow_store import MlflowStore, make_server_command
+from harness.store.mlflow_store import MlflowStore
 from harness.store.protocol import StoreError
+from harness.store.server import make_server_command
 
 SPEC = """
 study: toy
