@@ -35,7 +35,7 @@ GIT_SECONDS = 10
 def read_provenance(machine: Machine) -> dict[str, Any]:
     """Return facts about code, packages and machine, ready for JSON. Works without git and outside a repository."""
     return {
-        "command": [mask_credentials(word) for word in sys.argv],
+        "command": [Path(sys.argv[0]).name, *(mask_credentials(word) for word in sys.argv[1:])],
         "git": _read_git(Path.cwd()),
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
