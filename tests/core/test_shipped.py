@@ -1,0 +1,47 @@
+"""The shipped studies: their schema file is current, and they and their profiles are right."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+import harness.data
+import harness.parts  # noqa: F401 - enter the parts
+from harness.errors import InputError
+from harness.spec.load import load_spec
+from harness.spec.plan import make_plan
+from harness.spec.schema import json_schema
+
+ABLATIONS = Path(__file__).parents[2] / "ablations"
+STUDIES = sorted(ABLATIONS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_shipped_studies_load_and_fit_their_schema(path):
+    content = yaml.safe_load(path.read_text())
+    jsonschema.validate(content, json.loads((ABLATIONS / "study.schema.json").read_text()))
+    for profile in (None, *content.get("profiles", {})):
+        plan = make_plan(load_spec(path, profile=profile), lambda config: {"data": "digest"})
+        assert len(plan.runs) == len(content["variants"]) * len({run.seed for run in plan.runs})
+
+
+def test_phase3_differs_from_gentle_backbone_in_its_four_components_alone():
+    plan = make_plan(load_spec(ABLATIONS / "phase3.yaml"), lambda config: {"data": "digest"})
+    phase3 = next(run for run in plan.runs if run.variant == "phase3")
+    assert phase3.settings_from == "gentle-backbone"
+    assert set(phase3.changed) == {"loss.cross_entropy.class_weights", "loss.dice", "augment.crop", "augment.flip"}
+
+
+def test_schema_file_is_current():
+    """Shipped for editors; `harness schema > ablations/study.schema.json` makes it anew."""
+    known = {name for name in json_schema()["properties"]}
+    assert set(json.loads((ABLATIONS / "study.schema.json").read_text())["properties"]) == known
+
+
+def test_data_that_is_not_there_is_named():
+    from harness.execute.inputs import make_reader
+
+    with pytest.raises(InputError, match="data/camvid"):
+        make_plan(load_spec(ABLATIONS / "camvid.yaml"), make_reader())
