@@ -88,7 +88,7 @@ def kill_study_after(workplace, seconds, signum):
         return process.wait(60)
 
 
-@pytest.mark.parametrize("seconds", [5.0, 8.5, 12.0])
+@pytest.mark.parametrize("seconds", [4.0, 6.0, 8.0, 10.0, 13.0])
 def test_killed_at_any_moment_it_ends_with_the_same_counts(undisturbed, harness_cli, workplace, seconds):
     place, _ = undisturbed
     kill_study_after(workplace, seconds, signal.SIGKILL)
