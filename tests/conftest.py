@@ -2,31 +2,10 @@
 
 import os
 import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
-
-TINY = """
-study: tiny
-question: Does Dice help a tiny network on tiny scenes?
-base:
-  data: {name: desert, size: [32, 32], train_images: 12, val_images: 6, test_images: 3}
-  model: {name: unet, base_channels: 4}
-  loss: {cross_entropy: {}}
-  augment: {flip: {p: 0.5}}
-  optimizer: {name: adam, lr: 3.0e-3}
-  train: {epochs: 3, batch_size: 4}
-variants:
-  baseline: {}
-  finetune:
-    from: baseline@best
-    like: baseline
-    components:
-      dice: {loss.dice: {weight: 1.0}}
-seeds: [0, 1]
-"""
+from tiny_study import TINY, harness_command
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,10 +26,6 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def harness_command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
-
-
 @pytest.fixture
 def harness_cli(workplace):
     """Return a function that runs the program in the workplace to its end."""
@@ -67,15 +42,3 @@ def harness_cli(workplace):
         )
 
     return call
-
-
-def final_counts(root: Path) -> dict[str, dict[str, bytes]]:
-    """Return run id -> split -> the arrays of its counts, as bytes."""
-    import numpy as np
-
-    found: dict[str, dict[str, bytes]] = {}
-    for path in sorted(root.glob("runs/*/evaluation/*.npz")):
-        with np.load(path) as file:
-            content = b"".join(file[name].tobytes() for name in sorted(file.files))
-        found.setdefault(path.parts[-3], {})[path.stem] = content
-    return found

@@ -8,14 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import final_counts, harness_command
+from tiny_study import TINY, final_counts, harness_command
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Return the counts of the tiny study run once, one run at a time, without disturbance."""
-    from conftest import TINY
-
     place = tmp_path_factory.mktemp("undisturbed")
     (place / "tiny.yaml").write_text(TINY)
     command = harness_command("run", "tiny.yaml", "--jobs", "1", "--json")

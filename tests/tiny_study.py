@@ -1,0 +1,40 @@
+"""A study that runs in seconds, and the program as a user runs it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+TINY = """
+study: tiny
+question: Does Dice help a tiny network on tiny scenes?
+base:
+  data: {name: desert, size: [32, 32], train_images: 12, val_images: 6, test_images: 3}
+  model: {name: unet, base_channels: 4}
+  loss: {cross_entropy: {}}
+  augment: {flip: {p: 0.5}}
+  optimizer: {name: adam, lr: 3.0e-3}
+  train: {epochs: 3, batch_size: 4}
+variants:
+  baseline: {}
+  finetune:
+    from: baseline@best
+    like: baseline
+    components:
+      dice: {loss.dice: {weight: 1.0}}
+seeds: [0, 1]
+"""
+
+
+def harness_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+
+
+def final_counts(root: Path) -> dict[str, dict[str, bytes]]:
+    """Return run id -> split -> the arrays of its counts, as bytes."""
+    found: dict[str, dict[str, bytes]] = {}
+    for path in sorted(root.glob("runs/*/evaluation/*.npz")):
+        with np.load(path) as file:
+            content = b"".join(file[name].tobytes() for name in sorted(file.files))
+        found.setdefault(path.parts[-3], {})[path.stem] = content
+    return found
