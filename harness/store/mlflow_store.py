@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import socket
-import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from harness.records import Plan, Run, RunResult, Status
 from harness.spec.plan import plan_from_json, plan_to_json
 from harness.store.folder import RunFolder, files_to_keep, load_result, read_progress
 from harness.store.protocol import StoreError, is_alive
-from harness.store.server import default_uri, find_uri
+from harness.store.server import default_uri, find_uri, make_database
 from harness.store.tracked import epoch_metrics, final_metrics, params_of, tags_of
 
 MAX_METRICS = 1000  # that one call may hold
@@ -87,11 +86,10 @@ class MlflowStore:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         with locked(self._root / ".lock"):
+            if self.uri == default_uri(self._root):
+                make_database(self._root / "mlflow.db", lambda uri: MlflowClient(uri).search_experiments())
             client = MlflowClient(tracking_uri=self.uri)
             client.search_experiments(max_results=1)
-            if self.uri == default_uri(self._root):
-                with sqlite3.connect(self._root / "mlflow.db") as database:
-                    database.execute("PRAGMA journal_mode=WAL")  # the UI reads while runs write
         return client
 
     @_guarded

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import InputError
@@ -12,6 +14,21 @@ from harness.errors import InputError
 def find_uri(root: Path, tracking_uri: str | None) -> str:
     """Return the tracking URI: the one given, else MLFLOW_TRACKING_URI, else the database below `root`."""
     return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(root)
+
+
+def make_database(path: Path, open_at: Callable[[str], object]) -> None:
+    """Make the database, whole or not at all: a process killed while its tables are made leaves none of them.
+
+    `open_at` is given a tracking URI and makes the tables there. The caller holds the store's lock.
+    """
+    if path.exists():
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    open_at(f"sqlite:///{partial}")
+    partial.replace(path)
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA journal_mode=WAL")  # the UI reads while runs write
 
 
 def default_uri(root: Path) -> str:
