@@ -9,7 +9,7 @@ from harness.execute.events import Advanced, Ended, Event, Started, Warned
 from harness.execute.local import default_jobs, execute_local
 from harness.files import locked
 from harness.records import Machine, Plan, Run, Status
-from harness.store.folder import RunFolder, load_result, run_folder
+from harness.store.folder import RunFolder, is_finished, load_result, run_folder
 from harness.store.protocol import Store, StoreError, study_lock
 
 
@@ -37,7 +37,7 @@ def execute_plan(
             for event in execute_local(to_do, folders, machine, jobs=jobs or default_jobs(to_do)):
                 yield event
                 yield from _follow(event, store, folders, under_way)
-            finished = all(_is_done(folders[run.id]) for run in unique)
+            finished = all(is_finished(folders[run.id]) for run in unique)
             status = "finished" if finished else "failed"
         finally:
             for run in under_way.values():
@@ -47,7 +47,7 @@ def execute_plan(
 
 def _recall(run: Run, study: str, folder: RunFolder, store: Store) -> Iterator[Event]:
     """Yield the end of a run that was finished earlier, here or (then its files are fetched) elsewhere."""
-    if not _is_done(folder):
+    if not is_finished(folder):
         yield from _attempt(lambda: store.fetch(run.id, study, folder))
     result = load_result(folder)
     if result is not None and result.status == "finished":
@@ -75,8 +75,3 @@ def _attempt(call: Callable[[], object]) -> Iterator[Warned]:
         call()
     except StoreError as error:
         yield Warned(f"{error}; the results are safe on this disk and reach the store with the next harness run")
-
-
-def _is_done(folder: RunFolder) -> bool:
-    result = load_result(folder)
-    return result is not None and result.status == "finished"

@@ -115,6 +115,8 @@ class MlflowStore:
     @_guarded
     def mirror(self, run: Run, folder: RunFolder, status: Status | Literal["running"]) -> None:
         """Bring what the store shows of a run up to what its folder holds. Doing it twice changes nothing."""
+        if not self._parent_id:
+            raise StoreError("the tracking store is not up to date: it could not be opened for this study")
         child = self._children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
             return

@@ -213,8 +213,11 @@ def test_foreign_and_deleted_experiments_are_named(store, plan):
 
 def test_a_server_that_is_gone_is_a_store_error(tmp_path, plan, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    gone = MlflowStore(tmp_path / "m", "http://127.0.0.1:9")
     with pytest.raises(StoreError, match="not up to date"):
-        MlflowStore(tmp_path / "m", "http://127.0.0.1:9").open_study(plan)
+        gone.open_study(plan)
+    with pytest.raises(StoreError, match="could not be opened"):
+        gone.mirror(plan.runs[0], run_folder(gone.root, plan.runs[0].id), "running")
 
 
 def test_the_ui_is_for_this_machine_alone(tmp_path):
