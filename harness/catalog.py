@@ -24,56 +24,20 @@ from typing import Any, Literal
 from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from harness.common_settings import (
+    AugmentCommon,
+    DataCommon,
+    LossCommon,
+    ModelCommon,
+    OptimizerCommon,
+    ScheduleCommon,
+)
 from harness.errors import InputError, SettingError, did_you_mean
 from harness.records import Choice
-from harness.settings import Fraction, Location, NonNegative, Settings, Size
+from harness.settings import Location, Settings
 
 Kind = Literal["data", "model", "loss", "augment", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = ("data", "model", "loss", "augment", "optimizer", "schedule")
-
-
-class DataCommon(Settings):
-    """Settings that every data set has."""
-
-    size: Size | Literal["native"] = "native"
-    """Height and width at which the model sees images; labels follow by nearest neighbour."""
-    normalize: Literal["auto", "imagenet", "centered", "unit"] = "auto"
-    """Of values in [0, 1]: ImageNet's mean and deviation; (x - 0.5) / 0.25; none. auto: imagenet with pretrained
-    weights, else centered."""
-
-
-class ModelCommon(Settings):
-    """Settings that every model has."""
-
-    freeze: Literal["none", "backbone", "all_but_classifier"] = "none"
-    """Weights that do not move; BatchNorm in frozen layers keeps its running statistics."""
-
-
-class LossCommon(Settings):
-    """Settings that every loss term has."""
-
-    weight: NonNegative = 1.0
-    """Factor of this term in the sum."""
-
-
-class OptimizerCommon(Settings):
-    """Settings that every optimizer has."""
-
-    multipliers: dict[Literal["backbone", "head"], NonNegative] = {}  # noqa: RUF012 - pydantic copies defaults
-    """Factor of the learning rate for a parameter group; 1 where none is given."""
-
-
-class ScheduleCommon(Settings):
-    """Settings that every schedule has."""
-
-    warmup: NonNegative = 0.0
-    """Epochs over which the learning rate rises linearly from zero; parts of an epoch are allowed."""
-    floor: Fraction = 0.0
-    """The factor on the learning rate never falls below this."""
-
-
-class AugmentCommon(Settings):
-    """Augmentations share no settings."""
 
 
 COMMON: Mapping[Kind, type[Settings]] = {
@@ -245,7 +209,7 @@ def _fields_at(schema: type[Settings], path: tuple[str | int, ...]) -> Collectio
 
 def _wanted(message: str) -> str:
     """Shorten pydantic's 'Input should be a valid integer' to 'a valid integer'."""
-    return message.removeprefix("Input should be ").removeprefix("Value should be ")
+    return message.removeprefix("Input should be ").removeprefix("Value should be ").removeprefix("Value error, ")
 
 
 def _hint_about_text(came: Any) -> str:

@@ -104,7 +104,7 @@ class Run:
     settings_from: str = ""
     """Name of the variant (or `base`) whose settings this one was written as a change of."""
     changed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """Dotted key -> (value in the reference, value here), for each setting that differs from the compared reference."""
+    """Dotted key -> (value there, value here), for each setting that differs from those of `settings_from`."""
 
     @property
     def label(self) -> str:

@@ -3,18 +3,66 @@
 from __future__ import annotations
 
 from harness.catalog import build
-from harness.data import camvid, desert, folder
+from harness.data import camvid, cityscapes, desert, folder, kaggle_cityscapes, offroad
+from harness.data.faults import refuse, without_bad_images
 from harness.data.source import Source
+from harness.data.subsets import fold, shrink
+from harness.errors import InputError, SettingError
+from harness.randomness import make_rng
 from harness.records import Choice
 
-__all__ = ["camvid", "desert", "folder", "open_source"]
+__all__ = [
+    "camvid",
+    "cityscapes",
+    "desert",
+    "folder",
+    "kaggle_cityscapes",
+    "offroad",
+    "open_source",
+    "open_whole",
+    "varies_with_seed",
+]
 
 
-def open_source(choice: Choice) -> Source:
-    """Open a chosen data set: its files are listed, but no image is decoded.
+def open_source(choice: Choice, seed: int = 0) -> Source:
+    """Open a chosen data set as a run of a seed sees it: its files are listed, but no image is decoded.
+
+    With `on_bad_image: skip` and with `fraction`, the labels are read too, once for one content.
 
     Raises:
         InputError: its files are not where the settings say, or do not belong together.
     """
-    source: Source = build("data", choice)
+    source = open_whole(choice)
+    if choice["on_bad_image"] == "skip":
+        source = without_bad_images(source)
+    else:
+        refuse(source, source.listed)
+    _check_inputs(source, choice)
+    if choice["folds"] is not None:
+        source = fold(source, choice["folds"], seed % choice["folds"])
+    if choice["fraction"] < 1:
+        source = shrink(source, choice["fraction"], make_rng(seed, "fraction"))
     return source
+
+
+def open_whole(choice: Choice) -> Source:
+    """Open a chosen data set as it is: bad images, and files without a counterpart, are in its list of faults."""
+    try:
+        source: Source = build("data", choice)
+    except SettingError as error:
+        raise SettingError(("data", *error.path), error.problem) from None
+    return source
+
+
+def varies_with_seed(choice: Choice) -> bool:
+    """Tell whether runs of different seeds see different images."""
+    return choice["folds"] is not None or choice["fraction"] < 1
+
+
+def _check_inputs(source: Source, choice: Choice) -> None:
+    lacking = [name for name, split in source.splits.items() if split.read_depth is None]
+    if "depth" in choice["inputs"] and lacking:
+        raise InputError(
+            f"data.inputs: '{choice.name}' has no depth for {', '.join(lacking)} here; write data.inputs: [rgb], or put"
+            f" the depth files beside the images (harness parts data {choice.name} says where)"
+        )

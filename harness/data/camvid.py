@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from harness.catalog import part
-from harness.data.listing import list_pairs
+from harness.data.label_sets import shipped_taxonomy
+from harness.data.listing import Listing, list_pairs
 from harness.data.pairs import Pair, make_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Taxonomy
@@ -19,38 +20,7 @@ from harness.settings import Count, PathText
 
 HELD_OUT = "0006R0"
 """The drive that `by_sequence` validates on: no other split shows it."""
-
-SEGNET = Taxonomy(
-    name="camvid-11",
-    classes=(
-        "Sky",
-        "Building",
-        "Pole",
-        "Road",
-        "Pavement",
-        "Tree",
-        "SignSymbol",
-        "Fence",
-        "Car",
-        "Pedestrian",
-        "Bicyclist",
-    ),
-    colours=(
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (60, 40, 222),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-    ),
-    class_of={**{index: index for index in range(11)}, 11: IGNORE},
-)
-"""Badrinarayanan, Kendall, Cipolla, PAMI 2017; id 11 (Unlabelled) is ignored."""
+TAXONOMY = "camvid-11"
 
 
 @part("data")
@@ -68,29 +38,34 @@ def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "offic
     now) to resample.
     """
     folder = Path(root).expanduser()
-    official = {name: _list_split(folder, name) for name in ("train", "val", "test") if _is_there(folder, name)}
+    listings = {name: _list_split(folder, name) for name in ("train", "val", "test") if _is_there(folder, name)}
+    official = {name: listing.pairs for name, listing in listings.items()}
     chosen = official if split == "official" else _by_sequence(folder, official)
-    return make_source(folder, _taxonomy(folder), {name: _in_blocks(pairs, block) for name, pairs in chosen.items()})
+    alone = [fault for listing in listings.values() for fault in listing.alone]
+    pairs = {name: _in_blocks(members, block) for name, members in chosen.items()}
+    return make_source(folder, _taxonomy(folder), pairs, alone)
 
 
 def _is_there(folder: Path, split: str) -> bool:
     return split != "test" or (folder / "testannot").is_dir()
 
 
-def _list_split(folder: Path, split: str) -> list[Pair]:
+def _list_split(folder: Path, split: str) -> Listing:
     try:
-        return list_pairs(folder / split, folder / f"{split}annot", group_of=lambda name: name.partition("_")[0])
+        return list_pairs(
+            folder, folder / split, folder / f"{split}annot", split=split, group_of=lambda name: name.partition("_")[0]
+        )
     except InputError as error:
         raise InputError(f"{error}\n  camvid's root needs the folders train, trainannot, val, valannot") from None
 
 
-def _by_sequence(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, list[Pair]]:
+def _by_sequence(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, Sequence[Pair]]:
     held_out = [pair for pair in official["train"] if pair.group == HELD_OUT]
     rest = [pair for pair in official["train"] if pair.group != HELD_OUT]
     if not held_out or not rest:
         drives = ", ".join(sorted({pair.group for pair in official["train"]}))
         raise InputError(f"{folder}/train: by_sequence needs drive {HELD_OUT} and another one; found: {drives}")
-    return {"train": rest, "val": held_out, "test": list(official["val"])}
+    return {"train": rest, "val": held_out, "test": official["val"]}
 
 
 def _in_blocks(pairs: Sequence[Pair], block: int) -> list[Pair]:
@@ -103,24 +78,26 @@ def _in_blocks(pairs: Sequence[Pair], block: int) -> list[Pair]:
         for start, end in pairwise(bounds):
             last_frame = members[end - 1].name.rpartition("_")[2]
             group = f"{members[start].name}-{last_frame}"
-            blocked += [replace(pair, group=group) for pair in members[start:end]]
+            blocked += [replace(pair, group=group, recording=drive) for pair in members[start:end]]
     return blocked
 
 
 def _taxonomy(folder: Path) -> Taxonomy:
     """Return the classes that the copy's `manifest.json` names, SegNet's where it has none."""
-    path = folder / "manifest.json"
+    path, segnet = folder / "manifest.json", shipped_taxonomy(TAXONOMY)
     if not path.exists():
-        return SEGNET
+        return segnet
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["classes"]
         counted = [entry for entry in entries if not entry["ignore"]]
         ignored = {int(entry["id"]): IGNORE for entry in entries if entry["ignore"]}
-        return Taxonomy(
-            name=SEGNET.name,
-            classes=tuple(str(entry["name"]) for entry in counted),
+        classes = tuple(str(entry["name"]) for entry in counted)
+        return replace(
+            segnet,
+            classes=classes,
             colours=tuple((int(r), int(g), int(b)) for r, g, b in (entry["color"] for entry in counted)),
             class_of={**{int(entry["id"]): index for index, entry in enumerate(counted)}, **ignored},
+            parents=segnet.parents if classes == segnet.classes else (),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a list of classes ({error!r}); repair or remove it") from None

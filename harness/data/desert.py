@@ -6,46 +6,18 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.catalog import part
 from harness.data.desert_canvas import Canvas
 from harness.data.desert_things import draw
 from harness.data.desert_world import GENERATOR_VERSION, SplitName, make_scene
-from harness.data.source import Image, Label, Source, Split
-from harness.data.taxonomy import Taxonomy, map_ids
+from harness.data.label_sets import shipped_taxonomy
+from harness.data.source import Depth, Image, Label, RawIds, Source, Split
+from harness.data.taxonomy import map_ids
 from harness.fingerprint import canonical, digest_bytes
 from harness.settings import Count, Size
 
-OFFROAD = Taxonomy(
-    name="offroad",
-    classes=(
-        "Trees",
-        "Lush Bushes",
-        "Dry Grass",
-        "Dry Bushes",
-        "Ground Clutter",
-        "Flowers",
-        "Logs",
-        "Rocks",
-        "Landscape",
-        "Sky",
-    ),
-    colours=(
-        (0, 96, 60),
-        (0, 158, 115),
-        (240, 228, 66),
-        (166, 118, 29),
-        (110, 84, 110),
-        (204, 121, 167),
-        (120, 40, 20),
-        (128, 128, 128),
-        (230, 190, 140),
-        (86, 180, 233),
-    ),
-    class_of={100: 0, 200: 1, 300: 2, 500: 3, 550: 4, 600: 5, 700: 6, 800: 7, 7100: 8, 10000: 9},
-)
-"""Classes and raw ids of the Duality AI off-road set; colours after Okabe and Ito where they look natural."""
+TAXONOMY = "offroad"
 
 
 @part("data")
@@ -60,7 +32,7 @@ def desert(
     numbers: Mapping[SplitName, int] = {"train": train_images, "val": val_images, "test": test_images}
     height, width = size
     splits: dict[str, Split] = {split: make_split(split, number, (height, width)) for split, number in numbers.items()}
-    return Source(taxonomy=OFFROAD, splits=splits, problems=lambda: None)
+    return Source(taxonomy=shipped_taxonomy(TAXONOMY), splits=splits)
 
 
 def make_split(split: SplitName, number: int, size: tuple[int, int]) -> Split:
@@ -76,10 +48,14 @@ def make_split(split: SplitName, number: int, size: tuple[int, int]) -> Split:
         return np.ascontiguousarray(bytes_3HW.transpose(1, 2, 0))
 
     def read_label(index: int) -> Label:
-        return map_ids(drawn(index).label_HW, OFFROAD, where=names[index])
+        return map_ids(drawn(index).label_HW, shipped_taxonomy(TAXONOMY), where=names[index])
 
-    def read_depth(index: int) -> npt.NDArray[np.float32]:
-        return drawn(index).depth_HW.copy()
+    def read_ids(index: int) -> RawIds:
+        return drawn(index).label_HW.copy()
+
+    def read_depth(index: int) -> Depth:
+        metres_HW = drawn(index).depth_HW  # 0 in the sky: what no sensor measures
+        return np.divide(1, metres_HW, out=np.full(metres_HW.shape, np.nan, np.float32), where=metres_HW > 0)
 
     digest = digest_bytes([canonical(["desert", GENERATOR_VERSION, split, number, list(size)]).encode()])
-    return Split(names, names, read_image, read_label, digest, read_depth)
+    return Split(names, names, read_image, read_label, read_ids, digest, read_depth)

@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.catalog import part
-from harness.data.listing import list_pairs
+from harness.data.label_sets import RawId
+from harness.data.listing import Listing, list_pairs
 from harness.data.pairs import Pair, make_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Colour, Taxonomy, distinct_colours
 from harness.errors import InputError, SettingError
 from harness.settings import Fraction, PathText
 
-RawId = Annotated[int, Field(ge=0, le=65535)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Classes = list[str] | dict[str, RawId | list[RawId]]
 
@@ -54,23 +54,26 @@ def folder(  # noqa: PLR0913 - one argument is one setting
         if Path(below).is_absolute():
             raise SettingError((key,), f"'{below}' must be the name of a folder below root")
 
-    def pairs_below(where: Path) -> list[Pair]:
-        return list_pairs(where / images, where / masks, suffix=mask_suffix, group_of=group_of)
+    def list_below(where: Path, split: str = "") -> Listing:
+        return list_pairs(place, where / images, where / masks, suffix=mask_suffix, split=split, group_of=group_of)
 
     if splits is None:
-        return make_source(place, taxonomy, divide(_flat(place, images, pairs_below), val_fraction))
+        listing = _flat(place, images, list_below)
+        return make_source(place, taxonomy, divide(listing.pairs, val_fraction), listing.alone)
     for needed in ("train", "val"):
         if needed not in splits:
             raise SettingError(("splits",), f"'{needed}' is missing; give the folder of train and of val")
-    return make_source(place, taxonomy, {name: pairs_below(place / below) for name, below in splits.items()})
+    listings = {name: list_below(place / below, name) for name, below in splits.items()}
+    pairs: dict[str, Sequence[Pair]] = {name: listing.pairs for name, listing in listings.items()}
+    return make_source(place, taxonomy, pairs, [fault for listing in listings.values() for fault in listing.alone])
 
 
-def _flat(place: Path, images: str, pairs_below: Callable[[Path], list[Pair]]) -> list[Pair]:
+def _flat(place: Path, images: str, list_below: Callable[[Path], Listing]) -> Listing:
     if not (place / images).is_dir() and (place / "train" / images).is_dir():
         raise InputError(
             f"{place}: there is no '{images}' but 'train/{images}'; write splits: {{train: train, val: val}}"
         )
-    return pairs_below(place)
+    return list_below(place)
 
 
 def make_taxonomy(

@@ -6,19 +6,15 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from harness.data.source import Image, Label
+from harness.data.source import Depth, Image, Label, RawIds
 from harness.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
-
-RawIds = npt.NDArray[Any]
-"""[H, W], uint8 or uint16: ids as they stand in a label file."""
 
 _ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")
 
@@ -65,6 +61,21 @@ def _grey_step(path: Path) -> int:
     with path.open("rb") as file:
         head = file.read(25)
     return {2: 85, 4: 17}.get(head[24], 1) if head.startswith(b"\x89PNG") else 1
+
+
+def read_disparity(path: Path) -> Depth:
+    """Return a 16-bit disparity picture in pixels, [H, W]: (value - 1) / 256; NaN where the value is 0.
+
+    The format of Cityscapes (Cordts et al., CVPR 2016; README of cityscapesScripts).
+
+    Raises:
+        InputError: the file cannot be read, or is no picture of 16 bits.
+    """
+    with _opened(path) as picture:
+        if not picture.mode.startswith("I"):
+            raise InputError(f"{path}: disparity is a 16-bit picture, this one is {picture.mode}")
+        value_HW = np.array(picture).astype(np.float32)
+    return np.where(value_HW > 0, (value_HW - 1) / 256, np.float32(np.nan)).astype(np.float32)
 
 
 def check_image(path: Path) -> tuple[int, int]:

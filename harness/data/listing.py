@@ -4,41 +4,76 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.pairs import Pair
+from harness.data.source import Fault
 from harness.errors import InputError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
 """Formats that keep ids exactly as they were written."""
-_SHOWN = 3
+NO_LABEL = "images without a label"
+NO_IMAGE = "labels without an image"
 
 
-def list_pairs(images: Path, labels: Path, *, suffix: str = "", group_of: Callable[[str], str] = str) -> list[Pair]:
-    """Return the pairs of two folders in the order of their names: label file = image's name + `suffix`, any ending.
+@dataclass(frozen=True)
+class Listing:
+    """Pairs in the order of their names, and what stands alone."""
+
+    pairs: tuple[Pair, ...]
+    alone: tuple[Fault, ...]
+
+
+def list_pairs(
+    root: Path,
+    images: Path,
+    labels: Path,
+    *,
+    suffix: str = "",
+    split: str = "",
+    group_of: Callable[[str], str] = str,
+) -> Listing:
+    """Return the pairs of two folders below `root`: label file = image's name + `suffix`, any ending.
 
     Other files (`Thumbs.db`, hidden ones) are passed over. `group_of` maps an image's name to its group.
 
     Raises:
-        InputError: a folder is missing or empty, two files share a name, or an image or a label stands alone.
+        InputError: a folder is missing or empty, or two files share a name.
     """
-    pictures = _by_name(images, IMAGE_ENDINGS)
-    masks = _by_name(labels, LABEL_ENDINGS)
+    pictures = list_names(images, IMAGE_ENDINGS)
+    masks = list_names(labels, LABEL_ENDINGS)
     if not pictures:
         raise InputError(f"{images}: no images there; known endings: {', '.join(IMAGE_ENDINGS)}")
-    alone = [pictures[name].name for name in pictures if name + suffix not in masks]
-    unused = [masks[name].name for name in masks if name not in {picture + suffix for picture in pictures}]
-    if alone or unused:
-        rule = f"an image NAME.png needs a label NAME{suffix}.png"
-        missing = [f"{len(alone)} images in {images} without a label ({_some(alone)})"] if alone else []
-        extra = [f"{len(unused)} labels in {labels} without an image ({_some(unused)})"] if unused else []
-        raise InputError(f"{'; '.join(missing + extra)}; {rule}")
-    return [Pair(name, group_of(name), pictures[name], masks[name + suffix]) for name in sorted(pictures)]
+    wanted = {name + suffix: name for name in pictures}
+    below = labels.relative_to(root).as_posix()
+    alone = [
+        fault_alone(root, pictures[name], NO_LABEL, split, name, f"no {below}/{name}{suffix}.png")
+        for name in pictures
+        if name + suffix not in masks
+    ]
+    alone += [
+        fault_alone(root, masks[name], NO_IMAGE, split, name, f"no image of that name in {images.relative_to(root)}")
+        for name in masks
+        if name not in wanted
+    ]
+    pairs = [
+        Pair(name, group_of(name), pictures[name], masks[name + suffix])
+        for name in sorted(pictures)
+        if name + suffix in masks
+    ]
+    return Listing(tuple(pairs), tuple(alone))
 
 
-def _by_name(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Return name without ending -> file. Composed and decomposed umlauts (macOS) are one name."""
+def fault_alone(root: Path, path: Path, kind: str, split: str, name: str, missing: str) -> Fault:
+    """Return the fault of a file that has no counterpart."""
+    file = path.relative_to(root).as_posix()
+    return Fault(kind, split, name, file, f"{file} (there is {missing})")
+
+
+def list_names(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
+    """Return name without ending -> file, of the files of some formats; umlauts are one name, composed or not (macOS)."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder")
     found: dict[str, Path] = {}
@@ -49,8 +84,3 @@ def _by_name(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
                 raise InputError(f"{folder}: '{found[name].name}' and '{path.name}' share a name; keep one of them")
             found[name] = path
     return found
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
-    return f"{shown}, ..." if len(names) > _SHOWN else shown

@@ -1,114 +1,126 @@
-"""Data sets made of files: pairs of a picture and a label file, and the check of all of them."""
+"""Data sets made of files: pairs of a picture and a label file, read by a format's functions."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness.data.digests import digest_files, remember
-from harness.data.images import ColourMaskError, check_image, read_ids, read_image
-from harness.data.source import Image, Label, Source, Split
-from harness.data.taxonomy import Taxonomy, describe_unknown, map_ids, unknown_ids
+from harness.data.images import ColourMaskError, check_image, read_disparity, read_ids, read_image
+from harness.data.source import Depth, Fault, Image, Label, RawIds, Source, Split
+from harness.data.taxonomy import Taxonomy, map_ids, unknown_ids
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_bytes
 
-_CHECK_VERSION = 1
+_CHECK_VERSION = 2
 """Raised when the check of files finds more, or says it in other words: answers remembered from before are void."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture, its label file, and the unit that may be resampled."""
+    """A picture, its label file, and what it belongs to."""
 
     name: str
     group: str
+    """The unit that may be resampled."""
     image: Path
     label: Path
+    depth: Path | None = None
+    recording: str = ""
+    """The drive or city that the picture is from; empty where nobody knows."""
 
 
-def make_source(root: Path, taxonomy: Taxonomy, splits: Mapping[str, Sequence[Pair]]) -> Source:
+@dataclass(frozen=True)
+class Format:
+    """How a data set's files are read. Each function raises InputError that names the file."""
+
+    read_image: Callable[[Path], Image]
+    read_ids: Callable[[Path], RawIds]
+    read_depth: Callable[[Path], Depth]
+    check: Callable[[Path], tuple[int, int]]
+    """Height and width of a picture that can be read, found with little work."""
+
+
+PICTURES = Format(read_image, read_ids, read_disparity, check_image)
+
+
+def make_source(
+    root: Path,
+    taxonomy: Taxonomy,
+    splits: Mapping[str, Sequence[Pair]],
+    listed: Sequence[Fault] = (),
+    form: Format = PICTURES,
+) -> Source:
     """Return a data set of files below `root`. Files are listed and their digests taken; none is decoded."""
-    made = {name: _make_split(root, taxonomy, tuple(pairs)) for name, pairs in splits.items()}
-    pairs = tuple(pair for split in splits.values() for pair in split)
+    made = {name: _make_split(root, taxonomy, tuple(pairs), form) for name, pairs in splits.items()}
 
-    def problems() -> str | None:
+    def check() -> tuple[Fault, ...]:
         content = [_CHECK_VERSION, {name: split.digest for name, split in made.items()}]
-        labels = [taxonomy.name, sorted(taxonomy.class_of.items())]
-        key = digest_bytes([canonical([content, labels]).encode()])
-        found = remember("problems", key, lambda: find_problems(root, taxonomy, pairs))
-        return f"{root}: {found}" if found else None
+        key = digest_bytes([canonical([content, sorted(taxonomy.class_of.items())]).encode()])
+        found = remember("faults", key, lambda: _to_text(find_faults(root, taxonomy, splits, form)))
+        return _from_text(found)
 
-    return Source(taxonomy, made, problems)
+    notes = (taxonomy.warning,) if taxonomy.warning else ()
+    return Source(taxonomy, made, str(root), tuple(listed), check, notes)
 
 
-def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...]) -> Split:
-    files = {path.relative_to(root).as_posix(): path for pair in pairs for path in (pair.image, pair.label)}
-
-    def image_of(index: int) -> Image:
-        return read_image(pairs[index].image)
+def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...], form: Format) -> Split:
+    depths = [pair.depth for pair in pairs if pair.depth is not None]
+    has_depth = 0 < len(depths) == len(pairs)
+    files = [path for pair in pairs for path in (pair.image, pair.label)] + (depths if has_depth else [])
 
     def label_of(index: int) -> Label:
         path = pairs[index].label
-        return map_ids(read_ids(path), taxonomy, where=str(path))
+        return map_ids(form.read_ids(path), taxonomy, where=str(path))
 
     return Split(
         names=tuple(pair.name for pair in pairs),
         groups=tuple(pair.group for pair in pairs),
-        read_image=image_of,
+        read_image=lambda index: form.read_image(pairs[index].image),
         read_label=label_of,
-        digest=digest_files(files),
+        read_ids=lambda index: form.read_ids(pairs[index].label),
+        digest=digest_files({path.relative_to(root).as_posix(): path for path in files}),
+        read_depth=(lambda index: form.read_depth(depths[index])) if has_depth else None,
+        recordings=tuple(pair.recording for pair in pairs) if any(pair.recording for pair in pairs) else (),
     )
 
 
-@dataclass
-class _Findings:
-    """What the check has met so far: for each kind of trouble how many files, and a line about the first."""
-
-    unknown: Counter[int] = field(default_factory=Counter)
-    first_unknown: str = ""
-    files: Counter[str] = field(default_factory=Counter)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, kind: str, about: str) -> None:
-        self.files[kind] += 1
-        self.first.setdefault(kind, about)
+def find_faults(
+    root: Path, taxonomy: Taxonomy, splits: Mapping[str, Sequence[Pair]], form: Format
+) -> tuple[Fault, ...]:
+    """Read every label and every picture's header; return what is wrong. Files are named relative to `root`."""
+    checked = ((name, _check_pair(root, taxonomy, pair, form)) for name, pairs in splits.items() for pair in pairs)
+    return tuple(replace(fault, split=name) for name, fault in checked if fault is not None)
 
 
-def find_problems(root: Path, taxonomy: Taxonomy, pairs: Sequence[Pair]) -> str:
-    """Read every label and every picture's header; return what is wrong in at most five lines, nothing if all is well.
-
-    Files are named relative to `root`.
-    """
-    findings = _Findings()
-    for pair in pairs:
-        _check_pair(root, taxonomy, pair, findings)
-    lines = [
-        f"{kind}: {number} {'file' if number == 1 else 'files'}, first {findings.first[kind]}"
-        for kind, number in findings.files.items()
-    ]
-    if findings.unknown:
-        lines.append(f"{describe_unknown(findings.unknown, taxonomy)}; first file: {findings.first_unknown}")
-    return "\n  ".join(["its files cannot be used as they are:", *lines]) if lines else ""
-
-
-def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, findings: _Findings) -> None:
+def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format) -> Fault | None:
+    label = pair.label.relative_to(root).as_posix()
     try:
-        image_size = check_image(pair.image)
-        ids_HW = read_ids(pair.label)
+        image_size = form.check(pair.image)
+        ids_HW = form.read_ids(pair.label)
+        depth_size = image_size if pair.depth is None else form.check(pair.depth)
     except InputError as error:
         kind = "colours instead of ids" if isinstance(error, ColourMaskError) else "unreadable"
-        findings.add(kind, str(error).removeprefix(f"{root}/"))
-        return
-    label = pair.label.relative_to(root).as_posix()
-    if ids_HW.shape != image_size:
-        sizes = f"{label} is {_size(ids_HW.shape)}, its image {_size(image_size)}"
-        findings.add("label and image differ in size (height x width)", sizes)
+        return Fault(kind, "", pair.name, label, str(error).removeprefix(f"{root}/"))
+    for part, size in (("label", ids_HW.shape), ("depth", depth_size)):
+        if size != image_size:
+            told = f"{label}: the {part} is {_size(size)}, the image {_size(image_size)}"
+            return Fault(f"{part} and image differ in size (height x width)", "", pair.name, label, told)
     if strange := unknown_ids(ids_HW, taxonomy):
-        findings.unknown.update(strange)
-        findings.first_unknown = findings.first_unknown or label
+        return Fault("unknown ids", "", pair.name, label, label, strange)
+    return None
 
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[0]}x{shape[1]}"
+
+
+def _to_text(faults: Sequence[Fault]) -> str:
+    return json.dumps([asdict(fault) for fault in faults])
+
+
+def _from_text(text: str) -> tuple[Fault, ...]:
+    entries = json.loads(text)
+    return tuple(Fault(**{**e, "unknown": {int(raw): px for raw, px in e["unknown"].items()}}) for e in entries)

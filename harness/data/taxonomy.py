@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 
+IGNORE = 255
+"""Label of a pixel that is not counted and moves no weight."""
 Colour = tuple[int, int, int]
 OKABE_ITO: tuple[Colour, ...] = (
     (230, 159, 0),
@@ -37,6 +39,10 @@ class Taxonomy:
     """Red, green, blue of each class, 0 to 255."""
     class_of: Mapping[int, int]
     """Raw id -> class index, or 255 for an id that is ignored on purpose. Other ids are unknown: an error."""
+    parents: tuple[str, ...] = ()
+    """The wider category of each class; empty where nobody names them."""
+    warning: str = ""
+    """What whoever compares scores under this taxonomy must know; empty where there is nothing to warn of."""
 
     @cached_property
     def class_map(self) -> npt.NDArray[np.int16]:
@@ -45,6 +51,10 @@ class Taxonomy:
         for raw, index in self.class_of.items():
             table[raw] = index
         return table
+
+    def raw_ids(self, index: int) -> tuple[int, ...]:
+        """Return the raw ids of a class (255: the ignored ones), in rising order."""
+        return tuple(sorted(raw for raw, of in self.class_of.items() if of == index))
 
 
 def map_ids(raw_HW: npt.NDArray[Any], taxonomy: Taxonomy, where: str) -> npt.NDArray[np.uint8]:
@@ -70,13 +80,13 @@ def describe_unknown(pixels: Mapping[int, int], taxonomy: Taxonomy) -> str:
     """Return a message about ids that the taxonomy does not know: each id with its pixels, and what would work."""
     found = ", ".join(f"{raw} ({count:,} px)" for raw, count in sorted(pixels.items()))
     return (
-        f"label ids without a class: {found}; known ids: {_runs(sorted(taxonomy.class_of))}; "
+        f"label ids without a class: {found}; known ids: {join_runs(sorted(taxonomy.class_of))}; "
         f"give them a class, or declare them ignored"
     )
 
 
-def _runs(ids: Sequence[int]) -> str:
-    """Return ids with neighbours joined, as in `0-11, 20`."""
+def join_runs(ids: Sequence[int]) -> str:
+    """Return rising ids with neighbours joined, as in `0-11, 20`."""
     runs: list[list[int]] = []
     for raw in ids:
         if runs and raw == runs[-1][-1] + 1:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from harness import catalog
-from harness.data import open_source
+from harness.data import open_source, open_whole, varies_with_seed
+from harness.data.faults import refuse
 from harness.data.source import Source
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
@@ -18,9 +19,10 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
     seen: dict[str, str] = {}
 
     def read_inputs(config: RunConfig) -> dict[str, str]:
-        key = canonical([config.data.name, thaw(config.data.settings)])
+        seed = config.seed if varies_with_seed(config.data) else 0
+        key = canonical([config.data.name, thaw(config.data.settings), seed])
         if key not in seen:
-            seen[key] = digest_source(open_source(config.data))
+            seen[key] = digest_source(open_source(config.data, seed))
         inputs = {"data": seen[key]}
         for setting in catalog.find_part("model", config.model.name).locations:
             if config.model[setting] not in ("none", "default"):
@@ -44,16 +46,22 @@ def _digest_weights(path: str, key: str) -> str:
         raise InputError(f"{key}: {path}: {error.strerror}; give none, default, or the path of a state dict") from None
 
 
-def check_data(plan: Plan) -> None:
+def check_data(plan: Plan) -> tuple[str, ...]:
     """Read every label that the plan's runs train and are judged on, once for one content.
+
+    Returns what a reader of results on this data must know.
 
     Raises:
         InputError: what training would stumble over, or would learn wrongly.
     """
+    notes: dict[str, None] = {}
     for choice in distinct(run.config.data for run in plan.runs):
-        problems = open_source(choice).problems()
-        if problems:
-            raise InputError(f"data '{choice.name}': {problems}")
+        source = open_source(choice)
+        if choice["on_bad_image"] == "error":
+            whole = open_whole(choice)
+            refuse(whole, whole.check())
+        notes |= dict.fromkeys(f"data '{choice.name}': {note}" for note in source.notes)
+    return tuple(notes)
 
 
 def distinct(choices: Iterable[Choice]) -> tuple[Choice, ...]:

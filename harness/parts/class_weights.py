@@ -14,17 +14,15 @@ Rule = Literal["none", "inverse_frequency", "median_frequency", "effective_numbe
 Weights = npt.NDArray[np.float64]
 
 
-def weigh_classes(rule: Rule | Sequence[float], class_pixels: npt.NDArray[np.int64], beta: float) -> Weights | None:
+def weigh_classes(rule: Rule | Sequence[float], pixels_IC: npt.NDArray[np.int64], beta: float) -> Weights | None:
     """Return one weight for each class, [C], or None where all weigh the same.
 
-    `class_pixels` counts the pixels of each class in each training image, [I, C]; summed over images, [C], it is taken
-    as one large image, which only median_frequency can tell. A list is taken as it is. A rule's weights have mean 1
-    over the classes that occur; a class that no training pixel has weighs 0, since no rule says anything about it.
+    `pixels_IC` counts the pixels of each class in each training image. A list is taken as it is. A rule's weights have
+    mean 1 over the classes that occur; a class that no training pixel has weighs 0: no rule says anything about it.
 
     Raises:
         InputError: a list has another length than there are classes.
     """
-    pixels_IC = np.atleast_2d(class_pixels)
     if rule == "none":
         return None
     if not isinstance(rule, str):

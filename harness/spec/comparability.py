@@ -7,10 +7,10 @@ from typing import Any
 
 from harness.fingerprint import canonical, thaw
 from harness.records import RunConfig
-from harness.spec.located import Node
 from harness.spec.outline import Outline, VariantOutline
 from harness.spec.overlay import overlap
 from harness.spec.resolve import weights_settings
+from harness.strict_yaml.located import Node
 
 
 def check_components(outline: Outline) -> None:

@@ -10,11 +10,11 @@ from harness.errors import InputError, did_you_mean
 from harness.records import RunConfig, Which
 from harness.spec.comparability import check_components, check_start
 from harness.spec.designs import combinations
-from harness.spec.located import Node, parse_yaml, read_file
 from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, read_slug, seeds_problem
 from harness.spec.overlay import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
 from harness.spec.resolve import resolve
+from harness.strict_yaml.located import Node, parse_yaml, read_file
 
 
 @dataclass(frozen=True)

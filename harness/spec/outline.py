@@ -11,8 +11,8 @@ from typing import get_args
 from harness.errors import did_you_mean
 from harness.records import Which
 from harness.spec.designs import PLANNED, TOGETHER
-from harness.spec.located import Node, join
 from harness.spec.overlay import SECTIONS
+from harness.strict_yaml.located import Node, join
 
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "design", "notes")

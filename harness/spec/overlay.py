@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from harness.errors import did_you_mean
 from harness.records import SEVERAL, SINGLE
-from harness.spec.located import Node
+from harness.strict_yaml.located import Node
 
 SECTIONS = ("data", "model", "loss", "augment", "optimizer", "schedule", "train", "evaluate")
 

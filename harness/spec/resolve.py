@@ -11,7 +11,7 @@ from harness import catalog
 from harness.errors import InputError, SettingError
 from harness.records import Choice, RunConfig
 from harness.settings import EvaluateSettings, Settings, TrainSettings
-from harness.spec.located import Node
+from harness.strict_yaml.located import Node
 
 FROZEN_GROUPS = {"none": (), "backbone": ("backbone",), "all_but_classifier": ("backbone",)}
 """`model.freeze` -> parameter groups of which no weight moves."""

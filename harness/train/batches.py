@@ -11,7 +11,7 @@ import torch
 from harness.data.prepared import PreparedSplit
 from harness.errors import RunFailed
 from harness.parts.augment import Augment
-from harness.train.seeding import make_rng
+from harness.randomness import make_rng
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 """A picture and its label, or a batch of them."""

@@ -59,7 +59,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         InputError: data or weights cannot be read, or the settings do not go together.
     """
     device = resolve_device(machine.device)
-    source = open_source(config.data)
+    source = open_source(config.data, config.seed)
     splits = {
         name: PreparedSplit(split, config.data["size"], config.evaluate.size, machine.cache_bytes)
         for name, split in source.splits.items()
@@ -83,7 +83,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         schedule=with_warmup(schedule, config.schedule["warmup"], config.schedule["floor"]),
         normalize=make_normalizer(config.data["normalize"], config.train.memory_format, device),
         warm=start is not None,
-        notes=(*network.notes, *notes),
+        notes=(*source.notes, *network.notes, *notes),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.catalog import choose
 from harness.data import open_source
-from harness.data.camvid import SEGNET
+from harness.data.label_sets import shipped_taxonomy
 from harness.data.source import Source
 from harness.errors import InputError
 
@@ -24,8 +24,8 @@ def test_official_split() -> None:
     source = open_camvid(SHARED / "camvid-240x180")
     assert {name: len(split.names) for name, split in source.splits.items()} == {"train": 367, "val": 101}
     assert Counter(name[:6] for name in source.splits["train"].names) == {"0001TP": 62, "0006R0": 101, "0016E5": 204}
-    assert source.taxonomy == SEGNET
-    assert source.problems() is None
+    assert source.taxonomy == shipped_taxonomy("camvid-11")
+    assert source.check() == ()
     image, label = source.splits["val"].read_image(0), source.splits["val"].read_label(0)
     assert image.shape == (180, 240, 3)
     assert label.shape == (180, 240)

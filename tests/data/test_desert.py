@@ -8,12 +8,15 @@ import pytest
 
 from harness.catalog import choose
 from harness.data import open_source
-from harness.data.desert import OFFROAD, make_split
+from harness.data.desert import make_split
 from harness.data.desert_things import draw
 from harness.data.desert_world import Scene, make_scene
+from harness.data.label_sets import shipped_taxonomy
 from harness.data.source import Source, Split
 
 TREES, LANDSCAPE, SKY = 0, 8, 9
+
+OFFROAD = shipped_taxonomy("offroad")
 
 
 def open_desert(**settings: object) -> Source:
@@ -45,7 +48,7 @@ def test_splits_and_names(source: Source) -> None:
     assert {name: len(split.names) for name, split in source.splits.items()} == {"train": 96, "val": 48, "test": 24}
     assert source.splits["train"].names[7] == "train_0007"
     assert source.splits["train"].groups == source.splits["train"].names
-    assert source.problems() is None
+    assert source.check() == ()
 
 
 def test_raw_ids_are_those_of_the_offroad_set() -> None:
@@ -134,14 +137,15 @@ def horizon_row(scene: Scene, height: int) -> int:
     return int(np.ceil(scene.horizon * height))
 
 
-def test_depth_is_metres() -> None:
+def test_depth_is_inverse_metres() -> None:
     split = make_split("train", 10, (96, 96))
     assert split.read_depth is not None
     for index in range(10):
-        depth, label, scene = split.read_depth(index), split.read_label(index), make_scene("train", index)
-        assert depth.shape == (96, 96)
-        assert depth.dtype == np.float32
-        np.testing.assert_array_equal(depth == 0, label == SKY)
+        inverse, label, scene = split.read_depth(index), split.read_label(index), make_scene("train", index)
+        assert inverse.shape == (96, 96)
+        assert inverse.dtype == np.float32
+        np.testing.assert_array_equal(np.isnan(inverse), label == SKY)
+        depth = 1 / inverse
         rows = np.arange(horizon_row(scene, 96) + 1, 96)
         for row in rows:
             expected = scene.focal * scene.eye_m / ((row + 0.5) / 96 - scene.horizon)
@@ -163,7 +167,7 @@ def test_things_are_smaller_far_away() -> None:
 def _label_and_depth(index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     split = make_split("train", index + 1, (96, 96))
     assert split.read_depth is not None
-    return split.read_label(index), split.read_depth(index)
+    return split.read_label(index), 1 / split.read_depth(index)
 
 
 def test_digests_need_no_pixels_and_follow_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

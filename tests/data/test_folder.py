@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harness.catalog import choose
 from harness.data import open_source
 from harness.data import pairs as pairs_module
+from harness.data.faults import describe_faults
 from harness.data.folder import divide, make_taxonomy
 from harness.data.pairs import Pair
 from harness.data.source import Source
@@ -23,6 +24,11 @@ NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
 
 def open_folder(root: Path, **settings: object) -> Source:
     return open_source(choose("data", "folder", {"root": str(root), "classes": ["ground", "thing"], **settings}))
+
+
+def problems(source: Source) -> str | None:
+    faults = source.check()
+    return f"{source.root}: {describe_faults(faults, source.taxonomy)}" if faults else None
 
 
 def state_of(root: Path) -> dict[str, tuple[str, int]]:
@@ -37,7 +43,7 @@ def test_flat_folder_is_divided_whole_and_the_same_each_time(make_tree: MakeTree
     assert len(val.names) == 2
     assert (train.names, val.names) == (again.splits["train"].names, again.splits["val"].names)
     assert val.groups == val.names
-    assert source.problems() is None
+    assert problems(source) is None
 
 
 def test_pictures_and_labels_belong_together(make_tree: MakeTree) -> None:
@@ -52,7 +58,7 @@ def test_user_data_are_untouched(make_tree: MakeTree) -> None:
     root = make_tree(NAMES)
     before = state_of(root)
     source = open_folder(root)
-    source.problems()
+    problems(source)
     source.splits["train"].read_label(0)
     assert state_of(root) == before
 
@@ -86,7 +92,7 @@ def test_awkward_names(make_tree: MakeTree) -> None:
     (root / "images" / "Thumbs.db").write_bytes(b"x")
     (root / "images" / "._c.png").write_bytes(b"x")
     source = open_folder(root)
-    assert source.problems() is None
+    assert problems(source) is None
     assert {*source.splits["train"].names, *source.splits["val"].names} == {"Fläche 1", composed, "c"}
 
 
@@ -96,7 +102,7 @@ def test_mask_suffix_and_other_endings(make_tree: MakeTree) -> None:
         (root / "masks" / f"{name}.png").rename(root / "masks" / f"{name}_mask.png")
         PIL.Image.open(root / "images" / f"{name}.png").save(root / "images" / f"{name}.jpg")
         (root / "images" / f"{name}.png").unlink()
-    assert open_folder(root, mask_suffix="_mask").problems() is None
+    assert problems(open_folder(root, mask_suffix="_mask")) is None
 
 
 def test_orphans_word_for_word(make_tree: MakeTree) -> None:
@@ -107,8 +113,10 @@ def test_orphans_word_for_word(make_tree: MakeTree) -> None:
     with pytest.raises(InputError) as caught:
         open_folder(root)
     assert str(caught.value) == (
-        f"4 images in {root}/images without a label ('a.png', 'b.png', 'c.png', ...); "
-        f"1 labels in {root}/masks without an image ('j.png'); an image NAME.png needs a label NAME.png"
+        f"{root}: its files cannot be used as they are:\n"
+        "  images without a label: 4 files, first images/a.png (there is no masks/a.png)\n"
+        "  labels without an image: 1 file, first masks/j.png (there is no image of that name in images)\n"
+        "  repair them, or write data.on_bad_image: skip to leave these images out, by name, in every run"
     )
 
 
@@ -166,7 +174,7 @@ def test_unknown_ids_word_for_word(make_tree: MakeTree) -> None:
     root = make_tree(NAMES, ids=(0, 1, 7))
     source = open_folder(root, classes=["ground", "thing"])
     first = source.splits["train"].names[0]
-    assert source.problems() == (
+    assert problems(source) == (
         f"{root}: its files cannot be used as they are:\n"
         f"  label ids without a class: 7 (80 px); known ids: 0-1; "
         f"give them a class, or declare them ignored; first file: masks/{first}.png"
@@ -178,10 +186,10 @@ def test_unknown_ids_word_for_word(make_tree: MakeTree) -> None:
 def test_ids_may_be_ignored_or_mapped(make_tree: MakeTree) -> None:
     root = make_tree(NAMES, ids=(0, 1, 7))
     ignoring = open_folder(root, ignore=[7])
-    assert ignoring.problems() is None
+    assert problems(ignoring) is None
     assert ignoring.splits["train"].read_label(0)[0].tolist() == [0, 1, 255, 0, 1, 255]
     merging = open_folder(root, classes={"ground": [0, 7], "thing": 1})
-    assert merging.problems() is None
+    assert problems(merging) is None
     assert merging.splits["train"].read_label(0)[0].tolist() == [0, 1, 0, 0, 1, 0]
 
 
@@ -193,27 +201,28 @@ def test_all_troubles_are_told_at_once(make_tree: MakeTree) -> None:
     (masks / "c.png").write_bytes((masks / "c.png").read_bytes()[:40])
     (images / "d.png").write_bytes((images / "d.png").read_bytes()[:60])
     PIL.Image.fromarray(np.full((4, 6), 9, np.uint8)).save(masks / "e.png")
-    told = open_folder(root, val_fraction=0.1).problems()
+    told = problems(open_folder(root, val_fraction=0.1))
     assert told is not None
     lines = sorted(told.splitlines()[1:])
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert lines[0].startswith("  colours instead of ids: 1 file, first masks/a.png: a colour picture (RGB)")
     assert lines[1].startswith(
-        "  label and image differ in size (height x width): 1 file, first masks/b.png is 2x3, its"
+        "  label and image differ in size (height x width): 1 file, first masks/b.png: the label is 2x3"
     )
     assert lines[2].startswith("  label ids without a class: 9 (24 px); known ids: 0-1")
-    assert lines[3].startswith("  unreadable: 2 files, first ")
+    assert lines[3].startswith("  repair them, or write data.on_bad_image: skip")
+    assert lines[4].startswith("  unreadable: 2 files, first ")
 
 
 def test_the_check_is_done_once_for_one_content(make_tree: MakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_tree(NAMES, ids=(0, 5))
-    told = open_folder(root).problems()
+    told = problems(open_folder(root))
     with monkeypatch.context() as patched:
-        patched.setattr(pairs_module, "find_problems", lambda *args: pytest.fail("checked again"))
-        assert open_folder(root).problems() == told
+        patched.setattr(pairs_module, "find_faults", lambda *args: pytest.fail("checked again"))
+        assert problems(open_folder(root)) == told
         moved = root.rename(root.with_name("moved"))
-        assert open_folder(moved).problems() == str(told).replace(str(root), str(moved))
-    assert open_folder(moved, ignore=[5], classes=["a", "b"]).problems() is None
+        assert problems(open_folder(moved)) == str(told).replace(str(root), str(moved))
+    assert problems(open_folder(moved, ignore=[5], classes=["a", "b"])) is None
 
 
 def test_digests_follow_content_and_not_place(make_tree: MakeTree) -> None:

@@ -9,7 +9,7 @@ from toys import MINIMAL
 
 from harness.errors import HarnessError
 from harness.spec.load import load_spec
-from harness.spec.located import parse_yaml
+from harness.strict_yaml.located import parse_yaml
 
 
 def parse(text):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.spec.located import parse_yaml
 from harness.spec.overlay import apply_changes, overlap
+from harness.strict_yaml.located import parse_yaml
 
 BASE = {
     "data": {"name": "toy_scenes", "size": [8, 8]},

@@ -18,7 +18,7 @@ import yaml
 from yaml.events import AliasEvent, CollectionStartEvent, ScalarEvent
 
 from harness.errors import InputError, did_you_mean
-from harness.spec.scalars import YAML_TAGS, Scalar, Trap, read_key, read_scalar
+from harness.strict_yaml.scalars import YAML_TAGS, Scalar, Trap, read_key, read_scalar
 
 DEEPEST = 30
 SHOWN_CHARACTERS = 60
@@ -124,7 +124,7 @@ def read_file(path: Path) -> str:
 
 def _specs_nearby(folder: Path, name: str) -> str:
     specs = sorted(entry.name for entry in folder.glob("*.y*ml")) if folder.is_dir() else []
-    return f"specs in {folder}: {did_you_mean(name, specs)}"
+    return f"of the specs in {folder.absolute()}: {did_you_mean(name, specs)}"
 
 
 def parse_yaml(text: str, where: Where, path: str = "") -> Node:

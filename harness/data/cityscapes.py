@@ -1,0 +1,119 @@
+"""`cityscapes`: the data set as downloaded, or as re-uploaded with other folders around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from harness.catalog import part
+from harness.data.label_sets import Moves, find_taxonomy, move_ids
+from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names
+from harness.data.pairs import Pair, make_source
+from harness.data.source import Fault, Source
+from harness.errors import InputError
+from harness.settings import PathText
+
+PICTURES = "leftImg8bit"
+SPLITS = ("train", "val")
+"""The published labels of test hold nothing but void: it is for predictions only, never for a score."""
+_DEPTH = "disparity"
+_DEEPEST = 2
+"""Folders that re-uploads put around the data, as in `gtFine_trainvaltest/gtFine`."""
+
+
+@part("data")
+def cityscapes(
+    *,
+    root: PathText,
+    taxonomy: str = "cityscapes19",
+    move: Moves = {},  # noqa: B006 - pydantic copies defaults
+    labels: Literal["gtFine", "gtCoarse"] = "gtFine",
+) -> Source:
+    """Cityscapes (Cordts et al., CVPR 2016) as downloaded: leftImg8bit/ and gtFine/ below `root`, or one or two deeper.
+
+    Needs *_leftImg8bit.png and *_labelIds.png of train and val; disparity/ with *_disparity.png is its depth.
+    `taxonomy`: cityscapes34 (every label id), cityscapes19 (the benchmark's), cityscapes10 (those merged),
+    cityscapes7 (its categories), or the path of a YAML file; all are made from the same label files. `move`: class ->
+    ids that this study counts there instead, such as {person: 33}; `ignored` is a class here. `labels`: gtCoarse
+    trains on coarse labels where they are; val is always judged on gtFine. Groups are cities.
+    """
+    place = Path(root).expanduser()
+    listings = {split: _list_split(place, split, labels if split == "train" else "gtFine") for split in SPLITS}
+    return make_source(
+        place,
+        move_ids(find_taxonomy(taxonomy), move),
+        {split: listing.pairs for split, listing in listings.items()},
+        [fault for listing in listings.values() for fault in listing.alone],
+    )
+
+
+def find_below(root: Path, name: str, split: str) -> Path | None:
+    """Return the folder `name` that has a folder `split`: `root` / `name`, or below one or two folders more."""
+    for depth in range(_DEEPEST + 1):
+        for found in sorted(root.glob("/".join([*["*"] * depth, name]))):
+            if (found / split).is_dir():
+                return found
+    return None
+
+
+def _list_split(root: Path, split: str, labels: str) -> Listing:
+    folders = {name: find_below(root, name, split) for name in (PICTURES, labels)}
+    missing = [f"{name}/{split}" for name, folder in folders.items() if folder is None]
+    if missing:
+        raise InputError(
+            f"{root}: there is no {' and no '.join(missing)}; cityscapes' root holds "
+            f"{PICTURES}/{{train,val}}/CITY/*.png and {labels}/{{train,val}}/CITY/*_labelIds.png"
+        )
+    pictures, masks = folders[PICTURES], folders[labels]
+    assert pictures is not None and masks is not None
+    depths = find_below(root, _DEPTH, split)
+    by_city = [
+        _list_city(root, pictures / split / city, masks / split / city, depths and depths / split / city, labels)
+        for city in _cities(pictures / split, masks / split)
+    ]
+    pairs = [pair for listing in by_city for pair in listing.pairs]
+    if not pairs:
+        raise InputError(f"{pictures / split}: no CITY/*_{PICTURES}.png there that has a label in {masks / split}")
+    return Listing(tuple(pairs), tuple(_in_split(fault, split) for listing in by_city for fault in listing.alone))
+
+
+def _cities(*folders: Path) -> Sequence[str]:
+    return sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
+
+
+def _in_split(fault: Fault, split: str) -> Fault:
+    return Fault(fault.kind, split, fault.name, fault.file, fault.told)
+
+
+def _list_city(root: Path, pictures: Path, masks: Path, depths: Path | None, labels: str) -> Listing:
+    """Return the pairs of one city. Names are without their endings: `aachen_000000_000019`."""
+    endings = (f"_{PICTURES}", f"_{labels}_labelIds", f"_{_DEPTH}")
+    found = [
+        {} if folder is None else _with_ending(folder, end)
+        for folder, end in zip((pictures, masks, depths), endings, strict=True)
+    ]
+    images, ids, disparities = found
+    alone = [
+        fault_alone(root, images[name], NO_LABEL, "", name, f"no {masks.relative_to(root)}/{name}{endings[1]}.png")
+        for name in images
+        if name not in ids
+    ]
+    alone += [
+        fault_alone(root, ids[name], NO_IMAGE, "", name, f"no {pictures.relative_to(root)}/{name}{endings[0]}.png")
+        for name in ids
+        if name not in images
+    ]
+    pairs = [
+        Pair(name, pictures.name, images[name], ids[name], disparities.get(name), recording=pictures.name)
+        for name in sorted(images)
+        if name in ids
+    ]
+    return Listing(tuple(pairs), tuple(alone))
+
+
+def _with_ending(folder: Path, ending: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        return {}
+    files = list_names(folder, (".png",))
+    return {name.removesuffix(ending): path for name, path in files.items() if name.endswith(ending)}

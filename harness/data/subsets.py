@@ -1,0 +1,142 @@
+"""Parts of a data set: chosen images of a split, nested fractions of the training split, folds of groups.
+
+Letters: N image, C class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.digests import remember
+from harness.data.source import Source, Split
+from harness.errors import InputError
+from harness.fingerprint import canonical, digest_bytes
+
+CANDIDATES = 32
+"""Images drawn at each step of the order, of which the one that fits best comes next."""
+
+
+def take(split: Split, chosen: Sequence[int]) -> Split:
+    """Return the split of some of a split's images, in the order given."""
+    indices = tuple(chosen)
+    if indices == tuple(range(len(split.names))):
+        return split
+    depth = split.read_depth
+    return Split(
+        names=tuple(split.names[i] for i in indices),
+        groups=tuple(split.groups[i] for i in indices),
+        read_image=lambda k: split.read_image(indices[k]),
+        read_label=lambda k: split.read_label(indices[k]),
+        read_ids=lambda k: split.read_ids(indices[k]),
+        digest=digest_bytes([canonical([split.digest, list(indices)]).encode()]),
+        read_depth=None if depth is None else lambda k: depth(indices[k]),
+        recordings=tuple(split.recordings[i] for i in indices) if split.recordings else (),
+    )
+
+
+def join(first: Split, second: Split) -> Split:
+    """Return the images of two splits as one.
+
+    Raises:
+        InputError: an image's name stands in both.
+    """
+    twice = set(first.names) & set(second.names)
+    if twice:
+        raise InputError(f"data.folds joins train and val, but both have an image '{min(twice)}'; rename one of them")
+    sides = [(split, index) for split in (first, second) for index in range(len(split.names))]
+    has_depth = first.read_depth is not None and second.read_depth is not None
+    known = bool(first.recordings) and bool(second.recordings)
+
+    def depth_of(k: int) -> npt.NDArray[np.float32]:
+        split, index = sides[k]
+        assert split.read_depth is not None
+        return split.read_depth(index)
+
+    return Split(
+        names=(*first.names, *second.names),
+        groups=(*first.groups, *second.groups),
+        read_image=lambda k: sides[k][0].read_image(sides[k][1]),
+        read_label=lambda k: sides[k][0].read_label(sides[k][1]),
+        read_ids=lambda k: sides[k][0].read_ids(sides[k][1]),
+        digest=digest_bytes([canonical([first.digest, second.digest]).encode()]),
+        read_depth=depth_of if has_depth else None,
+        recordings=(*first.recordings, *second.recordings) if known else (),
+    )
+
+
+def fold(source: Source, folds: int, number: int) -> Source:
+    """Return a data set whose val is one of `folds` folds of train and val together, and whose train is the others.
+
+    A fold holds whole recordings where these are known and enough, else whole groups. The folds are the same for every
+    study: units in the order of their names' hashes, each to the fold that is smallest so far.
+
+    Raises:
+        InputError: there are fewer units than folds.
+    """
+    joined = join(source.splits["train"], source.splits["val"])
+    units = joined.recordings if len(set(joined.recordings)) >= folds else joined.groups
+    ranked = sorted(set(units), key=lambda unit: hashlib.sha256(unit.encode()).digest())
+    if len(ranked) < folds:
+        raise InputError(f"data.folds: {folds} folds of {len(ranked)} groups; give at most {len(ranked)}")
+    sizes = [0] * folds
+    fold_of: dict[str, int] = {}
+    for unit in sorted(ranked, key=units.count, reverse=True):
+        fold_of[unit] = sizes.index(min(sizes))
+        sizes[fold_of[unit]] += units.count(unit)
+    is_val = [fold_of[unit] == number for unit in units]
+    train = take(joined, [index for index, val in enumerate(is_val) if not val])
+    val = take(joined, [index for index, val in enumerate(is_val) if val])
+    return replace(source, splits={**source.splits, "train": train, "val": val})
+
+
+def shrink(source: Source, fraction: float, rng: np.random.Generator) -> Source:
+    """Return a data set with a fraction of its training images: a beginning of one order, so that fractions are nested.
+
+    In every beginning of the order, each class occurs in about as large a share of the images as in all of them.
+    """
+    split = source.splits["train"]
+    order = _balanced_order(_presence(split, source), rng)
+    number = max(1, round(fraction * len(order)))
+    return replace(source, splits={**source.splits, "train": take(split, sorted(order[:number]))})
+
+
+def _presence(split: Split, source: Source) -> npt.NDArray[np.bool_]:
+    """Return whether each class occurs in each image, [N, C]; every label is read once for one content."""
+    num_classes = len(source.taxonomy.classes)
+    key = digest_bytes([canonical([split.digest, sorted(source.taxonomy.class_of.items())]).encode()])
+
+    def work_out() -> str:
+        found = (np.unique(split.read_label(index)).tolist() for index in range(len(split.names)))
+        return json.dumps([[c for c in classes if c < num_classes] for classes in found])
+
+    present_NC = np.zeros((len(split.names), num_classes), np.bool_)
+    for row_C, classes in zip(present_NC, json.loads(remember("presence", key, work_out)), strict=True):
+        row_C[classes] = True
+    return present_NC
+
+
+def _balanced_order(present_NC: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[int]:
+    """Return an order of images; each is the one, of a few drawn at random, that keeps classes' shares most even.
+
+    Deviations count relative to a class's share, so that rare classes are not left to chance (stratification in the
+    sense of Sechidis et al. 2011, made greedy so that every beginning of the order is stratified).
+    """
+    share_C = present_NC.mean(axis=0)
+    weight_C = np.where(share_C > 0, 1 / np.maximum(share_C, 1e-9), 0.0)
+    left: list[int] = rng.permutation(len(present_NC)).tolist()
+    order: list[int] = []
+    seen_C = np.zeros(present_NC.shape[1])
+    while left:
+        drawn = rng.choice(len(left), size=min(CANDIDATES, len(left)), replace=False)
+        wanted_C = share_C * (len(order) + 1)
+        miss = (((seen_C + present_NC[[left[k] for k in drawn]]) - wanted_C) ** 2 * weight_C).sum(axis=1)
+        chosen = left.pop(int(drawn[miss.argmin()]))
+        seen_C += present_NC[chosen]
+        order.append(chosen)
+    return order
