@@ -73,7 +73,7 @@ def fault_alone(root: Path, path: Path, kind: str, split: str, name: str, missin
 
 
 def list_names(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Return name without ending -> file, of the files of some formats; umlauts are one name, composed or not (macOS)."""
+    """Return name without ending -> file, of the files of some formats; composed and other umlauts (macOS) are one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder")
     found: dict[str, Path] = {}

@@ -6,6 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine
         **read_provenance(machine),
         "run": {"id": run.id, "inputs": dict(run.inputs), "starts_from": run.start and vars(run.start)},
         "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
+        "preprocessing": asdict(bench.normalize.preprocessing),
         "notes": list(bench.notes),
         "warnings": sorted(warned),
     }

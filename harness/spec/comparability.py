@@ -58,4 +58,5 @@ def _what_weights_need(config: RunConfig) -> Mapping[str, Any]:
         **shape,
         "data.name": config.data.name,
         "data.normalize": config.data["normalize"],
+        "data.inputs": thaw(config.data["inputs"]),
     }

@@ -2,46 +2,115 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from harness.data.prepared import PreparedSplit
-from harness.errors import RunFailed
+from harness.errors import InputError, RunFailed
 from harness.parts.augment import Augment
+from harness.parts.sample import Sample
 from harness.randomness import make_rng
-
-Pair = tuple[torch.Tensor, torch.Tensor]
-"""A picture and its label, or a batch of them."""
 
 NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "centered": ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-"""Mean and deviation of each channel, for values in [0, 1]."""
+"""Mean and deviation of red, green and blue, for values in [0, 1]."""
+
+
+class Batch(NamedTuple):
+    """Samples of one size."""
+
+    images_BCHW: torch.Tensor
+    """uint8, red green blue."""
+    labels_BHW: torch.Tensor
+    """uint8, 255 = ignored."""
+    depths_BHW: torch.Tensor | None
+    """float32, inverse distance, NaN where unknown; None where the model does not see it."""
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        depths = self.depths_BHW
+        return Batch(
+            self.images_BCHW.to(device), self.labels_BHW.to(device), None if depths is None else depths.to(device)
+        )
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pictures and depth become the numbers that a model sees; part of what a trained model is."""
+
+    inputs: tuple[str, ...]
+    """`rgb`, `depth`, or both."""
+    mean: tuple[float, ...]
+    """Of red, green and blue in [0, 1]."""
+    std: tuple[float, ...]
+    depth_mean: float = 0.0
+    """Of inverse distance over the known pixels of the training split, at input size."""
+    depth_std: float = 1.0
+
+    @property
+    def channels(self) -> int:
+        """Return the number of channels that the model sees: 3 for colour, 2 for depth."""
+        return 3 * ("rgb" in self.inputs) + 2 * ("depth" in self.inputs)
 
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Turns uint8 pictures into the numbers that a model sees."""
+    """Does what a `Preprocessing` says, on a device."""
 
+    preprocessing: Preprocessing
     mean_C11: torch.Tensor
     std_C11: torch.Tensor
     memory_format: torch.memory_format
 
-    def __call__(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        """Return float32 images, (x / 255 - mean) / std, in the memory format of the run."""
-        scaled_BCHW = (images_BCHW.float() / 255 - self.mean_C11) / self.std_C11
-        return scaled_BCHW.contiguous(memory_format=self.memory_format)
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Return float32 inputs_BCHW in the memory format of the run: colour, then depth, then where depth is known."""
+        parts = []
+        if "rgb" in self.preprocessing.inputs:
+            parts.append((batch.images_BCHW.float() / 255 - self.mean_C11) / self.std_C11)
+        if batch.depths_BHW is not None:
+            depth_B1HW = (batch.depths_BHW[:, None] - self.preprocessing.depth_mean) / self.preprocessing.depth_std
+            known_B1HW = ~depth_B1HW.isnan()
+            parts += [depth_B1HW.nan_to_num(0.0), known_B1HW.float()]
+        return torch.cat(parts, dim=1).contiguous(memory_format=self.memory_format)
 
 
-def make_normalizer(name: str, memory_format: str, device: torch.device) -> Normalizer:
-    """Return the named normalization on a device."""
-    mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in NORMALIZATIONS[name])
-    return Normalizer(mean, std, torch.channels_last if memory_format == "channels_last" else torch.contiguous_format)
+def make_normalizer(preprocessing: Preprocessing, memory_format: str, device: torch.device) -> Normalizer:
+    """Return the normalizer of a preprocessing on a device."""
+    values = (preprocessing.mean, preprocessing.std)
+    mean, std = (torch.tensor(value, device=device).view(-1, 1, 1) for value in values)
+    channels_last = memory_format == "channels_last"
+    return Normalizer(preprocessing, mean, std, torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def measure_preprocessing(name: str, inputs: Sequence[str], train: PreparedSplit) -> Preprocessing:
+    """Return the preprocessing of a run: the named normalization of colour, and that of depth as `train` has it.
+
+    Raises:
+        InputError: no training pixel has a known depth.
+    """
+    mean, std = NORMALIZATIONS[name]
+    if "depth" not in inputs:
+        return Preprocessing(tuple(inputs), mean, std)
+    pixels, total, squares = 0, 0.0, 0.0
+    for index in range(len(train)):
+        depth_HW = train.depth(index)
+        assert depth_HW is not None
+        known = depth_HW[~np.isnan(depth_HW)].astype(np.float64)
+        pixels, total, squares = pixels + known.size, total + known.sum(), squares + (known**2).sum()
+    if not pixels:
+        raise InputError("data.inputs: no training image has a pixel of known depth; write data.inputs: [rgb]")
+    depth_mean = total / pixels
+    return Preprocessing(
+        tuple(inputs), mean, std, depth_mean, math.sqrt(max(squares / pixels - depth_mean**2, 0.0)) or 1.0
+    )
 
 
 def cut(order: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -55,46 +124,53 @@ def cut(order: Sequence[int], batch_size: int) -> list[list[int]]:
 
 def training_batches(
     split: PreparedSplit, augment: Sequence[Augment], batch_size: int, *, seed: int, epoch: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield one epoch of (images_BCHW uint8, labels_BHW uint8), shuffled and augmented.
+) -> Iterator[Batch]:
+    """Yield one epoch of batches, shuffled and augmented.
 
     What a picture becomes depends on (seed, epoch, its name) alone, not on its place in the order.
     """
     order = make_rng(seed, "order", epoch).permutation(len(split))
     for batch in cut(order.tolist(), batch_size):
-        pairs = [augmented(split, index, augment, seed=seed, epoch=epoch) for index in batch]
-        yield stack(pairs, [split.names[index] for index in batch])
+        samples = [augmented(split, index, augment, seed=seed, epoch=epoch) for index in batch]
+        yield stack(samples, [split.names[index] for index in batch])
 
 
-def augmented(
-    split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return one (image_CHW, label_HW), both uint8, as training sees it in an epoch."""
-    image_CHW, label_HW = as_tensors(*split.pair(index))
+def augmented(split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int) -> Sample:
+    """Return one image as training sees it in an epoch."""
+    sample = read_sample(split, index)
     rng = make_rng(seed, "augment", epoch, split.names[index])
     for step in augment:
-        image_CHW, label_HW = step(image_CHW, label_HW, rng)
-    return image_CHW, label_HW
+        sample = step(sample, rng)
+    return sample
 
 
-def as_tensors(image_HWC: np.ndarray, label_HW: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a picture as [C, H, W] and its label as [H, W], copied, so that what is kept stays as it is."""
-    return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))), torch.from_numpy(label_HW.copy())
+def read_sample(split: PreparedSplit, index: int) -> Sample:
+    """Return an image of a split as tensors, copied, so that what is kept stays as it is."""
+    image_HWC, label_HW = split.pair(index)
+    depth_HW = split.depth(index)
+    return Sample(
+        torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))),
+        torch.from_numpy(label_HW.copy()),
+        None if depth_HW is None else torch.from_numpy(depth_HW.copy()),
+    )
 
 
-def stack(
-    pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], names: Sequence[str]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack images and labels of one size.
+def stack(samples: Sequence[Sample], names: Sequence[str]) -> Batch:
+    """Stack samples of one size.
 
     Raises:
         RunFailed: sizes differ; two images are named.
     """
-    first = pairs[0][1].shape
-    for (_, label_HW), name in zip(pairs, names, strict=True):
-        if label_HW.shape != first:
+    first = samples[0].label_HW.shape
+    for sample, name in zip(samples, names, strict=True):
+        if sample.label_HW.shape != first:
             raise RunFailed(
                 f"images of one batch differ in size: '{names[0]}' is {tuple(first)}, '{name}' is "
-                f"{tuple(label_HW.shape)} (height, width); set data.size, or crop to one size with augment.crop"
+                f"{tuple(sample.label_HW.shape)} (height, width); set data.size, or crop to one size with augment.crop"
             )
-    return torch.stack([image for image, _ in pairs]), torch.stack([label for _, label in pairs])
+    depths = [sample.depth_HW for sample in samples if sample.depth_HW is not None]
+    return Batch(
+        torch.stack([sample.image_CHW for sample in samples]),
+        torch.stack([sample.label_HW for sample in samples]),
+        torch.stack(depths) if depths else None,
+    )

@@ -13,7 +13,7 @@ from torch.nn import functional
 from harness.counts import make_counts
 from harness.data.source import IGNORE, Label
 from harness.records import Counts, Examples
-from harness.train.batches import as_tensors, cut, stack
+from harness.train.batches import cut, read_sample, stack
 from harness.train.workbench import Bench, forward, mixed_precision, total_loss
 
 EXAMPLES = 4
@@ -72,8 +72,8 @@ def _same_size_batches(bench: Bench, split_name: str) -> Iterator[list[int]]:
 
 def _load(bench: Bench, split_name: str, batch: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     split = bench.splits[split_name]
-    images_BCHW, labels_BHW = stack([as_tensors(*split.pair(i)) for i in batch], [split.names[i] for i in batch])
-    return bench.normalize(images_BCHW.to(bench.device)), labels_BHW.to(bench.device).long()
+    stacked = stack([read_sample(split, i) for i in batch], [split.names[i] for i in batch]).to(bench.device)
+    return bench.normalize(stacked), stacked.labels_BHW.long()
 
 
 @torch.inference_mode()

@@ -50,13 +50,13 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
         while group := list(islice(batches, config.accumulate)):
             _set_lr(bench, bench.schedule(epoch - 1 + len(losses) / steps, scores))
             bench.optimizer.zero_grad(set_to_none=True)
-            for images_BCHW, labels_BHW in group:
+            for batch in (item.to(bench.device) for item in group):
                 with mixed_precision(bench):
-                    logits_BCHW, auxiliary = forward(bench, bench.normalize(images_BCHW.to(bench.device)))
-                loss = total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW.to(bench.device).long())
+                    logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
+                loss = total_loss(bench, logits_BCHW.float(), auxiliary, batch.labels_BHW.long())
                 torch.autograd.backward(loss / len(group))
                 losses.append(loss.detach())
-                weights.append(len(images_BCHW))
+                weights.append(len(batch.labels_BHW))
             if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch
                 _require_finite(bench, losses[-len(group) :], epoch, len(losses) - len(group), steps)
             if config.clip_norm is not None:

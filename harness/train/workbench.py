@@ -23,7 +23,7 @@ from harness.parts.augment import Augment
 from harness.parts.losses import Loss
 from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Choice, Machine, RunConfig
-from harness.train.batches import Normalizer, make_normalizer
+from harness.train.batches import Normalizer, make_normalizer, measure_preprocessing
 from harness.train.seeding import seed_torch
 
 GROUPS = ("backbone", "head")
@@ -65,7 +65,8 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         for name, split in source.splits.items()
     }
     num_classes = len(source.taxonomy.classes)
-    network, notes = _build_network(config, num_classes, start)
+    preprocessing = measure_preprocessing(config.data["normalize"], config.data["inputs"], splits["train"])
+    network, notes = _build_network(config, num_classes, preprocessing.channels, start)
     network.module.to(device).to(memory_format=_memory_format(config))
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
@@ -81,7 +82,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         optimizer=optimizer,
         base_lr=base_lr,
         schedule=with_warmup(schedule, config.schedule["warmup"], config.schedule["floor"]),
-        normalize=make_normalizer(config.data["normalize"], config.train.memory_format, device),
+        normalize=make_normalizer(preprocessing, config.train.memory_format, device),
         warm=start is not None,
         notes=(*source.notes, *network.notes, *notes),
     )
@@ -108,7 +109,9 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _build_network(config: RunConfig, num_classes: int, start: Path | None) -> tuple[Network, tuple[str, ...]]:
+def _build_network(
+    config: RunConfig, num_classes: int, channels: int, start: Path | None
+) -> tuple[Network, tuple[str, ...]]:
     choice, notes = config.model, []
     if start is not None:  # the parent's weights replace all others: do not read (or fetch) those first
         without = {
@@ -117,7 +120,7 @@ def _build_network(config: RunConfig, num_classes: int, start: Path | None) -> t
         }
         choice = Choice(choice.name, without, choice.version)
     seed_torch(config.seed, "weights")
-    network: Network = catalog.build("model", choice, num_classes=num_classes, in_channels=3)
+    network: Network = catalog.build("model", choice, num_classes=num_classes, in_channels=channels)
     if start is not None:
         load_weights(network.module, start, optional=())
         notes.append("weights: those of the run it starts from")

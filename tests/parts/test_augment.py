@@ -10,6 +10,7 @@ import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import catalog
 from harness.errors import InputError
 from harness.parts.augment import GREY
+from harness.parts.sample import Sample
 
 torch.set_num_threads(1)
 REQUIRED = {"rotate": {"degrees": 30.0}, "crop": {"size": [20, 24]}}
@@ -22,8 +23,14 @@ CASES = [(name, REQUIRED.get(name, {})) for name in AUGMENTS] + [
 ]
 
 
-def build(name: str, options: dict):
+def build_step(name: str, options: dict):
     return catalog.build("augment", catalog.choose("augment", name, options))
+
+
+def build(name: str, options: dict):
+    """Return a step that takes and returns picture and label alone."""
+    step = build_step(name, options)
+    return lambda image, label, rng: step(Sample(image, label), rng)[:2]
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -203,3 +210,25 @@ def test_blur_lowers_contrast_and_keeps_the_mean():
 def test_limits_the_wrong_way_round_are_refused(name):
     with pytest.raises(InputError, match=f"augment.{name}: low is 3, above high, 2"):
         build(name, {"low": 3.0, "high": 2.0})
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_depth_goes_where_the_label_goes(name, options):
+    image, label = picture()
+    step = build_step(name, options)
+    for seed in range(6):
+        moved = step(Sample(image, label, label.float()), rng(seed))
+        assert moved.depth_HW.dtype == torch.float32
+        made_up = moved.label_HW == 255
+        assert torch.equal(moved.depth_HW.isnan(), made_up)
+        assert torch.equal(moved.depth_HW[~made_up], moved.label_HW[~made_up].float())
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_depth_changes_no_draw(name, options):
+    image, label = picture()
+    step = build_step(name, options)
+    without, beside = step(Sample(image, label), rng(4)), step(Sample(image, label, label.float()), rng(4))
+    assert torch.equal(without.image_CHW, beside.image_CHW)
+    assert torch.equal(without.label_HW, beside.label_HW)
+    assert without.depth_HW is None
