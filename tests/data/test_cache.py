@@ -76,7 +76,7 @@ sys.path.insert(0, {tests!r})
 from test_cache import NUMBER, read, assert_right
 from harness.data.cache import open_cache
 def slow(index):
-    print(f"read {index}\\n", end="", flush=True)
+    print("read %d\\n" % index, end="", flush=True)  # in one piece: threads write at once
     time.sleep(float(sys.argv[1]))
     return read(index)
 print("ready", flush=True)
