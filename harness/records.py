@@ -140,8 +140,8 @@ class Machine:
 
     device: str = "cpu"
     """A torch device, such as `cpu` or `cuda:0`."""
-    cache_bytes: int = 2 << 30
-    """Decoded images kept in memory by one run; beyond it they are decoded anew each epoch."""
+    cache: bool = True
+    """Whether images are decoded and resized once and kept on disk for all runs; else each time they are asked for."""
 
 
 @dataclass(frozen=True)

@@ -1,53 +1,113 @@
-"""Images as the model sees them: decoded and resized once, kept in memory while a budget lasts."""
+"""Images as the model sees them: decoded and resized once, then read from a cache that all runs share."""
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.cache import Read, open_cache
 from harness.data.images import resize_pair
 from harness.data.source import Image, Label, Split
+from harness.data.taxonomy import Taxonomy
+
+_RESIZING = "bilinear antialiased, labels and depth nearest"
+"""Part of the caches' keys: say it otherwise when `resize_pair` changes a number."""
+
+Depth = npt.NDArray[np.float32]
+"""[H, W], inverse distance: greater is nearer; NaN where unknown."""
 
 
 class PreparedSplit:
-    """A split read at the model's input size, with each label also at the size where predictions are judged."""
+    """A split read at the model's input size, with each label also at the size where predictions are judged.
+
+    The whole split is prepared when its first image is asked for. All arrays are read-only.
+    """
 
     def __init__(
         self,
         split: Split,
+        taxonomy: Taxonomy,
         size: tuple[int, int] | Literal["native"],
         judge_at: Literal["native", "input"],
-        budget_bytes: int,
+        *,
+        with_depth: bool = False,
+        cached: bool = True,
     ) -> None:
         self.names = split.names
         self.groups = split.groups
         self._split = split
+        self._taxonomy = taxonomy
         self._size = size
         self._judge_at = judge_at
-        self._budget_bytes = budget_bytes
-        self._kept: dict[int, tuple[Image, Label, Label]] = {}
+        self._with_depth = with_depth
+        self._cached = cached
 
     def __len__(self) -> int:
         return len(self.names)
 
     def pair(self, index: int) -> tuple[Image, Label]:
-        """Return (image [H, W, 3], label [H, W]) at the model's input size. Do not write into them."""
-        image, label, _ = self._read(index)
-        return image, label
+        """Return (image [H, W, 3], label [H, W]) at the model's input size."""
+        arrays = self._pairs(index)
+        return arrays["image"], arrays["label"]
 
     def judged_label(self, index: int) -> Label:
-        """Return the label [H, W] at the size where predictions are judged. Do not write into it."""
-        return self._read(index)[2]
+        """Return the label [H, W] at the size where predictions are judged."""
+        pair = self._pairs(index)
+        if self._judge_at == "input" or tuple(pair["native_size"]) == pair["label"].shape:
+            return pair["label"]
+        return self._native_labels(index)["label"]
 
-    def _read(self, index: int) -> tuple[Image, Label, Label]:
-        if index in self._kept:
-            return self._kept[index]
-        image, native = self._split.read_image(index), self._split.read_label(index)
-        label = native
-        if self._size != "native":
-            image, label = resize_pair(image, native, self._size)
-        entry = (image, label, native if self._judge_at == "native" else label)
-        needed = sum(array.nbytes for array in {id(array): array for array in entry}.values())
-        if needed <= self._budget_bytes:
-            self._budget_bytes -= needed
-            self._kept[index] = entry
-        return entry
+    def depth(self, index: int) -> Depth | None:
+        """Return inverse distance [H, W] at the model's input size; None where there is none or it was not asked for.
+
+        Greater is nearer; NaN where unknown. Resized by nearest neighbour, so that unknown pixels stay unknown.
+        """
+        return self._depths(index)["depth"] if self._with_depth and self._split.read_depth else None
+
+    @cached_property
+    def _pairs(self) -> Read:
+        def read(index: int) -> dict[str, npt.NDArray[Any]]:
+            image, native = self._split.read_image(index), self._split.read_label(index)
+            label = native
+            if self._size != "native":
+                image, label = resize_pair(image, native, self._size)
+            return {"image": image, "label": label, "native_size": np.array(native.shape, np.int32)}
+
+        return self._kept("images and labels", self._size, read, self._taxonomy)
+
+    @cached_property
+    def _native_labels(self) -> Read:
+        return self._kept("labels", "native", lambda index: {"label": self._split.read_label(index)}, self._taxonomy)
+
+    @cached_property
+    def _depths(self) -> Read:
+        def read(index: int) -> dict[str, Depth]:
+            assert self._split.read_depth
+            return {"depth": _resize_depth(self._split.read_depth(index), self._size)}
+
+        return self._kept("depth", self._size, read, None)
+
+    def _kept(
+        self, what: str, size: tuple[int, int] | Literal["native"], read: Read, taxonomy: Taxonomy | None
+    ) -> Read:
+        """Return `read` kept in a cache under a key that says everything that decides its arrays."""
+        import PIL
+
+        if not self._cached:
+            return read
+        meaning = taxonomy and [taxonomy.classes, sorted(taxonomy.class_of.items())]
+        content = [what, self._split.digest, self.names, meaning, size, _RESIZING, PIL.__version__]
+        at = size if size == "native" else f"{size[0]}x{size[1]}"
+        named = f", taxonomy {taxonomy.name}" if taxonomy else ""
+        return open_cache(f"{what} of {len(self)} images at {at}{named}", content, len(self), read)
+
+
+def _resize_depth(depth_HW: Depth, size: tuple[int, int] | Literal["native"]) -> Depth:
+    import PIL.Image
+
+    if size == "native":
+        return depth_HW
+    return np.array(PIL.Image.fromarray(depth_HW).resize((size[1], size[0]), PIL.Image.Resampling.NEAREST))
