@@ -10,14 +10,11 @@ import numpy.typing as npt
 
 from harness.data.cache import Read, open_cache
 from harness.data.images import resize_pair
-from harness.data.source import Image, Label, Split
+from harness.data.source import Depth, Image, Label, Split
 from harness.data.taxonomy import Taxonomy
 
 _RESIZING = "bilinear antialiased, labels and depth nearest"
 """Part of the caches' keys: say it otherwise when `resize_pair` changes a number."""
-
-Depth = npt.NDArray[np.float32]
-"""[H, W], inverse distance: greater is nearer; NaN where unknown."""
 
 
 class PreparedSplit:

@@ -61,7 +61,14 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     device = resolve_device(machine.device)
     source = open_source(config.data, config.seed)
     splits = {
-        name: PreparedSplit(split, source.taxonomy, config.data["size"], config.evaluate.size, cached=machine.cache)
+        name: PreparedSplit(
+            split,
+            source.taxonomy,
+            config.data["size"],
+            config.evaluate.size,
+            with_depth="depth" in config.data["inputs"],
+            cached=machine.cache,
+        )
         for name, split in source.splits.items()
     }
     num_classes = len(source.taxonomy.classes)
