@@ -120,6 +120,7 @@ def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:
         "ignore": {"label": IGNORE, "rule": "pixels whose true label is ignored are not counted"},
         "taxonomy": bench.source.taxonomy.name,
         "classes": list(bench.source.taxonomy.classes),
+        "class_of": sorted(bench.source.taxonomy.class_of.items()),
         "checkpoint": "best",
         "selected_by": evaluated.select_on,
         "selected_on": "val",

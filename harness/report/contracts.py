@@ -8,6 +8,8 @@ from typing import Any
 from harness.fingerprint import canonical, thaw
 
 LONGEST = 40
+DETAILS = ("classes", "class_of")
+"""What a taxonomy's name stands for."""
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -24,6 +26,8 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def disagreements(here: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
     """Return, for each key in which two contracts differ, `<key> is <here>, there <other>`."""
     mine, theirs = flatten(here), flatten(other)
+    if mine.get("taxonomy") != theirs.get("taxonomy"):  # the name says it: its classes differ, of course
+        mine, theirs = ({key: text for key, text in flat.items() if key not in DETAILS} for flat in (mine, theirs))
     return tuple(
         f"{key} is {_short(mine.get(key))} here and {_short(theirs.get(key))} there"
         for key in sorted(mine.keys() | theirs.keys())

@@ -129,6 +129,29 @@ class VariantSummary(Record):
     minutes: Estimate
 
 
+class CommonVariant(Record):
+    """One variant in its own label set and in the common one."""
+
+    name: str
+    taxonomy: str
+    """The label set that it was trained and judged in."""
+    classes: int
+    own: dict[str, Estimate]
+    """Split -> miou_dataset in its own label set."""
+    common: dict[str, Estimate]
+    """Split -> miou_dataset in the common label set: the same predictions, confusions of merged classes added up."""
+    by_merging: dict[str, Difference]
+    """Split -> common minus own: what merging does to the score of unchanged predictions."""
+
+
+class CommonLabels(Record):
+    """Variants in different label sets, judged in the one into which all others merge."""
+
+    taxonomy: str
+    classes: tuple[str, ...]
+    variants: tuple[CommonVariant, ...]
+
+
 class SplitSummary(Record):
     """What the scores of one split were counted on."""
 
@@ -188,6 +211,8 @@ class Report(Record):
     setup: dict[str, JsonValue]
     """The reference's complete configuration, seed left out."""
     variants: tuple[VariantSummary, ...]
+    common: CommonLabels | None
+    """Null where all variants have one label set; else differences between variants are those in the common one."""
     provenance: tuple[Fact, ...]
     figures: tuple[str, ...]
     """File names below `figures/`."""

@@ -60,6 +60,24 @@ def _difference_cells(report: Report, delta: Delta | None, split: str) -> list[s
     return [difference(found) + marks, ", ".join(points(by_seed.get(seed)) for seed in report.seeds)]
 
 
+def common_table(report: Report, split: str) -> str:
+    """Return miou_dataset of each variant in its own label set and in the common one."""
+    assert report.common is not None
+    own = f"{len(report.common.classes)} classes of {code(report.common.taxonomy)}"
+    header = ["variant", "trained and judged in", "there", f"in the {own}", "raise by merging alone"]
+    rows = [
+        [
+            escape(variant.name),
+            f"{variant.classes} classes of {code(variant.taxonomy)}",
+            mean_sd(variant.own.get(split)),
+            f"**{mean_sd(variant.common.get(split))}**",
+            difference(variant.by_merging.get(split)),
+        ]
+        for variant in report.common.variants
+    ]
+    return table(header, rows, numeric_from=2)
+
+
 def scores_table(report: Report, split: str) -> str:
     """Return every score by variant, mean ± sd."""
     rows = [

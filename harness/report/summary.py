@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.fingerprint import thaw
 from harness.records import Counts, Plan, Run, RunResult
+from harness.report.common import find_common, summarise_common
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.facts import make_facts
 from harness.report.names import figure_names, make_slugs, table_names
@@ -38,11 +39,17 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
     Pure: the same plan and results give an equal report.
     """
     groups = group_runs(plan, results)
-    seeds = {
-        group.name: tuple(make_seed_result(plan, run, results.get(run.id)) for run in group.runs) for group in groups
-    }
+    seeds = _by_variant(plan, groups, results)
+    common = find_common(groups)
+    judged = groups if common is None else common.groups
+    judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
     slugs = make_slugs(plan.variants)
-    variants = tuple(_summarise(plan, group, groups, seeds, slugs[group.name]) for group in groups)
+    variants = tuple(
+        _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(
+            update={"delta": _delta(plan, group.name, judged, judged_seeds)}
+        )
+        for group in groups
+    )
     finished = [result for group in _reference_first(plan, groups) for result in group.results.values()]
     return Report(
         study=plan.study,
@@ -52,15 +59,37 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         command=plan.command,
         spec=plan.spec_text,
         seeds=tuple(sorted({run.seed for run in plan.runs})),
-        notes=make_notes(plan.reference, groups, variants),
+        notes=make_notes(plan.reference, judged, variants),
         splits=_summarise_splits(finished),
         classes=_summarise_classes(finished),
         setup=_setup(plan, groups),
         variants=variants,
+        common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
         provenance=make_facts(plan, results),
         figures=figure_names(variants, has_examples=any(result.examples for result in finished)),
         tables=table_names(variants),
     )
+
+
+def _by_variant(
+    plan: Plan, groups: Sequence[VariantRuns], results: Mapping[str, RunResult]
+) -> dict[str, tuple[SeedResult, ...]]:
+    """Return each variant's runs with their results as the groups hold them; `results` tells of those that failed."""
+    return {
+        group.name: tuple(
+            make_seed_result(plan, run, group.results.get(run.seed, results.get(run.id))) for run in group.runs
+        )
+        for group in groups
+    }
+
+
+def _delta(
+    plan: Plan, name: str, groups: Sequence[VariantRuns], seeds: Mapping[str, Sequence[SeedResult]]
+) -> Delta | None:
+    by_name = {group.name: group for group in groups}
+    if name == plan.reference or not comparable(by_name[name], by_name.get(plan.reference)):
+        return None
+    return _make_delta(seeds[name], seeds[plan.reference])
 
 
 def _reference_first(plan: Plan, groups: Sequence[VariantRuns]) -> list[VariantRuns]:
@@ -76,18 +105,11 @@ def _setup(plan: Plan, groups: Sequence[VariantRuns]) -> dict[str, Any]:
 
 
 def _summarise(
-    plan: Plan,
-    group: VariantRuns,
-    groups: Sequence[VariantRuns],
-    seeds: Mapping[str, Sequence[SeedResult]],
-    slug: str,
+    plan: Plan, group: VariantRuns, groups: Sequence[VariantRuns], own: tuple[SeedResult, ...], slug: str
 ) -> VariantSummary:
-    first, own = group.runs[0], tuple(seeds[group.name])
+    first = group.runs[0]
     reference = next((other for other in groups if other.name == plan.reference), None)
     is_reference = group.name == plan.reference
-    delta = None
-    if not is_reference and comparable(group, reference):
-        delta = _make_delta(own, seeds[plan.reference])
     pooled = () if group.inner_conflicts else own
     ids = {run.id for run in group.runs}
     start = start_of(plan, first)
@@ -104,7 +126,7 @@ def _summarise(
         seeds=own,
         scores=_estimates({seed.seed: seed.scores for seed in pooled}),
         iou_class=_estimates({seed.seed: seed.iou_class for seed in pooled}),
-        delta=delta,
+        delta=None,
         images_per_s=make_estimate({seed.seed: seed.images_per_s for seed in own if seed.status == "finished"}),
         minutes=make_estimate({seed.seed: seed.minutes for seed in own if seed.status == "finished"}),
     )

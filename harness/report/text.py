@@ -78,8 +78,9 @@ def difference(estimate: Estimate | None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return `1 image`, `2 images`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    """Return `1 image`, `2 images`, `3 classes`."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _minus(text: str) -> str:

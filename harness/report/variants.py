@@ -25,16 +25,25 @@ class VariantRuns:
 
     @property
     def inner_conflicts(self) -> tuple[str, ...]:
-        """Return in what the contracts of this variant's own seeds differ; such seeds are not averaged."""
-        found = [disagreements(result.contract, self.first.contract) for result in self.results.values() if self.first]
+        """Return in what the contracts of this variant's own seeds differ; such seeds are not averaged.
+
+        With folds each seed is judged on images of its own, on purpose.
+        """
+        contracts = [dict(result.contract) for result in self.results.values()]
+        if self.runs[0].config.data.settings.get("folds"):
+            contracts = [{key: value for key, value in item.items() if key != "splits"} for item in contracts]
+        found = [disagreements(contract, contracts[0]) for contract in contracts]
         return tuple(dict.fromkeys(text for texts in found for text in texts))
 
 
 def conflicts(here: VariantRuns, reference: VariantRuns) -> tuple[str, ...]:
-    """Return in what two variants' contracts differ; empty where they agree or one has no finished run."""
-    if here.first is None or reference.first is None:
-        return ()
-    return disagreements(here.first.contract, reference.first.contract)
+    """Return in what the contracts of two variants differ, seed by seed; empty where they agree or have no results."""
+    shared = [seed for seed in here.results if seed in reference.results]
+    pairs = [(here.results[seed], reference.results[seed]) for seed in shared]
+    if not pairs and here.first is not None and reference.first is not None:
+        pairs = [(here.first, reference.first)]
+    found = [disagreements(mine.contract, other.contract) for mine, other in pairs]
+    return tuple(dict.fromkeys(text for texts in found for text in texts))
 
 
 def comparable(here: VariantRuns, reference: VariantRuns | None) -> bool:
