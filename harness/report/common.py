@@ -45,7 +45,7 @@ def _label_set(result: RunResult) -> LabelSet:
 
 
 def _key(label_set: LabelSet) -> Any:
-    return label_set.classes, sorted(label_set.class_of.items())
+    return label_set.classes, tuple(sorted(label_set.class_of.items()))
 
 
 def _merge(group: VariantRuns, target_of: Sequence[int] | None, coarse: LabelSet) -> VariantRuns:
