@@ -1,6 +1,6 @@
 """Images/s of a first and of a later epoch against a plain data set: `python -m benchmarks.decode_rate [--pairs 200]`.
 
-The tree: PNG pairs of 2048x1024 of about 2 MB, scenes of `desert` drawn at half that size, enlarged, each with noise of
+The tree: PNG pairs of 2048x1024 of about 3 MB, scenes of `desert` drawn at half that size, enlarged, each with noise of
 its own. Both sides read every pair in order, in one process, and end in a float picture [3, 256, 512] from 0 to 1 and
 an integer label [256, 512]; the plain one opens, resizes and converts with Pillow and torchvision in every epoch. Each
 round starts with an empty cache; files are in the system's memory for both sides. The median round counts.

@@ -47,7 +47,7 @@ class Kept:
 
     folder: Path
     title: str
-    """What it holds, in words; `unfinished` where it is being built, or the process that built it was killed."""
+    """What it holds, in words; `unfinished` where it is being built, its builder was killed, or it is damaged."""
     bytes: int
 
 
