@@ -16,7 +16,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from itertools import accumulate, chain
@@ -47,7 +47,7 @@ class Kept:
 
     folder: Path
     title: str
-    """What it holds, in words; `unfinished` where it is being built, or the process that built it was killed."""
+    """What it holds, in words; `unfinished` where it is being built, its builder was killed, or it is damaged."""
     bytes: int
 
 
@@ -79,13 +79,20 @@ def list_caches() -> tuple[Kept, ...]:
 
 
 def clear_caches() -> int:
-    """Delete all caches but those that are being built; runs that use one are not disturbed. Return the bytes freed."""
+    """Delete all caches but those that are being built; runs that use one are not disturbed. Return the bytes freed.
+
+    Raises:
+        InputError: a cache cannot be deleted.
+    """
     freed = 0
     for kept in list_caches():
-        with locked(kept.folder.with_suffix(".lock"), wait=False) as held:
-            if held:
-                shutil.rmtree(kept.folder)
-                freed += kept.bytes
+        try:
+            with locked(kept.folder.with_suffix(".lock"), wait=False) as held:
+                if held:
+                    shutil.rmtree(kept.folder)
+                    freed += kept.bytes
+        except OSError as error:
+            raise InputError(f"{kept.folder}: cannot be deleted: {error.strerror}") from None
     return freed
 
 
@@ -101,7 +108,11 @@ def _title(folder: Path) -> str:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*"))
+    total = 0
+    with suppress(FileNotFoundError):  # it was finished, or deleted, while we looked
+        for path in folder.iterdir():
+            total += path.stat().st_size
+    return total
 
 
 def _find(folder: Path) -> Read | None:
@@ -207,7 +218,7 @@ def _explaining(folder: Path, needed: int) -> Iterator[None]:
     except OSError as error:
         remedy = "set HARNESS_CACHE=FOLDER to a folder"
         if needed and error.errno in _NO_ROOM:
-            free = shutil.disk_usage(folder.parent).free + (_size(folder) if folder.exists() else 0)
+            free = shutil.disk_usage(folder.parent).free + _size(folder)
             raise InputError(
                 f"{folder.parent}: no room to keep the prepared images: {needed:,} bytes are needed, {free:,} are free "
                 f"({error.strerror}); free some space, or {remedy} on a larger disk. Nothing half-written is left"
