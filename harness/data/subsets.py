@@ -19,7 +19,8 @@ from harness.errors import InputError
 from harness.fingerprint import canonical, digest_bytes
 
 CANDIDATES = 32
-"""Images drawn at each step of the order, of which the one that fits best comes next."""
+"""Images drawn at most at each step of the order, of which the one that fits best comes next; never more than a quarter
+of those left, so that seeds differ on small data sets too."""
 
 
 def take(split: Split, chosen: Sequence[int]) -> Split:
@@ -41,14 +42,9 @@ def take(split: Split, chosen: Sequence[int]) -> Split:
 
 
 def join(first: Split, second: Split) -> Split:
-    """Return the images of two splits as one.
-
-    Raises:
-        InputError: an image's name stands in both.
-    """
-    twice = set(first.names) & set(second.names)
-    if twice:
-        raise InputError(f"data.folds joins train and val, but both have an image '{min(twice)}'; rename one of them")
+    """Return the images of train and val as one split; where they share names, these say which of the two."""
+    if set(first.names) & set(second.names):
+        first, second = _told_apart(first, "train"), _told_apart(second, "val")
     sides = [(split, index) for split in (first, second) for index in range(len(split.names))]
     has_depth = first.read_depth is not None and second.read_depth is not None
     known = bool(first.recordings) and bool(second.recordings)
@@ -68,6 +64,12 @@ def join(first: Split, second: Split) -> Split:
         read_depth=depth_of if has_depth else None,
         recordings=(*first.recordings, *second.recordings) if known else (),
     )
+
+
+def _told_apart(split: Split, prefix: str) -> Split:
+    names = tuple(f"{prefix}/{name}" for name in split.names)
+    alone = zip(names, split.names, split.groups, strict=True)
+    return replace(split, names=names, groups=tuple(new if group == old else group for new, old, group in alone))
 
 
 def fold(source: Source, folds: int, number: int) -> Source:
@@ -133,7 +135,7 @@ def _balanced_order(present_NC: npt.NDArray[np.bool_], rng: np.random.Generator)
     order: list[int] = []
     seen_C = np.zeros(present_NC.shape[1])
     while left:
-        drawn = rng.choice(len(left), size=min(CANDIDATES, len(left)), replace=False)
+        drawn = rng.choice(len(left), size=min(CANDIDATES, -(-len(left) // 4)), replace=False)
         wanted_C = share_C * (len(order) + 1)
         miss = (((seen_C + present_NC[[left[k] for k in drawn]]) - wanted_C) ** 2 * weight_C).sum(axis=1)
         chosen = left.pop(int(drawn[miss.argmin()]))

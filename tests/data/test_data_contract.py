@@ -3,20 +3,33 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+from layout_trees import make_cityscapes, make_kaggle, make_offroad
 
 from harness import catalog
 from harness.data import open_source
 from harness.data.source import IGNORE, Source
+from harness.data.taxonomy import map_ids
+from harness.records import Choice
 
 MakeTree = Callable[..., Path]
+SIDES = ("train", "val")
+LAYOUTS: dict[str, tuple[MakeTree, dict[str, object]]] = {
+    "cityscapes": (make_cityscapes, {"disparity": True}),
+    "offroad": (make_offroad, {"test_images": 2}),
+    "kaggle_cityscapes": (make_kaggle, {}),
+}
 
 
-def settings_of(name: str, make_tree: MakeTree) -> dict[str, object]:
+def settings_of(name: str, make_tree: MakeTree, tmp_path: Path) -> dict[str, object]:
+    if name in LAYOUTS:
+        make, options = LAYOUTS[name]
+        return {"root": str(make(tmp_path / "layout", **options))}
     if name == "desert":
         return {"train_images": 5, "val_images": 3, "test_images": 2, "size": [24, 32]}
     if name == "folder":
@@ -31,8 +44,13 @@ def settings_of(name: str, make_tree: MakeTree) -> dict[str, object]:
 
 
 @pytest.fixture(params=[entry.name for entry in catalog.parts("data")])
-def source(request: pytest.FixtureRequest, make_tree: MakeTree) -> Source:
-    return open_source(catalog.choose("data", request.param, settings_of(request.param, make_tree)))
+def choice(request: pytest.FixtureRequest, make_tree: MakeTree, tmp_path: Path) -> Choice:
+    return catalog.choose("data", request.param, settings_of(request.param, make_tree, tmp_path))
+
+
+@pytest.fixture
+def source(choice: Choice) -> Source:
+    return open_source(choice)
 
 
 def test_splits(source: Source) -> None:
@@ -49,18 +67,62 @@ def test_arrays(source: Source) -> None:
             assert image.dtype == label.dtype == np.uint8
             assert image.shape == (*label.shape, 3)
             assert image.flags.writeable and label.flags.writeable
+            np.testing.assert_array_equal(label, map_ids(split.read_ids(index), source.taxonomy, ""))
             assert set(np.unique(label)) <= {*range(len(source.taxonomy.classes)), IGNORE}
             np.testing.assert_array_equal(image, split.read_image(index))
             if split.read_depth is not None:
                 depth = split.read_depth(index)
                 assert (depth.shape, depth.dtype) == (label.shape, np.float32)
                 assert np.nanmin(depth) >= 0
+                assert np.isnan(depth).any()
 
 
 def test_taxonomy(source: Source) -> None:
     taxonomy = source.taxonomy
     assert len(taxonomy.classes) == len(set(taxonomy.classes)) == len(taxonomy.colours) == len(set(taxonomy.colours))
     assert {index for index in taxonomy.class_of.values() if index != IGNORE} == set(range(len(taxonomy.classes)))
+
+
+def test_folds_are_whole_and_the_same_each_time(choice: Choice) -> None:
+    folded = replace(choice, settings={**choice.settings, "folds": 2})
+    first, second, third = (open_source(folded, seed) for seed in (0, 1, 2))
+    whole = open_source(choice)
+    sides = [whole.splits["train"].names, whole.splits["val"].names]
+    shared = set(sides[0]) & set(sides[1])
+    marked = [
+        [f"{side}/{name}" if shared else name for name in names] for side, names in zip(SIDES, sides, strict=True)
+    ]
+    everything = sorted([*marked[0], *marked[1]])
+    for source in (first, second):
+        train, val = source.splits["train"], source.splits["val"]
+        assert sorted([*train.names, *val.names]) == everything
+        assert not set(train.groups) & set(val.groups)
+        np.testing.assert_array_equal(val.read_label(0), reread(whole, val.names[0]))
+    assert sorted(first.splits["val"].names) == sorted(second.splits["train"].names)
+    assert {name: split.digest for name, split in third.splits.items()} == {
+        name: split.digest for name, split in first.splits.items()
+    }
+
+
+def reread(whole: Source, name: str) -> np.ndarray:
+    side, _, bare = name.rpartition("/")
+    splits = [whole.splits[key] for key in ([side] if side else ["train", "val"])]
+    split = next(split for split in splits if bare in split.names)
+    return split.read_label(split.names.index(bare))
+
+
+def test_fractions_are_nested_and_drawn_by_the_seed(choice: Choice) -> None:
+    whole = open_source(choice)
+    number = len(whole.splits["train"].names)
+    parts = [
+        set(open_source(replace(choice, settings={**choice.settings, "fraction": f}), 3).splits["train"].names)
+        for f in (0.2, 0.5, 0.8)
+    ]
+    assert parts[0] <= parts[1] <= parts[2] <= set(whole.splits["train"].names)
+    assert [len(part) for part in parts] == [max(1, round(f * number)) for f in (0.2, 0.5, 0.8)]
+    half = replace(choice, settings={**choice.settings, "fraction": 0.5})
+    assert open_source(half, 3).splits["val"].digest == whole.splits["val"].digest
+    assert len({open_source(half, seed).splits["train"].digest for seed in range(8)}) > 1
 
 
 def test_defining_the_parts_needs_neither_torch_nor_pillow() -> None:
