@@ -104,10 +104,8 @@ def _read_depth(path: Path) -> Depth:
 
 
 def _check(path: Path) -> tuple[int, int]:
-    shape = _read(path).shape
-    if len(shape) < 2:
-        raise InputError(f"{path}: an array {shape}; expected (height, width, ...)")
-    return shape[0], shape[1]
+    height, width, _ = _read_image(path).shape
+    return height, width
 
 
 ARRAYS = Format(_read_image, _read_ids, _read_depth, _check)

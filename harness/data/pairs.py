@@ -100,7 +100,7 @@ def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format) -> Fau
     try:
         image_size = form.check(pair.image)
         ids_HW = form.read_ids(pair.label)
-        depth_size = image_size if pair.depth is None else form.check(pair.depth)
+        depth_size = image_size if pair.depth is None else form.read_depth(pair.depth).shape
     except InputError as error:
         kind = "colours instead of ids" if isinstance(error, ColourMaskError) else "unreadable"
         return Fault(kind, "", pair.name, label, str(error).removeprefix(f"{root}/"))

@@ -146,7 +146,9 @@ def test_wrong_arrays_are_told(tmp_path, part, change, told):
     root = make_kaggle(tmp_path)
     path = root / f"data/train/{part}/0.npy"
     np.save(path, change(np.load(path).astype(np.float64)))
-    split = open_as("kaggle_cityscapes", root).splits["train"]
+    source = open_as("kaggle_cityscapes", root)
+    assert [fault.kind for fault in source.check()] == ["unreadable"]
+    split = source.splits["train"]
     with pytest.raises(InputError, match=told):
         split.read_image(0) if part == "image" else split.read_label(0)
 
