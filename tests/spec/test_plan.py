@@ -62,7 +62,16 @@ def test_what_an_id_is_made_of(write_spec):
         "data": {
             "name": "toy_scenes",
             "version": 1,
-            "settings": {"size": "native", "normalize": "centered", "count": 8, "raw_ids": {}},
+            "settings": {
+                "size": "native",
+                "normalize": "centered",
+                "inputs": ["rgb"],
+                "on_bad_image": "error",
+                "fraction": 1.0,
+                "folds": None,
+                "count": 8,
+                "raw_ids": {},
+            },
         },
         "model": {"name": "toy_net", "version": 1, "settings": {"freeze": "none", "width": 8, "weights": "none"}},
         "loss": [{"name": "toy_entropy", "version": 1, "settings": {"weight": 1.0, "class_weights": "none"}}],
@@ -89,7 +98,7 @@ def test_what_an_id_is_made_of(write_spec):
         "inputs": {"data": "digest of here"},
         "start": None,
     }
-    assert id_of(write_spec(MINIMAL)) == fingerprint(by_hand) == "68eac09e942a"
+    assert id_of(write_spec(MINIMAL)) == fingerprint(by_hand) == "d4ab1fc30eaa"
 
 
 DECIDES = [
@@ -100,6 +109,8 @@ DECIDES = [
     "model.freeze=backbone",
     "data.root=/elsewhere/there",
     "data.normalize=unit",
+    "data.fraction=0.5",
+    "data.folds=2",
     "loss.toy_overlap={}",
     "augment.toy_mirror={}",
     "train.epochs=11",
