@@ -77,13 +77,15 @@ def execute(
     Raises:
         InputError: the data cannot be trained on.
     """
-    from harness.execute.events import Ended
-    from harness.execute.inputs import check_data
+    from harness.execute.events import Ended, Warned
+    from harness.execute.inputs import check_data, read_notes
     from harness.execute.study import execute_plan
     from harness.spec.plan import select
     from harness.store.folder import load_result, run_folder
 
     check_data(plan)
+    for note in read_notes(plan):
+        listen(Warned(note))
     store = store or open_store()
     runs = select(plan, only).runs if only else plan.runs
     results: dict[str, RunResult] = {}

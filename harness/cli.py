@@ -165,6 +165,7 @@ def plan(
     Example: harness plan ablations/phase3.yaml --profile full
     """
     from harness import api
+    from harness.execute.inputs import read_notes
     from harness.spec.plan import select
     from harness.store.folder import is_finished, run_folder
     from harness.tables import print_plan
@@ -173,6 +174,8 @@ def plan(
     shown = select(study, only) if only else study
     done = {run.id for run in shown.runs if is_finished(run_folder(root, run.id))}
     print_plan(shown, done, as_json=as_json)
+    for note in read_notes(shown):
+        print(f"note: {note}", file=sys.stderr)
 
 
 @app.command()

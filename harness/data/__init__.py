@@ -63,6 +63,6 @@ def _check_inputs(source: Source, choice: Choice) -> None:
     lacking = [name for name, split in source.splits.items() if split.read_depth is None]
     if "depth" in choice["inputs"] and lacking:
         raise InputError(
-            f"data.inputs: '{choice.name}' has no depth for {', '.join(lacking)} here; write data.inputs: [rgb], or put"
-            f" the depth files beside the images (harness parts data {choice.name} says where)"
+            f"data.inputs: '{choice.name}' has no depth for {', '.join(lacking)} here; write data.inputs: [rgb]"
+            f" (harness parts data {choice.name} tells which depth files it reads, if any)"
         )

@@ -46,22 +46,22 @@ def _digest_weights(path: str, key: str) -> str:
         raise InputError(f"{key}: {path}: {error.strerror}; give none, default, or the path of a state dict") from None
 
 
-def check_data(plan: Plan) -> tuple[str, ...]:
+def check_data(plan: Plan) -> None:
     """Read every label that the plan's runs train and are judged on, once for one content.
-
-    Returns what a reader of results on this data must know.
 
     Raises:
         InputError: what training would stumble over, or would learn wrongly.
     """
-    notes: dict[str, None] = {}
     for choice in distinct(run.config.data for run in plan.runs):
-        source = open_source(choice)
         if choice["on_bad_image"] == "error":
-            whole = open_whole(choice)
-            refuse(whole, whole.check())
-        notes |= dict.fromkeys(f"data '{choice.name}': {note}" for note in source.notes)
-    return tuple(notes)
+            source = open_whole(choice)
+            refuse(source, source.check())
+
+
+def read_notes(plan: Plan) -> tuple[str, ...]:
+    """Return what a reader of results on the plan's data must know: warnings of taxonomies, images left out."""
+    sources = [(choice.name, open_source(choice)) for choice in distinct(run.config.data for run in plan.runs)]
+    return tuple(dict.fromkeys(f"data '{name}': {note}" for name, source in sources for note in source.notes))
 
 
 def distinct(choices: Iterable[Choice]) -> tuple[Choice, ...]:
