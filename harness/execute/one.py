@@ -134,6 +134,7 @@ def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine
         "run": {"id": run.id, "inputs": dict(run.inputs), "starts_from": run.start and vars(run.start)},
         "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
         "preprocessing": asdict(bench.normalize.preprocessing),
+        "data_notes": list(bench.source.notes),
         "notes": list(bench.notes),
         "warnings": sorted(warned),
     }

@@ -40,8 +40,8 @@ def find_common(groups: Sequence[VariantRuns]) -> Common | None:
 
 
 def _label_set(result: RunResult) -> LabelSet:
-    contract = result.contract
-    return LabelSet(contract["taxonomy"], tuple(contract["classes"]), dict(contract.get("class_of", ())))
+    counts = next(iter(result.counts.values()))
+    return LabelSet(result.contract["taxonomy"], counts.classes, dict(result.contract.get("class_of", ())))
 
 
 def _key(label_set: LabelSet) -> Any:
@@ -79,7 +79,7 @@ def summarise_common(common: Common, groups: Sequence[VariantRuns], own: Seeds, 
             CommonVariant(
                 name=group.name,
                 taxonomy=group.first.contract["taxonomy"],
-                classes=len(group.first.contract["classes"]),
+                classes=len(_label_set(group.first).classes),
                 own={split: make_estimate(_scores(here, split)) for split in splits},
                 common={split: make_estimate(_scores(there, split)) for split in splits},
                 by_merging={split: make_difference(_scores(there, split), _scores(here, split)) for split in splits},

@@ -10,7 +10,12 @@ from harness.report.variants import VariantRuns, conflicts
 
 def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence[VariantSummary]) -> tuple[str, ...]:
     """Return the notes: results that must not be compared first, then runs without a result, then runs shown twice."""
-    notes = [*_contract_notes(reference, groups), *_absence_notes(variants), *_shared_notes(variants)]
+    notes = [
+        *_contract_notes(reference, groups),
+        *_data_notes(groups),
+        *_absence_notes(variants),
+        *_shared_notes(variants),
+    ]
     return tuple(dict.fromkeys(notes))
 
 
@@ -30,6 +35,23 @@ def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> list[str]:
         notes.append(f"The reference '{reference}' is not among the variants of this plan: no differences are given.")
     elif base.first is None:
         notes.append(f"The reference '{reference}' has no finished run: no differences are given.")
+    return notes
+
+
+def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
+    """Return what the data itself calls for: a taxonomy's warning, images left out, folds in place of one split."""
+    notes = [
+        f"{note[:1].upper()}{note[1:]}."
+        for group in groups
+        for result in group.results.values()
+        for note in result.provenance.get("data_notes", ())
+    ]
+    folds = {group.runs[0].config.data.settings.get("folds") for group in groups} - {None}
+    if folds:
+        notes.append(
+            f"Each seed validates on another fold of the data ({max(folds)} folds): the spread over"
+            " seeds holds both the randomness of training and the difference between parts of the data."
+        )
     return notes
 
 

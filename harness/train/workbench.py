@@ -91,7 +91,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         schedule=with_warmup(schedule, config.schedule["warmup"], config.schedule["floor"]),
         normalize=make_normalizer(preprocessing, config.train.memory_format, device),
         warm=start is not None,
-        notes=(*source.notes, *network.notes, *notes),
+        notes=(*network.notes, *notes),
     )
 
 

@@ -1,0 +1,93 @@
+"""Variants in different label sets are judged in the one they merge into; folds are not a conflict."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.merging import merge_counts
+from harness.records import Choice
+from harness.report.summary import make_report
+from harness.report.write import write_report
+from harness.scores import miou_dataset
+
+GREEN = (0, 0, 0, 0, 1, 1, 1, 1, 2, 3)
+"""Plants, things, ground, sky: the ten classes in four."""
+MERGED = ("plants", "things", "ground", "sky")
+IDS = [(100 * k, k) for k in range(10)]
+
+
+def with_taxonomies(study, coarse_variant="b", class_of=True):
+    results = {}
+    for run in study.plan.runs:
+        result = study.results[run.id]
+        contract = {**result.contract, "taxonomy": "ten", **({"class_of": IDS} if class_of else {})}
+        if run.variant == coarse_variant:
+            counts = {split: merge_counts(c, GREEN, MERGED) for split, c in result.counts.items()}
+            contract |= {"taxonomy": "four", **({"class_of": [(raw, GREEN[k]) for raw, k in IDS]} if class_of else {})}
+            result = replace(result, counts=counts, colours=result.colours[:4])
+        results[run.id] = replace(result, contract=contract)
+    return results
+
+
+@pytest.mark.parametrize("coarse_variant", ["a", "b"])
+def test_differences_are_in_the_common_classes(simulate, coarse_variant):
+    study = simulate({"a": 0.7, "b": 0.8})
+    results = with_taxonomies(study, coarse_variant)
+    report = make_report(study.plan, results)
+    assert report.common.taxonomy == "four"
+    by_name = {variant.name: variant for variant in report.variants}
+    expected = []
+    for run_a, run_b in zip(study.plan.runs[:3], study.plan.runs[3:], strict=True):
+        merged = [
+            merge_counts(study.results[run.id].counts["val"], GREEN, MERGED).confusion_CC() for run in (run_a, run_b)
+        ]
+        expected.append(miou_dataset(merged[1]) - miou_dataset(merged[0]))
+    assert by_name["b"].delta.scores["val"]["miou_dataset"].values == pytest.approx(expected)
+    assert set(by_name["b"].delta.iou_class["val"]) == set(MERGED)
+    for variant in report.common.variants:
+        raised = variant.by_merging["val"].mean
+        assert raised == 0 if variant.name == coarse_variant else raised > 0
+
+
+def test_the_report_says_so(simulate, tmp_path):
+    study = simulate({"a": 0.7, "b": 0.8})
+    write_report(study.plan, with_taxonomies(study), tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "given in the 4 classes of `four`" in text
+    assert "| a | 10 classes of `ten` |" in text
+    assert "What merging alone adds is no gain" in text
+    assert (tmp_path / "figures/delta_class.png").stat().st_size > 1000
+
+
+def test_label_sets_that_do_not_nest_are_refused(simulate):
+    study = simulate({"a": 0.7, "b": 0.8})
+    report = make_report(study.plan, with_taxonomies(study, class_of=False))
+    assert report.common is None
+    assert all(variant.delta is None for variant in report.variants)
+    assert "taxonomy is four here and ten there" in report.notes[0]
+
+
+def test_folds_are_judged_on_other_images_on_purpose(simulate):
+    study = simulate({"a": 0.7, "b": 0.8})
+    results = {
+        run.id: replace(
+            study.results[run.id], contract={**study.results[run.id].contract, "splits": {"val": f"fold {run.seed}"}}
+        )
+        for run in study.plan.runs
+    }
+    refused = make_report(study.plan, results)
+    assert refused.variants[1].delta is None
+    runs = tuple(
+        replace(run, config=replace(run.config, data=Choice("desert", {**run.config.data.settings, "folds": 3})))
+        for run in study.plan.runs
+    )
+    report = make_report(replace(study.plan, runs=runs), results)
+    assert len(report.variants[1].delta.scores["val"]["miou_dataset"].values) == 3
+    assert any("another fold of the data (3 folds)" in note for note in report.notes)
+
+
+def test_notes_of_the_data_come_first(simulate):
+    study = simulate({"a": 0.7, "b": 0.8})
+    note = "data.on_bad_image: skip left out 1 image: x (unreadable)"
+    results = {key: replace(result, provenance={"data_notes": [note]}) for key, result in study.results.items()}
+    assert make_report(study.plan, results).notes[0] == f"D{note[1:]}."
