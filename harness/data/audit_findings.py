@@ -1,0 +1,214 @@
+"""What an audit means for whoever trains on the data, in words, most serious first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.data.audit import Audit, SplitAudit
+from harness.data.faults import NEVER_SKIPPED
+from harness.data.likeness import NEAR_BITS, Twin
+from harness.data.source import Fault
+from harness.data.taxonomy import describe_unknown
+
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+FEWEST_GROUPS = 6
+"""With fewer units, resampling them says little about how far a score would vary."""
+FILM_LIKENESS = 0.5
+"""Neighbours that share this much of what images far apart do not share are frames of one film."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that whoever uses the data must know."""
+
+    level: Level
+    """error: training refuses the data, or would learn wrongly; warning: results may mislead; note: good to know."""
+    kind: str
+    told: str
+
+
+def make_findings(audit: Audit, on_bad_image: Literal["error", "skip"]) -> tuple[Finding, ...]:
+    """Return what an audit means, errors first, then warnings, then notes.
+
+    Errors are what `harness run` refuses: faulty files (a warning where the study says `on_bad_image: skip`), ids
+    without a class, and a split without a usable image. Copies across splits, a val split of one recording and classes
+    that a split lacks do not stop training, but decide what its scores mean: warnings.
+    """
+    makers = (_files, _empty, _copies, _recordings, _film, _few_groups, _absent, _data_notes, _numbers)
+    found = [finding for make in makers for finding in make(audit)]
+    if on_bad_image == "skip":
+        found = [_skipped(finding) for finding in found]
+    return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
+
+
+def _skipped(finding: Finding) -> Finding:
+    if finding.kind != "faulty files":
+        return finding
+    return Finding("warning", finding.kind, f"{finding.told}; data.on_bad_image: skip leaves them out of every run")
+
+
+def _files(audit: Audit) -> Iterator[Finding]:
+    if audit.unknown:
+        pixels = {raw: found.pixels for raw, found in audit.unknown.items()}
+        first = next(fault.file for fault in audit.faults if fault.kind == NEVER_SKIPPED)
+        yield Finding("error", NEVER_SKIPPED, f"{describe_unknown(pixels, audit.taxonomy)}; first file: {first}")
+    for kind in dict.fromkeys(fault.kind for fault in audit.faults if fault.kind != NEVER_SKIPPED):
+        found = [fault for fault in audit.faults if fault.kind == kind]
+        yield Finding("error", "faulty files", f"{kind}: {count(len(found), 'file')}: {_told(found)}")
+
+
+def _told(faults: Sequence[Fault]) -> str:
+    return shorten_list([fault.told for fault in faults])
+
+
+def _empty(audit: Audit) -> Iterator[Finding]:
+    for name, split in audit.splits.items():
+        if not split.names:
+            yield Finding("error", "empty split", f"{name} has no image that can be used")
+
+
+def _copies(audit: Audit) -> Iterator[Finding]:
+    for twins in _by_splits(audit.twins):
+        first, other = twins[0].splits
+        shown = shorten_list([f"{twin.names[1]} = {twin.names[0]}" for twin in twins])
+        if first == other:
+            told = f"{count(len(twins), 'image')} of {other} repeat another one of it, and count twice: {shown}"
+            yield Finding("warning", "copies within a split", told)
+        elif twins[0].kind == "exact":
+            told = (
+                f"{count(len(twins), 'image')} of {other} {_are(twins)} also in {first}, pixel for pixel: a score on "
+                f"{other} partly tells what was learnt by heart: {shown}"
+            )
+            yield Finding("warning", "leakage", told)
+        else:
+            told = (
+                f"{count(len(twins), 'image')} of {other} nearly {_show(twins)} what an image of {first} shows "
+                f"(perceptual hashes differ in at most {NEAR_BITS} of 64 bits; look at them): {shown}"
+            )
+            yield Finding("warning", "near-duplicates", told)
+
+
+def _by_splits(twins: Sequence[Twin]) -> list[list[Twin]]:
+    """Return twins of one kind and pair of splits together: exact ones across splits, near ones, then those within."""
+    together: dict[tuple[bool, str, tuple[str, str]], list[Twin]] = {}
+    for twin in twins:
+        together.setdefault((twin.splits[0] == twin.splits[1], twin.kind, twin.splits), []).append(twin)
+    return [together[key] for key in sorted(together, key=lambda key: key[:2])]
+
+
+def _are(items: Sequence[object]) -> str:
+    return "is" if len(items) == 1 else "are"
+
+
+def _show(items: Sequence[object]) -> str:
+    return "shows" if len(items) == 1 else "show"
+
+
+def _recordings(audit: Audit) -> Iterator[Finding]:
+    train = audit.splits["train"].recordings
+    for name, split in audit.splits.items():
+        if name == "train" or not split.recordings:
+            continue
+        shared = [recording for recording in split.recordings if recording in train]
+        if len(split.recordings) == 1:
+            yield Finding(
+                "warning", "one recording", _one_clip(name, split, train.get(next(iter(split.recordings)), 0))
+            )
+        elif shared:
+            told = f"{len(shared)} of the {len(split.recordings)} recordings of {name} are also in train: "
+            yield Finding("warning", "shared recordings", told + shorten_list(shared))
+
+
+def _one_clip(name: str, split: SplitAudit, in_train: int) -> str:
+    (recording,) = split.recordings
+    alike = f"; labels of neighbouring images agree on {100 * split.alike.neighbours:.0f} %" if split.alike else ""
+    also = (
+        f", which {count(in_train, 'training image')} also {'shows' if in_train == 1 else 'show'}" if in_train else ""
+    )
+    return (
+        f"{name} is one clip: its {count(split.images, 'image')} ({count(split.groups, 'group')}) are all of recording "
+        f"{recording}{also}{alike}: it is one independent unit, and a score on it says little about other recordings"
+    )
+
+
+def _film(audit: Audit) -> Iterator[Finding]:
+    for name, split in audit.splits.items():
+        if split.recordings or split.groups < split.images or split.alike is None:
+            continue
+        near, apart = split.alike.neighbours, split.alike.apart
+        if near - apart >= FILM_LIKENESS * (1 - apart) > 0:
+            told = (
+                f"{name} looks like a film: labels of images that follow one another agree on {100 * near:.0f} %, of "
+                f"images far apart on {100 * apart:.0f} %, but each image counts as independent; intervals will be too "
+                f"narrow"
+            )
+            yield Finding("warning", "film", told)
+
+
+def _few_groups(audit: Audit) -> Iterator[Finding]:
+    split = audit.splits["val"]
+    if 0 < split.groups < FEWEST_GROUPS:
+        told = f"val has {count(split.groups, 'group')} to resample: intervals from so few units are not to be trusted"
+        yield Finding("warning", "few groups", told)
+
+
+def _absent(audit: Audit) -> Iterator[Finding]:
+    images = {name: split.class_images for name, split in audit.splits.items()}
+    names = audit.taxonomy.classes
+    nowhere = [k for k in range(len(names)) if not any(counts[k] for counts in images.values())]
+    if nowhere:
+        told = f"on no pixel of any split: {_listed(audit, nowhere)}; is the class list the right one?"
+        yield Finding("warning", "classes nowhere", told)
+    for split, counts in images.items():
+        if split == "train":
+            continue
+        unlearnt = [k for k in range(len(names)) if counts[k] and not images["train"][k]]
+        if unlearnt:
+            told = f"{split} shows classes that train never shows, and that will score 0: {_listed(audit, unlearnt)}"
+            yield Finding("warning", "classes not in train", told)
+        unjudged = [k for k in range(len(names)) if images["train"][k] and not counts[k]]
+        if unjudged:
+            told = f"{split} does not show, and cannot judge: {_listed(audit, unjudged)}"
+            yield Finding("warning", f"classes not in {split}", told)
+
+
+def _listed(audit: Audit, classes: Sequence[int]) -> str:
+    return ", ".join(audit.taxonomy.classes[k] for k in classes)
+
+
+def _data_notes(audit: Audit) -> Iterator[Finding]:
+    for note in audit.notes:
+        yield Finding("warning", "data set", note)
+
+
+def _numbers(audit: Audit) -> Iterator[Finding]:
+    train = audit.splits["train"]
+    pixels = dict(zip(audit.taxonomy.classes, train.class_pixels, strict=True))
+    occurring = Counter({name: number for name, number in pixels.items() if number}).most_common()
+    if len(occurring) > 1:
+        (most, many), (rarest, few) = occurring[0], occurring[-1]
+        ratio = f"{many / few:,.0f}" if many / few >= 10 else f"{many / few:.1f}"
+        told = f"train has {ratio} times as many pixels of {most} as of {rarest}, its rarest class"
+        yield Finding("note", "imbalance", told)
+    sizes = Counter[str]()
+    for split in audit.splits.values():
+        sizes.update(split.sizes)
+    if len(sizes) > 1:
+        shown = shorten_list([f"{size} ({images})" for size, images in sizes.most_common()])
+        yield Finding("note", "sizes", f"pictures have {len(sizes)} sizes (height x width, images): {shown}")
+
+
+def shorten_list(items: Sequence[str]) -> str:
+    """Return the first items joined by commas, and how many more there are."""
+    more = len(items) - _SHOWN
+    return ", ".join(items[:_SHOWN]) + (f", and {more} more" if more > 0 else "")
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 file`, `2 files`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
