@@ -50,8 +50,8 @@ class SplitAudit:
     """Pixels that the taxonomy ignores."""
     sizes: Mapping[str, int]
     """`height x width` of the pictures -> images."""
-    groups: int
-    """Units that may be resampled."""
+    groups: Mapping[str, int]
+    """Unit that may be resampled -> images."""
     recordings: Mapping[str, int]
     """Recording -> images; empty where nobody knows."""
     alike: Alike | None
@@ -133,7 +133,7 @@ def _split_as_dict(split: SplitAudit) -> dict[str, Any]:
         "ignored_pixels": split.ignored,
         "imbalance": split.imbalance,
         "sizes": dict(split.sizes),
-        "groups": split.groups,
+        "groups": len(split.groups),
         "recordings": dict(split.recordings),
         "alike": None if split.alike is None else asdict(split.alike),
     }
@@ -193,7 +193,7 @@ def _summarise(split: Split, seen: Sequence[Seen], num_classes: int) -> SplitAud
         pixels_NC=np.array([item.pixels_C for item in seen], np.int64).reshape(-1, num_classes),
         ignored=sum(item.ignored for item in seen),
         sizes=dict(Counter(f"{item.size[0]}x{item.size[1]}" for item in seen).most_common()),
-        groups=len(set(split.groups)),
+        groups=dict(Counter(split.groups)),
         recordings=dict(Counter(split.recordings)),
         alike=_compare_labels(split, seen),
     )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.data.audit import Audit, SplitAudit
 from harness.data.faults import NEVER_SKIPPED
 from harness.data.likeness import NEAR_BITS, Twin
-from harness.data.source import Fault
 from harness.data.taxonomy import describe_unknown
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+FAULTY = "faulty files"
 FEWEST_GROUPS = 6
 """With fewer units, resampling them says little about how far a score would vary."""
 FILM_LIKENESS = 0.5
@@ -39,17 +39,18 @@ def make_findings(audit: Audit, on_bad_image: Literal["error", "skip"]) -> tuple
     without a class, and a split without a usable image. Copies across splits, a val split of one recording and classes
     that a split lacks do not stop training, but decide what its scores mean: warnings.
     """
-    makers = (_files, _empty, _copies, _recordings, _film, _few_groups, _absent, _data_notes, _numbers)
+    makers = (_files, _empty, _copies, _clips, _film, _few_groups, _absent, _data_notes, _numbers)
     found = [finding for make in makers for finding in make(audit)]
-    if on_bad_image == "skip":
-        found = [_skipped(finding) for finding in found]
+    found = [_with_cure(finding, on_bad_image) for finding in found]
     return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
 
-def _skipped(finding: Finding) -> Finding:
-    if finding.kind != "faulty files":
+def _with_cure(finding: Finding, on_bad_image: str) -> Finding:
+    if finding.kind != FAULTY:
         return finding
-    return Finding("warning", finding.kind, f"{finding.told}; data.on_bad_image: skip leaves them out of every run")
+    if on_bad_image == "skip":
+        return Finding("warning", FAULTY, f"{finding.told}; data.on_bad_image: skip leaves them out of every run")
+    return Finding("error", FAULTY, f"{finding.told}; repair them, or write data.on_bad_image: skip")
 
 
 def _files(audit: Audit) -> Iterator[Finding]:
@@ -58,12 +59,9 @@ def _files(audit: Audit) -> Iterator[Finding]:
         first = next(fault.file for fault in audit.faults if fault.kind == NEVER_SKIPPED)
         yield Finding("error", NEVER_SKIPPED, f"{describe_unknown(pixels, audit.taxonomy)}; first file: {first}")
     for kind in dict.fromkeys(fault.kind for fault in audit.faults if fault.kind != NEVER_SKIPPED):
-        found = [fault for fault in audit.faults if fault.kind == kind]
-        yield Finding("error", "faulty files", f"{kind}: {count(len(found), 'file')}: {_told(found)}")
-
-
-def _told(faults: Sequence[Fault]) -> str:
-    return shorten_list([fault.told for fault in faults])
+        first, *others = (fault for fault in audit.faults if fault.kind == kind)
+        also = f"; also {shorten_list([fault.name for fault in others])}" if others else ""
+        yield Finding("error", FAULTY, f"{kind}: {count(1 + len(others), 'file')}, first {first.told}{also}")
 
 
 def _empty(audit: Audit) -> Iterator[Finding]:
@@ -77,17 +75,18 @@ def _copies(audit: Audit) -> Iterator[Finding]:
         first, other = twins[0].splits
         shown = shorten_list([f"{twin.names[1]} = {twin.names[0]}" for twin in twins])
         if first == other:
-            told = f"{count(len(twins), 'image')} of {other} repeat another one of it, and count twice: {shown}"
+            do = "repeats another one of it, and counts" if len(twins) == 1 else "repeat others of it, and count"
+            told = f"{count(len(twins), 'image')} of {other} {do} twice: {shown}"
             yield Finding("warning", "copies within a split", told)
         elif twins[0].kind == "exact":
             told = (
-                f"{count(len(twins), 'image')} of {other} {_are(twins)} also in {first}, pixel for pixel: a score on "
+                f"{count(len(twins), 'image')} of {other} {'is' if len(twins) == 1 else 'are'} also in {first}, pixel for pixel: a score on "
                 f"{other} partly tells what was learnt by heart: {shown}"
             )
             yield Finding("warning", "leakage", told)
         else:
             told = (
-                f"{count(len(twins), 'image')} of {other} nearly {_show(twins)} what an image of {first} shows "
+                f"{count(len(twins), 'image')} of {other} nearly {'shows' if len(twins) == 1 else 'show'} what an image of {first} shows "
                 f"(perceptual hashes differ in at most {NEAR_BITS} of 64 bits; look at them): {shown}"
             )
             yield Finding("warning", "near-duplicates", told)
@@ -101,44 +100,42 @@ def _by_splits(twins: Sequence[Twin]) -> list[list[Twin]]:
     return [together[key] for key in sorted(together, key=lambda key: key[:2])]
 
 
-def _are(items: Sequence[object]) -> str:
-    return "is" if len(items) == 1 else "are"
+def _units(split: SplitAudit) -> tuple[str, Mapping[str, int]]:
+    """Return the widest units that images are known to come from, and what they are called; none where each is one."""
+    if split.recordings:
+        return "recording", split.recordings
+    return "group", split.groups if len(split.groups) < split.images else {}
 
 
-def _show(items: Sequence[object]) -> str:
-    return "shows" if len(items) == 1 else "show"
-
-
-def _recordings(audit: Audit) -> Iterator[Finding]:
-    train = audit.splits["train"].recordings
+def _clips(audit: Audit) -> Iterator[Finding]:
+    _, in_train = _units(audit.splits["train"])
     for name, split in audit.splits.items():
-        if name == "train" or not split.recordings:
+        word, units = _units(split)
+        shared = [unit for unit in units if unit in in_train]
+        if name == "train":
             continue
-        shared = [recording for recording in split.recordings if recording in train]
-        if len(split.recordings) == 1:
-            yield Finding(
-                "warning", "one recording", _one_clip(name, split, train.get(next(iter(split.recordings)), 0))
-            )
+        if len(units) == 1:
+            yield Finding("warning", "one clip", _one_clip(name, split, in_train))
         elif shared:
-            told = f"{len(shared)} of the {len(split.recordings)} recordings of {name} are also in train: "
-            yield Finding("warning", "shared recordings", told + shorten_list(shared))
+            told = f"{len(shared)} of the {len(units)} {word}s of {name} are also in train: {shorten_list(shared)}"
+            yield Finding("warning", f"shared {word}s", told)
 
 
-def _one_clip(name: str, split: SplitAudit, in_train: int) -> str:
-    (recording,) = split.recordings
-    alike = f"; labels of neighbouring images agree on {100 * split.alike.neighbours:.0f} %" if split.alike else ""
-    also = (
-        f", which {count(in_train, 'training image')} also {'shows' if in_train == 1 else 'show'}" if in_train else ""
-    )
+def _one_clip(name: str, split: SplitAudit, in_train: Mapping[str, int]) -> str:
+    word, (unit,) = _units(split)
+    also = in_train.get(unit, 0)
+    shown = f", which {count(also, 'training image')} {'shows' if also == 1 else 'show'} too" if also else ""
+    blocks = f" ({count(len(split.groups), 'group')})" if len(split.groups) > 1 else ""
+    alike = f"; neighbouring labels agree on {100 * split.alike.neighbours:.0f} %" if split.alike else ""
     return (
-        f"{name} is one clip: its {count(split.images, 'image')} ({count(split.groups, 'group')}) are all of recording "
-        f"{recording}{also}{alike}: it is one independent unit, and a score on it says little about other recordings"
+        f"{name} is one clip: its {count(split.images, 'image')}{blocks} are all of {word} {unit}{shown}{alike}; it is "
+        f"one independent unit, and a score on it says little about other {word}s"
     )
 
 
 def _film(audit: Audit) -> Iterator[Finding]:
     for name, split in audit.splits.items():
-        if split.recordings or split.groups < split.images or split.alike is None:
+        if _units(split)[1] or split.alike is None:
             continue
         near, apart = split.alike.neighbours, split.alike.apart
         if near - apart >= FILM_LIKENESS * (1 - apart) > 0:
@@ -151,21 +148,21 @@ def _film(audit: Audit) -> Iterator[Finding]:
 
 
 def _few_groups(audit: Audit) -> Iterator[Finding]:
-    split = audit.splits["val"]
-    if 0 < split.groups < FEWEST_GROUPS:
-        told = f"val has {count(split.groups, 'group')} to resample: intervals from so few units are not to be trusted"
+    groups = len(audit.splits["val"].groups)
+    if 0 < groups < FEWEST_GROUPS:
+        told = f"val has {count(groups, 'group')} to resample: intervals from so few units are not to be trusted"
         yield Finding("warning", "few groups", told)
 
 
 def _absent(audit: Audit) -> Iterator[Finding]:
-    images = {name: split.class_images for name, split in audit.splits.items()}
+    images = {name: split.class_images for name, split in audit.splits.items() if split.names}
     names = audit.taxonomy.classes
     nowhere = [k for k in range(len(names)) if not any(counts[k] for counts in images.values())]
     if nowhere:
         told = f"on no pixel of any split: {_listed(audit, nowhere)}; is the class list the right one?"
         yield Finding("warning", "classes nowhere", told)
     for split, counts in images.items():
-        if split == "train":
+        if split == "train" or "train" not in images:
             continue
         unlearnt = [k for k in range(len(names)) if counts[k] and not images["train"][k]]
         if unlearnt:

@@ -31,7 +31,7 @@ def _splits(audit: Audit) -> Table:
             name,
             f"{split.images:,}",
             f"{len(split.names):,}",
-            f"{split.groups:,}",
+            f"{len(split.groups):,}",
             f"{len(split.recordings):,}" if split.recordings else NOTHING,
             f"{percent(split.alike.neighbours)} %" if split.alike else NOTHING,
             f"{percent(split.alike.apart)} %" if split.alike else NOTHING,
@@ -80,6 +80,7 @@ def render_page(name: str, audit: Audit, findings: Sequence[Finding], proposals:
     parts = [f"# Audit of {escape(name)}", _findings(findings)]
     for item in make_tables(audit, proposals):
         parts += [f"## {item.title}", table([*item.header], [[escape(cell) for cell in row] for row in item.rows])]
+    parts += _lists(audit)
     parts += [
         f"The classes are those of the taxonomy {escape(audit.taxonomy.name)}; {describe_colours(audit)}.",
         "Agreement: share of points that have the same class in two images, of those that follow one another and of "
@@ -90,6 +91,27 @@ def render_page(name: str, audit: Audit, findings: Sequence[Finding], proposals:
         "![Masks over images, with the legend of all classes](labels.png)",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _lists(audit: Audit) -> list[str]:
+    """Return every faulty file and every pair of images that show the same."""
+    parts = []
+    if audit.faults:
+        lines = [
+            f"- {escape(' '.join((fault.split, fault.kind)).strip())}: {escape(fault.told)}" for fault in audit.faults
+        ]
+        parts += ["## Faulty files", "\n".join(lines)]
+    if audit.twins:
+        pairs = [
+            (twin, [f"{split}/{name}" for split, name in zip(twin.splits, twin.names, strict=True)])
+            for twin in audit.twins
+        ]
+        rows = [[escape(first), escape(second), twin.kind, str(twin.bits)] for twin, (first, second) in pairs]
+        parts += [
+            "## Images that show the same",
+            table(["image", "its copy", "kind", "bits of 64 that differ"], rows, 3),
+        ]
+    return parts
 
 
 def _findings(findings: Sequence[Finding]) -> str:
