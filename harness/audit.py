@@ -25,6 +25,8 @@ from harness.report.audit_page import render_page
 
 BETA = 0.9999
 """The default of the losses that read it."""
+ALIKE = 1.1
+"""Weights that differ by a smaller factor are as good as none."""
 VERSION = 1
 """Of `audit.json`."""
 LONGEST_SIDE = 480
@@ -73,7 +75,20 @@ def audit_data(choices: tuple[Choice, ...], listen: Listener = lambda done, tota
     if not any(finding.level == "error" for finding in findings):
         told = dict.fromkeys(text for choice in choices if (text := _refusal(choice)))
         findings = (*(Finding("error", "settings", text) for text in told), *findings)
-    return DataAudit(first.name, audit, findings, propose_weights(audit))
+    proposals = propose_weights(audit)
+    return DataAudit(first.name, audit, (*findings, *_on_weights(proposals)), proposals)
+
+
+def _on_weights(proposals: Iterable[Proposal]) -> tuple[Finding, ...]:
+    """Tell where effective_number weighs nothing, as it does with its default and very many pixels."""
+    weights = [w for p in proposals if p.rule == "effective_number" for w in p.weights if w > 0]
+    if len(weights) < 2 or max(weights) > ALIKE * min(weights):
+        return ()
+    told = (
+        f"effective_number with its default beta {BETA} weighs all classes alike here: beyond {1 / (1 - BETA):,.0f} "
+        f"pixels a class counts as no larger; a beta nearer to 1 weighs them"
+    )
+    return (Finding("note", "class weights", told),)
 
 
 def _refusal(choice: Choice) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,7 +89,8 @@ def _from_folder(root: Path) -> tuple[str, list[Choice]]:
     from harness.catalog import choose
     from harness.data.layouts import recognise
 
-    layouts = recognise(root)
-    if not layouts:
-        raise InputError(f"{root}: no known layout of a data set; write a study whose data section says how to read it")
-    return root.resolve().name, [choose("data", layouts[0].name, layouts[0].settings)]
+    first, *others = recognise(root)
+    print(f"{root}: read as {first.name} ({first.why})", file=sys.stderr)
+    for layout in others:
+        print(f"it could also be read as {layout.name} ({layout.why})", file=sys.stderr)
+    return root.resolve().name, [choose("data", first.name, first.settings)]

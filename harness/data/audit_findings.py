@@ -56,8 +56,8 @@ def _with_cure(finding: Finding, on_bad_image: str) -> Finding:
 def _files(audit: Audit) -> Iterator[Finding]:
     if audit.unknown:
         pixels = {raw: found.pixels for raw, found in audit.unknown.items()}
-        first = next(fault.file for fault in audit.faults if fault.kind == NEVER_SKIPPED)
-        yield Finding("error", NEVER_SKIPPED, f"{describe_unknown(pixels, audit.taxonomy)}; first file: {first}")
+        file = next(fault.file for fault in audit.faults if fault.kind == NEVER_SKIPPED)
+        yield Finding("error", NEVER_SKIPPED, f"{describe_unknown(pixels, audit.taxonomy)}; first file: {file}")
     for kind in dict.fromkeys(fault.kind for fault in audit.faults if fault.kind != NEVER_SKIPPED):
         first, *others = (fault for fault in audit.faults if fault.kind == kind)
         also = f"; also {shorten_list([fault.name for fault in others])}" if others else ""
@@ -73,21 +73,21 @@ def _empty(audit: Audit) -> Iterator[Finding]:
 def _copies(audit: Audit) -> Iterator[Finding]:
     for twins in _by_splits(audit.twins):
         first, other = twins[0].splits
+        number, one = count(len(twins), "image"), len(twins) == 1
         shown = shorten_list([f"{twin.names[1]} = {twin.names[0]}" for twin in twins])
         if first == other:
-            do = "repeats another one of it, and counts" if len(twins) == 1 else "repeat others of it, and count"
-            told = f"{count(len(twins), 'image')} of {other} {do} twice: {shown}"
-            yield Finding("warning", "copies within a split", told)
+            do = "repeats another one of it, and counts" if one else "repeat others of it, and count"
+            yield Finding("warning", "copies within a split", f"{number} of {other} {do} twice: {shown}")
         elif twins[0].kind == "exact":
             told = (
-                f"{count(len(twins), 'image')} of {other} {'is' if len(twins) == 1 else 'are'} also in {first}, pixel for pixel: a score on "
-                f"{other} partly tells what was learnt by heart: {shown}"
+                f"{number} of {other} {'is' if one else 'are'} also in {first}, pixel for pixel: a score on {other} "
+                f"partly tells what was learnt by heart: {shown}"
             )
             yield Finding("warning", "leakage", told)
         else:
             told = (
-                f"{count(len(twins), 'image')} of {other} nearly {'shows' if len(twins) == 1 else 'show'} what an image of {first} shows "
-                f"(perceptual hashes differ in at most {NEAR_BITS} of 64 bits; look at them): {shown}"
+                f"{number} of {other} nearly {'shows' if one else 'show'} what an image of {first} shows (perceptual "
+                f"hashes differ in at most {NEAR_BITS} of 64 bits; look at them): {shown}"
             )
             yield Finding("warning", "near-duplicates", told)
 

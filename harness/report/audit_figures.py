@@ -57,8 +57,8 @@ def draw_class_pixels(pixels: Mapping[str, Sequence[int]], classes: Sequence[str
             for place, share in zip(places, share_C[order], strict=True):
                 if share == 0:
                     axes.text(lowest * 1.05, place, "none", va="center", fontsize=7, color=OKABE_ITO[row])
-        axes.set_xscale("log")
         axes.set_xlim(lowest, 100)
+        axes.set_xscale("log")
         axes.set_ylim(len(order) - 0.4, -0.6)
         axes.set_yticks(np.arange(len(order)), labels)
         axes.tick_params(axis="y", length=0)
@@ -75,7 +75,7 @@ def draw_class_pixels(pixels: Mapping[str, Sequence[int]], classes: Sequence[str
 def draw_labels(examples: Sequence[Example], taxonomy: Taxonomy, path: Path) -> None:
     """Draw images beside their masks laid over them, with class names in place and a legend of all classes and ids.
 
-    Borders between classes are white; ignored pixels are black.
+    Borders between classes are white; ignored pixels are darkened.
     """
     cell_w = 3.0
     cell_h = cell_w * max(example.image.shape[0] / example.image.shape[1] for example in examples)
@@ -101,7 +101,7 @@ def draw_labels(examples: Sequence[Example], taxonomy: Taxonomy, path: Path) -> 
 
 
 def lay_over(image_HW3: Pixels, label_HW: Pixels, colours: Sequence[Colour]) -> Pixels:
-    """Return the image under its mask's colours, [H, W, 3]: white borders between classes, black where ignored."""
+    """Return the image under its mask's colours, [H, W, 3]: white borders between classes, dark where ignored."""
     table = np.zeros((256, 3), np.float64)
     table[: len(colours)] = np.array(colours)
     mixed = (1 - _OPACITY) * image_HW3 + _OPACITY * table[label_HW]
