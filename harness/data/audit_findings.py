@@ -149,7 +149,7 @@ def _film(audit: Audit) -> Iterator[Finding]:
 
 def _few_groups(audit: Audit) -> Iterator[Finding]:
     groups = len(audit.splits["val"].groups)
-    if 0 < groups < FEWEST_GROUPS:
+    if 0 < groups < FEWEST_GROUPS and len(_units(audit.splits["val"])[1]) != 1:
         told = f"val has {count(groups, 'group')} to resample: intervals from so few units are not to be trusted"
         yield Finding("warning", "few groups", told)
 
