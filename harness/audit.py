@@ -30,7 +30,7 @@ ALIKE = 1.1
 VERSION = 1
 """Of `audit.json`."""
 LONGEST_SIDE = 480
-"""Pixels to which pictures are reduced for the sheet of labels."""
+"""Pixels of the longer side of pictures on the sheet of labels: enough that borders hide no small region."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,10 @@ def write_audit(found: DataAudit, choice: Choice, folder: Path) -> None:
 
 
 def _read_example(source: Source, name: str, place: int) -> tuple[str, Any, Any]:
-    """Return title, picture and label, reduced; pixels of unknown ids count as ignored here."""
+    """Return title, picture and label, resized; pixels of unknown ids count as ignored here."""
     split = source.splits[name]
     image, ids = split.read_image(place), split.read_ids(place)
     label = np.minimum(source.taxonomy.class_map.take(ids), 255).astype(np.uint8)
-    factor = min(1.0, LONGEST_SIDE / max(image.shape))
+    factor = LONGEST_SIDE / max(image.shape)
     size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
     return f"{name}: {split.names[place]}", *resize_pair(image, label, size)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.data.audit import Audit, SplitAudit
+from harness.data.audit_reading import UNDECODABLE
 from harness.data.faults import NEVER_SKIPPED
 from harness.data.likeness import NEAR_BITS, Twin
 from harness.data.taxonomy import describe_unknown
@@ -35,8 +36,8 @@ class Finding:
 def make_findings(audit: Audit, on_bad_image: Literal["error", "skip"]) -> tuple[Finding, ...]:
     """Return what an audit means, errors first, then warnings, then notes.
 
-    Errors are what `harness run` refuses: faulty files (a warning where the study says `on_bad_image: skip`), ids
-    without a class, and a split without a usable image. Copies across splits, a val split of one recording and classes
+    Errors are what `harness run` refuses or would stop at: faulty files (a warning where the study says
+    `on_bad_image: skip`), ids without a class, files that cannot be decoded, and a split without a usable image. Copies across splits, a val split of one recording and classes
     that a split lacks do not stop training, but decide what its scores mean: warnings.
     """
     makers = (_files, _empty, _copies, _clips, _film, _few_groups, _absent, _data_notes, _numbers)
@@ -61,7 +62,10 @@ def _files(audit: Audit) -> Iterator[Finding]:
     for kind in dict.fromkeys(fault.kind for fault in audit.faults if fault.kind != NEVER_SKIPPED):
         first, *others = (fault for fault in audit.faults if fault.kind == kind)
         also = f"; also {shorten_list([fault.name for fault in others])}" if others else ""
-        yield Finding("error", FAULTY, f"{kind}: {count(1 + len(others), 'file')}, first {first.told}{also}")
+        told = f"{kind}: {count(1 + len(others), 'file')}, first {first.told}{also}"
+        if kind == UNDECODABLE:
+            told += "; training would stop at them, whatever data.on_bad_image says: repair or remove them"
+        yield Finding("error", kind if kind == UNDECODABLE else FAULTY, told)
 
 
 def _empty(audit: Audit) -> Iterator[Finding]:

@@ -22,7 +22,8 @@ from harness.errors import InputError
 
 GRID = (48, 64)
 """Rows and columns of the points at which the labels of two images are compared."""
-UNREADABLE = "unreadable"
+UNDECODABLE = "cannot be decoded"
+"""Kind of the faults that the check of a data set, which reads pictures' headers, does not see."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Seen:
 def read_split(
     source: Source, name: str, bad: Collection[str], listen: Callable[[int], object]
 ) -> tuple[list[Seen], list[Fault]]:
-    """Return what the images of a split hold, in their order, and the faults that only decoding them shows.
+    """Return what the images of a split hold, in their order, and the faults that only decoding shows.
 
     Images named in `bad` are passed over: they have faults already. `listen` is told after each image how many
     are done.
@@ -108,4 +109,4 @@ def _see(split: Split, taxonomy: Taxonomy, index: int) -> Seen | InputError:
 
 def _as_fault(error: InputError, split: str, image: str, root: str) -> Fault:
     told = str(error).removeprefix(f"{root}/")
-    return Fault(UNREADABLE, split, image, told.partition(": ")[0], told)
+    return Fault(UNDECODABLE, split, image, told.partition(": ")[0], told)

@@ -107,13 +107,13 @@ def test_what_cannot_be_decoded_is_a_fault_and_the_others_are_measured() -> None
     broken = Split(train.names, train.groups, read_image, train.read_label, train.read_ids, "")
     audit = audit_source(make_source({"train": broken, "val": SIX}))
     assert [(fault.kind, fault.split, fault.name, fault.file) for fault in audit.faults] == [
-        ("unreadable", "train", "i1", "train/i1.jpg")
+        ("cannot be decoded", "train", "i1", "train/i1.jpg")
     ]
     assert audit.splits["train"].names == ("i0", "i2")
     assert audit.splits["train"].places == (0, 2)
     assert told(audit, "error") == [
-        "unreadable: 1 file, first train/i1.jpg: cannot be read: it ends early; "
-        "repair them, or write data.on_bad_image: skip"
+        "cannot be decoded: 1 file, first train/i1.jpg: cannot be read: it ends early; "
+        "training would stop at them, whatever data.on_bad_image says: repair or remove them"
     ]
 
 

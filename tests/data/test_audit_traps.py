@@ -205,8 +205,9 @@ TRAPS: dict[str, Trap] = {
         jpeg_cut_short,
         "",  # the check of a picture reads its header: only decoding shows that a JPEG ends early
         (
-            "error: unreadable: 1 file, first train/Color_Images/cc0000013.jpg: cannot be read: image file is "
-            "truncated (BYTES bytes not processed); repair them, or write data.on_bad_image: skip",
+            "error: cannot be decoded: 1 file, first train/Color_Images/cc0000013.jpg: cannot be read: image file is "
+            "truncated (BYTES bytes not processed); training would stop at them, whatever data.on_bad_image says: "
+            "repair or remove them",
         ),
     ),
     "mask of another size": bad_file(
@@ -248,8 +249,8 @@ TRAPS: dict[str, Trap] = {
         bytes_kaggle,
         "",  # the check of a picture reads its shape
         (
-            "error: unreadable: 1 file, first data/train/image/1.npy: values from 0 to 255; pictures of this set lie "
-            "in 0 to 1; repair them, or write data.on_bad_image: skip",
+            "error: cannot be decoded: 1 file, first data/train/image/1.npy: values from 0 to 255; pictures of this "
+            "set lie in 0 to 1; training would stop at them, whatever data.on_bad_image says: repair or remove them",
         ),
     ),
     "missing label": bad_file(
@@ -424,6 +425,18 @@ def test_bad_images_that_the_study_skips_are_warnings(tmp_path: Path) -> None:
     )
     assert found.audit.splits["train"].images == 3
     assert found.audit.splits["train"].names == ("cc0000012", "cc0000014")
+
+
+def test_what_only_decoding_shows_is_not_skipped(tmp_path: Path) -> None:
+    root = MAKERS["offroad"](tmp_path)
+    jpeg_cut_short(root)
+    choice = choice_of("offroad", root, on_bad_image="skip")
+    train = open_source(choice).splits["train"]
+    with pytest.raises(InputError, match="cannot be read"):  # so the audit must not call it skipped
+        train.read_image(train.names.index("cc0000013"))
+    found = audit_data((choice,))
+    assert found.refused
+    assert found.findings[0].kind == "cannot be decoded"
 
 
 def test_ids_without_a_class_are_an_error_even_so(tmp_path: Path) -> None:
