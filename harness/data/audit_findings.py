@@ -37,8 +37,9 @@ def make_findings(audit: Audit, on_bad_image: Literal["error", "skip"]) -> tuple
     """Return what an audit means, errors first, then warnings, then notes.
 
     Errors are what `harness run` refuses or would stop at: faulty files (a warning where the study says
-    `on_bad_image: skip`), ids without a class, files that cannot be decoded, and a split without a usable image. Copies across splits, a val split of one recording and classes
-    that a split lacks do not stop training, but decide what its scores mean: warnings.
+    `on_bad_image: skip`), ids without a class, files that cannot be decoded, and a split without a usable image. Copies
+    across splits, a val split of one recording and classes that a split lacks do not stop training, but decide what its
+    scores mean: warnings.
     """
     makers = (_files, _empty, _copies, _clips, _film, _few_groups, _absent, _data_notes, _numbers)
     found = [finding for make in makers for finding in make(audit)]
