@@ -24,13 +24,21 @@ KAGGLE_IDS = (0, 1, 2, 8, 10, 13, 11, -1)
 
 
 def picture(number: int, size: Size = SIZE) -> npt.NDArray[np.uint8]:
-    """Return a picture [H, W, 3] of smooth patches; pictures of different numbers do not resemble each other."""
-    patches = np.random.default_rng([7, number]).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    return np.array(PIL.Image.fromarray(patches).resize((size[1], size[0]), PIL.Image.Resampling.BICUBIC))
+    """Return a picture [H, W, 3] of large and small patches; other numbers give other pictures."""
+    rng = np.random.default_rng([7, number])
+    layers = []
+    for scale in (1, 2, 4):
+        patches = rng.integers(0, 256, (4 * scale, 6 * scale, 3), dtype=np.uint8)
+        spread = PIL.Image.fromarray(patches).resize((size[1], size[0]), PIL.Image.Resampling.BICUBIC)
+        layers.append(np.array(spread, np.float64) / scale)
+    return (sum(layers) / 1.75).round().astype(np.uint8)
 
 
 def labels(number: int, ids: Sequence[int], size: Size = SIZE) -> npt.NDArray[np.int32]:
-    """Return ids [H, W] in upright stripes of unequal width, each id at least one pixel wide; order by the number."""
+    """Return ids [H, W] in upright stripes of unequal width; order by the number.
+
+    Of n ids, each has a stripe where the width is at least n (n + 1) / 2 pixels.
+    """
     order = np.random.default_rng([8, number]).permutation(len(ids))
     widths = np.arange(1, len(ids) + 1)[order]
     bounds = np.cumsum(widths) * size[1] // widths.sum()
