@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli_data import data
 from harness.errors import HarnessError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(data, name="data")
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)]
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)]
@@ -148,6 +150,28 @@ def _parse_seeds(text: str | None) -> list[int] | None:
     if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
         raise InputError(f"--seeds {text}: give distinct whole numbers joined by commas, such as 0,1,2")
     return [int(word) for word in words]
+
+
+@app.command()
+def init(
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="A folder with pictures and labels.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The study to write.")] = Path("study.yaml"),
+) -> None:
+    """Recognise which data set a folder holds, and write a first study on it that runs.
+
+    Example: harness init data/cityscapes --out cityscapes.yaml
+    """
+    from shlex import quote
+
+    from harness.spec_writer import init_spec
+
+    first, *others = init_spec(root, out)
+    print(f"{out}: a first study on {first.name} ({first.why})")
+    for layout in others:
+        print(f"it could also be read as {layout.name} ({layout.why})")
+    print(f"next: harness plan {quote(str(out))}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ SPLIT_FOLDERS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
+CITY_NAME = r"[a-z-]+_\d{6}_\d{6}"
+"""How Cityscapes names its pictures: city, sequence, frame."""
 CLASS_LIST = "taxonomy.yaml"
 """A class list that lies beside the folders, as `harness data prepare` writes one."""
 MOST_MASKS = 200
@@ -127,13 +130,15 @@ def _read_layout(place: Path, splits: Mapping[str, _Folders], note: str) -> Layo
     settings |= {} if first.masks.name == "masks" else {"masks": first.masks.name}
     settings |= {"mask_suffix": suffix} if suffix else {}
     settings |= {"splits": {split: pair.place.name for split, pair in splits.items()}} if "" not in splits else {}
+    cities = all(re.fullmatch(CITY_NAME, name) for name in list_names(first.images, IMAGE_ENDINGS))
+    settings |= {"groups": "^[a-z-]+"} if cities else {}
     return Layout("folder", settings | _classes(place, pixels), _why(splits, suffix, len(masks)) + note, pixels)
 
 
 def _why(splits: Mapping[str, _Folders], suffix: str, num_masks: int) -> str:
     first = next(iter(splits.values()))
     where = "" if "" in splits else f" in {', '.join(f'{pair.place.name}/' for pair in splits.values())}"
-    named = f"; a mask is named like its image, and {suffix}" if suffix else ""
+    named = f"; masks are named like their images, with {suffix} added" if suffix else ""
     read = "all" if num_masks <= MOST_MASKS else f"{MOST_MASKS} of the"
     return f"{first.images.name}/ and {first.masks.name}/{where}{named}; ids were read from {read} {num_masks:,} masks"
 

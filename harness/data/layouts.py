@@ -46,8 +46,8 @@ def _describe(root: Path, misses: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     held = f"it holds {', '.join(names[:_SHOWN])}{more}" if names else "it is empty"
     head = f"{root}: no known data set; {held}"
-    close = [f"nearly: {miss}" for miss in misses]
-    return "\n  ".join([head, *close, "known layouts:", *(f"  {line}" for line in KNOWN)])
+    known = ["known layouts:", *(f"  {line}" for line in KNOWN)]
+    return "\n  ".join([head, *(f"nearly {miss}" for miss in misses)] if misses else [head, *known])
 
 
 def _find_cityscapes(root: Path) -> Iterator[Layout | Miss]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from harness.data.images import ColourMaskError, read_ids
 from harness.errors import InputError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def count_ids(masks: Sequence[Path], most: int) -> dict[int, int]:
     return {int(raw): int(total[raw]) for raw in np.flatnonzero(total)}
 
 
-def spread(items: Sequence[Path], most: int) -> list[Path]:
+def spread(items: Sequence[Item], most: int) -> list[Item]:
     """Return at most `most` items, evenly spread."""
     step = max(len(items) / most, 1)
     return [items[int(k * step)] for k in range(min(most, len(items)))]

@@ -1,0 +1,124 @@
+"""The commands about data: `harness data ...`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from harness.data.convert import Outcome
+
+PREPARED = Path("prepared")
+LINES = 20
+"""Lines of progress where there is no terminal."""
+
+data = typer.Typer(help="Look at data sets before training on them.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@data.callback()
+def about() -> None:
+    """Look at data sets before training on them."""
+
+
+@data.command()
+def prepare(
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Cityscapes as downloaded.", show_default=False)],
+    taxonomy: Annotated[
+        str, typer.Option(metavar="NAME", help="cityscapes34, 19, 10, 7, or the path of a YAML file.")
+    ] = "cityscapes19",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where to write [default: prepared/TAXONOMY].", show_default=False),
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="train or val; may be repeated [default: both].", show_default=False)
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(min=1, help="At most so many of each split, spread over cities.", show_default=False)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where something is skipped.")] = False,
+) -> None:
+    """Convert Cityscapes' label ids to 8-bit masks of class indices (255 = ignored); interrupted, it can go on.
+
+    Example: harness data prepare data/cityscapes --taxonomy cityscapes10
+    """
+    from harness.data.convert import SKIPPED, convert, find_annotations
+    from harness.data.label_sets import find_taxonomy
+
+    classes = find_taxonomy(taxonomy)
+    folder = _output(root, out, classes.name)
+    annotations = find_annotations(root, _splits(split), max_images)
+    states = Counter(item.state for item in _follow(convert(annotations, classes, folder), len(annotations)))
+    made, left = states["written"] + states["kept"], states["skipped"]
+    told = f"; {left:,} skipped, listed in {folder / SKIPPED}" if left else ""
+    print(f"{folder}: {made:,} masks of {len(classes.classes)} classes, {states['kept']:,} of them there already{told}")
+    print(f"use them: harness init {folder} --out STUDY.yaml writes a study on them (data set folder)")
+    if left and strict:
+        raise typer.Exit(1)
+
+
+def _splits(given: list[str] | None) -> list[str]:
+    from harness.data.cityscapes import SPLITS
+
+    for name in given or ():
+        if name not in SPLITS:
+            why = ": its published labels hold nothing but void" if name == "test" else ""
+            raise InputError(f"--split {name}{why}; give {' or '.join(SPLITS)}")
+    return list(dict.fromkeys(given or SPLITS))
+
+
+def _output(root: Path, out: Path | None, taxonomy: str) -> Path:
+    if out is not None:
+        return out
+    folder = PREPARED / taxonomy
+    if folder.resolve().is_relative_to(root.expanduser().resolve()):
+        raise InputError(f"{folder} would lie within the data's own folder; say where to write with --out FOLDER")
+    return folder
+
+
+def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
+    """Pass outcomes on, showing progress and a warning for each that was skipped."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("masks", total=total)
+        for done, item in enumerate(outcomes, start=1):
+            bar.update(task, completed=done)
+            if item.state == "skipped":
+                text = f"warning: {item.annotation.name} is skipped: {item.reason}"
+                console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            if not console.is_terminal and done * LINES // total > (done - 1) * LINES // total:
+                print(f"{done:,} of {total:,} masks", file=sys.stderr, flush=True)
+            yield item
+
+
+@data.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False,
+) -> None:
+    """List the caches of decoded images with their sizes, or free their space; they are made again when needed.
+
+    Example: harness data cache --clear
+    """
+    from harness.data.cache import clear_caches, list_caches
+
+    if clear:
+        print(f"{_bytes(clear_caches())} freed")
+        return
+    found = list_caches()
+    for entry in found:
+        print(f"{entry.folder}: {entry.title}, {_bytes(entry.bytes)}")
+    print(f"{len(found)} caches, {_bytes(sum(entry.bytes for entry in found))}")
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.2f} MB"
