@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import InputError
+from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.data.convert import Outcome
@@ -99,6 +99,42 @@ def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
             if not console.is_terminal and done * LINES // total > (done - 1) * LINES // total:
                 print(f"{done:,} of {total:,} masks", file=sys.stderr, flush=True)
             yield item
+
+
+@data.command()
+def show(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)],
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose settings [default: the reference].", show_default=False)
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test; train alone is augmented.")] = "train",
+    images: Annotated[int, typer.Option(min=1, max=16, help="Images, evenly spread over the split.")] = 4,
+    epoch: Annotated[int, typer.Option(min=1, help="Each epoch augments anew.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the run [default: the study's first].", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The PNG to write.")] = Path("show.png"),
+) -> None:
+    """Draw images with their masks, and what the augmentation and crop of a variant make of them for the model.
+
+    Example: harness data show ablations/phase3.yaml --variant phase3
+    """
+    from dataclasses import replace
+
+    from harness import api
+    from harness.execute.show import show_data
+
+    study = api.load_spec(spec, profile=profile)
+    name = variant or study.reference
+    by_name = {item.name: item for item in study.variants}
+    if name not in by_name:
+        raise InputError(f"--variant {name}: there is none of that name; {did_you_mean(name, by_name)}")
+    config = replace(by_name[name].config, seed=study.seeds[0] if seed is None else seed)
+    show_data(config, split, images=images, epoch=epoch, title=f"{study.study}, variant {name}", path=out)
+    print(out)
 
 
 @data.command()
