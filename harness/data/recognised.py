@@ -61,7 +61,7 @@ def count_ids(masks: Sequence[Path], most: int) -> dict[int, int]:
 def spread(items: Sequence[Item], most: int) -> list[Item]:
     """Return at most `most` items, evenly spread."""
     step = max(len(items) / most, 1)
-    return [items[int(k * step)] for k in range(min(most, len(items)))]
+    return [items[int((k + 0.5) * step)] for k in range(min(most, len(items)))]
 
 
 def subfolders(place: Path) -> list[Path]:

@@ -121,7 +121,10 @@ def _entries(
     entries = _legend(strips, classes, colours)
     depths = [look.seen_depth for look in looks if look.seen_depth is not None]
     if depths:
-        entries += [(Patch(facecolor=SEQUENTIAL(1.0)), "near"), (Patch(facecolor=SEQUENTIAL(0.0), ec="#888888"), "far")]
+        entries += [
+            (Patch(facecolor=SEQUENTIAL(1.0)), "depth: near"),
+            (Patch(facecolor=SEQUENTIAL(0.0), ec="#888888"), "far"),
+        ]
     if any(np.isnan(depth_HW).any() for depth_HW in depths):
-        entries.append((Patch(facecolor=_UNKNOWN), "depth unknown"))
+        entries.append((Patch(facecolor=_UNKNOWN), "unknown"))
     return entries
