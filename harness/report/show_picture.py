@@ -67,8 +67,8 @@ def draw_looks(looks: Sequence[Look], classes: Sequence[str], colours: Colours, 
                     axes.set_title(strip.title, loc="center", pad=6, fontsize=FONT_PT)
         for row, look in enumerate(looks):
             middle = _HEAD + row * (cell_h + _GAP) + cell_h / 2
-            name = shorten(look.name, max(6, int(cell_h / 0.1)))
-            figure.text((_LEFT - 0.06) / 10, 1 - middle / 10, name, rotation=90, ha="right", va="center")
+            name = shorten(look.name, max(6, int(cell_h / 0.066)))
+            figure.text((_LEFT - 0.06) / 10, 1 - middle / 10, name, rotation=90, ha="right", va="center", fontsize=8)
         bottom = _HEAD + len(looks) * (cell_h + _GAP) + 0.12
         add_legend(figure, _entries(looks, strips, classes, colours), _LEFT, bottom, sum(widths))
 
@@ -126,5 +126,5 @@ def _entries(
             (Patch(facecolor=SEQUENTIAL(0.0), ec="#888888"), "far"),
         ]
     if any(np.isnan(depth_HW).any() for depth_HW in depths):
-        entries.append((Patch(facecolor=_UNKNOWN), "unknown"))
+        entries.append((Patch(facecolor=_UNKNOWN), "depth: unknown"))
     return entries
