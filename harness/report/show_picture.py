@@ -123,7 +123,7 @@ def _entries(
     if depths:
         entries += [
             (Patch(facecolor=SEQUENTIAL(1.0)), "depth: near"),
-            (Patch(facecolor=SEQUENTIAL(0.0), ec="#888888"), "far"),
+            (Patch(facecolor=SEQUENTIAL(0.0), ec="#888888"), "depth: far"),
         ]
     if any(np.isnan(depth_HW).any() for depth_HW in depths):
         entries.append((Patch(facecolor=_UNKNOWN), "depth: unknown"))
