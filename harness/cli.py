@@ -153,6 +153,28 @@ def _parse_seeds(text: str | None) -> list[int] | None:
 
 
 @app.command()
+def init(
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="A folder with pictures and labels.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The study to write.")] = Path("study.yaml"),
+) -> None:
+    """Recognise which data set a folder holds, and write a first study on it that runs.
+
+    Example: harness init data/cityscapes --out cityscapes.yaml
+    """
+    from shlex import quote
+
+    from harness.spec_writer import init_spec
+
+    first, *others = init_spec(root, out)
+    print(f"{out}: a first study on {first.name} ({first.why})")
+    for layout in others:
+        print(f"it could also be read as {layout.name} ({layout.why})")
+    print(f"next: harness plan {quote(str(out))}")
+
+
+@app.command()
 def plan(
     spec: SpecFile,
     profile: Profile = None,

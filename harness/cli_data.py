@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import InputError
+from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from harness.data.convert import Outcome
     from harness.records import Choice
+
+PREPARED = Path("prepared")
+LINES = 20
+"""Lines of progress where there is no terminal."""
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)]
+Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.", show_default=False
+    ),
+]
 
 data = typer.Typer(help="Look at data sets before training on them.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -27,15 +43,8 @@ def audit(
     place: Annotated[
         Path, typer.Argument(metavar="SPEC|ROOT", help="A study in YAML, or a folder of data.", show_default=False)
     ],
-    profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.", show_default=False
-        ),
-    ] = None,
+    profile: Profile = None,
+    set_: Sets = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -94,3 +103,135 @@ def _from_folder(root: Path) -> tuple[str, list[Choice]]:
     for layout in others:
         print(f"it could also be read as {layout.name} ({layout.why})", file=sys.stderr)
     return root.resolve().name, [choose("data", first.name, first.settings)]
+
+
+@data.command()
+def prepare(
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Cityscapes as downloaded.", show_default=False)],
+    taxonomy: Annotated[
+        str, typer.Option(metavar="NAME", help="cityscapes34, 19, 10, 7, or the path of a YAML file.")
+    ] = "cityscapes19",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where to write [default: prepared/TAXONOMY].", show_default=False),
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="train or val; may be repeated [default: both].", show_default=False)
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(min=1, help="At most so many of each split, spread over cities.", show_default=False)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where something is skipped.")] = False,
+) -> None:
+    """Convert Cityscapes' label ids to 8-bit masks of class indices (255 = ignored); interrupted, it can go on.
+
+    Example: harness data prepare data/cityscapes --taxonomy cityscapes10
+    """
+    from harness.data.convert import SKIPPED, convert, find_annotations
+    from harness.data.label_sets import find_taxonomy
+
+    classes = find_taxonomy(taxonomy)
+    folder = _output(root, out, classes.name)
+    annotations = find_annotations(root, _splits(split), max_images)
+    states = Counter(item.state for item in _follow(convert(annotations, classes, folder), len(annotations)))
+    made, left = states["written"] + states["kept"], states["skipped"]
+    told = f"; {left:,} skipped, listed in {folder / SKIPPED}" if left else ""
+    print(f"{folder}: {made:,} masks of {len(classes.classes)} classes, {states['kept']:,} of them there already{told}")
+    print(f"use them: harness init {folder} --out STUDY.yaml writes a study on them (data set folder)")
+    if left and strict:
+        raise typer.Exit(1)
+
+
+def _splits(given: list[str] | None) -> list[str]:
+    from harness.data.cityscapes import SPLITS
+
+    for name in given or ():
+        if name not in SPLITS:
+            why = ": its published labels hold nothing but void" if name == "test" else ""
+            raise InputError(f"--split {name}{why}; give {' or '.join(SPLITS)}")
+    return list(dict.fromkeys(given or SPLITS))
+
+
+def _output(root: Path, out: Path | None, taxonomy: str) -> Path:
+    if out is not None:
+        return out
+    folder = PREPARED / taxonomy
+    if folder.resolve().is_relative_to(root.expanduser().resolve()):
+        raise InputError(f"{folder} would lie within the data's own folder; say where to write with --out FOLDER")
+    return folder
+
+
+def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
+    """Pass outcomes on, showing progress and a warning for each that was skipped."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("masks", total=total)
+        for done, item in enumerate(outcomes, start=1):
+            bar.update(task, completed=done)
+            if item.state == "skipped":
+                text = f"warning: {item.annotation.name} is skipped: {item.reason}"
+                console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            if not console.is_terminal and done * LINES // total > (done - 1) * LINES // total:
+                print(f"{done:,} of {total:,} masks", file=sys.stderr, flush=True)
+            yield item
+
+
+@data.command()
+def show(
+    spec: SpecFile,
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose settings [default: the reference].", show_default=False)
+    ] = None,
+    profile: Profile = None,
+    set_: Sets = None,
+    split: Annotated[str, typer.Option(help="train, val or test; train alone is augmented.")] = "train",
+    images: Annotated[int, typer.Option(min=1, max=16, help="Images, evenly spread over the split.")] = 4,
+    epoch: Annotated[int, typer.Option(min=1, help="Each epoch augments anew.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the run [default: the study's first].", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The PNG to write.")] = Path("show.png"),
+) -> None:
+    """Draw images with their masks, and what the augmentation and crop of a variant make of them for the model.
+
+    Example: harness data show ablations/phase3.yaml --variant phase3
+    """
+    from dataclasses import replace
+
+    from harness import api
+    from harness.execute.show import show_data
+
+    study = api.load_spec(spec, profile=profile, overrides=set_ or ())
+    name = variant or study.reference
+    by_name = {item.name: item for item in study.variants}
+    if name not in by_name:
+        raise InputError(f"--variant {name}: there is none of that name; {did_you_mean(name, by_name)}")
+    config = replace(by_name[name].config, seed=study.seeds[0] if seed is None else seed)
+    show_data(config, split, images=images, epoch=epoch, title=f"{study.study}, variant {name}", path=out)
+    print(out)
+
+
+@data.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False,
+) -> None:
+    """List the caches of decoded images with their sizes, or free their space; they are made again when needed.
+
+    Example: harness data cache --clear
+    """
+    from harness.data.cache import clear_caches, list_caches
+
+    if clear:
+        print(f"{_bytes(clear_caches())} freed")
+        return
+    found = list_caches()
+    for entry in found:
+        print(f"{entry.folder}: {entry.title}, {_bytes(entry.bytes)}")
+    print(f"{len(found)} caches, {_bytes(sum(entry.bytes for entry in found))}")
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.2f} MB"

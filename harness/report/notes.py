@@ -46,7 +46,7 @@ def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
         for result in group.results.values()
         for note in result.provenance.get("data_notes", ())
     ]
-    folds = {group.runs[0].config.data.settings.get("folds") for group in groups} - {None}
+    folds = [number for group in groups if (number := group.runs[0].config.data.settings.get("folds"))]
     if folds:
         notes.append(
             f"Each seed validates on another fold of the data ({max(folds)} folds): the spread over"

@@ -16,7 +16,7 @@ FLOORS = {
     3: ["parts"],
     4: ["train", "store", "report"],
     5: ["execute"],
-    6: ["api", "audit", "progress", "tables"],
+    6: ["api", "audit", "progress", "tables", "spec_writer"],
     6.5: ["audit_tables"],
     7: ["cli_data"],
     8: ["cli"],

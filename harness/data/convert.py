@@ -1,0 +1,211 @@
+"""Cityscapes' label ids -> masks of class indices on disk, and a view of them that the data set `folder` reads.
+
+Below the output folder: gtFine/SPLIT/CITY/NAME_gtFine_mask.png (8-bit class indices, 255 = ignored), taxonomy.yaml (the
+classes), SPLIT/images and SPLIT/masks (links), and skipped.txt where something was left out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.data import cityscapes
+from harness.data.digests import digest_files
+from harness.data.images import read_ids
+from harness.data.listing import list_names
+from harness.data.recognised import spread
+from harness.data.source import IGNORE, Label
+from harness.data.taxonomy import Taxonomy, map_ids
+from harness.errors import HarnessError, InputError
+from harness.files import write_text, write_whole
+from harness.fingerprint import fingerprint
+
+LABELS = "gtFine"
+SKIPPED = "skipped.txt"
+CLASS_LIST = "taxonomy.yaml"
+_PICTURE_END, _IDS_END, _MASK_END = f"_{cityscapes.PICTURES}", f"_{LABELS}_labelIds", f"_{LABELS}_mask"
+_KEY = "harness:made-from"
+"""Entry in a mask's header: digest of the label file and the taxonomy that it was made from."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One picture's annotation."""
+
+    split: str
+    city: str
+    name: str
+    """Such as `aachen_000000_000019`."""
+    picture: Path | None
+    """None where the picture is missing: its mask is made all the same."""
+    ids: Path | None
+    """None where the label file is missing."""
+
+    @property
+    def mask(self) -> Path:
+        """Return the place of its mask below the output folder."""
+        return Path(LABELS, self.split, self.city, f"{self.name}{_MASK_END}.png")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one annotation."""
+
+    annotation: Annotation
+    state: Literal["written", "kept", "skipped"]
+    """`kept`: a mask of the same content was there."""
+    reason: str = ""
+    """Why it was skipped."""
+
+
+def find_annotations(root: Path, splits: Sequence[str], most: int | None = None) -> list[Annotation]:
+    """Return the annotations of some splits by name; at most `most` of each split, spread over its cities.
+
+    Raises:
+        InputError: a split is not there.
+    """
+    place = root.expanduser()
+    found: list[Annotation] = []
+    for split in splits:
+        pictures = cityscapes.find_below(place, cityscapes.PICTURES, split)
+        labels = cityscapes.find_below(place, LABELS, split)
+        if labels is None:
+            raise InputError(f"{root}: there is no {LABELS}/{split}; Cityscapes' labels are in {LABELS}/SPLIT/CITY/")
+        by_name = _by_name(pictures and pictures / split, labels / split, split)
+        if not by_name:
+            raise InputError(f"{labels / split}: there is no CITY/*{_IDS_END}.png")
+        found += by_name if most is None else spread(by_name, most)
+    return found
+
+
+def _by_name(pictures: Path | None, labels: Path, split: str) -> list[Annotation]:
+    image_of, ids_of = _list(pictures, _PICTURE_END), _list(labels, _IDS_END)
+    keys = sorted({*image_of, *ids_of})
+    return [Annotation(split, city, name, image_of.get((city, name)), ids_of.get((city, name))) for city, name in keys]
+
+
+def _list(folder: Path | None, ending: str) -> dict[tuple[str, str], Path]:
+    """Return (city, name) -> file."""
+    cities = sorted(path for path in folder.iterdir() if path.is_dir()) if folder else []
+    return {
+        (city.name, stem.removesuffix(ending)): path
+        for city in cities
+        for stem, path in list_names(city, (".png",)).items()
+        if stem.endswith(ending)
+    }
+
+
+def convert(annotations: Sequence[Annotation], taxonomy: Taxonomy, out: Path) -> Iterator[Outcome]:
+    """Write a mask for each annotation below `out`, yielding what became of it; then the class list and the view.
+
+    What is there already, of the same content, is kept: an interrupted call is continued by the next one. A label file
+    that is missing or cannot be read is skipped.
+
+    Raises:
+        InputError: a label file has ids that the taxonomy does not know.
+        HarnessError: something cannot be written.
+    """
+    meaning = fingerprint([taxonomy.classes, sorted(taxonomy.class_of.items())])
+    outcomes: list[Outcome] = []
+    try:
+        for annotation in annotations:
+            outcomes.append(_convert_one(annotation, taxonomy, meaning, out))
+            yield outcomes[-1]
+        write_text(out / CLASS_LIST, describe_classes(taxonomy))
+        _write_skipped(out / SKIPPED, [item for item in outcomes if item.state == "skipped"])
+        _link([item.annotation for item in outcomes if item.state != "skipped"], out)
+    except OSError as error:
+        raise HarnessError(
+            f"{error.filename or out}: cannot be written: {error.strerror}; what is there is whole, and the same "
+            f"command goes on from there"
+        ) from None
+
+
+def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: Path) -> Outcome:
+    if annotation.ids is None:
+        file = f"{LABELS}/{annotation.split}/{annotation.city}/{annotation.name}{_IDS_END}.png"
+        return Outcome(annotation, "skipped", f"there is no {file}")
+    try:
+        key = fingerprint([digest_files({"ids": annotation.ids}), meaning])
+        if _made_from(out / annotation.mask) == key:
+            return Outcome(annotation, "kept")
+        ids_HW = read_ids(annotation.ids)
+    except InputError as error:
+        return Outcome(annotation, "skipped", str(error))
+    mask = _encode(map_ids(ids_HW, taxonomy, where=str(annotation.ids)), key)
+    write_whole(out / annotation.mask, lambda file: file.write(mask))
+    return Outcome(annotation, "written")
+
+
+def _made_from(mask: Path) -> str | None:
+    """Return what a whole mask was made from, as its header says; None where there is none."""
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(mask) as picture:
+            key = picture.info.get(_KEY)
+            picture.verify()
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return str(key)
+
+
+def _encode(label_HW: Label, key: str) -> bytes:
+    import PIL.Image
+    import PIL.PngImagePlugin
+
+    header, buffer = PIL.PngImagePlugin.PngInfo(), io.BytesIO()
+    header.add_text(_KEY, key)
+    PIL.Image.fromarray(label_HW).save(buffer, format="PNG", pnginfo=header)
+    return buffer.getvalue()
+
+
+def describe_classes(taxonomy: Taxonomy) -> str:
+    """Return a taxonomy in YAML whose ids are the class indices of a given one."""
+    parents = taxonomy.parents or ("",) * len(taxonomy.classes)
+    lines = [
+        f"# The classes of the masks here: their ids are the class indices of {taxonomy.name}.",
+        f"name: {json.dumps(f'{taxonomy.name}-indices', ensure_ascii=False)}",
+        *([f"warning: {json.dumps(taxonomy.warning, ensure_ascii=False)}"] if taxonomy.warning else []),
+        "classes:",
+    ]
+    for index, (name, colour, parent) in enumerate(zip(taxonomy.classes, taxonomy.colours, parents, strict=True)):
+        entry = f"name: {json.dumps(name, ensure_ascii=False)}, ids: [{index}], colour: {list(colour)}"
+        lines.append(f"  - {{{entry}{f', parent: {json.dumps(parent, ensure_ascii=False)}' if parent else ''}}}")
+    return "\n".join([*lines, f"ignored: [{IGNORE}]"]) + "\n"
+
+
+def _write_skipped(path: Path, skipped: Sequence[Outcome]) -> None:
+    if skipped:
+        write_text(path, "".join(f"{item.annotation.name}\t{item.reason}\n" for item in skipped))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _link(annotations: Sequence[Annotation], out: Path) -> None:
+    """Make SPLIT/images and SPLIT/masks hold links to these pictures and their masks, and to no others."""
+    wanted = {
+        place: target
+        for item in annotations
+        if item.picture is not None
+        for place, target in (
+            (out / item.split / "images" / f"{item.name}.png", item.picture),
+            (out / item.split / "masks" / f"{item.name}_mask.png", out / item.mask),
+        )
+    }
+    for folder in {place.parent for place in wanted}:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.is_symlink() and path not in wanted:
+                path.unlink()
+    for place, target in wanted.items():
+        to = os.path.relpath(target.resolve(), place.parent.resolve())
+        if place.is_symlink() and os.readlink(place) == to:  # noqa: PTH115 - compared as written
+            continue
+        place.unlink(missing_ok=True)
+        place.symlink_to(to)

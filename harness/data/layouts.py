@@ -1,0 +1,133 @@
+"""Which data set a folder holds: the known layouts, as downloaded, and images with masks in folders of any name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness.data import camvid, cityscapes, kaggle_cityscapes, offroad
+from harness.data.folder_layouts import find_folders
+from harness.data.label_sets import shipped_taxonomy
+from harness.data.recognised import Layout, Miss, count_ids, subfolders
+from harness.errors import InputError
+
+__all__ = ["KNOWN", "Layout", "recognise"]
+
+KNOWN = (
+    "cityscapes: leftImg8bit/ and gtFine/, each with train/ and val/",
+    "offroad: train/ and val/, each with Color_Images/ and Segmentation/",
+    "kaggle_cityscapes: data/train/ and data/val/, each with image/ and label/ of .npy files",
+    "camvid: train/, trainannot/, val/, valannot/",
+    "folder: images/ and masks/ (or labels/, annotations/, ...), or train/ and val/ with such folders in each",
+)
+_SHOWN = 12
+Recogniser = Callable[[Path], Iterator[Layout | Miss]]
+
+
+def recognise(root: Path) -> list[Layout]:
+    """Return the data sets that a folder may hold, the likeliest first. Nothing in it is changed.
+
+    Raises:
+        InputError: there is no such folder, or no known layout in it; the message says what there is.
+    """
+    place = root.expanduser()
+    if not place.is_dir():
+        raise InputError(f"{root}: there is no such folder")
+    recognisers: Sequence[Recogniser] = (_find_cityscapes, _find_offroad, _find_kaggle, _find_camvid, find_folders)
+    found = [item for recogniser in recognisers for item in recogniser(place)]
+    layouts = [item for item in found if isinstance(item, Layout)]
+    if not layouts:
+        raise InputError(_describe(place, [item.told for item in found if isinstance(item, Miss)]))
+    return layouts
+
+
+def _describe(root: Path, misses: Sequence[str]) -> str:
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    held = f"it holds {', '.join(names[:_SHOWN])}{more}" if names else "it is empty"
+    head = f"{root}: no known data set; {held}"
+    known = ["known layouts:", *(f"  {line}" for line in KNOWN)]
+    return "\n  ".join([head, *(f"nearly {miss}" for miss in misses)] if misses else [head, *known])
+
+
+def _find_cityscapes(root: Path) -> Iterator[Layout | Miss]:
+    pictures = {split: cityscapes.find_below(root, cityscapes.PICTURES, split) for split in cityscapes.SPLITS}
+    if not any(pictures.values()):
+        return
+    fine = {split: _labelled(root, "gtFine", split) for split in cityscapes.SPLITS}
+    coarse = _labelled(root, "gtCoarse", "train")
+    lacking = [f"{cityscapes.PICTURES}/{split}" for split, folder in pictures.items() if folder is None]
+    lacking += [] if fine["val"] else ["gtFine/val/CITY/*_gtFine_labelIds.png"]
+    lacking += [] if fine["train"] or coarse else ["gtFine/train/CITY/*_gtFine_labelIds.png"]
+    if lacking:
+        yield Miss(f"cityscapes, but there is no {' and no '.join(lacking)}")
+        return
+    depth = " and disparity/" if cityscapes.find_below(root, "disparity", "train") else ""
+    where = pictures["train"]
+    assert where is not None
+    found = f"{_below(root, where)}{depth} with"
+    if fine["train"]:
+        yield Layout("cityscapes", {"root": str(root)}, f"{found} gtFine labels of train and val")
+    if coarse:
+        settings = {"root": str(root), "labels": "gtCoarse"}
+        yield Layout("cityscapes", settings, f"{found} gtCoarse labels of train and gtFine labels of val")
+
+
+def _labelled(root: Path, labels: str, split: str) -> Path | None:
+    """Return the folder of a split's labels, if there are label ids in it."""
+    folder = cityscapes.find_below(root, labels, split)
+    has_ids = folder is not None and any((folder / split).glob(f"*/*_{labels}_labelIds.png"))
+    return folder if has_ids else None
+
+
+def _find_offroad(root: Path) -> Iterator[Layout | Miss]:
+    base = offroad.find_root(root)
+    if base is None:
+        return
+    needed = [f"{split}/{part}" for split in ("train", "val") for part in (offroad.IMAGES, offroad.MASKS)]
+    lacking = [name for name in needed if not (base / name).is_dir()]
+    if lacking:
+        yield Miss(f"offroad, but there is no {' and no '.join(lacking)} in {base}")
+        return
+    pixels = count_ids(sorted((base / "train" / offroad.MASKS).iterdir()), most=20)
+    fits = next((name for name in ("offroad", "offroad-background") if _knows(name, pixels)), "offroad")
+    why = f"{_below(root, base / 'train')} and val/ with {offroad.IMAGES}/ and {offroad.MASKS}/"
+    settings = {"root": str(root)}
+    if fits != "offroad":
+        yield Layout("offroad", {**settings, "taxonomy": fits}, f"{why}; id 0 in the masks: its class is Background")
+    else:
+        yield Layout("offroad", settings, why)
+
+
+def _knows(taxonomy: str, pixels: Mapping[int, int]) -> bool:
+    return pixels.keys() <= shipped_taxonomy(taxonomy).class_of.keys()
+
+
+def _find_kaggle(root: Path) -> Iterator[Layout | Miss]:
+    bases = [base for place in (root, *subfolders(root)) for base in (place / "data", place)]
+    base = next((base for base in bases if any((base / "train" / "image").glob("*.npy"))), None)
+    if base is None:
+        return
+    lacking = [name for name in ("train/label", "val/image", "val/label") if not any((base / name).glob("*.npy"))]
+    if lacking:
+        yield Miss(f"kaggle_cityscapes, but there are no .npy files in {' and '.join(lacking)} of {base}")
+        return
+    depth = ", depth/" if (base / "train" / "depth").is_dir() else ""
+    why = f"{_below(root, base / 'train')} and val/ with image/, label/{depth} as numbered arrays"
+    place = base if base.name != "data" or base == root else base.parent
+    yield Layout(kaggle_cityscapes.kaggle_cityscapes.__name__, {"root": str(place)}, why)
+
+
+def _find_camvid(root: Path) -> Iterator[Layout | Miss]:
+    needed = ("train", "trainannot", "val", "valannot")
+    root = next((place for place in (root, *subfolders(root)) if (place / "trainannot").is_dir()), root)
+    lacking = [name for name in needed if not (root / name).is_dir()]
+    if not lacking:
+        why = "train/, trainannot/, val/, valannot/ as in SegNet's copy"
+        yield Layout(camvid.camvid.__name__, {"root": str(root)}, why)
+    elif any(name.endswith("annot") for name in needed if name not in lacking):
+        yield Miss(f"camvid, but there is no {' and no '.join(f'{name}/' for name in lacking)}")
+
+
+def _below(root: Path, folder: Path) -> str:
+    return f"{folder.relative_to(root).as_posix()}/"
