@@ -23,7 +23,7 @@ from harness.parts.class_weights import Rule, weigh_classes
 from harness.records import Choice
 from harness.report.audit_page import render_page
 
-BETA = 0.9999
+BETA = 0.999999
 """The default of the losses that read it."""
 ALIKE = 1.1
 """Weights that differ by a smaller factor are as good as none."""

@@ -79,13 +79,16 @@ def read_disparity(path: Path) -> Depth:
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Return a picture's height and width from its header; a PNG's checksums are checked, nothing is decoded.
+    """Return the height and width of a picture that can be read: a PNG by its checksums, others are decoded.
 
     Raises:
         InputError: the file is no picture, is cut short or damaged.
     """
     with _opened(path) as picture:
-        picture.verify()
+        if picture.format == "PNG":
+            picture.verify()
+        else:
+            picture.load()
         return picture.height, picture.width
 
 

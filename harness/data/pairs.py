@@ -14,7 +14,7 @@ from harness.data.taxonomy import Taxonomy, map_ids, unknown_ids
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_bytes
 
-_CHECK_VERSION = 2
+_CHECK_VERSION = 3
 """Raised when the check of files finds more, or says it in other words: answers remembered from before are void."""
 
 
@@ -96,14 +96,17 @@ def find_faults(
 
 
 def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format) -> Fault | None:
-    label = pair.label.relative_to(root).as_posix()
+    file = pair.image
     try:
         image_size = form.check(pair.image)
+        file = pair.label
         ids_HW = form.read_ids(pair.label)
+        file = pair.depth or pair.label
         depth_size = image_size if pair.depth is None else form.read_depth(pair.depth).shape
     except InputError as error:
         kind = "colours instead of ids" if isinstance(error, ColourMaskError) else "unreadable"
-        return Fault(kind, "", pair.name, label, str(error).removeprefix(f"{root}/"))
+        return Fault(kind, "", pair.name, file.relative_to(root).as_posix(), str(error).removeprefix(f"{root}/"))
+    label = pair.label.relative_to(root).as_posix()
     for part, size in (("label", ids_HW.shape), ("depth", depth_size)):
         if size != image_size:
             told = f"{label}: the {part} is {_size(size)}, the image {_size(image_size)}"

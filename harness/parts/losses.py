@@ -35,7 +35,7 @@ def cross_entropy(
     /,
     *,
     class_weights: ClassWeights = "none",
-    beta: Beta = 0.9999,
+    beta: Beta = 0.999999,
     label_smoothing: Fraction = 0.0,
 ) -> Loss:
     """Cross-entropy, the mean over pixels weighted by the weight of each pixel's class.
@@ -69,7 +69,7 @@ def focal(
     *,
     gamma: NonNegative = 2.0,
     class_weights: ClassWeights = "none",
-    beta: Beta = 0.9999,
+    beta: Beta = 0.999999,
 ) -> Loss:
     """Focal loss on softmax probabilities (Lin et al. 2017, eq. 5, its alpha being class_weights).
 

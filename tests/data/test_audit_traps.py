@@ -96,15 +96,11 @@ TRAPS: dict[str, Trap] = {
         lambda root: cut_short(root / CITY[1]),
         f"unreadable: 1 file, first gtFine/train/{STEM}_gtFine_labelIds.png: cannot be read: image file is truncated",
     ),
-    "truncated JPEG": Trap(
+    "truncated JPEG": bad_file(
         "offroad",
         jpeg_cut_short,
-        "",  # the check of a picture reads its header: only decoding shows that a JPEG ends early
-        (
-            "error: cannot be decoded: 1 file, first train/Color_Images/cc0000013.jpg: cannot be read: image file is "
-            "truncated (BYTES bytes not processed); training would stop at them, whatever data.on_bad_image says: "
-            "repair or remove them",
-        ),
+        "unreadable: 1 file, first train/Color_Images/cc0000013.jpg: cannot be read: image file is truncated "
+        "(BYTES bytes not processed)",
     ),
     "mask of another size": bad_file(
         "offroad",
@@ -140,14 +136,10 @@ TRAPS: dict[str, Trap] = {
         "unreadable: 1 file, first data/train/label/1.npy: an array (32, 256) with values from -1 to 19; labels are "
         "(height, width) of whole numbers from -1 to 18",
     ),
-    "picture of bytes in an array": Trap(
+    "picture of bytes in an array": bad_file(
         "kaggle_cityscapes",
         bytes_kaggle,
-        "",  # the check of a picture reads its shape
-        (
-            "error: cannot be decoded: 1 file, first data/train/image/1.npy: values from 0 to 255; pictures of this "
-            "set lie in 0 to 1; training would stop at them, whatever data.on_bad_image says: repair or remove them",
-        ),
+        "unreadable: 1 file, first data/train/image/1.npy: values from 0 to 255; pictures of this set lie in 0 to 1",
     ),
     "missing label": bad_file(
         "offroad",
@@ -266,16 +258,20 @@ def test_nothing_is_said_of_a_whole_tree(layout: str, tmp_path: Path, capsys: py
     assert what_the_audit_prints(choice, capsys) == (False, ())
 
 
+def without_numbers(text: str) -> str:
+    """Return a text without Pillow's number of bytes, which depends on its version."""
+    return re.sub(r"\(\d+ bytes", "(BYTES bytes", text)
+
+
 @pytest.mark.parametrize("name", TRAPS)
 def test_what_the_user_reads(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trap = TRAPS[name]
     root = MAKERS[trap.layout](tmp_path / "data")
     trap.spring(root)
     choice = choice_of(trap.layout, root)
-    assert what_training_says(choice) == trap.training.replace("{root}", str(root))
+    assert without_numbers(what_training_says(choice)) == trap.training.replace("{root}", str(root))
     refused, lines = what_the_audit_prints(choice, capsys)
-    unnumbered = tuple(re.sub(r"\(\d+ bytes", "(BYTES bytes", line) for line in lines)
-    assert unnumbered == tuple(line.replace("{root}", str(root)) for line in trap.audit)
+    assert tuple(map(without_numbers, lines)) == tuple(line.replace("{root}", str(root)) for line in trap.audit)
     assert refused == any(line.startswith("error: ") for line in trap.audit)
 
 
