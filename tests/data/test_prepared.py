@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from harness.data.cache import list_caches
-from harness.data.desert import OFFROAD, make_split
+from harness.data.desert import make_split
 from harness.data.folder import folder
 from harness.data.images import resize_pair
+from harness.data.label_sets import shipped_taxonomy
 from harness.data.prepared import PreparedSplit
 from harness.data.source import Split
+
+OFFROAD = shipped_taxonomy("offroad")
 
 SIZE = (20, 24)
 SMALL = (10, 12)

@@ -65,9 +65,3 @@ def test_none_and_lists_are_taken_as_they_are():
     assert weigh_classes([1, 0, 2.5, 0.1], TWO_IMAGES, 0.9).tolist() == [1, 0, 2.5, 0.1]
     with pytest.raises(InputError, match="5 weights were given, the data has 4 classes"):
         weigh_classes([1.0] * 5, TWO_IMAGES, 0.9)
-
-
-def test_counts_of_a_whole_split_are_one_large_image():
-    assert weigh_classes("inverse_frequency", TWO_IMAGES.sum(0), 0.9) == pytest.approx(
-        weigh_classes("inverse_frequency", TWO_IMAGES, 0.9)
-    )
