@@ -12,7 +12,7 @@ import numpy as np
 from harness.errors import InputError, did_you_mean
 from harness.stats.influence import Influence, measure_influence
 from harness.stats.margins import Margins, Values, score_runs
-from harness.stats.noise import Noise, pool_noise
+from harness.stats.noise import Noise, moderate, pool_noise
 from harness.stats.spread import Chosen, Spread, make_spread, p_value, t_interval
 
 LEVEL = 0.95
@@ -27,6 +27,9 @@ SCOPES: Mapping[tuple[bool, bool], Scope] = {
     (False, False): "these weights on these images",
 }
 """(Several seeds, several groups) -> scope."""
+
+
+NO_NOISE = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -116,15 +119,15 @@ def contrast(study: Study, weights: Mapping[str, float]) -> dict[str, Effect]:
     weight_V = np.array(list(weights.values()), np.float64)
     scores_SM = np.einsum("v,vsm->sm", weight_V, study.scores_VSM[np.ix_(rows, columns)])
     moves_SGC = _weighted_moves(study, weights, seeds)
-    pooled_M = float(weight_V @ weight_V) * study.noise.variance_M
+    noise = moderate(study.noise, scores_SM, float(weight_V @ weight_V)) if len(seeds) > 1 else None
     defined_C = np.flatnonzero(study.margins.true_GC.any(axis=0))
     effects = {}
     for index, measure in enumerate(study.margins.measures):
         chosen_C = defined_C if index == 0 else defined_C[defined_C == index - 1]
         if len(chosen_C):
             values_S, moves = scores_SM[:, index], moves_SGC[:, :, chosen_C] / len(chosen_C)
-            pool = (float(pooled_M[index]), float(study.noise.prior_M[index]))
-            spread = make_spread(values_S, moves, study.influence, chosen_C, pool)
+            between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index])) if noise else NO_NOISE
+            spread = make_spread(moves, between, study.influence, chosen_C)
             by_seed = dict(zip(seeds, values_S.tolist(), strict=True))
             effects[measure] = _make_effect((measure, weights), by_seed, spread, _held(study, chosen_C))
     return effects

@@ -84,31 +84,25 @@ class Spread:
 
 
 def make_spread(
-    values_S: Values, moves_SGC: Values, influence: Influence, chosen_C: Chosen, pool: tuple[float, float]
+    moves_SGC: Values, between: tuple[float, float, float], influence: Influence, chosen_C: Chosen
 ) -> Spread:
-    """Return the spread of an effect from its value within each seed and the moves of its classes by each group.
+    """Return the spread of an effect from the moves of its classes by each group within each seed.
 
-    `pool` is the effect's variance between seeds as the other variants suggest it, and the degrees of freedom of that.
+    `between` is its variance between seeds: moderated, the degrees of freedom of that, and own; zeros with one seed.
     """
-    seeds = len(values_S)
+    seeds = len(moves_SGC)
     mean_GC = moves_SGC.mean(axis=0)
     variance_C = np.zeros(len(influence.trace_C))
     variance_C[chosen_C] = (mean_GC**2).sum(axis=0)
-    own, moderated, degrees, shared = 0.0, 0.0, 0.0, 0.0
-    if seeds > 1:
-        pooled, prior = pool
-        own = float(values_S.var(ddof=1))
-        degrees = prior + seeds - 1
-        moderated = (prior * pooled + (seeds - 1) * own) / degrees
-        shared = float(((moves_SGC - mean_GC).sum(axis=2) ** 2).sum()) / (seeds - 1) / seeds
+    apart_SG = (moves_SGC - mean_GC).sum(axis=2)
     return Spread(
         seeds=seeds,
-        seed_variance=moderated,
-        seed_degrees=degrees,
-        own_seed_variance=own,
+        seed_variance=between[0],
+        seed_degrees=between[1],
+        own_seed_variance=between[2],
         group_variance=float((mean_GC.sum(axis=1) ** 2).sum()),
         group_degrees=group_degrees(variance_C, influence),
-        shared_variance=shared,
+        shared_variance=float((apart_SG**2).sum()) / (seeds - 1) / seeds if seeds > 1 else 0.0,
     )
 
 
