@@ -5,7 +5,7 @@ A pixel of class c in frame f of group g is hit by variant v, seed s with probab
     logit = skill of v in c + training noise of (v, s, c) + difficulty of (g, c) + what v makes of (g, c)
             + what this training makes of (g, c) + difficulty of (f, c)
 
-and a miss goes to another class in proportion to the classes' frequency. All terms but the first are normal with mean 0.
+and a miss goes to another class in proportion to the classes' frequency. All terms but the first are normal around 0.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Training noise: the variance between seeds, and what the study's variants tell each other about it.
 
-With three seeds a variance has two degrees of freedom and says little. Variants of one study are trained alike, so their
-variances are drawn together (Smyth 2004, empirical Bayes): a contrast's own variance is averaged with the pooled one,
-weighted by the degrees of freedom of each. How many the pool is worth follows from how well the variances of all pairs
-of variants agree, over all measures together. Where they do not agree, two rules keep the intervals wide enough:
+With three seeds a variance has two degrees of freedom and says little. Variants of one study are trained alike, so
+their variances are drawn together (Smyth 2004, empirical Bayes): a contrast's own variance is averaged with the pooled
+one, weighted by the degrees of freedom of each. How many the pool is worth follows from how well the variances of all
+pairs of variants agree, over all measures together. Where they do not agree, two rules keep the intervals wide enough:
 
 - The pool is worth at most as many degrees of freedom as there are variants: few variances cannot prove agreement.
-- A contrast is `loud` by the factor by which its classes scatter more between seeds than the pool, averaged over classes.
-  A loud contrast's pool is raised by that factor and its worth falls with the third power; a quiet one's worth falls in
-  proportion, and its pool is left alone. The powers are not derived: they are the ones that calibrate (see
+- A contrast is `loud` by the factor by which its classes scatter more between seeds than the pool, averaged over
+  classes. A loud contrast's pool is raised by that factor and its worth falls with the third power; a quiet one's worth
+  falls in proportion, and its pool is left alone. The powers are not derived: they are the ones that calibrate (see
   docs/statistics.md).
 """
 

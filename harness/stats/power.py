@@ -1,4 +1,4 @@
-"""What a study can see: the noise floor, the smallest difference it would find, and what would decide an open question."""
+"""What a study can see: its noise floor, the smallest difference it would find, what would decide an open question."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def measure_floor(study: Study, reference: str, measure: str, effects: Iterable[
     scores_S = study.scores_VSM[row, :, column]
     known_S = scores_S[~np.isnan(scores_S)]
     degrees = len(known_S) - 1
-    sd, ends = math.nan, (math.nan, math.nan)
-    if degrees > 0:
-        sd = float(known_S.std(ddof=1))
-        ends = tuple(sd * math.sqrt(degrees / stats.chi2.ppf(end, degrees)) for end in (0.975, 0.025))
+    sd = float(known_S.std(ddof=1)) if degrees > 0 else math.nan
+    low, high = (
+        sd * math.sqrt(degrees / stats.chi2.ppf(end, degrees)) if degrees > 0 else sd for end in (0.975, 0.025)
+    )
     found = [smallest_detectable(effect.spread, alpha) for effect in effects if effect.scope == "new seeds and images"]
     detectable = float(np.median(found)) if found else math.nan
-    return NoiseFloor(measure, len(known_S), sd, ends[0], ends[1], detectable)
+    return NoiseFloor(measure, len(known_S), sd, low, high, detectable)
 
 
 def smallest_detectable(spread: Spread, alpha: float) -> float:

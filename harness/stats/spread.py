@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from harness.stats.influence import Influence, group_degrees
 from harness.stats.margins import Values
@@ -108,7 +108,7 @@ def make_spread(
 
 def t_interval(delta: float, se: float, degrees: float, level: float) -> tuple[float, float]:
     """Return the two-sided Student interval of a level (fraction); a point where `se` is 0, NaN where it is NaN."""
-    half = float(stats.t.ppf(0.5 + level / 2, degrees)) * se if se > 0 else se
+    half = float(special.stdtrit(degrees, 0.5 + level / 2)) * se if se > 0 else se
     return delta - half, delta + half
 
 
@@ -116,4 +116,4 @@ def p_value(delta: float, se: float, degrees: float) -> float:
     """Return the two-sided p-value of a delta of 0, consistent with `t_interval`; NaN where `se` is NaN."""
     if se == 0:
         return float(delta == 0)
-    return float(2 * stats.t.sf(abs(delta) / se, degrees))
+    return float(2 * special.stdtr(degrees, -abs(delta) / se))

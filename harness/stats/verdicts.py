@@ -2,9 +2,9 @@
 
 A family is what is read together: the variants' headline comparisons are one, all cells of the class table are another.
 Within a family, `improved` and `regressed` are called by Holm's step-down procedure (Holm 1979): the chance of even one
-false call is at most 5 %, whatever the dependence between the comparisons. `equivalent` is called by two one-sided tests
-at 5 % each (Schuirmann 1987), which is the same as the 90 % interval lying within the margin; it is judged first, so a
-difference that is shown to be too small to matter is called equivalent even where it is not zero.
+false call is at most 5 %, whatever the dependence between the comparisons. `equivalent` is called by two one-sided
+tests at 5 % each (Schuirmann 1987), which is the same as the 90 % interval lying within the margin; it is judged first,
+so a difference that is shown to be too small to matter is called equivalent even where it is not zero.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def judge(effects: Mapping[Key, Effect], margin: float) -> dict[Key, Verdict]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their family by Holm (1979): the k-th smallest of n times n - k + 1, made monotone."""
+    """Return p-values adjusted by Holm (1979): the k-th smallest of n times n - k + 1, made monotone, at most 1."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [1.0] * len(p_values)
     highest = 0.0
