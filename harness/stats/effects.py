@@ -53,7 +53,7 @@ class Effect:
     measure: str
     """`miou_dataset` or the name of a class, whose IoU it is."""
     weights: Mapping[str, float]
-    """Weight of each variant; they sum to 0."""
+    """Weight of each variant; they sum to 0. A variant of weight 0 has its seeds required, no more."""
     delta: float
     se: float
     degrees: float

@@ -7,7 +7,7 @@ pairs of variants agree, over all measures together. Where they do not agree, tw
 
 - The pool is worth at most as many degrees of freedom as there are variants: few variances cannot prove agreement.
 - A contrast is `loud` by the factor by which its classes scatter more between seeds than the pool, averaged over
-  classes. A loud contrast's pool is raised by that factor and its worth falls with the third power; a quiet one's worth
+  classes. A loud contrast's pool is raised by that factor and its worth falls with the fifth power; a quiet one's worth
   falls in proportion, and its pool is left alone. The powers are not derived: they are the ones that calibrate (see
   docs/statistics.md).
 """
@@ -74,7 +74,7 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
     if noise.prior == 0 or not known_C.any():
         return Moderated(own_M, own_M, float(degrees))
     loudness = float((own_M[1:][known_C] / pooled_M[1:][known_C]).mean())
-    worth = noise.prior / max(loudness**3, 1 / loudness) if loudness > 0 else 0.0
+    worth = noise.prior / max(loudness**5, 1 / loudness) if loudness > 0 else 0.0
     variance_M = (worth * max(loudness, 1.0) * pooled_M + degrees * own_M) / (worth + degrees)
     return Moderated(own_M, variance_M, worth + degrees)
 
