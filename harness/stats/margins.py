@@ -92,8 +92,12 @@ def class_scores(hit_XC: Values, predicted_XC: Values, true_XC: Values) -> Value
 
 def score_runs(margins: Margins) -> Values:
     """Return the measures of each run on all groups, [K, M]."""
-    true_KC = np.broadcast_to(margins.true_GC.sum(axis=0), (len(margins.runs), len(margins.classes)))
-    return class_scores(margins.hit_KGC.sum(axis=1), margins.predicted_KGC.sum(axis=1), true_KC)
+    true_C = margins.true_GC.sum(axis=0)
+    present_C = true_C > 0
+    sums = [margins.hit_KGC.sum(axis=1), margins.predicted_KGC.sum(axis=1), np.tile(true_C, (len(margins.runs), 1))]
+    result_KM = np.full((len(margins.runs), len(margins.measures)), np.nan)
+    result_KM[:, np.append(True, present_C)] = class_scores(*(np.compress(present_C, part, axis=1) for part in sums))
+    return result_KM
 
 
 def _sum_run(counts: Counts, group_N: Pixels, num_groups: int) -> tuple[Pixels, Pixels, Pixels]:

@@ -110,7 +110,9 @@ def _power_of_difference(delta: float, spread: Spread, alpha: float) -> float:
 
 def _power_of_margin(delta: float, spread: Spread, margin: float) -> float:
     """Return how often two one-sided tests at 5 % put the difference within the margin (Student approximation)."""
-    if spread.se == 0 or margin <= 0:
+    if margin == 0:
+        return 0.0
+    if spread.se == 0:
         return float(abs(delta) <= margin)
     critical = stats.t.ppf(0.95, spread.degrees)
     upper = stats.t.cdf((margin - delta) / spread.se - critical, spread.degrees)

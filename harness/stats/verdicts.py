@@ -9,12 +9,12 @@ so a difference that is shown to be too small to matter is called equivalent eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from harness.stats.effects import Effect
-from harness.stats.power import Needed, find_needed
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
 Reason = Literal["", "one seed", "one group", "only before correction", "noise"]
@@ -28,18 +28,18 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said of an effect, and what would have to be done to say more."""
+    """What may be said of an effect."""
 
     outcome: Outcome
     reason: Reason
     p_holm: float
     """The p-value adjusted for the family; NaN where the effect is not judged."""
     family: int
-    """Comparisons in the family."""
+    """Comparisons in the family that were judged."""
+    level: float
+    """Level at which the first difference of the family is called: what `harness.stats.power` plans with."""
     tost: tuple[float, float]
     """The 90 % interval that is held against the margin."""
-    needed: Needed | None
-    """What would decide it; None where it is decided, or where nothing within reach would."""
 
 
 def judge(effects: Mapping[Key, Effect], margin: float) -> dict[Key, Verdict]:
@@ -71,17 +71,15 @@ def _judge_one(effect: Effect, p_holm: float, family: int, margin: float) -> Ver
     tost = effect.interval(TOST_LEVEL)
     outcome: Outcome = "undecided"
     reason: Reason = ""
-    needed = None
     if -margin <= tost[0] and tost[1] <= margin:
         outcome = "equivalent"
     elif p_holm <= FAMILY_ERROR:
         outcome = "improved" if effect.delta > 0 else "regressed"
     else:
         reason = "only before correction" if effect.p <= FAMILY_ERROR else "noise"
-        needed = find_needed(effect, FAMILY_ERROR / family, margin)
-    return Verdict(outcome, reason, p_holm, family, tost, needed)
+    return Verdict(outcome, reason, p_holm, family, FAMILY_ERROR / family, tost)
 
 
 def _silent(effect: Effect, family: int) -> Verdict:
     reason: Reason = "one seed" if effect.spread.seeds == 1 else "one group"
-    return Verdict("undecided", reason, float("nan"), family, effect.interval(TOST_LEVEL), None)
+    return Verdict("undecided", reason, math.nan, family, FAMILY_ERROR / max(family, 1), effect.interval(TOST_LEVEL))
