@@ -54,10 +54,10 @@ def test_shapley_by_all_orders_of_three_components():
     assert sum(shares.values()) == pytest.approx(140)
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), count=st.integers(1, 4))
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 3))
 def test_shapley_shares_add_up_to_the_total(make_margins, seed, count):
-    combinations = [frozenset(on) for size in range(count + 1) for on in itertools.combinations("abcd"[:count], size)]
+    combinations = [frozenset(on) for size in range(count + 1) for on in itertools.combinations("abc"[:count], size)]
     margins = make_margins(seed, variants=len(combinations))
     kept = [index for index, run in enumerate(margins.runs) if run != ("v1", 0)]
     margins = replace(
