@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks.simulated_counts import SKILL, Array, World, draw_margins, true_delta, true_iou
+from benchmarks.simulated_counts import SKILL, TOGETHER, Array, World, draw_margins, true_delta, true_iou
 from harness.stats.effects import Effect, Study, compare, make_study
 from harness.stats.margins import HEADLINE, Margins
 from harness.stats.resample import bootstrap_scores
@@ -122,6 +122,10 @@ def make_worlds() -> Iterator[tuple[str, World]]:
         yield "the reference twice as noisy", World(seeds, 100, 0.3, loudness=(2.0, 1.0, 1.0, 1.0))
         yield "noise 1, 1/2, 1, 2", World(seeds, 100, 0.3, loudness=(1.0, 0.5, 1.0, 2.0))
         yield "the reference three times as noisy", World(seeds, 100, 0.3, loudness=(3.0, 1.0, 1.0, 1.0))
+    for seeds in (3, 5, 10):
+        yield "classes move together", World(seeds, 100, 0.3, shares=TOGETHER)
+        loudness = (2.0, 1.0, 1.0, 1.0)
+        yield "classes move together, the reference twice as noisy", World(seeds, 100, 0.3, loudness, shares=TOGETHER)
 
 
 HEAD = (

@@ -27,8 +27,9 @@ RARE = np.array([1.0, 1.0, 0.9, 0.9, 0.1, 0.1])
 """Share of groups that hold a class."""
 GROUP_SD, FRAME_SD, TASTE_SD = 0.7, 0.4, 0.15
 """Of a group's and a frame's difficulty, and of what a variant makes of a group (logits)."""
-CLASS_SHARE, ALL_SHARE, LOCAL_SHARE = 0.9, 0.45, 1.5
-"""Training noise of a class, of all classes together, and of a class in a group, as multiples of a cell's noise."""
+APART, TOGETHER, LOCAL = (0.9, 0.45), (0.45, 0.9), 1.5
+"""Training noise of a class, of all classes at once (in worlds where classes move apart or together), and of a class in
+a group, as multiples of a world's noise."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class World:
     rare: bool = False
     pairing: float = 0.0
     """Correlation of the training noise of two variants with one seed."""
+    shares: tuple[float, float] = APART
 
     @property
     def held_C(self) -> Array:
@@ -63,14 +65,14 @@ class World:
 def draw_training(world: World, generator: np.random.Generator, seeds: int) -> Array:
     """Return the training noise of variants, seeds and classes in logits, [V, S, C]."""
     variants, classes = len(world.loudness), len(SKILL)
-    own = _noise(generator, (variants, seeds, classes))
-    shared = _noise(generator, (1, seeds, classes))
+    own = _noise(generator, (variants, seeds, classes), world.shares)
+    shared = _noise(generator, (1, seeds, classes), world.shares)
     mixed = np.sqrt(world.pairing) * shared + np.sqrt(1 - world.pairing) * own
     return world.noise * np.array(world.loudness)[:, None, None] * mixed
 
 
-def _noise(generator: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-    return CLASS_SHARE * generator.normal(size=shape) + ALL_SHARE * generator.normal(size=(*shape[:2], 1))
+def _noise(generator: np.random.Generator, shape: tuple[int, int, int], shares: tuple[float, float]) -> Array:
+    return shares[0] * generator.normal(size=shape) + shares[1] * generator.normal(size=(*shape[:2], 1))
 
 
 def draw_margins(world: World, generator: np.random.Generator) -> Margins:
@@ -87,7 +89,7 @@ def draw_margins(world: World, generator: np.random.Generator) -> Margins:
         + draw_training(world, generator, seeds)[:, :, None, :]
         + GROUP_SD * generator.normal(size=(1, 1, groups, classes))
         + world.differs * TASTE_SD * generator.normal(size=(variants, 1, groups, classes))
-        + LOCAL_SHARE * loud_V1111 * generator.normal(size=(variants, seeds, groups, classes))
+        + LOCAL * loud_V1111 * generator.normal(size=(variants, seeds, groups, classes))
     )
     difficulty_FC = FRAME_SD * generator.normal(size=(len(group_F), classes))
     rate_VSFC = 1 / (1 + np.exp(-(logit_VSGC[:, :, group_F] + difficulty_FC)))
@@ -110,7 +112,7 @@ def true_iou(world: World, generator: np.random.Generator, trainings: int = 20_0
     """Return the IoU of classes on endless images, averaged over `trainings` seeds, [V, C]."""
     points, weights = np.polynomial.hermite_e.hermegauss(41)
     loud_V = world.noise * np.array(world.loudness)
-    variance_V = GROUP_SD**2 + FRAME_SD**2 + world.differs * TASTE_SD**2 + (LOCAL_SHARE * loud_V) ** 2
+    variance_V = GROUP_SD**2 + FRAME_SD**2 + world.differs * TASTE_SD**2 + (LOCAL * loud_V) ** 2
     noise_VSC = draw_training(world, generator, trainings if world.noise else 1)
     result = []
     for gain, variance, noise_SC in zip(world.gains, variance_V, noise_VSC, strict=True):

@@ -43,7 +43,7 @@ def measure_influence(margins: Margins) -> Influence:
 
 
 def group_degrees(variance_C: Values, influence: Influence) -> float:
-    """Return the degrees of freedom of a sum of class variances, after Bell and McCaffrey (2002, section 4).
+    """Return the degrees of freedom of a sum of class variances, after Bell and McCaffrey (2002).
 
     `variance_C` is each class's share of the variance; classes are taken as independent. G - 1 where all groups hold
     equally much of a class; near (groups that hold the class) - 1 where few do; 0 where no variance was measurable.

@@ -8,8 +8,8 @@ pairs of variants agree, over all measures together. Where they do not agree, tw
 - The pool is worth at most as many degrees of freedom as there are variants: few variances cannot prove agreement.
 - A contrast is `loud` by the factor by which its classes scatter more between seeds than the pool, averaged over
   classes. A loud contrast's pool is raised by that factor and its worth falls with the fifth power; a quiet one's worth
-  falls in proportion, and its pool is left alone. The powers are not derived: they are the ones that calibrate (see
-  docs/statistics.md).
+  falls in proportion, and its pool is left alone. (Phipson et al. 2016 lower the worth for outliers alike.) The powers
+  are not derived: they are the ones that calibrate, see docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _variance(differences_PSM: Values, seeds_P: Values) -> Values:
 
 
 def _prior_degrees(variance_PM: Values, degrees_P: Values, num_variants: int, most: float) -> float:
-    """Return d0 of Smyth (2004, section 6.2) by the moments of log variances, at most `most`.
+    """Return d0 of Smyth (2004) by the moments of log variances, at most `most`.
 
     The excess of their scatter over what equal variances show is averaged over measures. Pairs that share a variant
     are correlated (their differences by 1/2, the variances by 1/4), which shrinks the scatter by a known factor.

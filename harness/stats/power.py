@@ -74,16 +74,18 @@ def smallest_detectable(spread: Spread, alpha: float) -> float:
 def find_needed(effect: Effect, alpha: float, margin: float) -> Needed | None:
     """Return the seeds, or seeds and groups, that would decide an effect; None where nothing within reach would.
 
+    None, too, for an effect whose noise cannot be measured: that of one seed or one group.
+
     `alpha` is the level at which a difference is called, `margin` the largest difference that does not matter.
     """
 
     def decides(seeds: int, images: float) -> bool:
         spread = effect.spread.planned(seeds, images)
-        return (
-            max(_power_of_difference(effect.delta, spread, alpha), _power_of_margin(effect.delta, spread, margin))
-            >= POWER
-        )
+        differs = _power_of_difference(effect.delta, spread, alpha)
+        return max(differs, _power_of_margin(effect.delta, spread, margin)) >= POWER
 
+    if effect.scope != "new seeds and images":
+        return None
     seeds_now, groups = effect.spread.seeds, effect.held.groups
     if decides(MOST_SEEDS, 1.0):
         return Needed(_first(lambda seeds: decides(seeds, 1.0), seeds_now, MOST_SEEDS), groups)

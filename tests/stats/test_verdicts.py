@@ -89,6 +89,7 @@ def test_one_seed_gets_no_verdict_and_is_in_no_family():
     verdicts = judge({"b": make_effect(0.5, seeds=1), "c": make_effect(0.05)}, 0.005)
     assert (verdicts["b"].outcome, verdicts["b"].reason) == ("undecided", "one seed")
     assert math.isnan(verdicts["b"].p_holm)
+    assert find_needed(make_effect(0.5, seeds=1), 0.05, 0.0) is None
     assert verdicts["c"].family == 1
     assert verdicts["c"].outcome == "improved"
 
