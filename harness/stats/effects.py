@@ -29,9 +29,6 @@ SCOPES: Mapping[tuple[bool, bool], Scope] = {
 """(Several seeds, several groups) -> scope."""
 
 
-NO_NOISE = (0.0, 0.0, 0.0)
-
-
 @dataclass(frozen=True)
 class Held:
     """The images behind a measure."""
@@ -119,17 +116,17 @@ def contrast(study: Study, weights: Mapping[str, float]) -> dict[str, Effect]:
     weight_V = np.array(list(weights.values()), np.float64)
     scores_SM = np.einsum("v,vsm->sm", weight_V, study.scores_VSM[np.ix_(rows, columns)])
     moves_SGC = _weighted_moves(study, weights, seeds)
-    noise = moderate(study.noise, scores_SM, float(weight_V @ weight_V)) if len(seeds) > 1 else None
+    noise = moderate(study.noise, scores_SM, float(weight_V @ weight_V))
     defined_C = np.flatnonzero(study.margins.true_GC.any(axis=0))
     effects = {}
     for index, measure in enumerate(study.margins.measures):
         chosen_C = defined_C if index == 0 else defined_C[defined_C == index - 1]
         if len(chosen_C):
             values_S, moves = scores_SM[:, index], moves_SGC[:, :, chosen_C] / len(chosen_C)
-            between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index])) if noise else NO_NOISE
+            between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index]))
             spread = make_spread(moves, between, study.influence, chosen_C)
             by_seed = dict(zip(seeds, values_S.tolist(), strict=True))
-            effects[measure] = _make_effect((measure, weights), by_seed, spread, _held(study, chosen_C))
+            effects[measure] = _make_effect(measure, weights, by_seed, spread, _held(study, chosen_C))
     return effects
 
 
@@ -165,15 +162,15 @@ def _held(study: Study, chosen_C: Chosen) -> Held:
 
 
 def _make_effect(
-    what: tuple[str, Mapping[str, float]], by_seed: Mapping[int, float], spread: Spread, held: Held
+    measure: str, weights: Mapping[str, float], by_seed: Mapping[int, float], spread: Spread, held: Held
 ) -> Effect:
     scope = SCOPES[len(by_seed) > 1, held.sampled]
     se = math.nan if scope == "these weights on these images" else spread.se
     delta = float(np.mean(list(by_seed.values())))
     low, high = t_interval(delta, se, spread.degrees, LEVEL)
     return Effect(
-        measure=what[0],
-        weights=dict(what[1]),
+        measure=measure,
+        weights=dict(weights),
         delta=delta,
         se=se,
         degrees=spread.degrees,

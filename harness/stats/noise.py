@@ -65,9 +65,11 @@ def pool_noise(scores_VSM: Values) -> Noise:
 def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
     """Return the variance between seeds of a contrast whose squared weights sum to `size`.
 
-    `values_SM` is the contrast within each of two or more seeds.
+    `values_SM` is the contrast within each seed. Of one seed nothing is known: zeros.
     """
     degrees = len(values_SM) - 1
+    if degrees == 0:
+        return Moderated(np.zeros(values_SM.shape[1]), np.zeros(values_SM.shape[1]), 0.0)
     own_M = np.nan_to_num(values_SM.var(axis=0, ddof=1))
     pooled_M = size * noise.variance_M
     known_C = pooled_M[1:] > 0
