@@ -38,7 +38,7 @@ class Held:
     images: int
     """All images of the split."""
     alone: tuple[str, ...]
-    """Classes that one group alone holds: what other images would do to them is in no interval."""
+    """Classes that one group alone holds: what other images would do to them is guessed from the other classes."""
     sampled: bool
     """Whether any class is held by several groups."""
 

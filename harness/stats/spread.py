@@ -88,22 +88,34 @@ def make_spread(
 ) -> Spread:
     """Return the spread of an effect from the moves of its classes by each group within each seed.
 
-    `between` is its variance between seeds: moderated, the degrees of freedom of that, and own; zeros with one seed.
+    `between` is its variance between seeds: moderated, the degrees of freedom of that, and own; zeros with one seed. A
+    class that one group alone holds shows no scatter between groups: among other classes it is given their scatter.
     """
     seeds = len(moves_SGC)
     mean_GC = moves_SGC.mean(axis=0)
     variance_C = np.zeros(len(influence.trace_C))
     variance_C[chosen_C] = (mean_GC**2).sum(axis=0)
-    apart_SG = (moves_SGC - mean_GC).sum(axis=2)
+    apart_SGC = moves_SGC - mean_GC
+    rounds = max(seeds - 1, 1) * seeds
+    trace_C = influence.trace_C[chosen_C]
     return Spread(
         seeds=seeds,
         seed_variance=between[0],
         seed_degrees=between[1],
         own_seed_variance=between[2],
-        group_variance=float((mean_GC.sum(axis=1) ** 2).sum()),
+        group_variance=float((mean_GC.sum(axis=1) ** 2).sum()) + _borrowed(variance_C[chosen_C], trace_C),
         group_degrees=group_degrees(variance_C, influence),
-        shared_variance=float((apart_SG**2).sum()) / (seeds - 1) / seeds if seeds > 1 else 0.0,
+        shared_variance=float((apart_SGC.sum(axis=2) ** 2).sum()) / rounds
+        + _borrowed((apart_SGC**2).sum(axis=(0, 1)) / rounds, trace_C),
     )
+
+
+def _borrowed(variance_C: Values, trace_C: Values) -> float:
+    """Return the variance of the classes that one group alone holds (no trace), as the others suggest it."""
+    sampled_C = trace_C > 0
+    if sampled_C.all() or not sampled_C.any():
+        return 0.0
+    return float((~sampled_C).sum() * (variance_C[sampled_C] / trace_C[sampled_C]).mean())
 
 
 def t_interval(delta: float, se: float, degrees: float, level: float) -> tuple[float, float]:

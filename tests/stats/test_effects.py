@@ -80,6 +80,19 @@ def test_seeds_and_groups_are_added_and_what_they_share_is_not_counted_twice():
     assert effect.degrees == pytest.approx((by_seed + by_group - error) ** 2 / parts)
 
 
+def test_a_class_in_one_group_is_given_the_scatter_of_the_others():
+    # Class a: differences of four even groups, variance of their mean s^2 / 4. Class b: one group, so s^2. Mean of both.
+    hits = np.array([[400, 400, 400, 400], [410, 460, 420, 440]])
+    hit_KGC = np.stack([hits, np.array([[0, 0, 300, 0], [0, 0, 350, 0]])], axis=2)
+    true_GC = np.array([[1000, 0], [1000, 0], [1000, 1000], [1000, 0]])
+    margins = Margins((("a", 0), ("b", 0)), ("w", "x", "y", "z"), ("road", "bike"), 4, hit_KGC, hit_KGC, true_GC)
+    effects = compare(make_study(margins), "b", "a")
+    variance = np.var([0.01, 0.06, 0.02, 0.04], ddof=1)
+    assert effects[HEADLINE].se ** 2 == pytest.approx((variance / 4 + variance) / 4)
+    assert effects[HEADLINE].held.alone == ("bike",)
+    assert effects["bike"].scope == "these weights on these images"
+
+
 def working_degrees(share_G):
     """Return Bell and McCaffrey's degrees of freedom from the matrix that influence.py writes out."""
     residual_GG = np.eye(len(share_G)) - share_G
