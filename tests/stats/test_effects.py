@@ -81,7 +81,7 @@ def test_seeds_and_groups_are_added_and_what_they_share_is_not_counted_twice():
 
 
 def test_a_class_in_one_group_is_given_the_scatter_of_the_others():
-    # Class a: differences of four even groups, variance of their mean s^2 / 4. Class b: one group, so s^2. Mean of both.
+    # Road: differences of four even groups, variance of their mean s^2 / 4. Bike: one group, so s^2. Then both's mean.
     hits = np.array([[400, 400, 400, 400], [410, 460, 420, 440]])
     hit_KGC = np.stack([hits, np.array([[0, 0, 300, 0], [0, 0, 350, 0]])], axis=2)
     true_GC = np.array([[1000, 0], [1000, 0], [1000, 1000], [1000, 0]])
