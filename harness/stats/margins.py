@@ -54,11 +54,13 @@ def sum_margins(counts: Mapping[RunKey, Counts]) -> Margins:
     groups = tuple(dict.fromkeys(first.groups))
     group_of = {group: index for index, group in enumerate(groups)}
     group_N = np.array([group_of[group] for group in first.groups], np.int64)
-    summed = [_sum_run(run, group_N, len(groups)) for run in counts.values()]
-    true_GC = summed[0][0]
-    for key, run, (true, _, _) in zip(counts, counts.values(), summed, strict=True):
+    true_GC = _sum_run(first, group_N, len(groups))[0]
+    summed = []
+    for key, run in counts.items():
         same = (run.images, run.groups, run.classes) == (first.images, first.groups, first.classes)
-        if not same or not np.array_equal(true, true_GC):
+        if same:
+            summed.append(_sum_run(run, group_N, len(groups)))
+        if not same or not np.array_equal(summed[-1][0], true_GC):
             raise InputError(
                 f"{_label(key)} and {_label(first_key)} were not evaluated on the same pixels; "
                 "compare runs whose images, groups, classes and ignored pixels agree"
@@ -104,8 +106,6 @@ def _sum_run(counts: Counts, group_N: Pixels, num_groups: int) -> tuple[Pixels, 
     """Return true, predicted and hit pixels of one run, [G, C] each."""
     shape = (num_groups, len(counts.classes))
     true_GC, predicted_GC, hit_GC = (np.zeros(shape, np.int64) for _ in range(3))
-    if counts.image_K.size and counts.image_K.max() >= len(group_N):
-        return true_GC, predicted_GC, hit_GC
     group_K = group_N[counts.image_K]
     np.add.at(true_GC, (group_K, counts.true_K), counts.pixels_K)
     np.add.at(predicted_GC, (group_K, counts.predicted_K), counts.pixels_K)
