@@ -1,0 +1,64 @@
+"""Time and memory of the statistics of a large report: `OMP_NUM_THREADS=1 python -m benchmarks.report_scale`.
+
+200 runs (40 variants, 5 seeds) x 500 images, each its own group, x 19 classes: margins from counts, all comparisons
+with the reference on all 20 measures, verdicts of both families, what would decide each open headline, and 10,000
+resamples of the images.
+"""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import time
+
+import numpy as np
+
+from harness.counts import make_counts
+from harness.records import Counts
+from harness.stats.effects import compare, make_study
+from harness.stats.margins import HEADLINE, sum_margins
+from harness.stats.power import find_needed
+from harness.stats.resample import bootstrap_scores
+from harness.stats.verdicts import judge
+
+VARIANTS, SEEDS, IMAGES, CLASSES, RESAMPLES = 40, 5, 500, 19, 10_000
+
+
+def draw_counts(truth_NC: np.ndarray, generator: np.random.Generator) -> Counts:
+    """Return counts of one run: most pixels of a class are hit, the others fall on any class."""
+    hit_NC = generator.binomial(truth_NC, generator.uniform(0.5, 0.9, CLASSES))
+    missed_NCC = generator.multinomial(truth_NC - hit_NC, np.full(CLASSES, 1 / CLASSES))
+    missed_NCC[:, np.arange(CLASSES), np.arange(CLASSES)] += hit_NC
+    names = [f"image{index}" for index in range(IMAGES)]
+    return make_counts(list(missed_NCC), names, names, [f"class{index}" for index in range(CLASSES)])
+
+
+def main() -> None:
+    """Print the wall time of each step and the most memory used."""
+    generator = np.random.default_rng(0)
+    truth_NC = generator.integers(0, 20_000, (IMAGES, CLASSES)) * (generator.random((IMAGES, CLASSES)) < 0.6)
+    counts = {(f"v{v}", seed): draw_counts(truth_NC, generator) for v in range(VARIANTS) for seed in range(SEEDS)}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    times = [("start", time.perf_counter())]
+    margins = sum_margins(counts)
+    times.append(("margins from counts", time.perf_counter()))
+    study = make_study(margins)
+    compared = {name: compare(study, name, "v0") for name in study.variants[1:]}
+    times.append(("comparisons", time.perf_counter()))
+    heads = {name: effects[HEADLINE] for name, effects in compared.items()}
+    verdicts = judge(heads, 0.005)
+    judge({(name, key): effect for name, effects in compared.items() for key, effect in effects.items()}, 0.0)
+    for name, verdict in verdicts.items():
+        if verdict.outcome == "undecided":
+            find_needed(heads[name], verdict.level, 0.005)
+    times.append(("verdicts and planning", time.perf_counter()))
+    scores_KRM = bootstrap_scores(margins, RESAMPLES, seed=0)
+    times.append((f"{RESAMPLES} resamples of {scores_KRM.shape[0]} runs", time.perf_counter()))
+    for (_, start), (step, end) in itertools.pairwise(times):
+        print(f"{step}: {end - start:.1f} s")
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"together {times[-1][1] - times[0][1]:.1f} s, {used / 2**20:.2f} GiB at most ({before / 2**20:.2f} before)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Counts of a study's runs -> what IoU needs of them, summed within the groups that may be resampled.
+
+Letters: K runs, G groups, C classes, M measures (`miou_dataset`, then the IoU of each class), R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import InputError
+from harness.records import Counts
+
+Pixels = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+RunKey = tuple[str, int]
+"""Variant and seed."""
+
+HEADLINE = "miou_dataset"
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The margins of the confusion matrices of runs that were evaluated on the same pixels (all in pixels)."""
+
+    runs: tuple[RunKey, ...]
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    images: int
+    """Images behind the groups."""
+    hit_KGC: Pixels
+    predicted_KGC: Pixels
+    true_GC: Pixels
+    """The truth is the same in all runs."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return the names of the measures, in the order of the letter M."""
+        return (HEADLINE, *self.classes)
+
+
+def sum_margins(counts: Mapping[RunKey, Counts]) -> Margins:
+    """Return the margins of the runs' counts, groups in the order in which the images first name them.
+
+    Raises:
+        InputError: no run, or two runs were not evaluated on the same pixels of the same images.
+    """
+    if not counts:
+        raise InputError("no counts to compare: no run of the comparison has finished")
+    first_key, first = next(iter(counts.items()))
+    groups = tuple(dict.fromkeys(first.groups))
+    group_of = {group: index for index, group in enumerate(groups)}
+    group_N = np.array([group_of[group] for group in first.groups], np.int64)
+    true_GC = _sum_run(first, group_N, len(groups))[0]
+    summed = []
+    for key, run in counts.items():
+        same = (run.images, run.groups, run.classes) == (first.images, first.groups, first.classes)
+        if same:
+            summed.append(_sum_run(run, group_N, len(groups)))
+        if not same or not np.array_equal(summed[-1][0], true_GC):
+            raise InputError(
+                f"{_label(key)} and {_label(first_key)} were not evaluated on the same pixels; "
+                "compare runs whose images, groups, classes and ignored pixels agree"
+            )
+    return Margins(
+        runs=tuple(counts),
+        groups=groups,
+        classes=first.classes,
+        images=len(first.images),
+        hit_KGC=np.stack([hit for _, _, hit in summed]),
+        predicted_KGC=np.stack([predicted for _, predicted, _ in summed]),
+        true_GC=true_GC,
+    )
+
+
+def class_scores(hit_XC: Values, predicted_XC: Values, true_XC: Values) -> Values:
+    """Return [X, M]: the mean IoU over the classes with true pixels, then the IoU of each class (fractions).
+
+    The same numbers as `harness.scores.miou_dataset` and `iou_class`; NaN for a class without true pixels. The
+    classes that the mean runs over are chosen row by row. `X` is one axis of anything.
+    """
+    present_XC = true_XC > 0
+    iou_XC = np.full(hit_XC.shape, np.nan)
+    np.divide(hit_XC, true_XC + predicted_XC - hit_XC, out=iou_XC, where=present_XC)
+    sum_X = np.where(present_XC, iou_XC, 0.0).sum(axis=1, keepdims=True)
+    number_X = present_XC.sum(axis=1, keepdims=True)
+    mean_X = np.full(sum_X.shape, np.nan)
+    np.divide(sum_X, number_X, out=mean_X, where=number_X > 0)
+    return np.concatenate([mean_X, iou_XC], axis=1)
+
+
+def score_runs(margins: Margins) -> Values:
+    """Return the measures of each run on all groups, [K, M]."""
+    true_C = margins.true_GC.sum(axis=0)
+    present_C = true_C > 0
+    sums = [margins.hit_KGC.sum(axis=1), margins.predicted_KGC.sum(axis=1), np.tile(true_C, (len(margins.runs), 1))]
+    result_KM = np.full((len(margins.runs), len(margins.measures)), np.nan)
+    result_KM[:, np.append(True, present_C)] = class_scores(*(np.compress(present_C, part, axis=1) for part in sums))
+    return result_KM
+
+
+def _sum_run(counts: Counts, group_N: Pixels, num_groups: int) -> tuple[Pixels, Pixels, Pixels]:
+    """Return true, predicted and hit pixels of one run, [G, C] each."""
+    shape = (num_groups, len(counts.classes))
+    true_GC, predicted_GC, hit_GC = (np.zeros(shape, np.int64) for _ in range(3))
+    group_K = group_N[counts.image_K]
+    np.add.at(true_GC, (group_K, counts.true_K), counts.pixels_K)
+    np.add.at(predicted_GC, (group_K, counts.predicted_K), counts.pixels_K)
+    right_K = counts.true_K == counts.predicted_K
+    np.add.at(hit_GC, (group_K[right_K], counts.true_K[right_K]), counts.pixels_K[right_K])
+    return true_GC, predicted_GC, hit_GC
+
+
+def _label(key: RunKey) -> str:
+    return f"{key[0]}/seed{key[1]}"

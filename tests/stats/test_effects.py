@@ -1,0 +1,213 @@
+"""Effects: against textbook intervals where one of the two sources of noise is absent, and by their symmetries."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness.errors import InputError
+from harness.stats.effects import compare, contrast, make_study
+from harness.stats.influence import group_degrees, measure_influence
+from harness.stats.margins import HEADLINE, Margins
+from harness.stats.verdicts import judge
+
+
+def one_class(hits, union, runs):
+    """Return margins of one class whose union is the same in each group: IoU of a group = hit / union."""
+    hit_KGC = np.array(hits)[..., None]
+    num_groups = hit_KGC.shape[1]
+    true_GC = np.full((num_groups, 1), union)
+    return Margins(tuple(runs), tuple(map(str, range(num_groups))), ("road",), num_groups, hit_KGC, hit_KGC, true_GC)
+
+
+def test_two_groups_by_hand():
+    # IoU of the groups 3/4 and 1/4 against 1/2 and 1/2: differences +1/4 and -1/4, mean 0, sd sqrt(1/8), se 1/4, 1 df.
+    study = make_study(one_class([[50, 50], [75, 25]], 100, [("a", 0), ("b", 0)]))
+    effect = compare(study, "b", "a")["road"]
+    assert effect.delta == 0
+    assert effect.se == pytest.approx(0.25)
+    assert effect.degrees == pytest.approx(1)
+    assert effect.high == pytest.approx(0.25 * 12.7062, rel=1e-5)
+    assert effect.scope == "these weights"
+
+
+def test_one_seed_and_even_groups_is_the_t_test_of_groups():
+    hits = np.random.default_rng(0).integers(300, 700, (2, 15))
+    effect = compare(make_study(one_class(hits, 1000, [("a", 0), ("b", 0)])), "b", "a")[HEADLINE]
+    oracle = stats.ttest_rel(hits[1] / 1000, hits[0] / 1000)
+    assert (effect.low, effect.high) == pytest.approx(tuple(oracle.confidence_interval(0.95)))
+    assert effect.interval(0.8) == pytest.approx(tuple(oracle.confidence_interval(0.8)))
+    assert effect.p == pytest.approx(oracle.pvalue)
+    assert effect.degrees == pytest.approx(14)
+
+
+def test_one_group_is_the_t_test_of_paired_seeds():
+    hits = np.random.default_rng(0).integers(300, 700, (8, 1))
+    runs = [(variant, seed) for variant in "ab" for seed in range(4)]
+    effect = compare(make_study(one_class(hits, 1000, runs)), "b", "a")[HEADLINE]
+    oracle = stats.ttest_rel(hits[4:, 0] / 1000, hits[:4, 0] / 1000)
+    assert (effect.low, effect.high) == pytest.approx(tuple(oracle.confidence_interval(0.95)))
+    assert effect.p == pytest.approx(oracle.pvalue)
+    assert effect.scope == "these images"
+    assert effect.held.alone == ("road",)
+
+
+def test_one_seed_and_one_group_says_nothing():
+    effect = compare(make_study(one_class([[5], [7]], 10, [("a", 0), ("b", 0)])), "b", "a")[HEADLINE]
+    assert effect.delta == pytest.approx(0.2)
+    assert effect.scope == "these weights on these images"
+    assert all(math.isnan(value) for value in (effect.se, effect.low, effect.high, effect.p))
+
+
+def test_seeds_and_groups_are_added_and_what_they_share_is_not_counted_twice():
+    # Paired differences d_sg of 3 seeds on 4 groups; variance of the mean by the mean squares of the two-way table.
+    difference_SG = np.array([[10, 60, 20, 40], [90, 80, 130, 100], [30, 70, 60, 90]])
+    hits = np.concatenate([np.full((3, 4), 400), 400 + difference_SG])
+    runs = [(variant, seed) for variant in "ab" for seed in range(3)]
+    effect = compare(make_study(one_class(hits, 1000, runs)), "b", "a")["road"]
+    table = difference_SG / 1000
+    rows, columns = table.mean(axis=1), table.mean(axis=0)
+    error = ((table - rows[:, None] - columns + table.mean()) ** 2).sum() / 6
+    by_seed, by_group = 4 * rows.var(ddof=1), 3 * columns.var(ddof=1)
+    assert by_seed > error
+    assert by_group > error
+    assert effect.se**2 == pytest.approx((by_seed + by_group - error) / 12)
+    parts = by_seed**2 / 2 + by_group**2 / 3 + error**2 / 6
+    assert effect.degrees == pytest.approx((by_seed + by_group - error) ** 2 / parts)
+
+
+def test_a_class_in_one_group_is_given_the_scatter_of_the_others():
+    # Road: differences of four even groups, variance of their mean s^2 / 4. Bike: one group, so s^2. Then both's mean.
+    hits = np.array([[400, 400, 400, 400], [410, 460, 420, 440]])
+    hit_KGC = np.stack([hits, np.array([[0, 0, 300, 0], [0, 0, 350, 0]])], axis=2)
+    true_GC = np.array([[1000, 0], [1000, 0], [1000, 1000], [1000, 0]])
+    margins = Margins((("a", 0), ("b", 0)), ("w", "x", "y", "z"), ("road", "bike"), 4, hit_KGC, hit_KGC, true_GC)
+    effects = compare(make_study(margins), "b", "a")
+    variance = np.var([0.01, 0.06, 0.02, 0.04], ddof=1)
+    assert effects[HEADLINE].se ** 2 == pytest.approx((variance / 4 + variance) / 4)
+    assert effects[HEADLINE].held.alone == ("bike",)
+    assert effects["bike"].scope == "these weights on these images"
+
+
+def working_degrees(share_G):
+    """Return Bell and McCaffrey's degrees of freedom from the matrix that influence.py writes out."""
+    residual_GG = np.eye(len(share_G)) - share_G
+    pull_G = share_G / np.sqrt(1 - share_G)
+    covariance = pull_G[:, None] * (residual_GG @ residual_GG.T) * pull_G
+    return np.trace(covariance) ** 2 / np.trace(covariance @ covariance)
+
+
+@pytest.mark.parametrize("pixels", [[5, 5, 5, 5], [100, 3, 40, 1, 0], [9, 1], [1, 2, 3, 4, 5, 60]])
+def test_degrees_of_uneven_groups(pixels):
+    true_GC = np.array(pixels)[:, None]
+    hit_KGC = true_GC[None] // 2
+    margins = Margins((("a", 0),), tuple(map(str, range(len(pixels)))), ("c",), 9, hit_KGC, hit_KGC, true_GC)
+    degrees = group_degrees(np.array([0.3]), measure_influence(margins))
+    assert degrees == pytest.approx(working_degrees(np.array(pixels) / sum(pixels)))
+
+
+def test_degrees_of_classes_that_share_no_group_add_up():
+    true_GC = np.zeros((8, 2), np.int64)
+    true_GC[:5, 0] = true_GC[5:, 1] = 10
+    hit_KGC = true_GC[None] // 2
+    margins = Margins((("a", 0),), tuple(map(str, range(8))), ("c", "d"), 8, hit_KGC, hit_KGC, true_GC)
+    influence = measure_influence(margins)
+    assert group_degrees(np.array([1.0, 0.0]), influence) == pytest.approx(4)
+    assert group_degrees(np.array([0.0, 1.0]), influence) == pytest.approx(2)
+    assert group_degrees(np.array([4.0, 2.0]), influence) == pytest.approx(6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_swapping_two_variants_flips_the_sign(make_margins, seed):
+    study = make_study(make_margins(seed))
+    for here, there in zip(compare(study, "v1", "v0").values(), compare(study, "v0", "v1").values(), strict=True):
+        assert (here.delta, here.low, here.high) == (-there.delta, -there.high, -there.low)
+        assert (here.p, here.se, here.degrees) == (there.p, there.se, there.degrees)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), order=st.permutations(range(12)), seeds=st.permutations(range(3)))
+def test_the_order_of_groups_and_the_names_of_seeds_mean_nothing(make_margins, seed, order, seeds):
+    margins = make_margins(seed)
+    shuffled = replace(
+        margins,
+        runs=tuple((variant, seeds[number]) for variant, number in margins.runs),
+        groups=tuple(margins.groups[index] for index in order),
+        hit_KGC=margins.hit_KGC[:, order],
+        predicted_KGC=margins.predicted_KGC[:, order],
+        true_GC=margins.true_GC[list(order)],
+    )
+    before, after = (compare(make_study(each), "v1", "v0") for each in (margins, shuffled))
+    for name, effect in before.items():
+        assert (after[name].delta, after[name].low, after[name].high) == pytest.approx(
+            (effect.delta, effect.low, effect.high), rel=1e-9
+        )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_two_names_for_the_same_runs_differ_by_exactly_nothing(make_margins, seed):
+    margins = make_margins(seed)
+    copied = replace(
+        margins,
+        runs=(*margins.runs, *(("copy", number) for variant, number in margins.runs if variant == "v0")),
+        hit_KGC=np.concatenate([margins.hit_KGC, margins.hit_KGC[:3]]),
+        predicted_KGC=np.concatenate([margins.predicted_KGC, margins.predicted_KGC[:3]]),
+    )
+    effects = compare(make_study(copied), "copy", "v0")
+    assert {effect.delta for effect in effects.values()} == {0}
+    assert not {verdict.outcome for verdict in judge(effects, 0.0).values()} & {"improved", "regressed"}
+
+
+def test_the_interval_and_the_p_value_agree(make_margins):
+    for seed in range(20):
+        for effect in compare(make_study(make_margins(seed, gain=0.02)), "v1", "v0").values():
+            assert effect.p == pytest.approx(2 * stats.t.sf(abs(effect.delta) / effect.se, effect.degrees))
+            assert (effect.p < 0.05) == (not effect.low <= 0 <= effect.high)
+
+
+def test_missing_seeds_leave_the_common_ones(make_margins):
+    margins = make_margins(0, seeds=4)
+    kept = [index for index, run in enumerate(margins.runs) if run not in {("v1", 0), ("v0", 3)}]
+    fewer = replace(
+        margins,
+        runs=tuple(margins.runs[index] for index in kept),
+        hit_KGC=margins.hit_KGC[kept],
+        predicted_KGC=margins.predicted_KGC[kept],
+    )
+    study = make_study(fewer)
+    assert tuple(compare(study, "v1", "v0")[HEADLINE].by_seed) == (1, 2)
+    assert tuple(compare(study, "v2", "v0")[HEADLINE].by_seed) == (0, 1, 2)
+
+
+def test_a_class_without_truth_has_no_effect_and_no_say(make_margins):
+    margins = make_margins(0)
+    gone = np.array([1, 1, 1, 0])
+    without = replace(margins, hit_KGC=margins.hit_KGC * gone, true_GC=margins.true_GC * gone)
+    effects = compare(make_study(without), "v1", "v0")
+    assert list(effects) == [HEADLINE, "c0", "c1", "c2"]
+    assert effects[HEADLINE].delta == pytest.approx(np.mean([effects[f"c{c}"].delta for c in range(3)]))
+
+
+def test_contrasts_are_linear(make_margins):
+    study = make_study(make_margins(0))
+    halves = contrast(study, {"v2": 1.0, "v1": -0.5, "v0": -0.5})[HEADLINE].delta
+    assert halves == pytest.approx(
+        (compare(study, "v2", "v1")[HEADLINE].delta + compare(study, "v2", "v0")[HEADLINE].delta) / 2
+    )
+
+
+def test_what_cannot_be_compared_is_refused(make_margins):
+    study = make_study(make_margins(0))
+    with pytest.raises(InputError, match=r"no variant 'v7' with counts; .*known: v0, v1, v2"):
+        compare(study, "v7", "v0")
+    with pytest.raises(InputError, match="cannot be compared with itself"):
+        compare(study, "v1", "v1")
+    apart = make_study(one_class([[5, 6], [7, 8]], 10, [("a", 0), ("b", 1)]))
+    with pytest.raises(InputError, match="no finished seed in common"):
+        compare(apart, "b", "a")
