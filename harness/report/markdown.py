@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jinja2
 
-from harness.report import sections, text
+from harness.report import class_sections, sections, sentences, text
 from harness.report.names import confusion_name
 from harness.report.record import Report
 
@@ -37,6 +37,8 @@ def render_markdown(report: Report) -> str:
     return page.render(
         report=report,
         show=sections,
+        say=sentences,
+        by_class=class_sections,
         fenced=text.fenced,
         meanings=MEANINGS,
         confusions=[

@@ -10,18 +10,15 @@ import json
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
+
+from harness.report.base import Record
+from harness.report.claims import Comparison, Floor
 
 REPORT_VERSION = 1
 
 SeedStatus = Literal["finished", "failed", "skipped", "interrupted", "missing"]
 ByName = dict[str, float | None]
-
-
-class Record(BaseModel):
-    """A frozen record without NaN, so that it is valid JSON as it stands."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Estimate(Record):
@@ -213,6 +210,9 @@ class Report(Record):
     variants: tuple[VariantSummary, ...]
     common: CommonLabels | None
     """Null where all variants have one label set; else differences between variants are those in the common one."""
+    comparisons: tuple[Comparison, ...]
+    """Each variant against the reference, and against the variant it was written from where that is another one."""
+    floors: tuple[Floor, ...]
     provenance: tuple[Fact, ...]
     figures: tuple[str, ...]
     """File names below `figures/`."""

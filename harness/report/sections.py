@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.report.claims import Claim
 from harness.report.names import epochs_name, has_scores
-from harness.report.record import Delta, Difference, Epoch, Estimate, Report, SeedResult, VariantSummary
+from harness.report.record import Delta, Epoch, Estimate, Report, SeedResult, VariantSummary
+from harness.report.sentences import interval
 from harness.report.text import (
     NOTHING,
     code,
@@ -30,7 +32,7 @@ def results_table(report: Report, split: str) -> str:
     header = ["variant", "starts from", "seeds", "mean ± sd", f"each seed ({order})"]
     compared = any(variant.delta for variant in report.variants)
     if compared:
-        header += [f"difference to {escape(report.reference)}", f"each seed ({order})"]
+        header += [f"difference to {escape(report.reference)} (95 % interval)", f"each seed ({order})", "verdict"]
     rows = []
     for variant in report.variants:
         estimate = variant.scores.get(split, {}).get(SCORE)
@@ -43,7 +45,7 @@ def results_table(report: Report, split: str) -> str:
             f"**{mean_sd(estimate)}**" if estimate and estimate.mean is not None else NOTHING,
             ", ".join(percent(values.get(seed)) for seed in report.seeds),
         ]
-        rows.append(row + (_difference_cells(report, variant.delta, split) if compared else []))
+        rows.append(row + (_difference_cells(report, variant.delta, variant.name, split) if compared else []))
     return table(header, rows, numeric_from=2)
 
 
@@ -51,13 +53,23 @@ def _name(report: Report, variant: VariantSummary) -> str:
     return escape(variant.name) + (" (reference)" if variant.name == report.reference else "")
 
 
-def _difference_cells(report: Report, delta: Delta | None, split: str) -> list[str]:
+def _difference_cells(report: Report, delta: Delta | None, name: str, split: str) -> list[str]:
     found = delta.scores.get(split, {}).get(SCORE) if delta else None
     if found is None or found.mean is None:
-        return [NOTHING, NOTHING]
+        return [NOTHING, NOTHING, NOTHING]
     by_seed = dict(zip(found.seeds, found.values, strict=True))
-    marks = (" ≈" if found.within_spread else "") + (" (< margin)" if abs(found.mean) < report.margin else "")
-    return [difference(found) + marks, ", ".join(points(by_seed.get(seed)) for seed in report.seeds)]
+    singles = ", ".join(points(by_seed.get(seed)) for seed in report.seeds)
+    claim = headline(report, name, report.reference, split)
+    if claim is None:
+        return [points(found.mean), singles, NOTHING]
+    return [points(claim.delta) + interval(claim), singles, f"**{claim.outcome}**"]
+
+
+def headline(report: Report, variant: str, against: str, split: str) -> Claim | None:
+    """Return the headline claim about two variants; None where none is made."""
+    pair = (variant, against, split)
+    found = (item for item in report.comparisons if (item.variant, item.against, item.split) == pair)
+    return next((item.headline for item in found), None)
 
 
 def common_table(report: Report, split: str) -> str:
@@ -86,45 +98,6 @@ def scores_table(report: Report, split: str) -> str:
         if has_scores(variant)
     ]
     return table(["variant", *map(code, SCORES)], rows)
-
-
-def class_table(report: Report, split: str) -> str:
-    """Return IoU by class and variant, mean ± sd, beside the class's share of the true pixels."""
-    variants = [variant for variant in report.variants if has_scores(variant)]
-    header = ["class", "share of pixels (%)", *(escape(variant.name) for variant in variants)]
-    rows = [
-        [
-            escape(item.name),
-            percent(item.truth[split].share, 2) if split in item.truth else NOTHING,
-            *(mean_sd(_class_estimate(variant, split, item.name)) for variant in variants),
-        ]
-        for item in report.classes
-    ]
-    return table(header, rows)
-
-
-def _class_estimate(variant: VariantSummary, split: str, name: str) -> Estimate | None:
-    return variant.iou_class.get(split, {}).get(name)
-
-
-def class_delta_table(report: Report, split: str) -> str:
-    """Return the paired difference of IoU by class and variant, mean ± sd in points."""
-    deltas = [(variant.name, variant.delta) for variant in report.variants if variant.delta]
-    rows = [
-        [escape(item.name), *(_marked(delta.iou_class.get(split, {}).get(item.name)) for _, delta in deltas)]
-        for item in report.classes
-    ]
-    return table(["class", *(escape(name) for name, _ in deltas)], rows)
-
-
-def _marked(found: Difference | None) -> str:
-    return difference(found) + (" ≈" if found and found.mean is not None and found.within_spread else "")
-
-
-def absent_classes(report: Report, split: str) -> str:
-    """Return the names of classes without a pixel in a split's ground truth, or nothing."""
-    names = [item.name for item in report.classes if split not in item.truth or not item.truth[split].pixels]
-    return ", ".join(map(escape, names))
 
 
 def changes_table(report: Report) -> str:

@@ -11,6 +11,7 @@ from harness.records import Counts, Plan, Run, RunResult
 from harness.report.common import find_common, summarise_common
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.facts import make_facts
+from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
 from harness.report.notes import make_notes
 from harness.report.record import (
@@ -43,6 +44,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
     common = find_common(groups)
     judged = groups if common is None else common.groups
     judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
+    statistics = judge_splits(judged, plan.reference)
     slugs = make_slugs(plan.variants)
     variants = tuple(
         _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(
@@ -65,6 +67,8 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         setup=_setup(plan, groups),
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
+        comparisons=make_comparisons(statistics, plan.margin),
+        floors=make_floors(statistics, plan.reference),
         provenance=make_facts(plan, results),
         figures=figure_names(variants, has_examples=any(result.examples for result in finished)),
         tables=table_names(variants),

@@ -1,0 +1,65 @@
+"""The tables of `report.md` that have a line for each class."""
+
+from __future__ import annotations
+
+from harness.report.claims import Claim
+from harness.report.names import has_scores
+from harness.report.record import Estimate, Report, VariantSummary
+from harness.report.sentences import class_sentences, interval
+from harness.report.text import NOTHING, difference, escape, mean_sd, percent, points, table
+
+
+def class_table(report: Report, split: str) -> str:
+    """Return IoU by class and variant, mean ± sd, beside the class's share of the true pixels."""
+    variants = [variant for variant in report.variants if has_scores(variant)]
+    header = ["class", "share of pixels (%)", *(escape(variant.name) for variant in variants)]
+    rows = [
+        [
+            escape(item.name),
+            percent(item.truth[split].share, 2) if split in item.truth else NOTHING,
+            *(mean_sd(_class_estimate(variant, split, item.name)) for variant in variants),
+        ]
+        for item in report.classes
+    ]
+    return table(header, rows)
+
+
+def _class_estimate(variant: VariantSummary, split: str, name: str) -> Estimate | None:
+    return variant.iou_class.get(split, {}).get(name)
+
+
+def class_delta_table(report: Report, split: str) -> str:
+    """Return the difference of IoU by class and variant in points, in bold where the class table calls it."""
+    deltas = [variant for variant in report.variants if variant.delta]
+    claims = {
+        (item.variant, claim.measure): claim
+        for item in report.comparisons
+        if item.split == split and item.against == report.reference
+        for claim in item.classes
+    }
+    names = dict.fromkeys(name for v in deltas if v.delta for name in v.delta.iou_class.get(split, {}))
+    rows = [
+        [escape(name), *(_class_cell(claims.get((variant.name, name)), variant, split, name) for variant in deltas)]
+        for name in names
+    ]
+    return table(["class", *(escape(variant.name) for variant in deltas)], rows)
+
+
+def _class_cell(claim: Claim | None, variant: VariantSummary, split: str, name: str) -> str:
+    if claim is None:
+        found = variant.delta.iou_class.get(split, {}).get(name) if variant.delta else None
+        return difference(found)
+    cell = points(claim.delta) + interval(claim)
+    return f"**{cell} {claim.outcome}**" if claim.outcome != "undecided" else cell
+
+
+def absent_classes(report: Report, split: str) -> str:
+    """Return the names of classes without a pixel in a split's ground truth, or nothing."""
+    names = [item.name for item in report.classes if split not in item.truth or not item.truth[split].pixels]
+    return ", ".join(map(escape, names))
+
+
+def class_conclusions(report: Report, split: str) -> list[str]:
+    """Return, for each variant against the reference, the classes that improved or regressed."""
+    chosen = [item for item in report.comparisons if item.split == split and item.against == report.reference]
+    return [f"{line}." for item in chosen for line in class_sentences(item)]

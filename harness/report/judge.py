@@ -1,0 +1,140 @@
+"""Results -> claims: paired intervals and verdicts from `harness.stats`, each family of comparisons judged as one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from harness.records import Counts
+from harness.report.claims import Claim, Comparison, Floor
+from harness.report.estimates import known
+from harness.report.seeds import order_splits
+from harness.report.variants import VariantRuns, comparable
+from harness.stats.effects import Effect, Study, compare, make_study
+from harness.stats.margins import sum_margins
+from harness.stats.power import find_needed, measure_floor
+from harness.stats.verdicts import Verdict, judge
+
+HEADLINE = "miou_dataset"
+Pair = tuple[str, str]
+"""Variant, and the one it is compared with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """One split of a study: its statistics, and what they say of each pair of variants."""
+
+    split: str
+    study: Study
+    effects: Mapping[Pair, Mapping[str, Effect]]
+
+
+def judge_splits(groups: Sequence[VariantRuns], reference: str) -> tuple[Judged, ...]:
+    """Return the statistics of every split on which variants were judged alike.
+
+    None where seeds validate on folds of their own: images are then not shared between seeds.
+    """
+    by_name = {group.name: group for group in groups}
+    base = by_name.get(reference)
+    if base is None or base.first is None or base.runs[0].config.data.settings.get("folds"):
+        return ()
+    alike = [group for group in groups if group is base or comparable(group, base)]
+    names = {group.name for group in alike}
+    pairs = [(group.name, other) for group in alike for other in _others(group, reference) if other in names]
+    return tuple(
+        Judged(split, study, {pair: compare(study, *pair) for pair in pairs if _share_seeds(by_name, pair)})
+        for split in order_splits(base.first.counts)
+        if (study := make_study(sum_margins(_counts(alike, split)))).variants
+    )
+
+
+def _others(group: VariantRuns, reference: str) -> tuple[str, ...]:
+    """Return what a variant is compared with: the reference, and the one whose settings it changes."""
+    found = (reference, group.runs[0].settings_from)
+    return tuple(dict.fromkeys(name for name in found if name and name != group.name))
+
+
+def _share_seeds(groups: Mapping[str, VariantRuns], pair: Pair) -> bool:
+    return bool(groups[pair[0]].results.keys() & groups[pair[1]].results.keys())
+
+
+def _counts(groups: Sequence[VariantRuns], split: str) -> dict[tuple[str, int], Counts]:
+    return {
+        (group.name, seed): result.counts[split]
+        for group in groups
+        for seed, result in group.results.items()
+        if split in result.counts
+    }
+
+
+def make_comparisons(judged: Sequence[Judged], margin: float) -> tuple[Comparison, ...]:
+    """Return the claims of all pairs. On each split, headline scores are one family and all class IoUs another one."""
+    found = []
+    for item in judged:
+        headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
+        cells = {
+            (pair, name): effect
+            for pair, effects in item.effects.items()
+            for name, effect in effects.items()
+            if name != HEADLINE
+        }
+        verdicts, cell_verdicts = judge(headlines, margin), judge(cells, 0.0)
+        for pair, effect in headlines.items():
+            classes = tuple(
+                _make_claim(item.split, pair, cells[key], cell_verdicts[key], 0.0) for key in cells if key[0] == pair
+            )
+            headline = _make_claim(item.split, pair, effect, verdicts[pair], margin)
+            found.append(
+                Comparison(variant=pair[0], against=pair[1], split=item.split, headline=headline, classes=classes)
+            )
+    return tuple(found)
+
+
+def _make_claim(split: str, pair: Pair, effect: Effect, verdict: Verdict, margin: float) -> Claim:
+    plan_more = verdict.outcome == "undecided" and effect.measure == HEADLINE
+    needed = find_needed(effect, verdict.level, margin) if plan_more else None
+    return Claim(
+        variant=pair[0],
+        against=pair[1],
+        split=split,
+        measure=effect.measure,
+        delta=effect.delta,
+        low=known(effect.low),
+        high=known(effect.high),
+        p=known(effect.p),
+        scope=effect.scope,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        p_holm=known(verdict.p_holm),
+        family=verdict.family,
+        low_margin=known(verdict.tost[0]),
+        high_margin=known(verdict.tost[1]),
+        seeds=tuple(effect.by_seed),
+        by_seed=tuple(effect.by_seed.values()),
+        groups=effect.held.groups,
+        images=effect.held.images,
+        alone=effect.held.alone,
+        seeds_needed=needed.seeds if needed else None,
+        groups_needed=needed.groups if needed else None,
+    )
+
+
+def make_floors(judged: Sequence[Judged], reference: str) -> tuple[Floor, ...]:
+    """Return the noise floor of the reference on each split."""
+    floors = []
+    for item in judged:
+        headlines = [effects[HEADLINE] for pair, effects in item.effects.items() if pair[1] == reference]
+        alpha = 0.05 / max(len(item.effects), 1)
+        floor = measure_floor(item.study, reference, HEADLINE, headlines, alpha)
+        floors.append(
+            Floor(
+                variant=reference,
+                split=item.split,
+                seeds=floor.seeds,
+                sd=known(floor.sd),
+                sd_low=known(floor.sd_low),
+                sd_high=known(floor.sd_high),
+                detectable=known(floor.detectable),
+            )
+        )
+    return tuple(floors)
