@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from harness.errors import InputError
 from harness.records import Counts
 from harness.report.claims import Claim, Comparison, Floor
 from harness.report.estimates import known
@@ -29,33 +30,44 @@ class Judged:
     effects: Mapping[Pair, Mapping[str, Effect]]
 
 
-def judge_splits(groups: Sequence[VariantRuns], reference: str) -> tuple[Judged, ...]:
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """The splits on which variants can be compared, and why others cannot."""
+
+    judged: tuple[Judged, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     """Return the statistics of every split on which variants were judged alike.
 
     None where seeds validate on folds of their own: images are then not shared between seeds.
     """
     by_name = {group.name: group for group in groups}
     base = by_name.get(reference)
-    if base is None or base.first is None or base.runs[0].config.data.settings.get("folds"):
-        return ()
+    if base is None or base.first is None:
+        return Statistics()
+    if base.runs[0].config.data.settings.get("folds"):
+        return Statistics(notes=("No intervals or verdicts are given over folds: their seeds share no images.",))
     alike = [group for group in groups if group is base or comparable(group, base)]
     names = {group.name for group in alike}
     pairs = [(group.name, other) for group in alike for other in _others(group, reference) if other in names]
-    return tuple(
-        Judged(split, study, {pair: compare(study, *pair) for pair in pairs if _share_seeds(by_name, pair)})
-        for split in order_splits(base.first.counts)
-        if (study := make_study(sum_margins(_counts(alike, split)))).variants
-    )
+    pairs = [pair for pair in pairs if by_name[pair[0]].results.keys() & by_name[pair[1]].results.keys()]
+    judged, notes = [], []
+    for split in order_splits(base.first.counts):
+        try:
+            study = make_study(sum_margins(_counts(alike, split)))
+        except InputError as error:
+            notes.append(f"No intervals or verdicts are given on {split}, though the contracts agree: {error}.")
+        else:
+            judged.append(Judged(split, study, {pair: compare(study, *pair) for pair in pairs}))
+    return Statistics(tuple(judged), tuple(notes))
 
 
 def _others(group: VariantRuns, reference: str) -> tuple[str, ...]:
     """Return what a variant is compared with: the reference, and the one whose settings it changes."""
     found = (reference, group.runs[0].settings_from)
     return tuple(dict.fromkeys(name for name in found if name and name != group.name))
-
-
-def _share_seeds(groups: Mapping[str, VariantRuns], pair: Pair) -> bool:
-    return bool(groups[pair[0]].results.keys() & groups[pair[1]].results.keys())
 
 
 def _counts(groups: Sequence[VariantRuns], split: str) -> dict[tuple[str, int], Counts]:

@@ -20,6 +20,7 @@ from harness.records import RunResult
 from harness.report.markdown import MEANINGS, render_markdown
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.report.record import report_schema, to_json
+from harness.report.sentences import conclude
 from harness.report.summary import make_report
 from harness.report.text import code, escape, fenced, points, setting
 from harness.report.write import write_report
@@ -82,7 +83,9 @@ def test_markdown_gives_every_seed_and_every_link_leads_somewhere(written):
                 assert f"{100 * seed.scores['val']['miou_dataset']:.1f}" in text
             else:
                 assert seed.reason in text
-    assert "No verdict is given" in text
+    assert "## What can be said" in text
+    for comparison in report.comparisons:
+        assert conclude(comparison.headline, report.margin) in text
     assert "Logs" in text.split("so listed and not averaged:")[1][:10]
     targets = [part.split(")")[0] for part in text.split("](")[1:]]
     assert {f"figures/{name}" for name in report.figures} < set(targets)

@@ -1,0 +1,134 @@
+"""What a report claims: planted differences, none planted, one seed; and the words for each outcome."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.report.claims import Claim
+from harness.report.sentences import conclude, floor_sentence
+from harness.report.summary import make_report
+
+CLAIM = Claim(
+    variant="b",
+    against="a",
+    split="val",
+    measure="miou_dataset",
+    delta=0.0181,
+    low=0.0042,
+    high=0.032,
+    p=0.004,
+    scope="new seeds and images",
+    outcome="improved",
+    reason="",
+    p_holm=0.0121,
+    family=3,
+    low_margin=0.008,
+    high_margin=0.028,
+    seeds=(0, 1, 2),
+    by_seed=(0.01, 0.02, 0.0243),
+    groups=48,
+    images=48,
+    alone=(),
+    seeds_needed=None,
+    groups_needed=None,
+)
+HELD = "3 seeds, 48 image groups (48 images)"
+SIZE = "+1.8 points of miou_dataset (95 % interval +0.4 to +3.2)"
+
+
+def test_planted_differences_are_found_and_none_is_invented(simulate):
+    study = simulate({"a": 0.6, "better": 0.75, "same": 0.6, "worse": 0.45}, seeds=(0, 1, 2, 3))
+    report = make_report(study.plan, study.results)
+    chosen = [item for item in report.comparisons if (item.against, item.split) == ("a", "val")]
+    outcomes = {item.variant: item.headline.outcome for item in chosen}
+    assert outcomes["better"] == "improved"
+    assert outcomes["worse"] == "regressed"
+    assert outcomes["same"] in ("undecided", "equivalent")
+    for item in report.comparisons:
+        claim = item.headline
+        assert claim.low < claim.delta < claim.high
+        assert claim.delta == pytest.approx(sum(claim.by_seed) / 4)
+        assert claim.groups == 4, "blocks of frames, not images"
+
+
+def test_each_variant_is_held_against_the_reference_and_the_one_it_changes(simulate):
+    study = simulate({"a": 0.6, "b": 0.7, "c": 0.7})
+    report = make_report(study.plan, study.results)
+    pairs = {(item.variant, item.against) for item in report.comparisons if item.split == "val"}
+    assert pairs == {("b", "a"), ("c", "a"), ("c", "b")}
+    assert {item.headline.family for item in report.comparisons} == {3}
+
+
+def test_one_seed_gives_no_verdict(simulate):
+    study = simulate({"a": 0.5, "b": 0.8}, seeds=(0,))
+    claim = make_report(study.plan, study.results).comparisons[0].headline
+    assert (claim.outcome, claim.reason, claim.scope) == ("undecided", "one seed", "these weights")
+    assert "speaks for these weights only" in conclude(claim, 0.005)
+    assert "More seeds are needed" in conclude(claim, 0.005)
+
+
+def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
+    study = simulate({"a": 0.6, "b": 0.7})
+    run = study.plan.runs[-1]
+    counts = study.results[run.id].counts["val"]
+    changed = replace(counts, pixels_K=counts.pixels_K + 1)
+    results = {**study.results, run.id: replace(study.results[run.id], counts={"val": changed})}
+    report = make_report(study.plan, results)
+    assert not [item for item in report.comparisons if item.split == "val"]
+    assert any(note.startswith("No intervals or verdicts are given on val") for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, f"**b improved** against a: {SIZE}; p = 0.012 after Holm over 3 comparisons; {HELD}."),
+        (
+            {
+                "outcome": "equivalent",
+                "delta": 0.001,
+                "low": -0.003,
+                "high": 0.005,
+                "low_margin": -0.002,
+                "high_margin": 0.004,
+            },
+            "**b is equivalent** to a: +0.1 points of miou_dataset (95 % interval \u22120.3 to +0.5); its 90 % "
+            f"interval, \u22120.2 to +0.4, lies within the margin of ±0.5 points; {HELD}.",
+        ),
+        (
+            {"outcome": "undecided", "reason": "noise", "p_holm": 0.4, "seeds_needed": 9, "groups_needed": 48},
+            f"**Undecided:** b against a, {SIZE}; the noise is as large as the difference, p = 0.400 after Holm over 3 "
+            f"comparisons; {HELD}. About 9 seeds would decide a difference of this size.",
+        ),
+        (
+            {
+                "outcome": "undecided",
+                "reason": "noise",
+                "p_holm": 0.4,
+                "family": 1,
+                "seeds_needed": 10,
+                "groups_needed": 900,
+            },
+            f"**Undecided:** b against a, {SIZE}; the noise is as large as the difference, p = 0.400; {HELD}. About 10 "
+            "seeds and 900 image groups would decide a difference of this size; seeds alone would not.",
+        ),
+        (
+            {"outcome": "undecided", "reason": "only before correction", "p_holm": 0.06},
+            f"**Undecided:** b against a, {SIZE}; alone it would count, but p = 0.060 after Holm over 3 comparisons: "
+            f"among so many comparisons one such is to be expected; {HELD}. Neither 100 seeds nor 100 times as many "
+            "images would decide a difference of this size.",
+        ),
+    ],
+)
+def test_words(change, told):
+    assert conclude(CLAIM.model_copy(update=change), 0.005) == told
+
+
+def test_the_noise_floor_in_words(simulate):
+    study = simulate({"a": 0.6, "b": 0.62})
+    floor = make_report(study.plan, study.results).floors[0]
+    told = floor_sentence(floor)
+    assert told.startswith("Noise floor on val: a's seeds differ by a standard deviation of ")
+    assert "3 seeds" in told
+    assert "80 % probability" in told
+    alone = simulate({"a": 0.6, "b": 0.62}, seeds=(0,))
+    assert "one seed only" in floor_sentence(make_report(alone.plan, alone.results).floors[0])
