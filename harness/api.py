@@ -11,6 +11,7 @@ from harness.records import Machine, Plan, RunResult
 if TYPE_CHECKING:
     from harness.execute.events import Event
     from harness.report.record import Report
+    from harness.spec.lint import Concern
     from harness.spec.load import Spec
     from harness.store.protocol import Store
 
@@ -52,6 +53,17 @@ def make_plan(spec: Spec) -> Plan:
     return expand(spec, make_reader())
 
 
+def lint_plan(plan: Plan, *, seconds: Mapping[str, float] | None = None) -> tuple[Concern, ...]:
+    """Return what the results of a plan will not show, or will show wrongly, most serious first; opens the data.
+
+    `seconds` is how long a run of a variant takes, as far as it is known: remedies then have their price in hours.
+    """
+    from harness.execute.inputs import count_groups
+    from harness.spec.lint import lint
+
+    return lint(plan, groups=count_groups(plan), seconds=seconds)
+
+
 def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Store:
     """Open the tracking store: MLflow at `tracking_uri`, at MLFLOW_TRACKING_URI, or in a database below `root`."""
     from harness.store.mlflow_store import MlflowStore
@@ -86,6 +98,8 @@ def execute(
     check_data(plan)
     for note in read_notes(plan):
         listen(Warned(note))
+    for concern in lint_plan(plan):
+        listen(Warned(f"{concern.text}; {concern.remedy}"))
     store = store or open_store()
     runs = select(plan, only).runs if only else plan.runs
     results: dict[str, RunResult] = {}

@@ -184,7 +184,7 @@ def plan(
     root: Root = DEFAULT_ROOT,
     as_json: AsJson = False,
 ) -> None:
-    """Print a study's runs: what each starts from, what it changes, and whether it is done. Trains nothing.
+    """Print a study's runs and what they will not show: what each starts from, what it changes, whether it is done.
 
     Example: harness plan ablations/phase3.yaml --profile full
     """
@@ -197,7 +197,7 @@ def plan(
     study = api.make_plan(_load(spec, profile, set_, seeds))
     shown = select(study, only) if only else study
     done = {run.id for run in shown.runs if is_finished(run_folder(root, run.id))}
-    print_plan(shown, done, as_json=as_json)
+    print_plan(shown, done, api.lint_plan(study), as_json=as_json)
     for note in read_notes(shown):
         print(f"note: {note}", file=sys.stderr)
 

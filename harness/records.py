@@ -101,6 +101,10 @@ class Run:
     start: Start | None = None
     components: Mapping[str, bool] = field(default_factory=dict)
     """The study's components, on or off in this run."""
+    family: str = ""
+    """The variant as written in the spec, of whose components `variant` is a combination."""
+    design: tuple[str, ...] = ()
+    """Designs of the family that make this combination; none for a variant without components."""
     settings_from: str = ""
     """Name of the variant (or `base`) whose settings this one was written as a change of."""
     changed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
@@ -127,6 +131,23 @@ class Plan:
     """The spec as written."""
     command: str = ""
     """Command line that makes this plan."""
+    component_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Component -> dotted keys that it sets."""
+    left_out: tuple[str, ...] = ()
+    """Combinations that a design makes and a component's rule forbids: a sentence for each."""
+
+    def combinations(self, family: str, design: str | None = None) -> dict[frozenset[str], str]:
+        """Return combination -> variant, of one family: all, or those of one of its designs.
+
+        A combination is the set of the components that are on, of those that are not on, or off, throughout the family.
+        """
+        runs = [run for run in self.runs if run.family == family]
+        levels = {name: {run.components[name] for run in runs} for run in runs[:1] for name in run.components}
+        return {
+            frozenset(name for name, on in run.components.items() if on and len(levels[name]) == 2): run.variant
+            for run in runs
+            if design is None or design in run.design
+        }
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from harness.catalog import Part
 from harness.fingerprint import thaw
 from harness.records import Plan, Run
+from harness.spec.lint import Concern
 from harness.spec.plan import plan_to_json
 
 PIPE_WIDTH = 160
@@ -24,12 +27,13 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
 
 
-def print_plan(plan: Plan, done: Collection[str], *, as_json: bool) -> None:
-    """Print a plan's runs; `done` holds the ids of those that are finished."""
+def print_plan(plan: Plan, done: Collection[str], concerns: Sequence[Concern], *, as_json: bool) -> None:
+    """Print a plan's runs, then what they will not show; `done` holds the ids of those that are finished."""
     if as_json:
         entries = plan_to_json(plan)
         for entry in entries["runs"]:
             entry["done"] = entry["id"] in done
+        entries["concerns"] = [asdict(concern) for concern in concerns]
         print(json.dumps(entries, indent=2))
         return
     console = _console()
@@ -46,6 +50,11 @@ def print_plan(plan: Plan, done: Collection[str], *, as_json: bool) -> None:
     console.print(table)
     left = len({run.id for run in plan.runs} - set(done))
     console.print(f"{len(plan.runs)} runs, {left} to do")
+    for sentence in plan.left_out:
+        console.print(Text(sentence))
+    for concern in concerns:
+        console.print(Text.assemble((f"{concern.code}: ", "bold"), concern.text))
+        console.print(Padding(Text(f"-> {concern.remedy}"), (0, 0, 0, 2), expand=False))
 
 
 def _start(run: Run, labels: Mapping[str, str]) -> str:

@@ -19,10 +19,9 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
     seen: dict[str, str] = {}
 
     def read_inputs(config: RunConfig) -> dict[str, str]:
-        seed = config.seed if varies_with_seed(config.data) else 0
-        key = canonical([config.data.name, thaw(config.data.settings), seed])
+        key = _name_content(config)
         if key not in seen:
-            seen[key] = digest_source(open_source(config.data, seed))
+            seen[key] = digest_source(open_source(config.data, config.seed))
         inputs = {"data": seen[key]}
         for setting in catalog.find_part("model", config.model.name).locations:
             if config.model[setting] not in ("none", "default"):
@@ -62,6 +61,29 @@ def read_notes(plan: Plan) -> tuple[str, ...]:
     """Return what a reader of results on the plan's data must know: warnings of taxonomies, images left out."""
     sources = [(choice.name, open_source(choice)) for choice in distinct(run.config.data for run in plan.runs)]
     return tuple(dict.fromkeys(f"data '{name}': {note}" for name, source in sources for note in source.notes))
+
+
+def count_groups(plan: Plan) -> dict[str, int]:
+    """Return the number of independent units of each split that all runs are judged on, of the data with the fewest.
+
+    Units are recordings where these are known, else groups.
+    """
+    sources = {}
+    for config in (run.config for run in plan.runs):
+        key = _name_content(config)
+        if key not in sources:
+            sources[key] = open_source(config.data, config.seed)
+    shared = set.intersection(*(set(source.splits) for source in sources.values())) - {"train"}
+    return {
+        name: min(len(set(split.recordings or split.groups)) for split in (s.splits[name] for s in sources.values()))
+        for name in sorted(shared)
+    }
+
+
+def _name_content(config: RunConfig) -> str:
+    """Return a text that is the same for runs that see the same images."""
+    seed = config.seed if varies_with_seed(config.data) else 0
+    return canonical([config.data.name, thaw(config.data.settings), seed])
 
 
 def distinct(choices: Iterable[Choice]) -> tuple[Choice, ...]:

@@ -14,23 +14,31 @@ from harness.strict_yaml.located import Node
 
 
 def check_components(outline: Outline) -> None:
-    """Check that a component means one thing in the study, and that no two of a variant set the same.
+    """Check that a component means one thing in the study, and that no two that run together set the same.
+
+    A component may change what one that it needs sets as a whole, if it is written after that one.
 
     Raises:
         InputError: the first one that does not.
     """
     meaning: dict[str, Node] = {}
     for variant in outline.variants.values():
-        setters: dict[str, str] = {}
         for name, component in variant.components.items():
             first = meaning.setdefault(name, component)
             if canonical(component.plain()) != canonical(first.plain()):
                 raise component.error(f"the component '{name}' is another one at {first.where}; give it its own name")
-            for key, node in component.mapping().items():
-                other = next((other for other in setters if overlap(key, other)), None)
-                if other:
-                    raise node.key_error(f"the component '{setters[other]}' sets {other} too; one of the two must not")
-            setters |= dict.fromkeys(component.mapping(), name)
+        _refuse_overlap(variant)
+
+
+def _refuse_overlap(variant: VariantOutline) -> None:
+    setters: dict[str, str] = {}
+    for name, component in variant.components.items():
+        for key, node in component.mapping().items():
+            for other, setter in setters.items():
+                refines = setter in variant.needs.get(name, ()) and key.startswith(f"{other}.")
+                if overlap(key, other) and not refines:
+                    raise node.key_error(f"the component '{setter}' sets {other} too; one of the two must not")
+        setters |= dict.fromkeys(component.mapping(), name)
 
 
 def check_start(variant: VariantOutline, config: RunConfig, parent: RunConfig) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from harness.errors import InputError, did_you_mean
 from harness.records import RunConfig, Which
 from harness.spec.comparability import check_components, check_start
-from harness.spec.designs import combinations
-from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, read_slug, seeds_problem
+from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, seeds_problem
 from harness.spec.overlay import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
 from harness.spec.resolve import resolve
+from harness.spec.slugs import read_slug
 from harness.strict_yaml.located import Node, parse_yaml, read_file
 
 
@@ -22,6 +22,10 @@ class Variant:
     """One level of a study: a complete config for each seed, and what it begins with."""
 
     name: str
+    family: str
+    """The variant as written that this is a combination of."""
+    design: tuple[str, ...]
+    """Designs that make this combination; none where there are no components."""
     config: RunConfig
     """Its config with seed 0; the runs have the study's seeds."""
     start: tuple[str, Which] | None
@@ -47,7 +51,11 @@ class Spec:
     plugins: tuple[str, ...]
     """Modules outside harness that define parts."""
     variants: tuple[Variant, ...]
-    """In the order of the file."""
+    """In the order of the file, the combinations of one variant together."""
+    component_keys: Mapping[str, tuple[str, ...]]
+    """Component -> dotted keys that it sets."""
+    left_out: tuple[str, ...]
+    """Combinations that a design makes and a rule forbids: a sentence for each."""
     notes: str
     text: str
     """The file as it was read."""
@@ -93,6 +101,8 @@ def load_spec(
         seeds=outline.seeds if seeds is None else _check_seeds(seeds),
         plugins=plugins,
         variants=_resolve_variants(outline, base, plugins),
+        component_keys=_component_keys(outline),
+        left_out=outline.left_out,
         notes=outline.notes,
         text=text,
         path=path,
@@ -164,26 +174,34 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
     trees: dict[str, Node] = {}
     on: dict[str, frozenset[str]] = {}
     made: dict[str, Variant] = {}
-    known = tuple(dict.fromkeys(name for variant in outline.variants.values() for name in variant.components))
+    checked: set[tuple[str, str]] = set()
     for written in _like_order(outline):
-        ((_, chosen),) = combinations(tuple(written.components), written.design)
         start = apply_changes(trees[written.like] if written.like else base, written.changes)
-        trees[written.name] = _with_components(start, written, chosen)
-        on[written.name] = chosen | (on[written.like] if written.like else frozenset())
+        trees[written.name] = _with_components(start, written)
+        on[written.name] = frozenset(written.components) | (on[written.like] if written.like else frozenset())
         config = resolve(trees[written.name], plugins)
-        _refuse_idle_components(start, written, chosen, config)
+        unchecked = [name for name in written.components if (written.family, name) not in checked]
+        _refuse_idle_components(start, written, unchecked, config)
+        checked |= {(written.family, name) for name in unchecked}
         made[written.name] = Variant(
             name=written.name,
+            family=written.family,
+            design=written.design,
             config=config,
             start=written.start,
             like=written.like,
-            components={name: name in on[written.name] for name in known},
+            components={name: name in on[written.name] for name in outline.components},
             notes=written.notes,
         )
     for written in outline.variants.values():
         if written.start:
             check_start(written, made[written.name].config, made[written.start[0]].config)
     return tuple(made[name] for name in outline.variants)
+
+
+def _component_keys(outline: Outline) -> dict[str, tuple[str, ...]]:
+    settings = {name: node for variant in outline.variants.values() for name, node in variant.components.items()}
+    return {name: tuple(settings[name].mapping()) for name in outline.components}
 
 
 def _like_order(outline: Outline) -> tuple[VariantOutline, ...]:
@@ -197,17 +215,17 @@ def _like_order(outline: Outline) -> tuple[VariantOutline, ...]:
     return tuple(ordered.values())
 
 
-def _with_components(tree: Node, variant: VariantOutline, on: frozenset[str]) -> Node:
+def _with_components(tree: Node, variant: VariantOutline, without: str | None = None) -> Node:
     for name, component in variant.components.items():
-        if name in on:
+        if name != without:
             tree = apply_changes(tree, component)
     return tree
 
 
-def _refuse_idle_components(start: Node, variant: VariantOutline, on: frozenset[str], config: RunConfig) -> None:
-    for name in variant.components:
+def _refuse_idle_components(start: Node, variant: VariantOutline, names: Sequence[str], config: RunConfig) -> None:
+    for name in names:
         try:
-            without = resolve(_with_components(start, variant, on - {name}), config.plugins)
+            without = resolve(_with_components(start, variant, without=name), config.plugins)
         except InputError:
             continue  # without this component the settings are not even complete: it changes something
         if without == config:

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import get_args
 
 from harness.errors import did_you_mean
 from harness.records import Which
-from harness.spec.designs import PLANNED, TOGETHER
+from harness.spec.families import Family, read_family, refuse_empty
 from harness.spec.overlay import SECTIONS
+from harness.spec.slugs import read_named, read_slug
 from harness.strict_yaml.located import Node, join
 
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "profiles")
-VARIANT_KEYS = ("from", "like", "set", "components", "design", "notes")
+VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
 PROFILE_KEYS = ("set", "seeds", "components")
 COMPARE_KEYS = ("reference", "margin")
 DEFAULT_MARGIN = 0.005
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
-SLUG = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
-SLUG_IN_WORDS = "a name consists of letters, digits, - _ and ., and begins with a letter, a digit or _"
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 WHICH: tuple[Which, ...] = get_args(Which)
 
 
 @dataclass(frozen=True)
 class VariantOutline:
-    """A variant as written."""
+    """One combination of a variant's components, or a variant without any, its settings as written."""
 
     name: str
+    family: str
+    """The variant as written."""
     node: Node
     start: tuple[str, Which] | None
     """Variant, and which of its checkpoints, that a run's weights start from."""
@@ -38,7 +39,11 @@ class VariantOutline:
     """Variant whose settings these are a change of; None changes the base."""
     changes: Node
     components: Mapping[str, Node]
-    design: str
+    """Those that are on."""
+    needs: Mapping[str, tuple[str, ...]]
+    """Component -> those without which it does not run."""
+    design: tuple[str, ...]
+    """Designs that make this combination."""
     notes: str
 
 
@@ -61,6 +66,10 @@ class Outline:
     plugins: tuple[Node, ...]
     base: Node
     variants: Mapping[str, VariantOutline]
+    components: tuple[str, ...]
+    """Names of all components, in the order written."""
+    left_out: tuple[str, ...]
+    """Combinations that a design makes and a rule forbids: a sentence for each."""
     seeds: tuple[int, ...]
     reference: str
     margin: float
@@ -74,15 +83,17 @@ def read_outline(root: Node) -> Outline:
         InputError: the first thing that is wrong.
     """
     top = root.fields(TOP_KEYS, ("study", "question", "base", "variants"))
-    variants = {name: _read_variant(name, node) for name, node in _named(top["variants"]).items()}
-    if not variants:
+    written = {name: node.fields(VARIANT_KEYS) for name, node in read_named(top["variants"]).items()}
+    if not written:
         raise top["variants"].error("a study needs at least one variant, such as `baseline: {}`")
+    families = {name: read_family(name, entries) for name, entries in written.items()}
+    variants = _expand(top["variants"], families)
     _check_links(variants, "from", lambda variant: variant.start[0] if variant.start else None)
     _check_links(variants, "like", lambda variant: variant.like)
     compare = top["compare"].fields(COMPARE_KEYS) if "compare" in top else {}
     plugins = top["plugins"].items() if "plugins" in top else ()
-    profiles = _named(top["profiles"]) if "profiles" in top else {}
-    components = {name for variant in variants.values() for name in variant.components}
+    profiles = read_named(top["profiles"]) if "profiles" in top else {}
+    components = tuple(dict.fromkeys(name for family in families.values() for name in family.components))
     return Outline(
         study=read_slug(top["study"]),
         question=top["question"].text(),
@@ -90,19 +101,13 @@ def read_outline(root: Node) -> Outline:
         plugins=tuple(_read_module(node) for node in plugins),
         base=_read_base(top["base"]),
         variants=variants,
+        components=components,
+        left_out=tuple(sentence for family in families.values() for sentence in family.left_out),
         seeds=_read_seeds(top["seeds"]) if "seeds" in top else (0,),
         reference=_read_reference(compare, variants),
         margin=_read_margin(compare["margin"]) if "margin" in compare else DEFAULT_MARGIN,
         profiles={name: _read_profile(node, components) for name, node in profiles.items()},
     )
-
-
-def read_slug(node: Node) -> str:
-    """Return a name that can stand in file names. Raises InputError where it cannot."""
-    text = node.text()
-    if not re.fullmatch(SLUG, text):
-        raise node.error(f"{node.shown()} was given; {SLUG_IN_WORDS}")
-    return text
 
 
 def seeds_problem(seeds: Sequence[object]) -> str | None:
@@ -113,13 +118,6 @@ def seeds_problem(seeds: Sequence[object]) -> str | None:
     if len(set(seeds)) < len(seeds):
         return "seeds must be distinct: the same seed is the same run"
     return None
-
-
-def _named(node: Node) -> Mapping[str, Node]:
-    for name, entry in node.mapping().items():
-        if not re.fullmatch(SLUG, name):
-            raise entry.key_error(f"'{name}' was given; {SLUG_IN_WORDS}")
-    return node.mapping()
 
 
 def _optional_text(entries: Mapping[str, Node]) -> str:
@@ -143,28 +141,34 @@ def _nothing(parent: Node) -> Node:
     return replace(parent, value=MappingProxyType({}))
 
 
-def _read_variant(name: str, node: Node) -> VariantOutline:
-    entries = node.fields(VARIANT_KEYS)
-    components = _named(entries["components"]) if "components" in entries else {}
-    _refuse_empty(components)
-    if "design" in entries and not components:
-        raise entries["design"].key_error("a design combines components, and this variant has none")
-    return VariantOutline(
-        name=name,
-        node=node,
-        start=_read_start(entries["from"]) if "from" in entries else None,
-        like=entries["like"].text() if "like" in entries else None,
-        changes=entries.get("set", _nothing(node)),
-        components=components,
-        design=_read_design(entries["design"]) if "design" in entries else TOGETHER,
-        notes=_optional_text(entries),
-    )
+def _expand(written: Node, families: Mapping[str, Family]) -> dict[str, VariantOutline]:
+    """Return each combination of each variant as a variant of its own, by name."""
+    variants: dict[str, VariantOutline] = {}
+    for name, family in families.items():
+        for variant in _read_variant(name, written.mapping()[name], family):
+            if variant.name in variants or (variant.name in families and variant.name != name):
+                raise variant.node.key_error(
+                    f"a combination of '{name}' is called '{variant.name}', as another variant is; rename one"
+                )
+            variants[variant.name] = variant
+    return variants
 
 
-def _refuse_empty(components: Mapping[str, Node]) -> None:
-    for component in components.values():
-        if not component.mapping():
-            raise component.error("a component changes something: write dotted keys, as below `set`")
+def _read_variant(name: str, node: Node, family: Family) -> Iterator[VariantOutline]:
+    entries = node.mapping()
+    for member in family.members:
+        yield VariantOutline(
+            name=member.name,
+            family=name,
+            node=node,
+            start=_read_start(entries["from"]) if "from" in entries else None,
+            like=entries["like"].text() if "like" in entries else None,
+            changes=entries.get("set", _nothing(node)),
+            components={component: node for component, node in family.components.items() if component in member.on},
+            needs=family.needs,
+            design=member.designs,
+            notes=_optional_text(entries),
+        )
 
 
 def _read_start(node: Node) -> tuple[str, Which]:
@@ -174,15 +178,6 @@ def _read_start(node: Node) -> tuple[str, Which]:
             return name, known
     came = f"'{which}' was given after @" if at else f"{node.shown()} was given"
     raise node.error(f"{came}; write {name or which}@best or {name or which}@last")
-
-
-def _read_design(node: Node) -> str:
-    design = node.text()
-    if design in PLANNED:
-        raise node.error(f"the design '{design}' is not available in this version; {TOGETHER} is")
-    if design != TOGETHER:
-        raise node.error(f"there is no design '{design}'; {did_you_mean(design, [TOGETHER])}")
-    return design
 
 
 def _check_links(
@@ -227,7 +222,7 @@ def _read_margin(node: Node) -> float:
 def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:
     entries = node.fields(PROFILE_KEYS)
     components = entries["components"].fields(sorted(known_components)) if "components" in entries else {}
-    _refuse_empty(components)
+    refuse_empty(components)
     return Profile(
         changes=entries.get("set", _nothing(node)),
         seeds=_read_seeds(entries["seeds"]) if "seeds" in entries else None,

@@ -15,7 +15,8 @@ from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.load import Spec, Variant
 from harness.spec.resolve import weights_settings
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+"""Format 1 had no families."""
 NO_NUMBERS = ("checkpoint_every",)
 """Settings of training that change what an interruption costs, and no number."""
 
@@ -42,6 +43,8 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
                 inputs=inputs,
                 start=start,
                 components=dict(variant.components),
+                family=variant.family,
+                design=variant.design,
                 settings_from=settings_from,
                 changed=differences(replace(reference.config, seed=seed), config),
             )
@@ -53,6 +56,8 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
         runs=tuple(runs.values()),
         spec_text=spec.text,
         command=_command(spec),
+        component_keys=dict(spec.component_keys),
+        left_out=spec.left_out,
     )
 
 
@@ -119,18 +124,21 @@ def _collect(found: dict[str, tuple[Any, Any]], path: str, a: Any, b: Any) -> No
 def select(plan: Plan, variants: Sequence[str]) -> Plan:
     """Return the plan with the runs of some variants, and those that they start from, only.
 
+    The name of a variant as written in the spec stands for all its combinations.
+
     Raises:
         InputError: the plan has no such variant.
     """
+    known = dict.fromkeys([*plan.variants, *(run.family for run in plan.runs)])
     for name in variants:
-        if name not in plan.variants:
-            raise InputError(f"--only {name}: the study has no such variant; {did_you_mean(name, plan.variants)}")
+        if name not in known:
+            raise InputError(f"--only {name}: the study has no such variant; {did_you_mean(name, known)}")
     first_with: dict[str, Run] = {}
     for run in plan.runs:
         first_with.setdefault(run.id, run)
     kept: set[str] = set()
     for run in plan.runs:
-        chain: Run | None = run if run.variant in variants else None
+        chain: Run | None = run if run.variant in variants or run.family in variants else None
         while chain is not None:
             kept.add(chain.label)
             chain = first_with[chain.start.run_id] if chain.start else None
@@ -173,6 +181,8 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "margin": plan.margin,
         "command": plan.command,
         "spec_text": plan.spec_text,
+        "component_keys": {name: list(keys) for name, keys in plan.component_keys.items()},
+        "left_out": list(plan.left_out),
         "runs": [_run_to_json(run) for run in plan.runs],
     }
 
@@ -183,8 +193,8 @@ def plan_from_json(entry: Mapping[str, Any]) -> Plan:
     Raises:
         InputError: it was written by a version of harness that this one cannot read.
     """
-    if entry["version"] != PLAN_VERSION:
-        raise InputError(f"the plan has format {entry['version']}; this version of harness reads {PLAN_VERSION}")
+    if entry["version"] not in (1, PLAN_VERSION):
+        raise InputError(f"the plan has format {entry['version']}; this version of harness reads up to {PLAN_VERSION}")
     return Plan(
         study=entry["study"],
         question=entry["question"],
@@ -193,6 +203,8 @@ def plan_from_json(entry: Mapping[str, Any]) -> Plan:
         runs=tuple(_run_from_json(run) for run in entry["runs"]),
         spec_text=entry["spec_text"],
         command=entry["command"],
+        component_keys={name: tuple(keys) for name, keys in entry.get("component_keys", {}).items()},
+        left_out=tuple(entry.get("left_out", ())),
     )
 
 
@@ -206,6 +218,8 @@ def _run_to_json(run: Run) -> dict[str, Any]:
         "settings_from": run.settings_from,
         "changed": {key: thaw(pair) for key, pair in run.changed.items()},
         "components": dict(run.components),
+        "family": run.family,
+        "design": list(run.design),
         "inputs": dict(run.inputs),
         "config": {
             **{kind: _choice_to_json(getattr(config, kind)) for kind in SINGLE},
@@ -235,6 +249,8 @@ def _run_from_json(entry: Mapping[str, Any]) -> Run:
         inputs=dict(entry["inputs"]),
         start=Start(**entry["start"]) if entry["start"] else None,
         components=dict(entry["components"]),
+        family=entry.get("family", entry["variant"]),
+        design=tuple(entry.get("design", ())),
         settings_from=entry["settings_from"],
         changed={key: (before, after) for key, (before, after) in entry["changed"].items()},
     )

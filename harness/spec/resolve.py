@@ -54,6 +54,11 @@ def weights_settings(model: Choice) -> tuple[str, ...]:
     return tuple(name for name in model.settings if name in locations or name in ("weights", "backbone_weights"))
 
 
+def auto_normalize(model: Choice) -> str:
+    """Return the normalisation of inputs that `auto` stands for with a model."""
+    return "imagenet" if any(model[name] != "none" for name in weights_settings(model)) else "centered"
+
+
 def _choose_one(kind: Literal["data", "model", "optimizer", "schedule"], node: Node) -> Choice:
     if isinstance(node.value, str):
         raise node.error(f"{node.shown()} was given; a part is written as {kind}: {{name: {node.value}}}")
@@ -108,8 +113,7 @@ def _checked(node: Node, check: Callable[[], Checked]) -> Checked:
 def _with_normalize(data: Choice, model: Choice) -> Choice:
     if data["normalize"] != "auto":
         return data
-    pretrained = any(model[name] != "none" for name in weights_settings(model))
-    return replace(data, settings={**data.settings, "normalize": "imagenet" if pretrained else "centered"})
+    return replace(data, settings={**data.settings, "normalize": auto_normalize(model)})
 
 
 def _refuse_idle_multipliers(config: RunConfig, optimizer: Node) -> None:

@@ -15,8 +15,9 @@ from harness.catalog import Kind, Part
 from harness.records import SEVERAL, SINGLE
 from harness.settings import EvaluateSettings, Settings, TrainSettings
 from harness.spec import outline
-from harness.spec.designs import TOGETHER
+from harness.spec.designs import DESIGNS, TOGETHER
 from harness.spec.overlay import SECTIONS
+from harness.spec.slugs import SLUG
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RECORDS: dict[str, type[Settings]] = {"train": TrainSettings, "evaluate": EvaluateSettings}
@@ -40,7 +41,7 @@ def json_schema() -> Schema:
         ),
         "set": _changes(sections, {**parts, **records}),
         "component": {"$ref": "#/$defs/set", "minProperties": 1},
-        "name": {"type": "string", "pattern": f"^{outline.SLUG}$"},
+        "name": {"type": "string", "pattern": f"^{SLUG}$"},
         "seeds": _seeds(),
         "variant": _variant(),
         "profile": _profile(),
@@ -87,17 +88,39 @@ def _variant() -> Schema:
     properties = {
         "from": {
             "type": "string",
-            "pattern": f"^{outline.SLUG}@({'|'.join(outline.WHICH)})$",
+            "pattern": f"^{SLUG}@({'|'.join(outline.WHICH)})$",
             "description": "Start from another variant's weights, seed to seed: <variant>@best or <variant>@last.",
         },
         "like": {"$ref": "#/$defs/name", "description": "Change this variant's settings, and not those of the base."},
         "set": {"$ref": "#/$defs/set"},
         "components": _by_name("#/$defs/component", "Named changes that a design combines."),
-        "design": {"enum": [TOGETHER], "description": "Which combinations of the components run: all on, together."},
+        "needs": _rule("Component -> those without which it does not run."),
+        "excludes": _rule("Component -> those with which it does not run."),
+        "design": _designs(),
         "notes": _text("Anything a reader should know."),
     }
     schema = _object(properties, (), "One level of the study.")
-    return {**schema, "dependentRequired": {"design": ["components"]}}
+    return {**schema, "dependentRequired": {key: ["components"] for key in ("design", "needs", "excludes")}}
+
+
+def _designs() -> Schema:
+    one = {"enum": list(DESIGNS)}
+    several = {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
+    return {
+        "anyOf": [one, several],
+        "default": TOGETHER,
+        "description": "Which combinations of the components run. Of several designs, shared ones run once.",
+    }
+
+
+def _rule(description: str) -> Schema:
+    names = {"type": "array", "items": {"$ref": "#/$defs/name"}, "minItems": 1}
+    return {
+        "type": "object",
+        "propertyNames": {"$ref": "#/$defs/name"},
+        "additionalProperties": names,
+        "description": description,
+    }
 
 
 def _profile() -> Schema:

@@ -26,6 +26,7 @@ DOORS = {
     "mlflow": ["store/mlflow_store.py"],
     "matplotlib": ["report/"],
     "optuna": ["spec/search.py"],
+    "pyDOE3": ["spec/designs.py"],
     "ray": ["execute/ray_cluster.py"],
     "segmentation_models_pytorch": ["parts/", "nets/"],
     "typer": ["cli.py", "cli_data.py"],

@@ -24,7 +24,8 @@ def test_shipped_studies_load_and_fit_their_schema(path):
     jsonschema.validate(content, json.loads((ABLATIONS / "study.schema.json").read_text()))
     for profile in (None, *content.get("profiles", {})):
         plan = make_plan(load_spec(path, profile=profile), lambda config: {"data": "digest"})
-        assert len(plan.runs) == len(content["variants"]) * len({run.seed for run in plan.runs})
+        assert {run.family for run in plan.runs} == content["variants"].keys()
+        assert len(plan.runs) == len(plan.variants) * len({run.seed for run in plan.runs})
 
 
 def test_phase3_differs_from_gentle_backbone_in_its_four_components_alone():
@@ -32,6 +33,19 @@ def test_phase3_differs_from_gentle_backbone_in_its_four_components_alone():
     phase3 = next(run for run in plan.runs if run.variant == "phase3")
     assert phase3.settings_from == "gentle-backbone"
     assert set(phase3.changed) == {"loss.cross_entropy.class_weights", "loss.dice", "augment.crop", "augment.flip"}
+
+
+def test_phase3_attribution_runs_shared_combinations_once():
+    plan = make_plan(load_spec(ABLATIONS / "phase3-attribution.yaml"), lambda config: {"data": "digest"})
+    combinations = plan.combinations("phase3")
+    assert list(combinations.values()) == [
+        *("phase3", "phase3-no-weights", "phase3-no-dice", "phase3-no-crop", "phase3-no-flips"),
+        *("phase3-none", "phase3-only-weights", "phase3-weights.dice"),
+    ]
+    assert set(plan.combinations("phase3", "leave_one_out")) & set(plan.combinations("phase3", "add_one_in")) == {
+        frozenset({"weights", "dice", "crop"}),
+        frozenset({"weights", "dice", "crop", "flips"}),
+    }
 
 
 def test_schema_file_is_current():

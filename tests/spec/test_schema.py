@@ -5,6 +5,7 @@ from __future__ import annotations
 import jsonschema
 import pytest
 import yaml
+from test_families import FAMILIES
 from test_load import STUDY
 from test_wrong_specs import HERE, WRONG
 from toys import MINIMAL
@@ -44,7 +45,7 @@ variants:
 """
 
 
-@pytest.mark.parametrize("text", [MINIMAL, STUDY, RICH])
+@pytest.mark.parametrize("text", [MINIMAL, STUDY, RICH, FAMILIES])
 def test_right_specs_validate(text, validator):
     spec = yaml.safe_load(text)
     validator.validate(spec if text is not RICH else _with_known_optimizer(spec))
@@ -62,6 +63,11 @@ ONLY_THE_LOADER_SEES = {
     *("parent", "circle", "own parent", "circle of like", "like nobody", "two lines as value"),
     *("idle component", "components that overlap", "two meanings"),
     *("other shapes", "other model", "other normalisation"),
+    *("need of an unknown component", "unknown component needs", "unknown component excluded"),
+    *("circle of needs", "component needs itself", "component excludes itself", "needs what it excludes"),
+    *("excluded together", "excluded in several designs", "fraction with rules", "component that never runs"),
+    *("combination with another's name", "combinations of one name", "from a combination that is not there"),
+    *("circle through a combination", "reference that is not there"),
     *("set into an absent term", "removal of an absent term", "removal of the last term"),
     *("set below a number", "set undone"),
 }

@@ -37,6 +37,12 @@ def change(setting: str) -> str:
     return variants(f"changed:\n  set:\n    {setting}")
 
 
+def designed(lines: str) -> str:
+    """Return the minimal spec with a variant of three components and these lines in it."""
+    components = "components: {w: {model.width: 4}, v: {optimizer.lr: 0.5}, u: {train.epochs: 2}}"
+    return variants("\n".join(["a:", *(f"  {line}" for line in [components, *lines.splitlines()])]))
+
+
 WRONG = {
     # the text is no strict YAML
     "empty": (HERE, ["nothing in it"]),
@@ -169,12 +175,77 @@ WRONG = {
     "own parent": (variants(f"a: {{from: {HERE}a@best}}"), ["a -> a"]),
     "circle of like": (variants(f"a: {{like: {HERE}b}}\nb: {{like: a}}"), ["variants.a.like", "a -> b -> a"]),
     "like nobody": (variants(f"a: {{like: {HERE}plane}}"), ["did you mean 'plain'"]),
-    "design of a later version": (
-        variants(f"a: {{components: {{w: {{model.width: 4}}}}, design: {HERE}leave_one_out}}"),
-        ["not available in this version", "together is"],
+    "unknown design": (designed(f"design: {HERE}leave_one"), ["design", "did you mean 'leave_one_out'"]),
+    "unknown design of several": (
+        designed(f"design: [together, {HERE}all]"),
+        ["design.1", "no design 'all'", "known:"],
     ),
-    "unknown design": (variants(f"a: {{components: {{w: {{model.width: 4}}}}, design: {HERE}all}}"), ["together"]),
-    "design of nothing": (variants(f"a: {{{HERE}design: together}}"), ["no", "components"]),
+    "design is a number": (designed(f"design: {HERE}4"), ["4 was given", "text"]),
+    "no design": (designed(f"design: {HERE}[]"), ["[] was given", "one design or more"]),
+    "the same design twice": (designed(f"design: [factorial, {HERE}factorial]"), ["'factorial' is written twice"]),
+    "design of nothing": (variants(f"a: {{{HERE}design: factorial}}"), ["design speaks of components", "none"]),
+    "needs of nothing": (variants(f"a: {{{HERE}needs: {{}}}}"), ["needs speaks of components"]),
+    "needs is a list": (designed(f"needs: {HERE}[w]"), ["needs", "mapping"]),
+    "need is text": (designed(f"needs: {{w: {HERE}v}}"), ["needs.w", "list", '["v"]']),
+    "need of nothing": (designed(f"needs: {{w: {HERE}[]}}"), ["needs.w", "one component or more"]),
+    "need of an unknown component": (
+        designed(f"needs: {{w: [{HERE}x]}}"),
+        ["needs.w.0", "no component 'x'", "w, v, u"],
+    ),
+    "unknown component needs": (designed(f"needs: {{{HERE}x: [w]}}"), ["needs.x", "no such key", "known: w, v, u"]),
+    "unknown component excluded": (designed(f"excludes: {{w: [v, {HERE}vv]}}"), ["excludes.w.1", "did you mean 'v'"]),
+    "circle of needs": (designed(f"needs: {{w: {HERE}[v], v: [u], u: [w]}}"), ["in a circle: w -> v -> u -> w"]),
+    "component needs itself": (designed(f"needs: {{w: {HERE}[w]}}"), ["in a circle: w -> w"]),
+    "component excludes itself": (designed(f"excludes: {{w: [{HERE}w]}}"), ["'w' excludes itself"]),
+    "needs what it excludes": (
+        designed(f"design: factorial\nneeds: {{w: {HERE}[v], v: [u]}}\nexcludes: {{u: [w]}}"),
+        ["'w' could never be on", "u excludes w"],
+    ),
+    "excluded together": (
+        designed(f"excludes: {HERE}{{w: [v]}}"),
+        ["w excludes v", "the design together is about all components on", "one_at_a_time or factorial"],
+    ),
+    "excluded in several designs": (
+        designed(f"design: [factorial, leave_one_out]\nexcludes: {HERE}{{w: [v]}}"),
+        ["the design leave_one_out is about"],
+    ),
+    "fraction with rules": (
+        designed(f"design: {HERE}fractional\nneeds: {{w: [v]}}"),
+        ["all of it runs", "factorial"],
+    ),
+    "component that never runs": (
+        variants(
+            f"a: {{components: {{{HERE}w: {{model.width: 4}}, v: {{optimizer.lr: 0.5}}}}, design: one_at_a_time,"
+            " needs: {w: [v]}}"
+        ),
+        ["'w' is on in no combination", "one_at_a_time"],
+    ),
+    "combination with another's name": (
+        variants(f"{HERE}a: {{components: {{w: {{model.width: 4}}}}, design: add_one_in}}\na-none: {{}}"),
+        ["a combination of 'a' is called 'a-none'", "rename"],
+    ),
+    "combinations of one name": (
+        variants(
+            f"a: {{components: {HERE}{{b: {{model.width: 4}}, c: {{optimizer.lr: 0.5}}, b.c: {{train.epochs: 2}},"
+            " d: {train.batch_size: 2}, e: {train.clip_norm: 1.0}, f: {evaluate.size: input}}, design: factorial}"
+        ),
+        ["two combinations would be called a-", "rename a component"],
+    ),
+    "from a combination that is not there": (
+        designed("design: one_at_a_time").replace("variants:", f"variants:\n  b: {{from: {HERE}a@best}}"),
+        ["no variant 'a'", "known: b, plain, a-none, a-only-w"],
+    ),
+    "circle through a combination": (
+        variants(
+            f"a: {{from: {HERE}b@best, components: {{w: {{model.width: 4}}}}, design: one_at_a_time}}\n"
+            "b: {from: a-none@best}"
+        ),
+        ["a-none -> b -> a-none"],
+    ),
+    "reference that is not there": (
+        designed("design: add_one_in") + f"compare: {{reference: {HERE}a-only-v}}\n",
+        ["did you mean 'a-only-w'"],
+    ),
     "empty component": (variants(f"a: {{components: {{w: {HERE}{{}}}}}}"), ["changes something"]),
     "idle component": (variants(f"a: {{components: {{{HERE}w: {{model.width: 8}}}}}}"), ["'w' changes nothing"]),
     "components that overlap": (
