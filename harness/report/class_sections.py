@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.report.claims import Claim
 from harness.report.names import has_scores
 from harness.report.record import Estimate, Report, VariantSummary
-from harness.report.sentences import class_sentences, interval
+from harness.report.sentences import bounds, class_sentences
 from harness.report.text import NOTHING, difference, escape, mean_sd, percent, points, table
 
 
@@ -49,7 +49,7 @@ def _class_cell(claim: Claim | None, variant: VariantSummary, split: str, name: 
     if claim is None:
         found = variant.delta.iou_class.get(split, {}).get(name) if variant.delta else None
         return difference(found)
-    cell = points(claim.delta) + interval(claim)
+    cell = points(claim.delta) + bounds(claim)
     return f"**{cell} {claim.outcome}**" if claim.outcome != "undecided" else cell
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.merging import LabelSet, map_classes, merge_counts
-from harness.records import RunResult
+import numpy as np
+
+from harness.merging import IGNORE, LabelSet, map_classes, merge_counts
+from harness.records import Examples, RunResult
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.record import CommonLabels, CommonVariant, SeedResult
 from harness.report.seeds import order_splits
@@ -35,7 +37,8 @@ def find_common(groups: Sequence[VariantRuns]) -> Common | None:
     for coarse in sorted(sets.values(), key=lambda label_set: len(label_set.classes)):
         maps = {name: map_classes(label_set, coarse) for name, label_set in sets.items()}
         if all(target is not None for target in maps.values()):
-            return Common(coarse, tuple(_merge(group, maps.get(group.name), coarse) for group in groups))
+            owner = next(g.first for g in groups if g.first and _key(_label_set(g.first)) == _key(coarse))
+            return Common(coarse, tuple(_merge(g, maps.get(g.name), coarse, owner.colours) for g in groups))
     return None
 
 
@@ -48,7 +51,9 @@ def _key(label_set: LabelSet) -> Any:
     return label_set.classes, tuple(sorted(label_set.class_of.items()))
 
 
-def _merge(group: VariantRuns, target_of: Sequence[int] | None, coarse: LabelSet) -> VariantRuns:
+def _merge(
+    group: VariantRuns, target_of: Sequence[int] | None, coarse: LabelSet, colours: tuple[tuple[int, int, int], ...]
+) -> VariantRuns:
     if target_of is None:
         return group
     contract = {"taxonomy": coarse.name, "classes": list(coarse.classes), "class_of": sorted(coarse.class_of.items())}
@@ -57,10 +62,23 @@ def _merge(group: VariantRuns, target_of: Sequence[int] | None, coarse: LabelSet
             result,
             counts={split: merge_counts(counts, target_of, coarse.classes) for split, counts in result.counts.items()},
             contract={**result.contract, **contract},
+            examples=result.examples and _merge_examples(result.examples, target_of),
+            colours=colours,
         )
         for seed, result in group.results.items()
     }
     return replace(group, results=merged)
+
+
+def _merge_examples(examples: Examples, target_of: Sequence[int]) -> Examples:
+    """Return examples whose labels and predictions are classes of the coarser set; what it ignores is 255."""
+    table = np.full(256, IGNORE, np.uint8)
+    table[: len(target_of)] = target_of
+    return replace(
+        examples,
+        labels=tuple(table[label] for label in examples.labels),
+        predictions=tuple(table[predicted] for predicted in examples.predictions),
+    )
 
 
 Seeds = Mapping[str, Sequence[SeedResult]]

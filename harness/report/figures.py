@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import Counts, Examples, Plan, RunResult
+from harness.report.common import find_common
 from harness.report.curves import draw_curves, draw_scores
 from harness.report.heatmaps import draw_confusions, draw_delta, draw_iou
 from harness.report.names import confusion_name
@@ -16,12 +17,14 @@ from harness.report.pictures import Strip, draw_strips, truth_strips
 from harness.report.record import Report
 from harness.report.seeds import order_splits
 from harness.report.variants import VariantRuns, group_runs
+from harness.report.waterfall import draw_attributions
 
 
 def draw_figures(report: Report, plan: Plan, results: Mapping[str, RunResult], folder: Path) -> None:
     """Draw every figure that the report lists, as PNG files in a folder."""
     groups = group_runs(plan, results)
     for name, paint in (
+        ("attribution.png", _draw_attribution),
         ("curves.png", draw_curves),
         ("scores.png", draw_scores),
         ("iou_class.png", draw_iou),
@@ -34,6 +37,10 @@ def draw_figures(report: Report, plan: Plan, results: Mapping[str, RunResult], f
     for variant, group in zip(report.variants, groups, strict=True):
         if confusion_name(variant) in report.figures:
             _draw_confusions(group, folder / confusion_name(variant))
+
+
+def _draw_attribution(report: Report, path: Path) -> None:
+    draw_attributions([item for item in report.attributions if item.shapley or item.brackets], path)
 
 
 def _draw_confusions(group: VariantRuns, path: Path) -> None:
@@ -52,16 +59,27 @@ def _summed(counts: list[Counts]) -> npt.NDArray[np.int64]:
 
 
 def _draw_examples(groups: tuple[VariantRuns, ...], path: Path) -> None:
-    """Draw image, truth and each variant's prediction (its first seed that kept pictures), matched by image name."""
-    kept = [
-        (group.name, result) for group in groups for result in [r for r in group.results.values() if r.examples][:1]
-    ]
+    """Draw image, truth and each variant's prediction (its first seed that kept pictures), matched by image name.
+
+    Variants in different label sets are shown in the one they merge into; where there is none, those that have the
+    label set of the first.
+    """
+    common = find_common(groups)
+    seen = groups if common is None else common.groups
+    kept = [(group.name, result) for group in seen for result in [r for r in group.results.values() if r.examples][:1]]
     first = kept[0][1]
-    shown = first.examples
+    shown, classes = first.examples, _classes(first)
     assert shown is not None
-    predictions = [Strip(name, _matched(shown.names, result.examples)) for name, result in kept if result.examples]
-    classes = next(iter(first.counts.values())).classes
-    draw_strips((*truth_strips(shown), *predictions), shown.names, classes, first.colours, path)
+    predictions = [
+        Strip(name, _matched(shown.names, result.examples))
+        for name, result in kept
+        if result.examples and _classes(result)[: len(first.colours)] == classes[: len(first.colours)]
+    ]
+    draw_strips((*truth_strips(shown), *predictions), shown.names, classes[: len(first.colours)], first.colours, path)
+
+
+def _classes(result: RunResult) -> tuple[str, ...]:
+    return next(iter(result.counts.values())).classes
 
 
 def _matched(names: tuple[str, ...], examples: Examples) -> tuple[npt.NDArray[np.uint8] | None, ...]:

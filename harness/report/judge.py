@@ -52,6 +52,7 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     alike = [group for group in groups if group is base or comparable(group, base)]
     names = {group.name for group in alike}
     pairs = [(group.name, other) for group in alike for other in _others(group, reference) if other in names]
+    pairs = [pair for place, pair in enumerate(pairs) if pair[::-1] not in pairs[:place]]
     pairs = [pair for pair in pairs if by_name[pair[0]].results.keys() & by_name[pair[1]].results.keys()]
     judged, notes = [], []
     for split in order_splits(base.first.counts):

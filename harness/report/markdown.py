@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jinja2
 
-from harness.report import class_sections, sections, sentences, text
+from harness.report import attribution_sections, class_sections, sections, sentences, text
 from harness.report.names import confusion_name
 from harness.report.record import Report
 
@@ -39,6 +39,7 @@ def render_markdown(report: Report) -> str:
         show=sections,
         say=sentences,
         by_class=class_sections,
+        shares=attribution_sections,
         fenced=text.fenced,
         meanings=MEANINGS,
         confusions=[

@@ -24,12 +24,13 @@ def make_slugs(names: Iterable[str]) -> dict[str, str]:
     return slugs
 
 
-def figure_names(variants: Sequence[VariantSummary], *, has_examples: bool) -> tuple[str, ...]:
+def figure_names(variants: Sequence[VariantSummary], *, has_examples: bool, has_attribution: bool) -> tuple[str, ...]:
     """Return the file names of the figures that these variants' results can fill."""
     scored = [variant for variant in variants if has_scores(variant)]
     names = [
         ("curves.png", any(seed.epochs for variant in variants for seed in variant.seeds)),
         ("scores.png", bool(scored)),
+        ("attribution.png", has_attribution),
         ("iou_class.png", bool(scored)),
         ("delta_class.png", any(variant.delta for variant in variants)),
         ("examples.png", has_examples),

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue
 
 from harness.report.base import Record
 from harness.report.claims import Comparison, Floor
+from harness.report.shares import FamilyAttribution
 
 REPORT_VERSION = 1
 
@@ -213,6 +214,7 @@ class Report(Record):
     comparisons: tuple[Comparison, ...]
     """Each variant against the reference, and against the variant it was written from where that is another one."""
     floors: tuple[Floor, ...]
+    attributions: tuple[FamilyAttribution, ...]
     provenance: tuple[Fact, ...]
     figures: tuple[str, ...]
     """File names below `figures/`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.report.claims import Claim
 from harness.report.names import epochs_name, has_scores
 from harness.report.record import Delta, Epoch, Estimate, Report, SeedResult, VariantSummary
-from harness.report.sentences import interval
+from harness.report.sentences import bounds
 from harness.report.text import (
     NOTHING,
     code,
@@ -62,7 +62,7 @@ def _difference_cells(report: Report, delta: Delta | None, name: str, split: str
     claim = headline(report, name, report.reference, split)
     if claim is None:
         return [points(found.mean), singles, NOTHING]
-    return [points(claim.delta) + interval(claim), singles, f"**{claim.outcome}**"]
+    return [points(claim.delta) + bounds(claim), singles, f"**{claim.outcome}**"]
 
 
 def headline(report: Report, variant: str, against: str, split: str) -> Claim | None:

@@ -42,6 +42,11 @@ def interval(claim: Claim) -> str:
     return f" (95 % interval {points(claim.low)} to {points(claim.high)})"
 
 
+def bounds(claim: Claim) -> str:
+    """Return the 95 % interval in brackets, without its name, or nothing where there is none."""
+    return "" if claim.low is None or claim.high is None else f" ({points(claim.low)} to {points(claim.high)})"
+
+
 def held(claim: Claim) -> str:
     """Return what stands behind a claim: seeds, groups, images."""
     images = f"{counted(claim.groups, 'image group')} ({counted(claim.images, 'image')})"

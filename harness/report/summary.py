@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.fingerprint import thaw
 from harness.records import Counts, Plan, Run, RunResult
+from harness.report.attribution import make_attributions
 from harness.report.common import find_common, summarise_common
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.facts import make_facts
@@ -45,6 +46,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
     judged = groups if common is None else common.groups
     judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
     statistics = judge_splits(judged, plan.reference)
+    attributions = make_attributions(plan, statistics.judged)
     slugs = make_slugs(plan.variants)
     variants = tuple(
         _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(
@@ -68,9 +70,14 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
         comparisons=make_comparisons(statistics.judged, plan.margin),
+        attributions=attributions,
         floors=make_floors(statistics.judged, plan.reference),
         provenance=make_facts(plan, results),
-        figures=figure_names(variants, has_examples=any(result.examples for result in finished)),
+        figures=figure_names(
+            variants,
+            has_examples=any(result.examples for result in finished),
+            has_attribution=any(item.shapley or item.brackets for item in attributions),
+        ),
         tables=table_names(variants),
     )
 

@@ -1,0 +1,93 @@
+"""Attribution in `report.md`: tables, and the sentences that say what a design cannot tell."""
+
+from __future__ import annotations
+
+from harness.report.shares import FamilyAttribution, Part
+from harness.report.text import NOTHING, counted, escape, points, table
+
+
+def summary(item: FamilyAttribution) -> str:
+    """Return what is divided, on what it rests."""
+    designs = ", ".join(name.replace("_", " ") for name in item.designs)
+    told = f"{escape(item.family)} on {escape(item.split)}: {designs}, {counted(item.combinations, 'combination')}."
+    if item.total is None:
+        return f"{told} The combination with all components or the one with none has no result: there is no total."
+    return f"{told} All components together: {part(item.total)} points of miou_dataset; {held(item.total)}."
+
+
+def part(found: Part) -> str:
+    """Return a difference in points with its interval."""
+    if found.low is None or found.high is None:
+        return points(found.delta)
+    return f"{points(found.delta)} ({points(found.low)} to {points(found.high)})"
+
+
+def held(found: Part) -> str:
+    """Return the seeds and groups behind a part."""
+    return f"{counted(found.seeds, 'seed')}, {counted(found.groups, 'image group')}"
+
+
+def parts_table(item: FamilyAttribution) -> str:
+    """Return each component's share of the total and its main effect; nothing where the design gives neither."""
+    if not item.main:
+        return ""
+    shares = {share.name: share for share in item.shapley}
+    rows = [
+        [
+            escape(main.name),
+            part(shares[main.name]) if main.name in shares else NOTHING,
+            part(main),
+            _p(main),
+            ", ".join(f"`{alias}`" for alias in item.aliases.get(main.name, ())) or NOTHING,
+        ]
+        for main in item.main
+    ]
+    return table(["component", "share of the total", "main effect", "p", "not told from"], rows)
+
+
+def interactions_table(item: FamilyAttribution) -> str:
+    """Return by how much switching on one component changes the effect of another; nothing where it is not known."""
+    rows = [[escape(found.name), part(found), _p(found)] for found in item.interactions]
+    return table(["pair", "interaction", "p"], rows) if rows else ""
+
+
+def brackets_table(item: FamilyAttribution) -> str:
+    """Return each component's effect among the fewest and among the most others, and what lies between."""
+    rows = [
+        [
+            escape(found.name),
+            f"{part(found.few)}, with {_on(found.few_on)}",
+            f"{part(found.many)}, with {_on(found.many_on)}" if found.interaction else NOTHING,
+            part(found.interaction) if found.interaction else NOTHING,
+        ]
+        for found in item.brackets
+    ]
+    header = ["component", "effect among the fewest others", "among the most others", "difference of the two"]
+    return table(header, rows)
+
+
+def open_question(item: FamilyAttribution) -> str:
+    """Return what the design leaves open."""
+    if item.shapley:
+        return (
+            "Shares are Shapley's: the effect of switching a component on, averaged over all orders; they add up to "
+            "the total. Intervals and p-values are of each line alone, not adjusted for reading several."
+        )
+    if item.main:
+        return (
+            "A fraction of all combinations ran: a main effect cannot be told from the interactions named beside it. "
+            "Intervals and p-values are of each line alone."
+        )
+    return (
+        "The design does not divide the total among the components. Each component's effect lies between surroundings: "
+        "where its two effects differ, they depend on what else is on, and no single number is its share. All 2^k "
+        "combinations (design: factorial) would divide the total. Intervals are of each line alone."
+    )
+
+
+def _on(names: tuple[str, ...]) -> str:
+    return ", ".join(map(escape, names)) + " on" if names else "no other on"
+
+
+def _p(found: Part) -> str:
+    return NOTHING if found.p is None else ("< 0.001" if found.p < 0.001 else f"{found.p:.3f}")

@@ -1,0 +1,51 @@
+"""What a report says about the parts of a difference. Fractions."""
+
+from __future__ import annotations
+
+from harness.report.base import Record
+
+
+class Part(Record):
+    """One part of a total: an effect with its 95 % interval and p-value, not adjusted for other parts (fractions)."""
+
+    name: str
+    delta: float
+    low: float | None
+    high: float | None
+    p: float | None
+    seeds: int
+    groups: int
+
+
+class BracketPart(Record):
+    """A component's effect in the two most different surroundings in which it was switched on."""
+
+    name: str
+    few_on: tuple[str, ...]
+    few: Part
+    """What it adds where the fewest others are on."""
+    many_on: tuple[str, ...]
+    many: Part
+    """What it adds where the most others are on."""
+    interaction: Part | None
+    """`many` less `few`: how far its effect depends on the others; null where both are the same surroundings."""
+
+
+class FamilyAttribution(Record):
+    """What the combinations of one variant's components say about each of them, on one split."""
+
+    family: str
+    split: str
+    designs: tuple[str, ...]
+    combinations: int
+    """Combinations with results that the attribution rests on."""
+    total: Part | None
+    """All components on, less all off; null where one of the two has no results."""
+    main: tuple[Part, ...]
+    """Main effects; empty where the design does not give them."""
+    interactions: tuple[Part, ...]
+    shapley: tuple[Part, ...]
+    """Shares that add up to `total` exactly."""
+    brackets: tuple[BracketPart, ...]
+    aliases: dict[str, tuple[str, ...]]
+    """Component -> interactions that its main effect cannot be told from."""
