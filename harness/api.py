@@ -114,6 +114,19 @@ def execute(
     return results
 
 
+def study_name(text: str) -> str:
+    """Return the study that a spec file is about; other texts are names already.
+
+    Raises:
+        InputError: the file cannot be read, or names no study.
+    """
+    if not text.endswith((".yaml", ".yml")):
+        return text
+    from harness.spec.load import read_study_name
+
+    return read_study_name(Path(text))
+
+
 def load_results(study: str, *, store: Store | None = None) -> tuple[Plan, dict[str, RunResult]]:
     """Return a study's plan and the results that the store holds of it. Needs neither data nor torch.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli_data import data
+from harness.cli_gate import gate
 from harness.errors import HarnessError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(gate)
 app.add_typer(data, name="data")
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)]
@@ -216,21 +218,12 @@ def report(
     """
     from harness import api
 
-    name = _study_name(study)
+    name = api.study_name(study)
     store = api.open_store(root, tracking_uri)
     stored, results = api.load_results(name, store=store)
     api.make_report(stored, results, reports)
     store.attach_report(name, reports / name)
     _print_results(stored, results, reports / name / "report.md", as_json=as_json)
-
-
-def _study_name(text: str) -> str:
-    """Return the study that a spec file is about; other texts are names already."""
-    if not text.endswith((".yaml", ".yml")):
-        return text
-    from harness.spec.load import read_study_name
-
-    return read_study_name(Path(text))
 
 
 @app.command()

@@ -18,7 +18,7 @@ FLOORS = {
     5: ["execute"],
     6: ["api", "audit", "progress", "tables", "spec_writer"],
     6.5: ["audit_tables"],
-    7: ["cli_data"],
+    7: ["cli_data", "cli_gate"],
     8: ["cli"],
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

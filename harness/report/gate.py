@@ -1,0 +1,180 @@
+"""A gate for pipelines: is a variant shown to be no worse than a baseline by more than a stated drop?
+
+Non-inferiority (e.g. Wellek 2010, ch. 1): passed where the lower end of the 90 % interval of the difference, which is a
+one-sided 95 % bound, lies above minus the allowed drop. All checks must pass, so the chance of passing a variant that
+is truly worse in some check is at most 5 % without any correction (intersection-union test, Berger 1982). What cannot
+be shown, with one seed or one image group, does not pass.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as Xml
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.errors import InputError, did_you_mean
+from harness.records import Plan, RunResult
+from harness.report.base import Record
+from harness.report.claims import Claim
+from harness.report.common import find_common
+from harness.report.judge import HEADLINE, judge_splits, make_comparisons
+from harness.report.text import code, counted, escape, percent, points, table
+from harness.report.variants import group_runs
+
+SPEAKS = "new seeds and images"
+
+
+class Check(Record):
+    """One question to one variant."""
+
+    variant: str
+    against: str
+    split: str
+    measure: str
+    max_drop: float
+    """The largest drop that is allowed (fraction)."""
+    delta: float | None
+    """Difference to the baseline; null where the two cannot be compared."""
+    lowest: float | None
+    """One-sided 95 % bound: the drop is not larger than this, as far as the data show."""
+    passed: bool
+    told: str
+    """The outcome in words."""
+
+
+class Gate(Record):
+    """All checks of a study."""
+
+    study: str
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Return whether every check has passed."""
+        return all(check.passed for check in self.checks)
+
+
+def make_gate(
+    plan: Plan,
+    results: Mapping[str, RunResult],
+    *,
+    baseline: str,
+    variants: Sequence[str],
+    split: str,
+    drops: Mapping[str, float],
+) -> Gate:
+    """Return the checks of variants against a baseline; `drops` is measure -> allowed drop.
+
+    Raises:
+        InputError: the study has no such variant, or the split no such class.
+    """
+    for name in (baseline, *variants):
+        if name not in plan.variants:
+            raise InputError(f"the study has no variant '{name}'; {did_you_mean(name, plan.variants)}")
+    groups = group_runs(plan, results)
+    common = find_common(groups)
+    statistics = judge_splits(groups if common is None else common.groups, baseline)
+    claims: dict[tuple[str, str], Claim] = {}
+    for item in make_comparisons([judged for judged in statistics.judged if judged.split == split], 0.0):
+        if item.against == baseline:
+            claims |= {(item.variant, claim.measure): claim for claim in (item.headline, *item.classes)}
+    known = {measure for _, measure in claims}
+    for measure in drops:
+        if known and measure not in known:
+            classes = sorted(known - {HEADLINE})
+            raise InputError(f"--class {measure}: {split} has no such class; {did_you_mean(measure, classes)}")
+    chosen = variants or [name for name in plan.variants if name != baseline]
+    checks = [
+        _check((name, baseline, split, measure), drop, claims.get((name, measure)))
+        for name in chosen
+        for measure, drop in drops.items()
+    ]
+    return Gate(study=plan.study, checks=tuple(checks), notes=statistics.notes)
+
+
+def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None) -> Check:
+    variant, against, split, measure = about
+    lowest = claim.low_margin if claim is not None and claim.scope == SPEAKS else None
+    passed = lowest is not None and lowest >= -drop
+    return Check(
+        variant=variant,
+        against=against,
+        split=split,
+        measure=measure,
+        max_drop=drop,
+        delta=claim.delta if claim else None,
+        lowest=lowest,
+        passed=passed,
+        told=_tell(claim, lowest, drop, passed=passed),
+    )
+
+
+def _tell(claim: Claim | None, lowest: float | None, drop: float, *, passed: bool) -> str:
+    if claim is None:
+        return "no finished runs that could be compared with the baseline"
+    held = f"{counted(len(claim.seeds), 'seed')}, {counted(claim.groups, 'image group')}"
+    if lowest is None:
+        return f"difference {points(claim.delta)} points; {held}: too few to say anything about new seeds and images"
+    difference = f"difference {points(claim.delta)} points"
+    if passed:
+        return f"{difference}, at least {points(lowest)} with 95 % confidence ({held})"
+    bound = f"it may be as low as {points(lowest)} (one-sided 95 % bound; {held})"
+    return f"{difference}, but {bound}, beyond the allowed drop of {percent(drop)}"
+
+
+def render_junit(gate: Gate) -> str:
+    """Return the gate as a JUnit file: a test case for each check."""
+    failed = sum(not check.passed for check in gate.checks)
+    suite = Xml.Element("testsuite", name=f"harness gate {gate.study}", tests=str(len(gate.checks)))
+    suite.set("failures", str(failed))
+    for check in gate.checks:
+        case = Xml.SubElement(suite, "testcase", classname=f"{gate.study}.{check.variant}")
+        case.set("name", f"{check.measure} on {check.split} against {check.against}")
+        if check.passed:
+            Xml.SubElement(case, "system-out").text = check.told
+        else:
+            Xml.SubElement(case, "failure", message=check.told)
+    Xml.indent(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(suite, encoding="unicode") + "\n"
+
+
+def render_summary(gate: Gate) -> str:
+    """Return the gate in Markdown, for a pipeline's summary."""
+    return "\n".join(_lines(gate)) + "\n"
+
+
+def _lines(gate: Gate) -> Iterator[str]:
+    failed = sum(not check.passed for check in gate.checks)
+    state = "passed" if gate.passed else f"failed: {failed} of {len(gate.checks)} checks"
+    yield f"# Gate of {escape(gate.study)}: {state}"
+    yield ""
+    rows = [
+        [
+            "passed" if check.passed else "**failed**",
+            escape(check.variant),
+            escape(check.against),
+            escape(check.split),
+            code(check.measure),
+            percent(check.max_drop),
+            points(check.delta),
+            points(check.lowest),
+            escape(check.told),
+        ]
+        for check in gate.checks
+    ]
+    header = [
+        "",
+        "variant",
+        "baseline",
+        "split",
+        "measure",
+        "allowed drop",
+        "difference",
+        "at least (95 %)",
+        "in words",
+    ]
+    yield table(header, rows, numeric_from=9)
+    for note in gate.notes:
+        yield f"\n{escape(note)}"
+    yield ""
+    yield "Non-inferiority: a check passes where the one-sided 95 % bound of the difference is above the allowed drop."
