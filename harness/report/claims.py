@@ -76,3 +76,12 @@ class Floor(Record):
     sd_high: float | None
     detectable: float | None
     """Smallest true difference that a comparison of this study calls with 80 % probability."""
+
+
+class Concern(Record):
+    """What the study as planned does not show, or shows wrongly; as `harness plan` says it."""
+
+    code: str
+    variants: tuple[str, ...]
+    text: str
+    remedy: str

@@ -31,7 +31,12 @@ def render_markdown(report: Report) -> str:
         autoescape=False,
     )
     environment.filters.update(
-        escape=text.escape, code=text.code, percent=text.percent, decimal=text.decimal, counted=text.counted
+        escape=text.escape,
+        code=text.code,
+        percent=text.percent,
+        decimal=text.decimal,
+        counted=text.counted,
+        capital=text.capital,
     )
     page = environment.get_template("report.md.j2")
     return page.render(

@@ -13,6 +13,7 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
     notes = [
         *_contract_notes(reference, groups),
         *_data_notes(groups),
+        *_start_notes(variants),
         *_absence_notes(variants),
         *_shared_notes(variants),
     ]
@@ -52,6 +53,21 @@ def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
             f"Each seed validates on another fold of the data ({max(folds)} folds): the spread over"
             " seeds holds both the randomness of training and the difference between parts of the data."
         )
+    return notes
+
+
+def _start_notes(variants: Sequence[VariantSummary]) -> list[str]:
+    """Return which variants never beat the weights that they began with: their scores are another variant's."""
+    notes = []
+    for variant in variants:
+        finished = [seed for seed in variant.seeds if seed.status == "finished"]
+        kept = [seed for seed in finished if seed.best_epoch == 0 and seed.epochs_trained > 0]
+        if kept and variant.starts_from:
+            share = f"{len(kept)} of {len(finished)}"
+            notes.append(
+                f"'{variant.name}' did not improve on the weights it started from ({variant.starts_from}) with {share} "
+                f"seeds: its best epoch is 0, and its scores are those of these weights before any training of its own."
+            )
     return notes
 
 

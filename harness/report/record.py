@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from harness.report.base import Record
-from harness.report.claims import Comparison, Floor
+from harness.report.claims import Comparison, Concern, Floor
 from harness.report.shares import FamilyAttribution
 
 REPORT_VERSION = 1
@@ -203,6 +203,8 @@ class Report(Record):
     seeds: tuple[int, ...]
     notes: tuple[str, ...]
     """What a reader must know before the numbers: runs that are absent, results that must not be compared."""
+    concerns: tuple[Concern, ...]
+    """What the plan does not show, most serious first."""
     splits: tuple[SplitSummary, ...]
     """Validation first, then test."""
     classes: tuple[ClassSummary, ...]

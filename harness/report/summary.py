@@ -10,6 +10,7 @@ from harness.fingerprint import thaw
 from harness.records import Counts, Plan, Run, RunResult
 from harness.report.attribution import make_attributions
 from harness.report.common import find_common, summarise_common
+from harness.report.concerns import make_concerns
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.facts import make_facts
 from harness.report.judge import judge_splits, make_comparisons, make_floors
@@ -55,6 +56,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         for group in groups
     )
     finished = [result for group in _reference_first(plan, groups) for result in group.results.values()]
+    splits = _summarise_splits(finished)
     return Report(
         study=plan.study,
         question=plan.question,
@@ -64,7 +66,8 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         spec=plan.spec_text,
         seeds=tuple(sorted({run.seed for run in plan.runs})),
         notes=(*make_notes(plan.reference, judged, variants), *statistics.notes),
-        splits=_summarise_splits(finished),
+        concerns=make_concerns(plan, splits),
+        splits=splits,
         classes=_summarise_classes(finished),
         setup=_setup(plan, groups),
         variants=variants,

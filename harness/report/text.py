@@ -12,6 +12,8 @@ from harness.report.record import Estimate
 
 SPECIAL = re.compile(r"[\\`*\[\]|#~$!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 NOTHING = "–"
+SENTENCE_STARTS = ("each", "the", "val", "counted")
+"""Words of our own that sentences begin with; anything else there is the name of a variant."""
 
 
 def escape(text: str) -> str:
@@ -75,6 +77,12 @@ def difference(estimate: Estimate | None) -> str:
     if estimate is None or estimate.mean is None:
         return NOTHING
     return points(estimate.mean) + ("" if estimate.sd is None else f" ± {percent(estimate.sd)}")
+
+
+def capital(text: str) -> str:
+    """Return a text that begins with a capital letter, but not a name: `phase3 differs` stays."""
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and first in SENTENCE_STARTS else text
 
 
 def counted(number: int, noun: str) -> str:

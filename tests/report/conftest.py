@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+import harness.data
+import harness.parts  # noqa: F401 - enter the parts
+from harness.catalog import choose
 from harness.counts import make_counts
 from harness.records import Choice, Counts, Examples, Plan, Progress, Run, RunConfig, RunResult, Start
 from harness.scores import all_scores, iou_class
@@ -112,8 +115,8 @@ def _configs(seed: int) -> list[RunConfig]:
     """The configs of baseline, head-only, gentle-backbone and phase3; each changes the one before it."""
     cross_entropy = Choice("cross_entropy", {"class_weights": "none", "weight": 1.0})
     base = RunConfig(
-        data=Choice("desert", {"size": (96, 96), "train": 160, "val": 40, "test": 40}),
-        model=Choice("deeplabv3_mobilenet_v3_large", {"weights": "none", "freeze": "none"}),
+        data=choose("data", "desert", {"normalize": "centered"}),
+        model=choose("model", "deeplabv3_mobilenet_v3_large", {}),
         loss=(cross_entropy,),
         augment=(),
         optimizer=Choice("adam", {"lr": 0.001, "multipliers": {}}),
@@ -122,7 +125,7 @@ def _configs(seed: int) -> list[RunConfig]:
         evaluate=EvaluateSettings(),
         seed=seed,
     )
-    frozen = replace(base, model=Choice(base.model.name, {"weights": "none", "freeze": "backbone"}))
+    frozen = replace(base, model=choose("model", base.model.name, {"freeze": "backbone"}))
     gentle = replace(base, optimizer=Choice("adam", {"lr": 0.0001, "multipliers": {"backbone": 0.1}}))
     last = replace(
         gentle,

@@ -1,0 +1,27 @@
+"""What a study cannot show, as its plan alone tells: the same words as `harness plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import harness.data
+import harness.parts  # noqa: F401 - enter the parts into the catalog
+from harness.errors import InputError
+from harness.records import Plan
+from harness.report.claims import Concern
+from harness.report.record import SplitSummary
+from harness.spec.lint import lint
+from harness.spec.plugins import import_plugin
+
+
+def make_concerns(plan: Plan, splits: Sequence[SplitSummary]) -> tuple[Concern, ...]:
+    """Return the plan's concerns; nothing where a plugin that defines its parts cannot be imported here."""
+    groups = {split.name: split.groups for split in splits}
+    try:
+        for module in dict.fromkeys(name for run in plan.runs for name in run.config.plugins):
+            import_plugin(module)
+        found = lint(plan, groups=groups if "val" in groups else None)
+    except InputError:
+        return ()
+    return tuple(Concern(**asdict(concern)) for concern in found)
