@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.records import Machine, Plan, RunResult
+from harness.records import Machine, Plan, Run, RunResult
 
 if TYPE_CHECKING:
     from harness.execute.events import Event
+    from harness.execute.probe import Forecast
     from harness.report.record import Report
     from harness.spec.lint import Concern
     from harness.spec.load import Spec
@@ -62,6 +63,18 @@ def lint_plan(plan: Plan, *, seconds: Mapping[str, float] | None = None) -> tupl
     from harness.spec.lint import lint
 
     return lint(plan, groups=count_groups(plan), seconds=seconds)
+
+
+def forecast(runs: Sequence[Run], *, jobs: int | None = None, device: str = "auto") -> Forecast:
+    """Run a few steps of each kind of run, and return how long the runs take, `jobs` at once, and what they occupy.
+
+    Raises:
+        InputError: the runs cannot be trained.
+    """
+    from harness.execute.local import default_jobs
+    from harness.execute.probe import probe
+
+    return probe(runs, Machine(device), jobs or default_jobs(runs))
 
 
 def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Store:

@@ -46,6 +46,10 @@ Only = Annotated[
         metavar="VARIANT", help="Only this variant and those it starts from; may be repeated.", show_default=False
     ),
 ]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].", show_default=False)
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
     str | None,
@@ -83,10 +87,8 @@ def run(
     set_: Sets = None,
     seeds: Seeds = None,
     only: Only = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].", show_default=False)
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    jobs: Jobs = None,
+    device: Device = "auto",
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -183,6 +185,11 @@ def plan(
     set_: Sets = None,
     seeds: Seeds = None,
     only: Only = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Run a few steps of each kind of run; predict hours, memory and disk.")
+    ] = False,
+    jobs: Jobs = None,
+    device: Device = "auto",
     root: Root = DEFAULT_ROOT,
     as_json: AsJson = False,
 ) -> None:
@@ -199,7 +206,10 @@ def plan(
     study = api.make_plan(_load(spec, profile, set_, seeds))
     shown = select(study, only) if only else study
     done = {run.id for run in shown.runs if is_finished(run_folder(root, run.id))}
-    print_plan(shown, done, api.lint_plan(study), as_json=as_json)
+    to_do = [run for run in shown.runs if run.id not in done]
+    forecast = api.forecast(to_do, jobs=jobs, device=device) if probe and to_do else None
+    seconds = {name: cost.seconds for name, cost in forecast.costs.items()} if forecast else None
+    print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, as_json=as_json)
     for note in read_notes(shown):
         print(f"note: {note}", file=sys.stderr)
 

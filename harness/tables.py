@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.catalog import Part
+from harness.execute.probe import Forecast
 from harness.fingerprint import thaw
 from harness.records import Plan, Run
 from harness.spec.lint import Concern
@@ -27,13 +28,16 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
 
 
-def print_plan(plan: Plan, done: Collection[str], concerns: Sequence[Concern], *, as_json: bool) -> None:
-    """Print a plan's runs, then what they will not show; `done` holds the ids of those that are finished."""
+def print_plan(
+    plan: Plan, done: Collection[str], concerns: Sequence[Concern], forecast: Forecast | None, *, as_json: bool
+) -> None:
+    """Print a plan's runs, then what they will not show and cost; `done` holds the ids of those that are finished."""
     if as_json:
         entries = plan_to_json(plan)
         for entry in entries["runs"]:
             entry["done"] = entry["id"] in done
         entries["concerns"] = [asdict(concern) for concern in concerns]
+        entries["forecast"] = asdict(forecast) if forecast else None
         print(json.dumps(entries, indent=2))
         return
     console = _console()
@@ -55,6 +59,23 @@ def print_plan(plan: Plan, done: Collection[str], concerns: Sequence[Concern], *
     for concern in concerns:
         console.print(Text.assemble((f"{concern.code}: ", "bold"), concern.text))
         console.print(Padding(Text(f"-> {concern.remedy}"), (0, 0, 0, 2), expand=False))
+    if forecast:
+        _print_forecast(console, forecast)
+
+
+def _print_forecast(console: Console, forecast: Forecast) -> None:
+    table = Table("variant", "minutes a run", "peak memory", "on disk")
+    for name, cost in forecast.costs.items():
+        table.add_row(Text(name), f"{cost.seconds / 60:.1f}", _mib(cost.memory_bytes), _mib(cost.kept_bytes))
+    console.print(table)
+    console.print(
+        f"forecast: {forecast.runs} runs, {forecast.jobs} at once: {forecast.seconds / 3600:.2f} hours,"
+        f" {_mib(forecast.memory_bytes)} of memory, {_mib(forecast.disk_bytes)} on disk"
+    )
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"
 
 
 def _start(run: Run, labels: Mapping[str, str]) -> str:

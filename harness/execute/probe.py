@@ -1,0 +1,222 @@
+"""What a plan will cost: a few steps of each kind of run, for real, in processes of their own, and what follows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from copy import copy
+from dataclasses import dataclass, replace
+from heapq import heapreplace
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from harness.fingerprint import canonical
+from harness.records import Machine, Run, RunConfig, RunResult
+from harness.store.folder import RunFolder, files_to_keep, save_result
+
+if TYPE_CHECKING:
+    from harness.data.prepared import PreparedSplit
+    from harness.train.workbench import Bench
+
+STEPS = 6
+"""Training steps of a probed epoch."""
+EPOCHS = 3
+"""Epochs of a probe; the first, in which memory is laid out and kernels are chosen, is not measured."""
+JUDGED = 16
+"""Validation images evaluated in a probed epoch."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run takes."""
+
+    seconds: float
+    """Of an early-stopped run: at most."""
+    memory_bytes: int
+    """Peak of the process's resident memory, or of the GPU's where the run is on one."""
+    kept_bytes: int
+    """On disk, with the copy in a local tracking store."""
+    resume_bytes: int
+    """On disk while it is under way: what it needs to go on after an interruption."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan's runs take together."""
+
+    costs: Mapping[str, Cost]
+    """Variant -> what one of its runs takes."""
+    runs: int
+    jobs: int
+    """Runs at once."""
+    seconds: float
+    """From start to end, without the report."""
+    memory_bytes: int
+    disk_bytes: int
+
+
+def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
+    """Measure each kind of run (a config, whatever the seed) and return what all the runs take, so many at once.
+
+    As many probes are under way as runs will be: runs that share memory and cores slow each other down. Decoded images
+    come into the cache, which the runs then use: preparing them is not part of the forecast.
+
+    Raises:
+        InputError: the runs cannot be trained; the message is the one that training would give.
+    """
+    kinds = {_kind(run.config): run for run in reversed(runs)}
+    copies = ceil(jobs / max(len(kinds), 1))
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+        measured = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
+        of_kind = {kind: _mean([future.result() for future in futures]) for kind, futures in measured.items()}
+    unique = {run.id: run for run in runs}
+    costs = {id_: of_kind[_kind(run.config)] for id_, run in unique.items()}
+    largest = sorted(costs.values(), key=lambda cost: -cost.memory_bytes)[:jobs]
+    return Forecast(
+        costs={run.variant: of_kind[_kind(run.config)] for run in runs},
+        runs=len(unique),
+        jobs=jobs,
+        seconds=_span(unique.values(), {id_: cost.seconds for id_, cost in costs.items()}, jobs),
+        memory_bytes=sum(cost.memory_bytes for cost in largest),
+        disk_bytes=sum(cost.kept_bytes for cost in costs.values())
+        + jobs * max((cost.resume_bytes for cost in costs.values()), default=0),
+    )
+
+
+def _kind(config: RunConfig) -> str:
+    return canonical({**config.to_dict(), "seed": None})
+
+
+def _mean(costs: Sequence[Cost]) -> Cost:
+    return replace(costs[0], seconds=statistics.mean(cost.seconds for cost in costs))
+
+
+def _span(runs: Iterable[Run], seconds: Mapping[str, float], jobs: int) -> float:
+    """Return when the last run ends, if each in turn takes a free place and waits for the run that it starts from."""
+    free, ends = [0.0] * jobs, dict[str, float]()
+    for run in runs:
+        ready = ends.get(run.start.run_id, 0.0) if run.start else 0.0
+        ends[run.id] = max(free[0], ready) + seconds[run.id]
+        heapreplace(free, ends[run.id])
+    return max(free)
+
+
+def measure(run: Run, machine: Machine) -> Cost:
+    """Train and judge a small part of a run in this process, and return what the whole takes.
+
+    Raises:
+        HarnessError: the run cannot be trained.
+    """
+    import harness.data
+    import harness.parts  # noqa: F401 - enter the parts into the catalog
+    from harness.spec.plugins import import_plugin
+    from harness.train.workbench import build_bench, prepare_process
+
+    for module in run.config.plugins:
+        import_plugin(module)
+    prepare_process(run.config)
+    _shorten(build_bench(run.config, machine, start=None))  # fills the cache
+    began = perf_counter()
+    bench = build_bench(run.config, machine, start=None)
+    build_s = perf_counter() - began
+    images = {name: len(split) for name, split in bench.splits.items()}
+    judged = sum(count for name, count in images.items() if name != "train")
+    epochs, warm = run.config.train.epochs, run.start is not None
+    with TemporaryDirectory() as place:
+        folder = RunFolder(Path(place))
+        pace = _measure_pace(_shorten(bench), folder)
+        epoch_s = images["train"] * pace.train_s + images["val"] * pace.judge_s + pace.save_s
+        return Cost(
+            seconds=build_s + epochs * epoch_s + (warm * images["val"] + judged) * pace.judge_s + pace.finish_s,
+            memory_bytes=_peak_memory(machine),
+            kept_bytes=_kept_bytes(folder, judged / min(JUDGED, images["val"])),
+            resume_bytes=folder.state.stat().st_size,
+        )
+
+
+@dataclass(frozen=True)
+class _Pace:
+    train_s: float
+    """For an image trained on."""
+    judge_s: float
+    """For an image judged."""
+    save_s: float
+    """For the checkpoints of an epoch."""
+    finish_s: float
+    """For pictures and results, without judging."""
+
+
+def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
+    """Train a few epochs on a few images, and write into the folder what a run leaves behind."""
+    from harness.train.checkpoint import save_state, save_weights
+    from harness.train.loop import train
+
+    began = perf_counter()
+    history, train_s, judge_s = [], [], []
+    for progress in train(bench, []):
+        history.append(progress)
+        train_s.append(1 / progress.metrics["train/images_per_s"])
+        judge_s.append((perf_counter() - began - train_s[-1] * len(bench.splits["train"])) / len(bench.splits["val"]))
+        began = perf_counter()
+    save_state(folder.state, bench, history, 0.0)
+    save_weights(folder.best, bench)
+    save_s = perf_counter() - began
+    save_weights(folder.last, bench)
+    began = perf_counter()
+    _finish(bench, folder)
+    judge = statistics.mean(judge_s[1:])
+    finish_s = perf_counter() - began - judge * len(bench.splits["val"])
+    return _Pace(statistics.mean(train_s[1:]), judge, save_s, max(finish_s, 0.0))
+
+
+def _shorten(bench: Bench) -> Bench:
+    """Return the same bench with a few images of each split and a few epochs; the whole splits come into the cache."""
+    train = bench.config.train
+    short = replace(bench.config, train=train.model_copy(update={"epochs": EPOCHS, "early_stop": None}))
+    counts = {"train": STEPS * train.batch_size * train.accumulate}
+    splits = {name: _first(split, counts.get(name, JUDGED)) for name, split in bench.splits.items()}
+    return replace(bench, config=short, splits=splits)
+
+
+def _first(split: PreparedSplit, count: int) -> PreparedSplit:
+    split.pair(0), split.judged_label(0), split.depth(0)  # from here on, what was prepared is shared with the copy
+    short = copy(split)
+    short.names, short.groups = split.names[:count], split.groups[:count]
+    return short
+
+
+def _finish(bench: Bench, folder: RunFolder) -> None:
+    """Judge, draw and write what a finished run leaves behind."""
+    from harness.report.pictures import draw_confusion, draw_examples
+    from harness.train.evaluate import evaluate, make_examples
+
+    counts, examples, taxonomy = evaluate(bench, "val").counts, make_examples(bench), bench.source.taxonomy
+    draw_confusion(counts, folder.confusion_picture)
+    draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
+    save_result(folder, RunResult("probe", "finished", counts={"val": counts}, examples=examples))
+
+
+def _kept_bytes(folder: RunFolder, share: float) -> int:
+    """Return the bytes of a run's files and of their copy in the tracking store; counts grow with the images."""
+    copied = {path: path.stat().st_size for path in files_to_keep(folder, with_last=False)}
+    counts = sum(size for path, size in copied.items() if path.suffix == ".npz" and path.parent == folder.evaluation)
+    return round(2 * (sum(copied.values()) + (share - 1) * counts)) + folder.last.stat().st_size
+
+
+def _peak_memory(machine: Machine) -> int:
+    import resource
+
+    import torch
+
+    from harness.train.workbench import resolve_device
+
+    device = resolve_device(machine.device)
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,39 @@
+"""What `harness plan` prints beside the runs: concerns, most serious first, and combinations that are left out."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tiny_study import harness_command
+
+PHASE3 = Path(__file__).parents[2] / "ablations" / "phase3.yaml"
+
+
+def plan(spec, *options, cwd):
+    done = subprocess.run(
+        harness_command("plan", str(spec), *options), capture_output=True, text=True, check=True, cwd=cwd
+    )
+    return done.stdout
+
+
+def test_phase3_is_told_that_its_four_changes_cannot_be_told_apart(tmp_path):
+    out = plan(PHASE3, cwd=tmp_path)
+    assert (
+        "confounded: phase3 differs from gentle-backbone in 4 components (weights, dice, crop, flips): its delta cannot"
+        " be attributed to any one of them\n  -> in phase3 write design: leave_one_out: 4 more variants, 8 runs\n"
+    ) in out
+    assert out.index("confounded: ") < out.index("continued: ") < out.index("stepwise: ")
+
+
+def test_programs_read_concerns_and_what_is_left_out(tmp_path):
+    text = PHASE3.read_text().replace("design: together", "design: one_at_a_time\n    needs: {dice: [weights]}")
+    text = text.replace("design: one_at_a_time", "design: [one_at_a_time, leave_one_out]")
+    (tmp_path / "study.yaml").write_text(text)
+    entry = json.loads(plan("study.yaml", "--only", "phase3", "--json", cwd=tmp_path))
+    assert entry["left_out"] == [
+        "phase3-only-dice is left out: dice needs weights",
+        "phase3-no-weights is left out: dice needs weights",
+    ]
+    assert entry["forecast"] is None
+    assert {concern["code"] for concern in entry["concerns"]} == {"continued", "stepwise"}
+    assert entry["concerns"][0].keys() == {"code", "variants", "text", "remedy"}
