@@ -83,6 +83,9 @@ class EvaluateSettings(Settings):
 
     select_on: ScoreName = "miou_dataset"
     """The validation score whose highest value marks the best epoch; the earlier epoch wins a tie."""
+    select_split: Literal["val", "held_out"] = "val"
+    """Images that choose the best epoch: all of val, on which the score is then a little too high; or a third of val's
+    groups, on which no score is reported (the `val` metrics of each epoch are then theirs)."""
     size: Literal["native", "input"] = "native"
     """Where prediction and label meet: at the label's own size, or at the model's input size."""
     batch_size: Count = 16

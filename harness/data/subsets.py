@@ -18,6 +18,8 @@ from harness.data.source import Source, Split
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_bytes
 
+HELD_OUT = 3
+"""One group in so many of val chooses the best epoch, where a study asks for that."""
 CANDIDATES = 32
 """Images drawn at most at each step of the order, of which the one that fits best comes next; never more than a quarter
 of those left, so that seeds differ on small data sets too."""
@@ -95,6 +97,27 @@ def fold(source: Source, folds: int, number: int) -> Source:
     train = take(joined, [index for index, val in enumerate(is_val) if not val])
     val = take(joined, [index for index, val in enumerate(is_val) if val])
     return replace(source, splits={**source.splits, "train": train, "val": val})
+
+
+def hold_out(source: Source) -> Source:
+    """Return a data set with a split `select`: a third of val's groups, in the order of their names' hashes.
+
+    Raises:
+        InputError: val has fewer than three groups.
+    """
+    val = source.splits["val"]
+    ranked = sorted(set(val.groups), key=lambda group: hashlib.sha256(group.encode()).digest())
+    if len(ranked) < HELD_OUT:
+        raise InputError(
+            f"evaluate.select_split: val has {len(ranked)} {'group' if len(ranked) == 1 else 'groups'} of images, too "
+            f"few to hold a third of them out; write select_split: val"
+        )
+    chosen = set(ranked[: len(ranked) // HELD_OUT])
+    sides = {
+        "select": take(val, [index for index, group in enumerate(val.groups) if group in chosen]),
+        "val": take(val, [index for index, group in enumerate(val.groups) if group not in chosen]),
+    }
+    return replace(source, splits={**source.splits, **sides})
 
 
 def shrink(source: Source, fraction: float, rng: np.random.Generator) -> Source:

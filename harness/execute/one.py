@@ -93,7 +93,7 @@ def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
 def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress], seconds: float) -> RunResult:
     """Evaluate the best checkpoint on every labelled split but the training one, and draw the run's pictures."""
     load_weights(bench.network.module, folder.best)
-    counts = {name: evaluate(bench, name).counts for name in bench.splits if name != "train"}
+    counts = {name: evaluate(bench, name).counts for name in bench.splits if name not in ("train", "select")}
     examples, taxonomy = make_examples(bench), bench.source.taxonomy
     draw_confusion(counts["val"], folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
@@ -123,7 +123,7 @@ def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:
         "class_of": sorted(bench.source.taxonomy.class_of.items()),
         "checkpoint": "best",
         "selected_by": evaluated.select_on,
-        "selected_on": "val",
+        "selected_on": bench.selects_on,
     }
 
 

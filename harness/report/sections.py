@@ -49,6 +49,14 @@ def results_table(report: Report, split: str) -> str:
     return table(header, rows, numeric_from=2)
 
 
+def selection(report: Report) -> str:
+    """Return on which images the best epoch was chosen, and what that does to the scores on val."""
+    evaluate = report.setup.get("evaluate")
+    if isinstance(evaluate, dict) and evaluate.get("select_split") == "held_out":
+        return "Other images of val, on which no score is reported, chose the best epoch."
+    return "The same images chose the best epoch, so these scores are a little too high."
+
+
 def _name(report: Report, variant: VariantSummary) -> str:
     return escape(variant.name) + (" (reference)" if variant.name == report.reference else "")
 

@@ -237,13 +237,14 @@ def _weak_splits(plan: Plan, groups: Mapping[str, int]) -> Iterator[Concern]:
             " over so few may be too narrow",
             "judge on more recordings, or divide train and val anew with data.folds",
         )
-    if "test" not in groups:
+    if "test" not in groups and any(run.config.evaluate.select_split == "val" for run in plan.runs):
         yield Concern(
             "same_images",
             plan.variants,
             "the best epoch is chosen on val and reported on val: its score is too high, the more so the more it jumps"
             " from epoch to epoch",
-            "use data with a labelled test split, or read the scores of the last epoch beside those of the best",
+            "write evaluate.select_split: held_out, use data with a labelled test split, or read the scores of the last"
+            " epoch beside those of the best",
         )
 
 

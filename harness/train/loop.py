@@ -71,7 +71,7 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
 
 
 def _judge(bench: Bench, epoch: int, done: Sequence[Progress], measured: dict[str, float]) -> Progress:
-    judged = evaluate(bench, "val")
+    judged = evaluate(bench, bench.selects_on)
     scores = {f"val/{name}": value for name, value in all_scores(judged.counts).items()}
     ious = zip(judged.counts.classes, iou_class(judged.counts.confusion_CC()), strict=True)
     rates = {f"lr/{group['name']}": float(group["lr"]) for group in bench.optimizer.param_groups}

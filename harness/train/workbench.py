@@ -16,6 +16,7 @@ from harness import catalog
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
+from harness.data.subsets import hold_out
 from harness.errors import InputError
 from harness.nets.network import Network, freeze, group_of
 from harness.nets.weights import load_weights
@@ -48,6 +49,8 @@ class Bench:
     normalize: Normalizer
     warm: bool
     """Whether the weights are another run's."""
+    selects_on: str
+    """The split that chooses the best epoch: `val`, or `select`, which is held out of it."""
     notes: tuple[str, ...]
     """What was done while building that a reader of the results should know."""
 
@@ -60,6 +63,8 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     """
     device = resolve_device(machine.device)
     source = open_source(config.data, config.seed)
+    if config.evaluate.select_split == "held_out":
+        source = hold_out(source)
     splits = {
         name: PreparedSplit(
             split,
@@ -91,6 +96,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         schedule=with_warmup(schedule, config.schedule["warmup"], config.schedule["floor"]),
         normalize=make_normalizer(preprocessing, config.train.memory_format, device),
         warm=start is not None,
+        selects_on="select" if "select" in splits else "val",
         notes=(*network.notes, *notes),
     )
 

@@ -93,12 +93,12 @@ def test_what_an_id_is_made_of(write_spec):
             "deterministic": True,
             "threads": 1,
         },
-        "evaluate": {"select_on": "miou_dataset", "size": "native", "batch_size": 16},
+        "evaluate": {"select_on": "miou_dataset", "select_split": "val", "size": "native", "batch_size": 16},
         "seed": 0,
         "inputs": {"data": "digest of here"},
         "start": None,
     }
-    assert id_of(write_spec(MINIMAL)) == fingerprint(by_hand) == "d4ab1fc30eaa"
+    assert id_of(write_spec(MINIMAL)) == fingerprint(by_hand) == "cdd71bbaf066"
 
 
 DECIDES = [

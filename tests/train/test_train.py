@@ -205,3 +205,27 @@ def test_learning_rates_follow_groups_and_schedule():
     assert [head for _, head in rates] == sorted(head for _, head in rates)
     assert rates[-1] == pytest.approx((1e-4, 1e-3))
     assert all(backbone == pytest.approx(head / 10) for backbone, head in rates)
+
+
+def test_a_held_out_third_of_val_chooses_the_epoch_and_is_not_reported():
+    config = make_config(
+        data=choose("data", "desert", {"size": [32, 32], "train_images": 6, "val_images": 9, "test_images": 2}),
+        evaluate=EvaluateSettings(select_split="held_out"),
+    )
+    bench = make_bench(
+        replace(config, data=replace(config.data, settings={**config.data.settings, "normalize": "unit"}))
+    )
+    select, val = bench.splits["select"], bench.splits["val"]
+    assert (len(select), len(val)) == (3, 6)
+    assert not set(select.groups) & set(val.groups)
+    (first, *_) = train(bench, ())
+    assert bench.selects_on == "select"
+    assert first.metrics["val/miou_dataset"] >= 0
+    assert evaluate(bench, "val").counts.images == val.names
+
+
+def test_too_few_groups_cannot_be_held_out():
+    config = make_config(evaluate=EvaluateSettings(select_split="held_out"))
+    scenes = {**config.data.settings, "val_images": 2}
+    with pytest.raises(InputError, match="val has 2 groups of images, too few"):
+        make_bench(replace(config, data=replace(config.data, settings=scenes)))
