@@ -140,20 +140,36 @@ def study_name(text: str) -> str:
     return read_study_name(Path(text))
 
 
-def load_results(study: str, *, store: Store | None = None) -> tuple[Plan, dict[str, RunResult]]:
+def load_results(
+    *studies: str, store: Store | None = None, compare: tuple[str, str] | None = None
+) -> tuple[Plan, dict[str, RunResult]]:
     """Return a study's plan and the results that the store holds of it. Needs neither data nor torch.
 
+    Of several studies, the plan holds the runs of all, with variants named `<study>/<variant>`. `compare` keeps two
+    variants, of which the second is the reference.
+
     Raises:
-        InputError: the store has no such study.
+        InputError: the store has no such study, or it has no such variant.
     """
+    from dataclasses import replace
+
     from harness.errors import InputError, did_you_mean
+    from harness.spec.union import narrow, unite
 
     store = store or open_store()
-    plan = store.load_plan(study)
-    if plan is None:
-        raise InputError(f"the store has no study '{study}'; {did_you_mean(study, store.studies())}")
-    found = {run.id: store.load_result(run.id, study) for run in plan.runs}
-    return plan, {run_id: result for run_id, result in found.items() if result is not None}
+    plans: list[Plan] = []
+    results: dict[str, RunResult] = {}
+    for study in studies:
+        plan = store.load_plan(study)
+        if plan is None:
+            raise InputError(f"the store has no study '{study}'; {did_you_mean(study, store.studies())}")
+        plans.append(plan)
+        found = {run.id: store.load_result(run.id, study) for run in plan.runs}
+        results |= {run_id: result for run_id, result in found.items() if result is not None}
+    united = unite(plans)
+    if compare is not None:
+        united = replace(narrow(united, *compare), study=f"{united.study}-compared")
+    return united, results
 
 
 def make_report(plan: Plan, results: Mapping[str, RunResult], folder: str | Path = DEFAULT_REPORTS) -> Report:

@@ -216,7 +216,11 @@ def plan(
 
 @app.command()
 def report(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the store, or its spec.")],
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies in the store, or specs.")],
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="VARIANT REFERENCE", help="Report on these two variants only.", show_default=False),
+    ] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -224,16 +228,18 @@ def report(
 ) -> None:
     """Write a study's report again, from the store alone: it needs neither the data nor torch.
 
-    Example: harness report phase3
+    With several studies their variants are named STUDY/VARIANT and reported together.
+    Example: harness report phase3 camvid --compare camvid/pretrained camvid/scratch
     """
     from harness import api
 
-    name = api.study_name(study)
+    names = [api.study_name(text) for text in studies]
     store = api.open_store(root, tracking_uri)
-    stored, results = api.load_results(name, store=store)
+    stored, results = api.load_results(*names, store=store, compare=compare)
     api.make_report(stored, results, reports)
-    store.attach_report(name, reports / name)
-    _print_results(stored, results, reports / name / "report.md", as_json=as_json)
+    for name in names:
+        store.attach_report(name, reports / stored.study)
+    _print_results(stored, results, reports / stored.study / "report.md", as_json=as_json)
 
 
 @app.command()

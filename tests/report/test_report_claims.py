@@ -95,6 +95,10 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             f"interval, \u22120.2 to +0.4, lies within the margin of ±0.5 points; {HELD}.",
         ),
         (
+            {"outcome": "equivalent", "delta": 0.0, "low": 0.0, "high": 0.0},
+            f"**b makes no difference** to a: every seed scores the same; {HELD}.",
+        ),
+        (
             {"outcome": "undecided", "reason": "noise", "p_holm": 0.4, "seeds_needed": 9, "groups_needed": 48},
             f"**Undecided:** b against a, {SIZE}; the noise is as large as the difference, p = 0.400 after Holm over 3 "
             f"comparisons; {HELD}. About 9 seeds would decide a difference of this size.",

@@ -1,0 +1,46 @@
+"""Several plans as one, so that variants of different studies can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.errors import InputError, did_you_mean
+from harness.records import Plan, Run
+
+
+def unite(plans: Sequence[Plan]) -> Plan:
+    """Return the runs of several studies as one plan; variants are named `<study>/<variant>`.
+
+    The reference is the first study's; the margin is the smallest of theirs.
+    """
+    if len(plans) == 1:
+        return plans[0]
+    first = plans[0]
+    return Plan(
+        study="+".join(plan.study for plan in plans),
+        question=" | ".join(dict.fromkeys(plan.question for plan in plans)),
+        reference=f"{first.study}/{first.reference}",
+        margin=min(plan.margin for plan in plans),
+        runs=tuple(_renamed(run, plan.study) for plan in plans for run in plan.runs),
+        spec_text="\n".join(plan.spec_text for plan in plans),
+        command=" && ".join(plan.command for plan in plans if plan.command),
+    )
+
+
+def _renamed(run: Run, study: str) -> Run:
+    settings_from = run.settings_from and f"{study}/{run.settings_from}"
+    return replace(run, variant=f"{study}/{run.variant}", settings_from=settings_from, family="", design=())
+
+
+def narrow(plan: Plan, variant: str, reference: str) -> Plan:
+    """Return the plan of two variants, the second of which is the reference.
+
+    Raises:
+        InputError: the plan has no such variant.
+    """
+    for name in (variant, reference):
+        if name not in plan.variants:
+            raise InputError(f"--compare: there is no variant '{name}'; {did_you_mean(name, plan.variants)}")
+    runs = [run for run in plan.runs if run.variant in (variant, reference)]
+    return replace(plan, reference=reference, runs=tuple(runs))
