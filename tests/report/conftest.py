@@ -173,12 +173,12 @@ def _make_result(run: Run, skill: float, colours: Mapping, shares: np.ndarray, s
 
 
 def _make_counts(skill: float, rng: np.random.Generator, colours: Mapping, shares: np.ndarray, split: str) -> Counts:
-    """Twenty images of 9216 pixels; rare classes are harder, and errors go to the frequent ones."""
+    """Twenty images of 9216 pixels, the same for all runs; rare classes are harder, errors go to the frequent ones."""
     num = len(shares)
     right_C = np.clip(skill - 0.25 * (shares < 0.05), 0.02, 0.99)
     confusions = []
-    for _ in range(20):
-        true_C = rng.multinomial(9216, shares / shares.sum())
+    for index in range(20):
+        true_C = np.random.default_rng([index, len(split)]).multinomial(9216, shares / shares.sum())
         wrong_CC = (1 - right_C)[:, None] * (shares / shares.sum())[None]
         rates_CC = wrong_CC + np.diag(right_C)
         rows = [rng.multinomial(true, rate / rate.sum()) for true, rate in zip(true_C, rates_CC, strict=True)]
