@@ -1,4 +1,4 @@
-"""Report -> `report.html`: the words of `report.md` in one file that opens anywhere, with charts and an image viewer."""
+"""Report -> `report.html`: the words of `report.md` in one file that opens anywhere, with charts and a viewer."""
 
 from __future__ import annotations
 

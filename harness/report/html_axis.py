@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.report.text import decimal
+
 COLOURS = 7
 """The style sheet has this many colours for variants, `c0`, `c1`, ..."""
 DASHES = ("", "7 3", "2 2.5", "8 3 2 3")
@@ -26,11 +28,13 @@ class Axis:
         """Return the place of a value."""
         return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
 
-    def ticks(self, most: int = 6) -> list[float]:
-        """Return round values within the axis."""
+    def ticks(self, most: int = 6) -> list[tuple[float, str]]:
+        """Return round values within the axis, and their labels."""
         step = _round_step((self.high - self.low) / most)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(number * step, 10) for number in range(first, last + 1)]
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        values = [round(number * step, 10) + 0.0 for number in range(first, last + 1)]
+        return [(value, decimal(value, decimals)) for value in values]
 
 
 def make_axis(values: Iterable[float], start: float, end: float) -> Axis:
@@ -44,11 +48,6 @@ def make_axis(values: Iterable[float], start: float, end: float) -> Axis:
 def _round_step(least: float) -> float:
     size = 10.0 ** math.floor(math.log10(least))
     return next(factor * size for factor in (1, 2, 5, 10) if factor * size >= least * (1 - 1e-9))
-
-
-def number(value: float) -> str:
-    """Return a tick's label."""
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
 
 
 def colour_class(place: int) -> str:

@@ -6,8 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.report.claims import Claim
-from harness.report.html_axis import Axis, colour_class, drawing, line, make_axis, mark, number, words
+from harness.report.html_axis import Axis, colour_class, drawing, line, make_axis, mark, words
 from harness.report.html_tips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.record import Report, VariantSummary
 from harness.report.sections import headline
@@ -26,7 +25,8 @@ class _Row:
     place: int
     dots: tuple[tuple[float, str], ...]
     """Value and tip of each seed."""
-    mean: float
+    mean: float | None
+    """None where there is nothing to draw."""
     tip: str
     note: str
     low: float | None = None
@@ -37,20 +37,18 @@ def score_charts(report: Report) -> str:
     """Return, for each split, the scores of all variants and their differences to the reference."""
     charts = []
     for split in report.splits:
-        scores = [_score_row(report, place, split.name) for place in range(len(report.variants))]
-        charts.append(_chart(f"{SCORE} on {split.name} (%)", [row for row in scores if row], _reference(report, split.name)))
-        claims = [
-            (place, claim)
-            for place, variant in enumerate(report.variants)
-            if (claim := headline(report, variant.name, report.reference, split.name))
+        reference = _reference(report, split.name)
+        scored = [
+            (place, row) for place in range(len(report.variants)) if (row := _score_row(report, place, split.name))
         ]
-        if claims:
+        charts.append(_chart(f"{SCORE} on {split.name} (%)", [row for _, row in scored], reference))
+        rows = [_difference_row(report, place, split.name) for place, _ in scored]
+        if any(row.dots for row in rows):
             title = f"Difference to {one_line(report.reference)} on {split.name} (points)"
-            rows = [_difference_row(place, claim) for place, claim in claims]
             charts.append(_chart(title, rows, 0.0, 100 * report.margin))
     note = (
-        "Dots are seeds, the upright bar is their mean; whiskers are 95 % intervals of the difference, the shaded band "
-        f"is the margin of ±{100 * report.margin:g} points. The dashed line is {html.escape(one_line(report.reference))}."
+        f"Dots are seeds, the upright bar is their mean, the dashed line is {html.escape(one_line(report.reference))}; "
+        f"whiskers are 95 % intervals of the difference, the shaded band is the margin of ±{100 * report.margin:g} points."
     )
     return f'<div class="charts">{"".join(charts)}</div><p class="small">{note}</p>' if charts else ""
 
@@ -74,8 +72,12 @@ def _score_row(report: Report, place: int, split: str) -> _Row | None:
     return _Row(name, place, dots, 100 * estimate.mean, estimate_tip(name, SCORE, split, estimate), mean_sd(estimate))
 
 
-def _difference_row(place: int, claim: Claim) -> _Row:
-    name = one_line(claim.variant)
+def _difference_row(report: Report, place: int, split: str) -> _Row:
+    variant = report.variants[place]
+    name = one_line(variant.name)
+    claim = headline(report, variant.name, report.reference, split)
+    if claim is None:
+        return _Row(name, place, (), None, "", "reference" if variant.name == report.reference else "not compared")
     dots = tuple(
         (100 * value, f"{name} minus {one_line(claim.against)}, seed {seed}\n{decimal(100 * value, 3)} points")
         for seed, value in zip(claim.seeds, claim.by_seed, strict=True)
@@ -91,8 +93,8 @@ def _chart(title: str, rows: Sequence[_Row], rule: float | None, margin: float =
     values += [] if rule is None else [rule - margin, rule + margin]
     axis = make_axis(values, LEFT, RIGHT)
     bottom = ROW * len(rows) + 4
-    grid = [line(axis.at(tick), 0, axis.at(tick), bottom, "grid") for tick in axis.ticks()]
-    labels = [words(axis.at(tick), bottom + 17, number(tick), "tick", "middle") for tick in axis.ticks()]
+    grid = [line(axis.at(tick), 0, axis.at(tick), bottom, "grid") for tick, _ in axis.ticks()]
+    labels = [words(axis.at(tick), bottom + 17, label, "tick", "middle") for tick, label in axis.ticks()]
     if rule is not None and margin:
         left, right = axis.at(rule - margin), axis.at(rule + margin)
         grid.insert(0, f'<rect x="{left:g}" y="0" width="{right - left:g}" height="{bottom:g}" class="margin"/>')
@@ -104,16 +106,17 @@ def _chart(title: str, rows: Sequence[_Row], rule: float | None, margin: float =
 
 
 def _draw_row(row: _Row, top: float, axis: Axis) -> str:
-    lane, mean = top + 33, axis.at(row.mean)
-    shape = ""
-    if row.low is not None and row.high is not None:
-        low, high = axis.at(row.low), axis.at(row.high)
-        shape += line(low, lane, high, lane, "whisker")
-        shape += line(low, lane - 5, low, lane + 5, "whisker") + line(high, lane - 5, high, lane + 5, "whisker")
-    shape += line(mean, lane - 11, mean, lane + 11, "mean")
-    hit = f'<rect x="0" y="{top:g}" width="{WIDTH:g}" height="{ROW:g}" class="hit"/>'
     name = row.name if len(row.name) <= 34 else f"{row.name[:22]}…{row.name[-11:]}"
     texts = words(LEFT, top + 16, name, "name") + words(RIGHT, top + 16, row.note, "value", "end")
+    if row.mean is None:
+        return texts
+    lane, mean = top + 33, axis.at(row.mean)
+    shape = line(mean, lane - 11, mean, lane + 11, "mean")
+    if row.low is not None and row.high is not None:
+        low, high = axis.at(row.low), axis.at(row.high)
+        ends = "".join(line(end, lane - 5, end, lane + 5, "whisker") for end in (low, high))
+        shape = line(low, lane, high, lane, "whisker") + ends + shape
+    hit = f'<rect x="0" y="{top:g}" width="{WIDTH:g}" height="{ROW:g}" class="hit"/>'
     look = colour_class(row.place)
     dots = [mark(tip, f'<circle cx="{axis.at(value):g}" cy="{lane:g}" r="5.5"/>', look) for value, tip in row.dots]
     return mark(row.tip, hit + texts + shape, look) + "".join(dots)

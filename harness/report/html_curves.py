@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
-from harness.report.html_axis import Axis, colour_class, dashes, drawing, line, make_axis, mark, number, words
+from harness.report.html_axis import Axis, colour_class, dashes, drawing, line, make_axis, mark, words
 from harness.report.html_tips import SCORE, one_line
 from harness.report.record import Report, SeedResult, VariantSummary
 from harness.report.text import decimal
@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 480.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 470.0, 10.0, 262.0
 METRICS = (("train/loss", "Training loss", 1.0, 4), (f"val/{SCORE}", f"Validation {SCORE} (%)", 100.0, 2))
 """Metric, title, factor, decimals of exact values."""
+ICON = '<svg viewBox="0 0 10 10" aria-hidden="true">'
 
 Line = Mapping[int, float]
 """Epoch -> value."""
@@ -27,7 +28,9 @@ def curve_charts(report: Report) -> str:
         f'y2="4" class="thick"{dashes(place)}/></svg>{html.escape(one_line(variant.name))}</li>'
         for place, variant in enumerate(report.variants)
     )
-    legend += '<li><svg viewBox="0 0 10 10" aria-hidden="true"><circle class="best" cx="5" cy="5" r="3.6"/></svg>best epoch</li>'
+    legend += f'<li>{ICON}<circle class="best" cx="5" cy="5" r="3.6"/></svg>best epoch</li>'
+    if any(seed.status in ("failed", "interrupted") for variant in report.variants for seed in variant.seeds):
+        legend += f'<li>{ICON}<path class="broken" d="M1 1l8 8m0-8l-8 8"/></svg>not finished</li>'
     return f'<div class="charts">{charts}</div><ul class="legend">{legend}</ul>' if charts else ""
 
 
@@ -45,9 +48,9 @@ def _chart(report: Report, metric: str, title: str, factor: float, places: int) 
     upright = make_axis([value for found in lines.values() for value in found.values()], BOTTOM, TOP)
     body = _grid(across, upright)
     for place, variant in enumerate(report.variants):
-        body += _draw_variant(variant, place, {s: v for (p, s), v in lines.items() if p == place}, (across, upright))
-        if metric == f"val/{SCORE}":
-            body += _best_dots(variant, place, {s: v for (p, s), v in lines.items() if p == place}, (across, upright))
+        own = {seed: found for (owner, seed), found in lines.items() if owner == place}
+        body += _draw_lines(variant, place, own, (across, upright))
+        body += _draw_ends(variant, place, own, (across, upright), with_best=metric != "train/loss")
     width = max(across.at(1) - across.at(0), 3.0)
     for epoch in epochs:
         box = f'<rect x="{across.at(epoch) - width / 2:g}" y="{TOP:g}" width="{width:g}" height="{BOTTOM - TOP:g}"/>'
@@ -59,15 +62,15 @@ def _chart(report: Report, metric: str, title: str, factor: float, places: int) 
 def _grid(across: Axis, upright: Axis) -> str:
     body = "".join(
         line(LEFT, upright.at(tick), RIGHT, upright.at(tick), "grid")
-        + words(LEFT - 8, upright.at(tick) + 4, number(tick), "tick", "end")
-        for tick in upright.ticks()
+        + words(LEFT - 8, upright.at(tick) + 4, label, "tick", "end")
+        for tick, label in upright.ticks()
     )
-    whole = [tick for tick in across.ticks(8) if tick == int(tick)]
-    body += "".join(words(across.at(tick), BOTTOM + 17, number(tick), "tick", "middle") for tick in whole)
+    whole = [tick for tick, _ in across.ticks(8) if tick == int(tick)]
+    body += "".join(words(across.at(tick), BOTTOM + 17, f"{tick:g}", "tick", "middle") for tick in whole)
     return body + words((LEFT + RIGHT) / 2, HEIGHT - 4, "epoch", "tick", "middle")
 
 
-def _draw_variant(variant: VariantSummary, place: int, lines: Mapping[int, Line], axes: tuple[Axis, Axis]) -> str:
+def _draw_lines(variant: VariantSummary, place: int, lines: Mapping[int, Line], axes: tuple[Axis, Axis]) -> str:
     finished = [lines[seed.seed] for seed in variant.seeds if seed.status == "finished" and seed.seed in lines]
     seeds = "".join(_path(found, axes, f"thin {colour_class(place)}", place) for found in lines.values())
     mean = _mean_line(finished)
@@ -80,14 +83,22 @@ def _path(found: Line, axes: tuple[Axis, Axis], look: str, place: int) -> str:
     return f'<polyline points="{points}" class="{look}"{dashes(place)}/>'
 
 
-def _best_dots(variant: VariantSummary, place: int, lines: Mapping[int, Line], axes: tuple[Axis, Axis]) -> str:
+def _draw_ends(
+    variant: VariantSummary, place: int, lines: Mapping[int, Line], axes: tuple[Axis, Axis], *, with_best: bool
+) -> str:
+    """Mark the best epoch of finished runs, and where the others broke off."""
     across, upright = axes
-    return "".join(
-        f'<circle class="best {colour_class(place)}" cx="{across.at(seed.best_epoch):g}" '
-        f'cy="{upright.at(lines[seed.seed][seed.best_epoch]):g}" r="3.6"/>'
-        for seed in variant.seeds
-        if seed.status == "finished" and seed.best_epoch is not None and seed.best_epoch in lines.get(seed.seed, {})
-    )
+    body = ""
+    for seed in variant.seeds:
+        found = lines.get(seed.seed, {})
+        best = seed.best_epoch
+        if seed.status == "finished" and with_best and best is not None and best in found:
+            x, y = across.at(best), upright.at(found[best])
+            body += f'<circle class="best {colour_class(place)}" cx="{x:g}" cy="{y:g}" r="3.6"/>'
+        if seed.status in ("failed", "interrupted") and found:
+            x, y = across.at(max(found)), upright.at(found[max(found)])
+            body += f'<path class="broken {colour_class(place)}" d="M{x - 4:g} {y - 4:g}l8 8m0-8l-8 8"/>'
+    return body
 
 
 def _epoch_tip(report: Report, lines: Mapping[tuple[int, int], Line], title: str, epoch: int, places: int) -> str:

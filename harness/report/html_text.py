@@ -127,9 +127,8 @@ def _dress_table(tokens: Sequence[Token], tips: Tips) -> None:
     columns: list[str] = []
     row, column = "", 0
     for place, token in enumerate(tokens):
-        if token.type in ("th_open", "td_open"):
-            if "right" in str(token.attrs.pop("style", "")):
-                token.attrs["class"] = "number"
+        if token.type in ("th_open", "td_open") and "right" in str(token.attrs.pop("style", "")):
+            token.attrs["class"] = "number"
         if token.type == "tr_open":
             column = 0
         elif token.type == "th_open":
@@ -141,8 +140,9 @@ def _dress_table(tokens: Sequence[Token], tips: Tips) -> None:
                 row = text.removesuffix(REFERENCE)
                 token.tag = tokens[place + 2].tag = "th"
                 token.attrs["scope"] = "row"
-            elif tip := tips.get((row, columns[column])):
-                _dress_cell(token, tip)
+            else:
+                _dress_cell(token, tips.get((row, columns[column]), Tip()))
+                _let_break(tokens[place + 1])
             column += 1
 
 
@@ -153,6 +153,19 @@ def _dress_cell(token: Token, tip: Tip) -> None:
         token.attrs["class"] = f"{token.attrs.get('class', '')} {tip.look}".strip()
     if tip.heat is not None:
         token.attrs["style"] = f"--heat:{tip.heat:.2f}"
+
+
+def _let_break(cell: Token) -> None:
+    """Let a number break before its bracket, and nowhere else."""
+    children: list[Token] = []
+    for child in cell.children or ():
+        before, bracket, after = child.content.partition(" (") if child.type == "text" else ("", "", "")
+        if bracket and before:
+            pieces = [("text", before), ("ready", " <wbr>"), ("text", f"({after}")]
+            children += [Token(kind, "", 0, content=content) for kind, content in pieces]
+        else:
+            children.append(child)
+    cell.children = children
 
 
 def read(token: Token) -> str:

@@ -97,9 +97,7 @@ def estimate_tip(name: str, what: str, split: str, estimate: Estimate) -> str:
     if estimate.mean is None:
         return f"{name}: {what} on {split}\nno value: not in the ground truth"
     sd = "" if estimate.sd is None else f", standard deviation {decimal(100 * estimate.sd, 3)}"
-    singles = [
-        f"seed {seed}: {decimal(100 * v, 3)}" for seed, v in zip(estimate.seeds, estimate.values, strict=True)
-    ]
+    singles = [f"seed {seed}: {decimal(100 * v, 3)}" for seed, v in zip(estimate.seeds, estimate.values, strict=True)]
     mean = f"mean {decimal(100 * estimate.mean, 3)} %{sd} ({counted(len(singles), 'seed')})"
     return "\n".join([f"{name}: {what} on {split}", mean, *singles])
 

@@ -1,4 +1,4 @@
-"""A report on disk: `report.md`, `report.html`, `report.json`, `figures/*.png`, `tables/*.csv`, each file whole or not at all."""
+"""A report on disk: `report.md`, `.html`, `.json`, `figures/*.png`, `tables/*.csv`, each file whole or not at all."""
 
 from __future__ import annotations
 

@@ -149,6 +149,7 @@ function startTips() {
 // ---- Image viewer
 
 const WRONG = [213, 94, 0];
+const STRIPE = [136, 136, 136];
 
 function readPixels(image) {
   const canvas = document.createElement("canvas");
@@ -181,6 +182,18 @@ class Viewer {
     });
     this.listen();
     this.load();
+    new ResizeObserver(() => this.fit()).observe(root);
+  }
+
+  // Where there is room, every pixel is a square of whole screen pixels, so that none looks larger than another.
+  fit() {
+    if (!this.base) return;
+    const { width, height } = this.base;
+    const room = Math.min(this.root.clientWidth * (this.root.clientWidth > 640 ? 0.7 : 1), 0.7 * innerHeight * width / height);
+    const scale = room / width * devicePixelRatio;
+    this.scale = (scale > 1 ? Math.floor(scale) : scale) / devicePixelRatio;
+    this.canvas.style.width = `${width * this.scale}px`;
+    this.canvas.style.height = `${height * this.scale}px`;
   }
 
   choice(name) { return one(`[data-choose="${name}"]`, this.root); }
@@ -228,10 +241,16 @@ class Viewer {
     return this.trueClass[place] !== this.ignored && this.trueClass[place] !== this.predictedClass[place];
   }
 
+  isStriped(place) {
+    const [x, y] = [place % this.base.width, Math.floor(place / this.base.width)];
+    return (x + y) % 4 === 0;
+  }
+
   // Returns the colour that is laid over a pixel, or null where the image shows through.
   colour(place) {
     if (this.layer === "difference") return this.isWrong(place) ? WRONG : null;
     const { data } = this.layer === "truth" ? this.truth : this.prediction;
+    if (this.layer === "truth" && this.trueClass[place] === this.ignored && this.isStriped(place)) return STRIPE;
     return [data[4 * place], data[4 * place + 1], data[4 * place + 2]];
   }
 
@@ -252,6 +271,7 @@ class Viewer {
     one("[data-opacity-shown]", this.root).textContent = `${Math.round(100 * this.opacity)} %`;
     all("[data-layer]", this.root).forEach((button) => button.setAttribute("aria-pressed", button.dataset.layer === this.layer));
     all("[data-legend]", this.root).forEach((list, order) => { list.hidden = order !== this.labels; });
+    this.fit();
     this.tell();
   }
 
@@ -281,8 +301,8 @@ class Viewer {
   describePixel(mark) {
     const [x, y] = this.cursor;
     const place = y * this.canvas.width + x;
-    const scale = this.canvas.clientWidth / this.canvas.width;
-    Object.assign(mark.style, { left: `${x * scale}px`, top: `${y * scale}px`, width: `${scale}px`, height: `${scale}px` });
+    const [left, top, side] = [x, y, 1].map((length) => `${length * this.scale}px`);
+    Object.assign(mark.style, { left, top, width: side, height: side });
     const { names } = this.labelSets[this.labels];
     const [truth, predicted] = [names[this.trueClass?.[place]], names[this.predictedClass?.[place]]];
     const verdict = this.trueClass?.[place] === this.ignored ? "not counted" : truth === predicted ? "right" : "wrong";
