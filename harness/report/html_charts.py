@@ -48,7 +48,8 @@ def score_charts(report: Report) -> str:
             charts.append(_chart(title, rows, 0.0, 100 * report.margin))
     note = (
         f"Dots are seeds, the upright bar is their mean, the dashed line is {html.escape(one_line(report.reference))}; "
-        f"whiskers are 95 % intervals of the difference, the shaded band is the margin of ±{100 * report.margin:g} points."
+        "whiskers are 95 % intervals of the difference, the shaded band is the margin of "
+        f"±{100 * report.margin:g} points."
     )
     return f'<div class="charts">{"".join(charts)}</div><p class="small">{note}</p>' if charts else ""
 

@@ -18,6 +18,7 @@ from markdown_it.token import Token
 
 SUMMARY = re.compile(r"<details><summary>(.*)</summary>\s*", re.DOTALL)
 PLAIN_TAGS = ("</details>", "<br>")
+BREAKS = re.compile(r"(?<=,) | (?=\()")
 REFERENCE = " (reference)"
 
 
@@ -156,15 +157,13 @@ def _dress_cell(token: Token, tip: Tip) -> None:
 
 
 def _let_break(cell: Token) -> None:
-    """Let a number break before its bracket, and nowhere else."""
+    """Let a line of numbers break before a bracket and after a comma, and nowhere else."""
     children: list[Token] = []
     for child in cell.children or ():
-        before, bracket, after = child.content.partition(" (") if child.type == "text" else ("", "", "")
-        if bracket and before:
-            pieces = [("text", before), ("ready", " <wbr>"), ("text", f"({after}")]
-            children += [Token(kind, "", 0, content=content) for kind, content in pieces]
-        else:
-            children.append(child)
+        pieces = BREAKS.split(child.content) if child.type == "text" else []
+        children += [Token("text", "", 0, content=pieces[0]) if pieces else child]
+        for piece in pieces[1:]:
+            children += [Token("ready", "", 0, content=" <wbr>"), Token("text", "", 0, content=piece)]
     cell.children = children
 
 

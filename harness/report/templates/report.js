@@ -90,7 +90,13 @@ function makeScrollable(box) {
 
 const tip = one("#tip");
 
+function hideTip() {
+  tip.hidden = true;
+  one("[aria-describedby='tip']")?.removeAttribute("aria-describedby");
+}
+
 function showTip(target) {
+  hideTip();
   tip.textContent = target.dataset.tip;
   tip.hidden = false;
   const box = target.getBoundingClientRect();
@@ -99,11 +105,6 @@ function showTip(target) {
   tip.style.left = `${scrollX + Math.max(8, left)}px`;
   tip.style.top = `${scrollY + (above > 0 ? above : box.bottom + 8)}px`;
   target.setAttribute("aria-describedby", "tip");
-}
-
-function hideTip() {
-  tip.hidden = true;
-  one("[aria-describedby='tip']")?.removeAttribute("aria-describedby");
 }
 
 function neighbour(target, key) {
@@ -241,14 +242,19 @@ class Viewer {
     return this.trueClass[place] !== this.ignored && this.trueClass[place] !== this.predictedClass[place];
   }
 
+  grey(place) {
+    const [red, green, blue] = this.base.data.subarray(4 * place, 4 * place + 3);
+    return Array(3).fill(90 + 0.5 * (0.3 * red + 0.59 * green + 0.11 * blue));
+  }
+
   isStriped(place) {
     const [x, y] = [place % this.base.width, Math.floor(place / this.base.width)];
     return (x + y) % 4 === 0;
   }
 
-  // Returns the colour that is laid over a pixel, or null where the image shows through.
+  // Returns the colour that is laid over a pixel. Right pixels of a difference are grey, so that orange stands out.
   colour(place) {
-    if (this.layer === "difference") return this.isWrong(place) ? WRONG : null;
+    if (this.layer === "difference") return this.isWrong(place) ? WRONG : this.grey(place);
     const { data } = this.layer === "truth" ? this.truth : this.prediction;
     if (this.layer === "truth" && this.trueClass[place] === this.ignored && this.isStriped(place)) return STRIPE;
     return [data[4 * place], data[4 * place + 1], data[4 * place + 2]];
@@ -261,7 +267,7 @@ class Viewer {
     const strength = this.layer && needed[this.layer].every(Boolean) ? this.opacity : 0;
     for (let place = 0; strength && place < width * height; place += 1) {
       const over = this.colour(place);
-      for (let part = 0; over && part < 3; part += 1) {
+      for (let part = 0; part < 3; part += 1) {
         shown.data[4 * place + part] = (1 - strength) * this.base.data[4 * place + part] + strength * over[part];
       }
     }
