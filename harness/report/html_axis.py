@@ -63,8 +63,8 @@ def dashes(place: int) -> str:
 
 def mark(tip: str, shape: str, look: str = "") -> str:
     """Return a shape that tells its values when it is pointed at or focused."""
-    words = html.escape(tip)
-    return f'<g class="mark {look}" role="img" aria-label="{words}"><title>{words}</title>{shape}</g>'
+    told = html.escape(tip)
+    return f'<g class="mark {look}" role="img" aria-label="{told}"><title>{told}</title>{shape}</g>'
 
 
 def words(x: float, y: float, text: str, look: str = "", anchor: str = "start") -> str:
@@ -79,6 +79,4 @@ def line(x1: float, y1: float, x2: float, y2: float, look: str) -> str:
 
 def drawing(width: float, height: float, label: str, body: str) -> str:
     """Return the SVG element around a drawing."""
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="group" aria-label="{html.escape(label)}" data-tips>{body}</svg>'
-    )
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="group" aria-label="{html.escape(label)}">{body}</svg>'

@@ -43,7 +43,7 @@ def _delta_table(report: Report, split: str, deltas: Mapping[str, Delta]) -> str
         name = html.escape(one_line(item.name))
         rows.append(f'<tr><th scope="row">{name}</th><td class="number">{share}</td>{cells}</tr>')
     return (
-        f'<div class="scroll"><table class="heat"><caption>{html.escape(title)}</caption><thead><tr>'
+        f'<div class="scroll"><table class="heat"><caption><span>{html.escape(title)}</span></caption><thead><tr>'
         f'<th scope="col">class</th><th scope="col" class="number">share of pixels (%)</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
