@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from harness.records import RunResult
@@ -24,6 +26,7 @@ from harness.report.html_examples import make_gallery
 from harness.report.html_text import Extras, Tip, convert
 from harness.report.sentences import conclusions, floor_sentence
 from harness.report.summary import make_report
+from harness.report.text import escape, table
 from harness.report.variants import group_runs
 
 HOSTILE = '<script>alert(\'x\')</script>" onclick="alert(1)" & </style> ![p](http://e.org/p.png)'
@@ -115,6 +118,21 @@ def test_raw_html_beyond_the_known_tags_is_text():
     assert "<summary>_n_ &lt;b&gt;</summary>" in body
 
 
+ODD = st.text(st.sampled_from("<>&\"'`*_[]()!|#~$\\/=;:-+. ab1é日\n"), min_size=1).filter(lambda text: text.strip())
+
+
+@settings(max_examples=150, deadline=None)
+@given(ODD)
+def test_any_text_is_shown_as_it_is(text):
+    """Escaped for Markdown and then converted, a text comes out as it went in, and adds no element."""
+    shown = escape(f"q{text}q")
+    source = f"# s\n\n## h\n\nsay {shown} twice\n\n{table(['x', 'y'], [['r', f'**{shown}**']])}\n"
+    elements = Elements(convert(source, Extras()).sections[0].body)
+    plain = {"p", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "wbr"}
+    assert {name for name, _ in elements.tags} <= plain
+    assert elements.text.count(" ".join(f"q{text}q".split())) >= 2
+
+
 def test_cells_are_found_by_row_and_column():
     table = "| variant | x |\n| :-- | --: |\n| **a\\_b** (reference) | 1.0 (95 % interval 0 to 2) |\n| c | 2 |"
     page = convert(
@@ -170,9 +188,9 @@ def test_headings_tables_and_controls_can_be_told_by_ear(written):
     assert all(after - before <= 1 for before, after in pairwise(levels))
     tables = re.findall(r"<table.*?</table>", page, re.DOTALL)
     assert len(tables) > 15
-    for table in tables:
-        assert re.search(r"<caption[^>]*>(<span>)?[^<]+<", table)
-        assert len(re.findall('<th[^>]* scope="', table)) == len(re.findall("<th[ >]", table))
+    for part in tables:
+        assert re.search(r"<caption[^>]*>(<span>)?[^<]+<", part)
+        assert len(re.findall('<th[^>]* scope="', part)) == len(re.findall("<th[ >]", part))
     assert all(attrs["alt"] for attrs in elements.named("img"))
     assert len(elements.named("main")) == len(elements.named("nav")) == len(elements.named("header")) == 1
     ids = [attrs["id"] for _, attrs in elements.tags if "id" in attrs]
