@@ -19,6 +19,7 @@ from markdown_it.token import Token
 SUMMARY = re.compile(r"<details><summary>(.*)</summary>\s*", re.DOTALL)
 PLAIN_TAGS = ("</details>", "<br>")
 BREAKS = re.compile(r"(?<=,) | (?=\()")
+BRACKETS = re.compile(r"\([^()]*\)")
 REFERENCE = " (reference)"
 
 
@@ -135,6 +136,7 @@ def _dress_table(tokens: Sequence[Token], tips: Tips) -> None:
         elif token.type == "th_open":
             token.attrs["scope"] = "col"
             columns.append(read(tokens[place + 1]))
+            _keep_brackets(tokens[place + 1])
         elif token.type == "td_open":
             text = read(tokens[place + 1])
             if column == 0:
@@ -154,6 +156,12 @@ def _dress_cell(token: Token, tip: Tip) -> None:
         token.attrs["class"] = f"{token.attrs.get('class', '')} {tip.look}".strip()
     if tip.heat is not None:
         token.attrs["style"] = f"--heat:{tip.heat:.2f}"
+
+
+def _keep_brackets(head: Token) -> None:
+    """Keep what stands in brackets on one line."""
+    for child in head.children or ():
+        child.content = BRACKETS.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), child.content)
 
 
 def _let_break(cell: Token) -> None:
