@@ -1,4 +1,4 @@
-"""A report on disk: `report.md`, `report.json`, `figures/*.png`, `tables/*.csv`, each file whole or not at all."""
+"""A report on disk: `report.md`, `.html`, `.json`, `figures/*.png`, `tables/*.csv`, each file whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from pydantic import ValidationError
 from harness.files import write_text
 from harness.records import Plan, RunResult
 from harness.report.figures import draw_figures
+from harness.report.html import render_html
+from harness.report.html_examples import make_gallery
 from harness.report.markdown import render_markdown
 from harness.report.record import Report, to_json
 from harness.report.summary import make_report
 from harness.report.tables import make_tables
+from harness.report.variants import group_runs
 
 
 def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path) -> Report:
@@ -32,6 +35,7 @@ def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path) -> 
     for name, text in make_tables(report, results).items():
         write_text(folder / "tables" / name, text)
     write_text(folder / "report.md", render_markdown(report))
+    write_text(folder / "report.html", render_html(report, make_gallery(group_runs(plan, results)), folder / "figures"))
     write_text(folder / "report.json", to_json(report.model_dump(mode="json")))
     current = {*(f"figures/{name}" for name in report.figures), *(f"tables/{name}" for name in report.tables)}
     for name in earlier - current:

@@ -48,7 +48,7 @@ def test_the_shipped_schema_is_the_models_schema():
 def test_every_listed_file_is_written_and_no_other(written):
     folder, report = written
     listed = {*(f"figures/{name}" for name in report.figures), *(f"tables/{name}" for name in report.tables)}
-    assert set(all_files(folder)) == listed | {"report.md", "report.json"}
+    assert set(all_files(folder)) == listed | {"report.md", "report.html", "report.json"}
     assert {"curves.png", "scores.png", "iou_class.png", "delta_class.png", "examples.png"} < set(report.figures)
 
 

@@ -1,0 +1,58 @@
+"""Differences of class IoU as a table with coloured cells; each tells its interval, p-value, seeds and groups."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+from harness.report.claims import Claim
+from harness.report.html_text import Tip
+from harness.report.html_tips import class_claims, class_delta_tips, one_line
+from harness.report.record import Delta, Estimate, Report
+from harness.report.text import NOTHING, percent, points
+
+SIGNS = {"improved": " ▲", "regressed": " ▼"}
+NOTE = (
+    "Colour tells direction and size, in full from 10 points on. ▲ and ▼ mark classes that improved or regressed, the "
+    "whole table judged as one family; a cell without a mark is undecided, whatever its colour."
+)
+
+
+def delta_tables(report: Report) -> str:
+    """Return a table for each split, rows classes, columns variants; nothing where nothing is compared."""
+    deltas = {variant.name: variant.delta for variant in report.variants if variant.delta}
+    tables = "".join(_delta_table(report, split.name, deltas) for split in report.splits)
+    return f'{tables}<p class="small">{NOTE}</p>' if deltas else ""
+
+
+def _delta_table(report: Report, split: str, deltas: Mapping[str, Delta]) -> str:
+    tips, claims = class_delta_tips(report, split), class_claims(report, split)
+    title = f"Difference of class IoU to {one_line(report.reference)} on {split} (points)"
+    head = "".join(f'<th scope="col" class="number">{html.escape(one_line(name))}</th>' for name in deltas)
+    rows = []
+    for item in report.classes:
+        cells = "".join(
+            _cell(
+                tips.get((one_line(item.name), one_line(name))),
+                claims.get((name, item.name)),
+                delta.iou_class.get(split, {}).get(item.name),
+            )
+            for name, delta in deltas.items()
+        )
+        share = percent(item.truth[split].share, 2) if split in item.truth else NOTHING
+        name = html.escape(one_line(item.name))
+        rows.append(f'<tr><th scope="row">{name}</th><td class="number">{share}</td>{cells}</tr>')
+    return (
+        f'<div class="scroll"><table class="heat"><caption><span>{html.escape(title)}</span></caption><thead><tr>'
+        f'<th scope="col">class</th><th scope="col" class="number">share of pixels (%)</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cell(tip: Tip | None, claim: Claim | None, found: Estimate | None) -> str:
+    value = claim.delta if claim else (found.mean if found else None)
+    if tip is None or tip.heat is None or value is None:
+        return f'<td class="number">{NOTHING}</td>'
+    sign = SIGNS.get(claim.outcome, "") if claim else ""
+    style = f'class="number {tip.look}" style="--heat:{tip.heat:.2f}"'
+    return f'<td {style} title="{html.escape(tip.text)}">{points(value)}{sign}</td>'
