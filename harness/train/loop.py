@@ -34,6 +34,7 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
     if not done and (bench.warm or config.epochs == 0):
         done.append(_judge(bench, 0, done, {}))
         yield done[-1]
+    trainable = [parameter for parameter in bench.network.module.parameters() if parameter.requires_grad]
     steps = len(cut(range(len(bench.splits["train"])), config.batch_size))
     for epoch in range(done[-1].epoch + 1 if done else 1, config.epochs + 1):
         if config.early_stop and stops_early(done, config.early_stop):
@@ -62,7 +63,7 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
                 weights.append(len(batch.labels_BHW))
             if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch
                 _require_finite(bench, losses[-len(group) :], epoch, len(losses) - len(group), steps)
-            norms.append(clip_gradient(bench.network.module.parameters(), config.clip_norm))
+            norms.append(clip_gradient(trainable, config.clip_norm))
             bench.optimizer.step()
         _require_finite(bench, losses, epoch, 0, steps)
         seconds = time.perf_counter() - began

@@ -6,7 +6,7 @@ Letters: B batch, H, W, S step, C class. Nothing here changes a number of the tr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +23,14 @@ FEWEST_STEPS = 8
 known to a third of itself at best."""
 
 
-def clip_gradient(parameters: Iterable[nn.Parameter], clip_norm: float | None) -> torch.Tensor:
+def clip_gradient(trainable: Sequence[nn.Parameter], clip_norm: float | None) -> torch.Tensor:
     """Scale the gradient down to `clip_norm`, where it is given; return its L2 norm over all weights before that.
 
     The two halves of `torch.nn.utils.clip_grad_norm_`. The norm stays on the device: reading it would wait for it.
     """
-    members = [parameter for parameter in parameters if parameter.grad is not None]
-    norm = nn.utils.get_total_norm([parameter.grad for parameter in members if parameter.grad is not None])
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in trainable if parameter.grad is not None])
     if clip_norm is not None:
-        nn.utils.clip_grads_with_norm_(members, clip_norm, norm)
+        nn.utils.clip_grads_with_norm_(trainable, clip_norm, norm)
     return norm
 
 
