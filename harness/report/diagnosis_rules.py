@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from harness.report.diagnosis_records import Finding
+from harness.report.diagnosis_records import Finding, Severity
 from harness.report.diagnosis_trace import Rule, Trace, finding
 from harness.report.text import counted, decimal, percent, points
 
@@ -152,7 +152,7 @@ def find_noisy_gradient(trace: Trace) -> list[Finding]:
         return []
     text = (
         f"the gradient's norm varied over an epoch's steps with a standard deviation of {noise:.2g} times its mean "
-        f"(median over epochs; threshold: {NOISY:g} times). Larger batches or train.accumulate make steps more alike."
+        f"(median over epochs; threshold: {NOISY:g}). Larger batches or train.accumulate make steps more alike."
     )
     return [finding("noisy_gradient", "warning", text, {"noise": noise})]
 
@@ -195,7 +195,7 @@ def find_stopped_early(trace: Trace) -> list[Finding]:
         f"{decimal(100 * train.early_stop.min_delta, 2)} points for {counted(train.early_stop.patience, 'epoch')} "
         f"(the spec's rule; a warning below {percent(EARLY_PART, 0)} % of the planned epochs)."
     )
-    severity = "warning" if cut_short else "note"
+    severity: Severity = "warning" if cut_short else "note"
     return [finding("stopped_early", severity, text, {"epoch": last, "planned": train.epochs})]
 
 

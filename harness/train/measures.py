@@ -92,4 +92,5 @@ def measure_shown(
 def _mean_share(pixels_SC: Weights) -> Weights:
     """Return each class's share of a batch's pixels, mean over batches, [C]; zeros without a batch."""
     share_SC = pixels_SC / pixels_SC.sum(axis=1, keepdims=True)
-    return share_SC.sum(axis=0) / max(len(share_SC), 1)
+    mean_C: Weights = share_SC.sum(axis=0) / max(len(share_SC), 1)
+    return mean_C
