@@ -9,21 +9,25 @@ from harness.report.text import NOTHING, counted, escape, percent, table
 
 
 def finding_lines(diagnosis: Diagnosis, variant: VariantDiagnosis) -> list[str]:
-    """Return a line for each finding of a variant: what, in how many seeds, and the numbers of the first of them."""
+    """Return a line for each finding of a variant: what, in how many seeds, and the numbers of the first of them.
+
+    Classes of which one rule says the same in the same seeds share a line.
+    """
     titles = {rule.code: rule.title for rule in diagnosis.rules}
-    return [_line(titles[item.code], item) for item in variant.shared]
+    alike: dict[tuple[str, str, tuple[int, ...]], list[SharedFinding]] = {}
+    for item in variant.shared:
+        alike.setdefault((item.severity, item.code, item.seeds), []).append(item)
+    return [_line(titles[items[0].code], items) for items in alike.values()]
 
 
-def _line(title: str, item: SharedFinding) -> str:
-    what = title + (f": {escape(item.subject)}" if item.subject else "")
-    seeds = ", ".join(map(str, item.seeds))
-    held = f"{len(item.seeds)} of {counted(item.judged, 'seed')}" + (f": {seeds}" if item.judged > 1 else "")
-    first = f"Seed {item.seeds[0]}: " if item.judged > 1 else ""
-    return f"**{what}** ({item.severity}; {held}). {first}{_sentence(escape(item.text), first)}"
-
-
-def _sentence(text: str, before: str) -> str:
-    return text if before else text[:1].upper() + text[1:]
+def _line(title: str, items: Sequence[SharedFinding]) -> str:
+    first, seeds = items[0], ", ".join(map(str, items[0].seeds))
+    what = title + (f": {', '.join(escape(item.subject) for item in items)}" if first.subject else "")
+    held = f"{len(first.seeds)} of {counted(first.judged, 'seed')}" + (f": {seeds}" if first.judged > 1 else "")
+    text = escape(first.text)
+    told = f"Seed {first.seeds[0]}: {text}" if first.judged > 1 else text[:1].upper() + text[1:]
+    more = " The others' numbers: report.json." if len(items) > 1 else ""
+    return f"**{what}** ({first.severity}; {held}). {told}{more}"
 
 
 def clean_variants(diagnosis: Diagnosis) -> str:
