@@ -19,6 +19,12 @@ SINGLE = ("data", "model", "optimizer", "schedule")
 SEVERAL = ("loss", "augment")
 """Sections of a config that are several parts in an order."""
 Status = Literal["finished", "failed", "skipped", "interrupted"]
+SHOWN_PREFIX = "train/shown/"
+"""Metrics of an epoch, by class: pixels that training was shown / pixels that its split holds."""
+SHOWN_SHARE_PREFIX = "train/shown_share/"
+"""By class: its share of the pixels that training was shown."""
+WEIGHT_SHARE_PREFIX = "train/weight_share/"
+"""By class: its share of those pixels, each times its class weight."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 
-from harness.records import Counts, Plan, Progress, Run, RunResult
+from harness.records import (
+    SHOWN_PREFIX,
+    SHOWN_SHARE_PREFIX,
+    WEIGHT_SHARE_PREFIX,
+    Counts,
+    Plan,
+    Progress,
+    Run,
+    RunResult,
+)
 from harness.report.estimates import known
 from harness.report.record import ByName, Epoch, SeedResult
 from harness.scores import SCORES, all_scores, iou_class
 
-IOU_PREFIX = "val/iou/"
+CLASS_PREFIXES = ("val/iou/", SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
+"""Beginnings of an epoch's metrics that there is one of for each class."""
 
 
 def make_seed_result(plan: Plan, run: Run, result: RunResult | None) -> SeedResult:
@@ -74,5 +84,5 @@ def _median_speed(history: tuple[Progress, ...]) -> float | None:
 
 
 def _make_epoch(item: Progress) -> Epoch:
-    metrics = {name: known(value) for name, value in item.metrics.items() if not name.startswith(IOU_PREFIX)}
+    metrics = {name: known(value) for name, value in item.metrics.items() if not name.startswith(CLASS_PREFIXES)}
     return Epoch(epoch=item.epoch, improved=item.improved, metrics=metrics)

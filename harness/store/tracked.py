@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.fingerprint import canonical
-from harness.records import Plan, Progress, Run, RunResult
+from harness.records import SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX, Plan, Progress, Run, RunResult
 from harness.scores import all_scores
 
 PARAM_LENGTH = 500
 CLASS_NAME_LENGTH = 200
 IOU_PREFIX = "val/iou/"
+JOURNAL_ONLY = (SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
+"""Beginnings of metrics, one for each class, that hardly change from epoch to epoch: kept in the journal alone."""
 HEADLINE = (
     "data.name",
     "data.size",
@@ -85,9 +87,9 @@ def metric_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def epoch_metrics(progress: Progress) -> dict[str, float]:
-    """Return an epoch's metrics by accepted names."""
-    names = metric_names(progress.metrics)
-    return {names[name]: value for name, value in progress.metrics.items()}
+    """Return an epoch's metrics by accepted names, without those that the journal alone keeps."""
+    names = metric_names(name for name in progress.metrics if not name.startswith(JOURNAL_ONLY))
+    return {accepted: progress.metrics[name] for name, accepted in names.items()}
 
 
 def final_metrics(result: RunResult) -> dict[str, float]:

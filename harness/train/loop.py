@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import torch
-from torch import nn
 
 from harness.errors import RunFailed
 from harness.nets.network import set_train_mode
@@ -17,6 +16,7 @@ from harness.scores import all_scores, iou_class
 from harness.settings import EarlyStop
 from harness.train.batches import cut, training_batches
 from harness.train.evaluate import evaluate
+from harness.train.measures import Pixels, clip_gradient, count_shown, measure_gradient, measure_shown
 from harness.train.seeding import seed_torch
 from harness.train.workbench import Bench, forward, mixed_precision, total_loss
 
@@ -34,6 +34,7 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
     if not done and (bench.warm or config.epochs == 0):
         done.append(_judge(bench, 0, done, {}))
         yield done[-1]
+    trainable = [parameter for parameter in bench.network.module.parameters() if parameter.requires_grad]
     steps = len(cut(range(len(bench.splits["train"])), config.batch_size))
     for epoch in range(done[-1].epoch + 1 if done else 1, config.epochs + 1):
         if config.early_stop and stops_early(done, config.early_stop):
@@ -43,6 +44,8 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
         scores = [item.metrics[f"val/{bench.config.evaluate.select_on}"] for item in done if item.epoch > 0]
         losses: list[torch.Tensor] = []
         weights: list[int] = []
+        norms: list[torch.Tensor] = []
+        shown: list[Pixels] = []
         began = time.perf_counter()
         batches = training_batches(
             bench.splits["train"], bench.augment, config.batch_size, seed=bench.config.seed, epoch=epoch
@@ -50,6 +53,7 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
         while group := list(islice(batches, config.accumulate)):
             _set_lr(bench, bench.schedule(epoch - 1 + len(losses) / steps, scores))
             bench.optimizer.zero_grad(set_to_none=True)
+            shown += [count_shown(item.labels_BHW, len(bench.held_C)) for item in group]
             for batch in (item.to(bench.device) for item in group):
                 with mixed_precision(bench):
                     logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
@@ -59,13 +63,14 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
                 weights.append(len(batch.labels_BHW))
             if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch
                 _require_finite(bench, losses[-len(group) :], epoch, len(losses) - len(group), steps)
-            if config.clip_norm is not None:
-                nn.utils.clip_grad_norm_(bench.network.module.parameters(), config.clip_norm)
+            norms.append(clip_gradient(trainable, config.clip_norm))
             bench.optimizer.step()
         _require_finite(bench, losses, epoch, 0, steps)
         seconds = time.perf_counter() - began
         train_loss = float(torch.stack(losses) @ torch.tensor(weights, dtype=torch.float32, device=bench.device))
         measured = {"train/loss": train_loss / sum(weights), "train/images_per_s": sum(weights) / seconds}
+        measured |= measure_gradient(norms)
+        measured |= measure_shown(bench.source.taxonomy.classes, shown, bench.held_C, bench.class_weights_C)
         done.append(_judge(bench, epoch, done, measured))
         yield done[-1]
 

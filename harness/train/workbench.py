@@ -21,6 +21,7 @@ from harness.errors import InputError
 from harness.nets.network import Network, freeze, group_of
 from harness.nets.weights import load_weights
 from harness.parts.augment import Augment
+from harness.parts.class_weights import weigh_classes
 from harness.parts.losses import Loss
 from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Choice, Machine, RunConfig
@@ -28,6 +29,8 @@ from harness.train.batches import Normalizer, make_normalizer, measure_preproces
 from harness.train.seeding import seed_torch
 
 GROUPS = ("backbone", "head")
+WEIGHING = ("cross_entropy", "focal")
+"""Loss terms that read class_weights."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Bench:
     network: Network
     loss: tuple[tuple[float, Loss], ...]
     """Weight and function of each term."""
+    held_C: npt.NDArray[np.int64]
+    """Pixels of each class in the training split, at input size and before augmentation."""
+    class_weights_C: npt.NDArray[np.float64] | None
+    """Those of the first loss term that weighs classes; None where none does."""
     augment: tuple[Augment, ...]
     optimizer: torch.optim.Optimizer
     base_lr: Mapping[str, float]
@@ -83,13 +90,16 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
     _check(config, network, device)
+    pixels_IC = count_class_pixels(splits["train"], num_classes)
     return Bench(
         config=config,
         device=device,
         source=source,
         splits=splits,
         network=network,
-        loss=_build_loss(config, splits["train"], num_classes),
+        loss=_build_loss(config, pixels_IC),
+        held_C=pixels_IC.sum(axis=0),
+        class_weights_C=_find_class_weights(config, pixels_IC),
         augment=tuple(catalog.build("augment", step) for step in config.augment),
         optimizer=optimizer,
         base_lr=base_lr,
@@ -141,11 +151,19 @@ def _build_network(
     return network, tuple(notes)
 
 
-def _build_loss(config: RunConfig, train: PreparedSplit, num_classes: int) -> tuple[tuple[float, Loss], ...]:
-    supplied: dict[str, Any] = {"num_classes": num_classes}
-    if any("class_pixels" in catalog.find_part("loss", term.name).supplied for term in config.loss):
-        supplied["class_pixels"] = count_class_pixels(train, num_classes)
+def _build_loss(config: RunConfig, pixels_IC: npt.NDArray[np.int64]) -> tuple[tuple[float, Loss], ...]:
+    supplied: dict[str, Any] = {"num_classes": pixels_IC.shape[1], "class_pixels": pixels_IC}
     return tuple((term["weight"], catalog.build("loss", term, **supplied)) for term in config.loss)
+
+
+def _find_class_weights(config: RunConfig, pixels_IC: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
+    """Return the class weights of the first shipped term that has any; what a plugin's term does with its settings is
+    not known here.
+    """
+    weights = (
+        weigh_classes(term["class_weights"], pixels_IC, term["beta"]) for term in config.loss if term.name in WEIGHING
+    )
+    return next((weights_C for weights_C in weights if weights_C is not None), None)
 
 
 def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np.int64]:

@@ -5,9 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records import Machine
+from harness.records import Machine, Progress
 from harness.store.provenance import mask_credentials, read_provenance
-from harness.store.tracked import flatten, metric_names
+from harness.store.tracked import epoch_metrics, flatten, metric_names
 
 
 @given(st.lists(st.text(max_size=300), unique=True, max_size=8))
@@ -37,3 +37,10 @@ def test_provenance_holds_no_secret(monkeypatch):
     assert facts["command"][2] == "http://***@host/x"
     assert facts["packages"]["torch"]
     assert mask_credentials("plain") == "plain"
+
+
+def test_what_an_epoch_showed_of_each_class_stays_in_the_journal():
+    metrics = {"train/grad_norm": 1.0, "train/shown": 0.4}
+    by_class = {"train/shown/Sky": 0.1, "train/shown_share/Sky": 0.2, "train/weight_share/Sky": 0.3}
+    progress = Progress(1, 2, {**metrics, **by_class}, True, 0)
+    assert epoch_metrics(progress) == metrics
