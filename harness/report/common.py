@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.merging import LabelSet, map_classes, merge_counts
-from harness.records import RunResult
+from harness.records import Counts, RunResult
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.record import CommonLabels, CommonVariant, SeedResult
 from harness.report.seeds import order_splits
@@ -55,12 +55,18 @@ def _merge(group: VariantRuns, target_of: Sequence[int] | None, coarse: LabelSet
     merged = {
         seed: replace(
             result,
-            counts={split: merge_counts(counts, target_of, coarse.classes) for split, counts in result.counts.items()},
+            counts=_merge_all(result.counts, target_of, coarse),
+            regions={split: _merge_all(regions, target_of, coarse) for split, regions in result.regions.items()},
+            predictions=result.predictions if _label_set(result) == coarse else None,  # pictures are not merged
             contract={**result.contract, **contract},
         )
         for seed, result in group.results.items()
     }
     return replace(group, results=merged)
+
+
+def _merge_all(counts: Mapping[str, Counts], target_of: Sequence[int], coarse: LabelSet) -> dict[str, Counts]:
+    return {name: merge_counts(item, target_of, coarse.classes) for name, item in counts.items()}
 
 
 Seeds = Mapping[str, Sequence[SeedResult]]
