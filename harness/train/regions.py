@@ -20,10 +20,10 @@ Confusion = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-def count_confusion(predicted_HW: Label, label_HW: Label, num_classes: int) -> Confusion:
-    """Count pixels of (true, predicted), [C, C]. Small keys make this a walk at memory speed."""
-    keys = label_HW.astype(np.uint16) * np.uint16(num_classes) + predicted_HW
-    counted = np.bincount(keys[label_HW != IGNORE], minlength=num_classes * num_classes)
+def count_confusion(predicted: Label, label: Label, num_classes: int) -> Confusion:
+    """Count pixels of (true, predicted), [C, C], of two arrays of one shape. Small keys make this fast."""
+    keys = label.astype(np.uint16) * np.uint16(num_classes) + predicted
+    counted = np.bincount(keys[label != IGNORE], minlength=num_classes * num_classes)
     return counted.reshape(num_classes, num_classes).astype(np.int64)
 
 
@@ -37,7 +37,7 @@ def count_regions(predicted_HW: Label, label_HW: Label, num_classes: int) -> dic
         for name, rows in zip(REGIONS[2:], third_rows(label_HW.shape[0]), strict=True)
     }
     inside_HW = border_band(label_HW)
-    border = count_confusion(predicted_HW, np.where(inside_HW, label_HW, np.uint8(IGNORE)), num_classes)
+    border = count_confusion(predicted_HW[inside_HW], label_HW[inside_HW], num_classes)
     whole: Confusion = np.sum(list(thirds.values()), axis=0)
     return {"border": border, "interior": whole - border, **thirds}
 

@@ -177,9 +177,9 @@ def render(evidence) -> str:
 
 def test_page_and_figures_from_counts(tmp_path):
     rows = (0, 2, 4, 6, 8, 10)
-    reference = group("base|line", *(result_of(moved(0), rows) for _ in range(2)))
+    reference = group("base|line", *(result_of(moved(0), rows[::-1]) for _ in range(2)))
     confusions = [moved(4 * n - 8)[0] for n in range(6)]
-    changed = group("new", *(result_of(confusions, rows[::-1]) for _ in range(2)))
+    changed = group("new", *(result_of(confusions, rows) for _ in range(2)))
     found = make_evidence((reference, changed), [("new", "base|line")])
     names = evidence_figures(found)
     assert names == ("flow_new_vs_base-line.png", "changed_new_vs_base-line.png")
