@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import Counts, RunResult
+from harness.report.contributions import Margins, contributions, measure_margins
 from harness.report.estimates import known, make_difference
 from harness.report.evidence_record import Evidence, ImageChange, Paired, RegionDelta
 from harness.report.flow import confusion_change, find_moves
@@ -51,15 +52,16 @@ class Counted:
         }
 
     @cached_property
+    def margins(self) -> Margins:
+        """Return pixels by image and class."""
+        return measure_margins(self.counts)
+
+    @cached_property
     def right_N(self) -> Values:
         """Return the share of each image's counted pixels that is right; NaN where all are ignored."""
-        counts, num_images = self.counts, len(self.counts.images)
-        right_K = counts.pixels_K * (counts.true_K == counts.predicted_K)
-        right_N, all_N = (
-            np.bincount(counts.image_K, weights=pixels_K, minlength=num_images)
-            for pixels_K in (right_K, counts.pixels_K)
-        )
-        share_N: Values = np.divide(right_N, all_N, out=np.full(num_images, np.nan), where=all_N > 0)
+        all_N = np.bincount(self.counts.image_K, weights=self.counts.pixels_K, minlength=len(self.counts.images))
+        unknown_N = np.full(len(all_N), np.nan)
+        share_N: Values = np.divide(self.margins.hit_NC.sum(axis=1), all_N, out=unknown_N, where=all_N > 0)
         return share_N
 
 
@@ -197,18 +199,22 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _image_changes(both: Both) -> list[ImageChange]:
-    """Return the change of each image that has a counted pixel, those that lost most first."""
-    names = next(iter(both.here.values())).counts.images
-    change_KN = np.array([both.here[seed].right_N - both.against[seed].right_N for seed in both.here])
-    mean_N = change_KN.mean(axis=0)
-    order = [place for place in np.argsort(mean_N, kind="stable").tolist() if not np.isnan(mean_N[place])]
+    """Return the change of each image that has a counted pixel, those that lower the score most first."""
+    pairs = [(both.here[seed], both.against[seed]) for seed in both.here]
+    change_KN = np.array([contributions(here.margins, there.margins) for here, there in pairs])
+    right_N = np.mean([here.right_N - there.right_N for here, there in pairs], axis=0)
+    names, mean_N = pairs[0][0].counts.images, change_KN.mean(axis=0)
+    order = [place for place in np.argsort(mean_N, kind="stable").tolist() if not np.isnan(right_N[place])]
     return [
-        ImageChange(image=names[n], change=float(mean_N[n]), by_seed=tuple(change_KN[:, n].tolist())) for n in order
+        ImageChange(
+            image=names[n], change=float(mean_N[n]), by_seed=tuple(change_KN[:, n].tolist()), right=float(right_N[n])
+        )
+        for n in order
     ]
 
 
 def _extremes(changes: Sequence[ImageChange]) -> tuple[tuple[ImageChange, ...], tuple[ImageChange, ...]]:
-    """Return those that lost most and those that gained most, each side's largest first."""
+    """Return those that lower the score most and those that raise it most, each side's largest first."""
     lost = [change for change in changes[:NAMED_IMAGES] if change.change < 0]
     gained = [change for change in reversed(changes[-NAMED_IMAGES:]) if change.change > 0]
     return tuple(lost), tuple(gained)

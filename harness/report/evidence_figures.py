@@ -17,7 +17,7 @@ from harness.report.evidence_record import Evidence, ImageChange
 from harness.report.flow import confusion_change
 from harness.report.heatmaps import Grid, Look, draw_grids
 from harness.report.pictures import IGNORED, Strip, class_legend, coloured
-from harness.report.text import points
+from harness.report.text import fine_points
 from harness.report.variants import VariantRuns
 
 NUMBERED_CLASSES = 20
@@ -122,7 +122,7 @@ def _draw_row(figure: Figure, pictures: Sequence[Pixels], first: Place, titles: 
 
 def _write_side(figure: Figure, change: ImageChange, first: Place) -> None:
     left, top, _, cell_h = first
-    text = f"{shorten(change.image, max(8, int(cell_h / 0.09)))}\n{points(change.change)}"
+    text = f"{shorten(change.image, max(8, int(cell_h / 0.09)))}\n{fine_points(change.change)}"
     place = ((left - 0.08) / 10, 1 - (top + cell_h / 2) / 10)
     figure.text(*place, text, rotation=90, ha="right", va="center", multialignment="center", linespacing=1.3)
 

@@ -60,8 +60,10 @@ class ImageChange(Record):
 
     image: str
     change: float
-    """Share of the image's counted pixels that are right here minus the same of the other variant; mean over seeds."""
+    """The image's part in the difference of miou_dataset, mean of `by_seed`; those of all images add up to it."""
     by_seed: tuple[float, ...]
+    right: float
+    """Change of the share of the image's counted pixels that are right; mean over seeds."""
 
 
 class Evidence(Record):
@@ -77,7 +79,7 @@ class Evidence(Record):
     moves: tuple[Move, ...]
     """The largest ones, by their share of the true class."""
     lost: tuple[ImageChange, ...]
-    """The images of the split that lost most, the worst first."""
+    """The images of the split that lower the score most, the worst first."""
     gained: tuple[ImageChange, ...]
     images: int
     """Images of the split."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.report.evidence_record import Evidence, ImageChange, Move, Paired
-from harness.report.text import NOTHING, counted, escape, percent, points, table
+from harness.report.text import NOTHING, counted, escape, fine_points, percent, points, table
 
 
 def of_split(evidence: Sequence[Evidence], split: str) -> list[Evidence]:
@@ -59,5 +59,6 @@ def _say_move(move: Move, seeds: int) -> str:
 
 
 def image_line(changes: Sequence[ImageChange]) -> str:
-    """Return images with their changes, or nothing where none changed that way."""
-    return ", ".join(f"{escape(change.image)} {points(change.change)}" for change in changes) or "none"
+    """Return images with what they add to the difference and how their right pixels changed; `none` without any."""
+    told = (f"{escape(item.image)} {fine_points(item.change)} ({points(item.right)})" for item in changes)
+    return ", ".join(told) or "none"

@@ -40,32 +40,42 @@ def _by_row(counts_CC: Confusion, size: int) -> Matrix:
 
 
 def find_moves(change_KCC: Matrix, pixels_C: Confusion, classes: Sequence[str]) -> tuple[Move, ...]:
-    """Return the largest moves of the change averaged over seeds; `change_KCC` holds that of each seed.
+    """Return the largest moves, averaged over seeds; `change_KCC` holds the change of each seed.
 
-    In a row let `lost` be what a class lost, `gained` what another gained, and `total` the sum of all losses, which is
-    that of all gains. The move between the two is lost * gained / total; it cannot be more than either, nor less than
-    lost + gained - total.
+    In a row of one seed let `lost` be what one class lost, `gained` what another gained, and `total` the sum of all
+    losses, which is that of all gains. The move between the two is lost * gained / total; it cannot be more than the
+    lesser of the two, nor less than lost + gained - total. Where seeds disagree about the direction, moves cancel.
     """
-    change_CC = change_KCC.mean(axis=0)
     found = []
-    for t in np.flatnonzero(~np.isnan(change_CC).any(axis=1)).tolist():
-        row = change_CC[t]
-        total = row[row > 0].sum()
-        for source in np.flatnonzero(row < 0).tolist():
-            for target in np.flatnonzero(row > 0).tolist():
-                lost, gained = -row[source], row[target]
-                same_K = (change_KCC[:, t, source] < 0) & (change_KCC[:, t, target] > 0)
-                found.append(
-                    Move(
-                        true=classes[t],
-                        source=classes[source],
-                        target=classes[target],
-                        share=float(lost * gained / total),
-                        least=float(max(0.0, lost + gained - total)),
-                        most=float(min(lost, gained)),
-                        pixels=int(pixels_C[t]),
-                        agreeing=int(same_K.sum()),
-                    )
+    for t in np.flatnonzero(~np.isnan(change_KCC).any(axis=(0, 2))).tolist():
+        share_CC, least_CC, most_CC, agreeing_CC = _moves_of_class(change_KCC[:, t])
+        for source, target in np.argwhere(share_CC >= SMALLEST_MOVE).tolist():
+            found.append(
+                Move(
+                    true=classes[t],
+                    source=classes[source],
+                    target=classes[target],
+                    share=float(share_CC[source, target]),
+                    least=float(least_CC[source, target]),
+                    most=float(most_CC[source, target]),
+                    pixels=int(pixels_C[t]),
+                    agreeing=int(agreeing_CC[source, target]),
                 )
-    largest = sorted(found, key=lambda move: -move.share)[:MOST_MOVES]
-    return tuple(move for move in largest if move.share >= SMALLEST_MOVE)
+            )
+    return tuple(sorted(found, key=lambda move: -move.share)[:MOST_MOVES])
+
+
+def _moves_of_class(change_KC: Matrix) -> tuple[Matrix, Matrix, Matrix, Confusion]:
+    """Return moves from one prediction (rows) to another, their bounds, and the seeds that have them, [C, C] each."""
+    lost_KC1, gained_K1C = np.maximum(-change_KC, 0)[:, :, None], np.maximum(change_KC, 0)[:, None]
+    total_K11 = lost_KC1.sum(axis=1, keepdims=True)
+    share_KCC = lost_KC1 * gained_K1C / np.maximum(total_K11, np.finfo(float).tiny)
+    most_KCC = np.minimum(lost_KC1, gained_K1C)
+    least_KCC = np.where(most_KCC > 0, np.maximum(lost_KC1 + gained_K1C - total_K11, 0), 0)
+    back = (0, 2, 1)
+    return (
+        (share_KCC - share_KCC.transpose(back)).mean(axis=0),
+        (least_KCC - most_KCC.transpose(back)).mean(axis=0),
+        (most_KCC - least_KCC.transpose(back)).mean(axis=0),
+        (most_KCC > 0).sum(axis=0),
+    )

@@ -3,15 +3,19 @@
 import jinja2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.counts import make_counts
 from harness.predictions import Seen, pack_predictions
 from harness.records import RunResult
 from harness.report import evidence_sections, text
+from harness.report.contributions import contributions, measure_margins
 from harness.report.evidence import evidence_figures, make_evidence
 from harness.report.evidence_figures import draw_evidence, outcome_map
 from harness.report.flow import confusion_change, find_moves
 from harness.report.variants import VariantRuns, group_runs
+from harness.scores import miou_dataset
 
 CLASSES = ("grass", "rock", "sky")
 COLOURS = ((215, 190, 110), (130, 130, 135), (130, 185, 235))
@@ -123,11 +127,53 @@ def test_images_that_changed_most_are_named_and_pictured_from_those_kept():
     changed = group("new", result_of(confusions, keep=("frame-0", "frame-3", "frame-5")))
     (item,) = make_evidence((reference, changed), [("new", "base")])
     assert [change.image for change in item.lost] == ["frame-1", "frame-2", "frame-3"]
-    assert [change.change for change in item.lost] == pytest.approx([-0.12, -0.08, -0.04])
-    assert [(change.image, round(change.change, 9)) for change in item.gained] == [("frame-5", 0.06)]
+    assert [change.right for change in item.lost] == pytest.approx([-0.12, -0.08, -0.04])
+    assert [(change.image, round(change.right, 9)) for change in item.gained] == [("frame-5", 0.06)]
+    added = sum(change.change for change in (*item.lost, *item.gained))
+    assert added == pytest.approx(item.regions[0].miou_dataset.delta)
     assert [change.image for change in item.pictured_lost] == ["frame-3"]
     assert item.pictured_gained == ()
     assert (item.images, item.kept, item.pictured_seed) == (6, 2, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_images_add_up_to_the_difference_of_the_headline(seed):
+    """With classes that are absent, that are never predicted, and that only one of the two runs predicts."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 50, (6, 3)) * (rng.random(3) < 0.8)
+    here, against = (
+        counts_of([[rng.multinomial(n, rng.dirichlet([0.3] * 3)) for n in row] for row in truth]) for _ in range(2)
+    )
+    scores = [miou_dataset(item.confusion_CC()) for item in (here, against)]
+    parts = contributions(measure_margins(here), measure_margins(against))
+    assert parts.shape == (6,)
+    assert parts.sum() == pytest.approx(np.nan_to_num(scores[0] - scores[1]), abs=1e-12)
+
+
+def test_a_rare_class_weighs_more_than_its_pixels():
+    """One rock pixel of ten gained in the first image outweighs three grass pixels of 300 lost in the second."""
+    before = [np.diag([150, 5, 0]), np.diag([150, 5, 0])]
+    before[0][1] = [1, 4, 0]
+    after = [np.diag([150, 5, 0]), np.diag([150, 5, 0])]
+    after[1][0] = [147, 0, 3]
+    empty = [np.zeros((3, 3), int)] * 4
+    parts = contributions(*(measure_margins(counts_of([*item, *empty])) for item in (after, before)))
+    assert parts[0] > -parts[1] > 0
+    rock, grass = (9 / 10 + 1) / 2, (300 / 301 + 297 / 300) / 2
+    assert parts[0] == pytest.approx(((1 - rock * 0) / 10 + (0 + grass * 1) / 300.5) / 2)
+    assert parts[1] == pytest.approx(-3 / 300.5 / 2)
+
+
+def test_seeds_that_disagree_cancel_and_bounds_hold():
+    up, down = np.zeros((2, 3, 3))
+    up[0], down[0] = [-0.10, 0.07, 0.03], [0.04, -0.04, 0.0]
+    moves = find_moves(np.array([up, down]), np.array([100, 0, 0]), CLASSES)
+    found = {(move.source, move.target): (move.share, move.least, move.most, move.agreeing) for move in moves}
+    assert found == {
+        ("grass", "rock"): pytest.approx((0.015, 0.015, 0.015, 1)),
+        ("grass", "sky"): pytest.approx((0.015, 0.015, 0.015, 1)),
+    }
 
 
 def test_nothing_changed_is_nothing_found():
