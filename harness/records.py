@@ -244,6 +244,15 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """More validation images than `Examples`, evenly spaced, packed; `harness.predictions` unpacks them one by one."""
+
+    names: tuple[str, ...]
+    packed: bytes = field(repr=False)
+    """The file `evaluation/predictions.npz`."""
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What became of a run. Only a finished run has counts."""
 
@@ -255,9 +264,14 @@ class RunResult:
     best_epoch: int | None = None
     counts: Mapping[str, Counts] = field(default_factory=dict)
     """Split name -> counts of the best checkpoint."""
+    regions: Mapping[str, Mapping[str, Counts]] = field(default_factory=dict)
+    """Split name -> region -> counts within it: border and interior, and the thirds of the height. Older results have
+    none."""
     contract: Mapping[str, Any] = field(default_factory=dict)
     """What must agree before two results are compared: split hashes, size, ignore rule, taxonomy, selection."""
     examples: Examples | None = None
+    predictions: Predictions | None = None
+    """Of the best checkpoint on the validation split; older results have none."""
     colours: tuple[tuple[int, int, int], ...] = ()
     """Colour of each class, red green blue."""
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -18,13 +18,14 @@ from harness.data.source import IGNORE
 from harness.errors import RunFailed
 from harness.files import locked, write_text
 from harness.nets.weights import load_weights
+from harness.predictions import MOST
 from harness.records import Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
 from harness.store.folder import RunFolder, append_progress, is_finished, save_result
 from harness.store.provenance import read_provenance
 from harness.train.checkpoint import load_state, save_state, save_weights
-from harness.train.evaluate import evaluate, make_examples
+from harness.train.evaluate import evaluate_closely, make_examples
 from harness.train.loop import train
 from harness.train.workbench import Bench, build_bench, prepare_process
 
@@ -93,7 +94,10 @@ def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
 def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress], seconds: float) -> RunResult:
     """Evaluate the best checkpoint on every labelled split but the training one, and draw the run's pictures."""
     load_weights(bench.network.module, folder.best)
-    counts = {name: evaluate(bench, name).counts for name in bench.splits if name not in ("train", "select")}
+    kept = {"val": MOST}
+    reported = [name for name in bench.splits if name not in ("train", "select")]
+    judged = {name: evaluate_closely(bench, name, keep=kept.get(name, 0)) for name in reported}
+    counts = {name: item.counts for name, item in judged.items()}
     examples, taxonomy = make_examples(bench), bench.source.taxonomy
     draw_confusion(counts["val"], folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
@@ -104,7 +108,9 @@ def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress
         best_epoch=_best_epoch(history),
         counts=counts,
         contract=_make_contract(bench, counts),
+        regions={name: item.regions for name, item in judged.items()},
         examples=examples,
+        predictions=judged["val"].predictions,
         colours=taxonomy.colours,
         seconds=seconds,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.merging import IGNORE, LabelSet, map_classes, merge_counts
-from harness.records import Examples, RunResult
+from harness.records import Counts, Examples, RunResult
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.record import CommonLabels, CommonVariant, SeedResult
 from harness.report.seeds import order_splits
@@ -60,7 +60,9 @@ def _merge(
     merged = {
         seed: replace(
             result,
-            counts={split: merge_counts(counts, target_of, coarse.classes) for split, counts in result.counts.items()},
+            counts=_merge_all(result.counts, target_of, coarse),
+            regions={split: _merge_all(regions, target_of, coarse) for split, regions in result.regions.items()},
+            predictions=result.predictions if _label_set(result) == coarse else None,  # pictures are not merged
             contract={**result.contract, **contract},
             examples=result.examples and _merge_examples(result.examples, target_of),
             colours=colours,
@@ -79,6 +81,10 @@ def _merge_examples(examples: Examples, target_of: Sequence[int]) -> Examples:
         labels=tuple(table[label] for label in examples.labels),
         predictions=tuple(table[predicted] for predicted in examples.predictions),
     )
+
+
+def _merge_all(counts: Mapping[str, Counts], target_of: Sequence[int], coarse: LabelSet) -> dict[str, Counts]:
+    return {name: merge_counts(item, target_of, coarse.classes) for name, item in counts.items()}
 
 
 Seeds = Mapping[str, Sequence[SeedResult]]

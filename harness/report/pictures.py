@@ -67,7 +67,7 @@ def draw_strips(
                 axes = figure.add_axes(rect)
                 axes.set_axis_off()
                 if picture is not None:
-                    axes.imshow(_coloured(picture, colours), interpolation="nearest", aspect="auto")
+                    axes.imshow(coloured(picture, colours), interpolation="nearest", aspect="auto")
                 top, side = (strip.title, names[item]) if upright else (names[item], strip.title)
                 if row == 0:
                     axes.set_title(shorten(top, int(cell_w / 0.1)), loc="center", pad=6)
@@ -83,26 +83,26 @@ def draw_strips(
                         transform=axes.transAxes,
                     )
         bottom = 0.5 + num_rows * (cell_h + 0.08) + 0.12
-        add_legend(figure, _legend(strips, classes, colours), 0.4, bottom, num_columns * (cell_w + 0.08))
+        add_legend(figure, class_legend(strips, classes, colours), 0.4, bottom, num_columns * (cell_w + 0.08))
 
     draw(path, paint)
 
 
-def _coloured(picture: Pixels, colours: Colours) -> Pixels:
+def coloured(picture: Pixels, colours: Colours) -> Pixels:
     """Return [H, W, 3] colours for class indices; ignored pixels are black with grey stripes."""
     if picture.ndim == 3:
         return picture
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = np.array(colours, np.uint8)
-    coloured = table[picture]
+    painted = table[picture]
     y_HW, x_HW = np.indices(picture.shape)
     stripe = max(2, picture.shape[1] // 60)
     stripes_HW = (y_HW + x_HW) // stripe % 4 == 0
-    coloured[(picture == IGNORED) & stripes_HW] = 110
-    return coloured
+    painted[(picture == IGNORED) & stripes_HW] = 110
+    return painted
 
 
-def _legend(strips: Sequence[Strip], classes: Sequence[str], colours: Colours) -> list[tuple[Artist, str]]:
+def class_legend(strips: Sequence[Strip], classes: Sequence[str], colours: Colours) -> list[tuple[Artist, str]]:
     """Return the legend; where there are very many classes, only those in the pictures."""
     labels = [picture for strip in strips for picture in strip.pictures if picture is not None and picture.ndim == 2]
     seen = set(np.unique(np.concatenate([label.ravel() for label in labels])).tolist())

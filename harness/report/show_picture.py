@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from harness.report.canvas import FONT_PT, SEQUENTIAL, add_legend, draw, inches, shorten, text_width
-from harness.report.pictures import Colours, Pixels, Strip, _coloured, _legend
+from harness.report.pictures import Colours, Pixels, Strip, class_legend, coloured
 
 _LEFT, _GAP, _HEAD = 0.4, 0.12, 1.05
 """Inches: room for names at the left, between pictures, and for titles above."""
@@ -62,7 +62,7 @@ def draw_looks(looks: Sequence[Look], classes: Sequence[str], colours: Colours, 
                 axes = figure.add_axes(inches(left, _HEAD + row * (cell_h + _GAP), width, cell_h))
                 axes.set_axis_off()
                 smoothing = "auto" if picture.ndim == 3 else "nearest"
-                axes.imshow(_coloured(picture, colours), interpolation=smoothing, aspect="equal")
+                axes.imshow(coloured(picture, colours), interpolation=smoothing, aspect="equal")
                 if row == 0:
                     axes.set_title(strip.title, loc="center", pad=6, fontsize=FONT_PT)
         for row, look in enumerate(looks):
@@ -100,7 +100,7 @@ def _sizes(pictures: Sequence[Pixels]) -> str:
 
 
 def _overlay(image: Pixels, label: Pixels, colours: Colours) -> Pixels:
-    mixed = _MASK_SHARE * _coloured(label, colours) + (1 - _MASK_SHARE) * image
+    mixed = _MASK_SHARE * coloured(label, colours) + (1 - _MASK_SHARE) * image
     return np.rint(mixed).astype(np.uint8)
 
 
@@ -118,7 +118,7 @@ def _shade(depth_HW: npt.NDArray[np.float32]) -> Pixels:
 def _entries(
     looks: Sequence[Look], strips: Sequence[Strip], classes: Sequence[str], colours: Colours
 ) -> list[tuple[Artist, str]]:
-    entries = _legend(strips, classes, colours)
+    entries = class_legend(strips, classes, colours)
     depths = [look.seen_depth for look in looks if look.seen_depth is not None]
     if depths:
         entries += [

@@ -65,6 +65,11 @@ def points(value: float | None) -> str:
     return NOTHING if value is None else _minus(f"{round(100 * value, 1) + 0.0:+.1f}")
 
 
+def fine_points(value: float) -> str:
+    """Return a small difference of fractions as percentage points, with its sign and two decimals."""
+    return _minus(f"{round(100 * value, 2) + 0.0:+.2f}")
+
+
 def mean_sd(estimate: Estimate | None) -> str:
     """Return `mean ± sd` in percent; with one seed only the mean."""
     if estimate is None or estimate.mean is None:

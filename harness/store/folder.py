@@ -14,6 +14,7 @@ import numpy as np
 from harness.counts import load_counts, save_counts
 from harness.errors import InputError
 from harness.files import locked, write_text, write_whole
+from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult
 
 RESULT_VERSION = 1
@@ -59,6 +60,15 @@ class RunFolder:
     def evaluation(self) -> Path:
         """Return the folder of counts and contract."""
         return self.path / "evaluation"
+
+    def region(self, split: str, region: str) -> Path:
+        """Return the counts of one region of a split's images."""
+        return self.evaluation / "regions" / f"{split}-{region}.npz"
+
+    @property
+    def predictions(self) -> Path:
+        """Return validation images with truth and prediction, packed."""
+        return self.evaluation / "predictions.npz"
 
     @property
     def examples(self) -> Path:
@@ -140,6 +150,11 @@ def save_result(folder: RunFolder, result: RunResult) -> None:
     folder.evaluation.mkdir(parents=True, exist_ok=True)
     for split, counts in result.counts.items():
         save_counts(folder.evaluation / f"{split}.npz", counts)
+    for split, by_region in result.regions.items():
+        for region, counts in by_region.items():
+            save_counts(folder.region(split, region), counts)
+    if result.predictions is not None:
+        save_predictions(folder.predictions, result.predictions)
     if result.contract:
         write_text(folder.evaluation / "contract.json", json.dumps(result.contract, indent=2, ensure_ascii=False))
     if result.examples is not None:
@@ -151,6 +166,7 @@ def save_result(folder: RunFolder, result: RunResult) -> None:
         "reason": result.reason,
         "best_epoch": result.best_epoch,
         "splits": list(result.counts),
+        "regions": {split: list(by_region) for split, by_region in result.regions.items()},
         "colours": [list(colour) for colour in result.colours],
         "seconds": result.seconds,
     }
@@ -179,8 +195,13 @@ def load_result(folder: RunFolder) -> RunResult | None:
         history=read_progress(folder),
         best_epoch=entry["best_epoch"],
         counts={split: load_counts(folder.evaluation / f"{split}.npz") for split in entry["splits"]},
+        regions={
+            split: {region: load_counts(folder.region(split, region)) for region in names}
+            for split, names in entry.get("regions", {}).items()
+        },
         contract=json.loads(contract.read_text()) if contract.exists() else {},
         examples=_load_examples(folder.examples) if folder.examples.exists() else None,
+        predictions=load_predictions(folder.predictions) if folder.predictions.exists() else None,
         colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
         provenance=json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {},
         seconds=entry["seconds"],
@@ -213,6 +234,6 @@ def _load_examples(path: Path) -> Examples:
 def files_to_keep(folder: RunFolder, *, with_last: bool) -> list[Path]:
     """Return the files of a run that a tracking store keeps; the last weights only where they are wanted."""
     files = [folder.config, folder.provenance, folder.journal, folder.examples, folder.result, folder.log]
-    files += [folder.confusion_picture, folder.examples_picture, folder.best, *folder.evaluation.glob("*")]
+    files += [folder.confusion_picture, folder.examples_picture, folder.best, *folder.evaluation.rglob("*")]
     files += [folder.last] if with_last else []
     return [path for path in files if path.is_file() and not path.name.startswith(".")]

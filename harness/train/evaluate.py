@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from harness.counts import make_counts
-from harness.data.source import IGNORE, Label
-from harness.records import Counts, Examples
+from harness.data.source import Label
+from harness.predictions import Seen, choose_kept, downscale, pack_predictions
+from harness.records import Counts, Examples, Predictions
 from harness.train.batches import cut, read_sample, stack
+from harness.train.regions import REGIONS, Confusion, count_confusion, count_regions
 from harness.train.workbench import Bench, forward, mixed_precision, total_loss
 
 EXAMPLES = 4
-EXAMPLE_SIDE_PX = 512
 
 
 class Judged(NamedTuple):
@@ -28,23 +27,70 @@ class Judged(NamedTuple):
     """Mean over images of the run's own loss, at input size."""
 
 
-@torch.inference_mode()
+class Closely(NamedTuple):
+    """What evaluating one split closely gives."""
+
+    counts: Counts
+    regions: Mapping[str, Counts]
+    """Region -> counts within it."""
+    predictions: Predictions
+
+
+class _Predicted(NamedTuple):
+    """One image of a split, predicted and judged at the size that `evaluate.size` says."""
+
+    place: int
+    """Which of the split's images."""
+    predicted_HW: Label
+    label_HW: Label
+    loss: float
+
+
 def evaluate(bench: Bench, split_name: str) -> Judged:
     """Evaluate the present weights on every image of a split, each at the size that `evaluate.size` says."""
-    split = bench.splits[split_name]
-    classes = bench.source.taxonomy.classes
-    bench.network.module.eval()
-    confusions: list[npt.NDArray[np.int64]] = []
+    split, classes = bench.splits[split_name], bench.source.taxonomy.classes
+    confusions: list[Confusion] = []
     loss_sum = 0.0
+    for item in _predict_split(bench, split_name):
+        loss_sum += item.loss
+        confusions.append(count_confusion(item.predicted_HW, item.label_HW, len(classes)))
+    return Judged(make_counts(confusions, split.names, split.groups, classes), loss_sum / len(split))
+
+
+def evaluate_closely(bench: Bench, split_name: str, *, keep: int) -> Closely:
+    """Evaluate the present weights as `evaluate` does, count regions of each image, and keep up to `keep` pictures."""
+    split, classes = bench.splits[split_name], bench.source.taxonomy.classes
+    confusions: list[Confusion] = []
+    by_region: dict[str, list[Confusion]] = {name: [] for name in REGIONS}
+    wanted, kept = set(choose_kept(len(split), keep)), dict[int, Seen]()
+    for item in _predict_split(bench, split_name):
+        regions = count_regions(item.predicted_HW, item.label_HW, len(classes))
+        for name, confusion in regions.items():
+            by_region[name].append(confusion)
+        confusions.append(regions["border"] + regions["interior"])
+        if item.place in wanted:
+            pictures = (split.pair(item.place)[0], item.label_HW, item.predicted_HW)
+            kept[item.place] = Seen(*map(downscale, pictures))
+    return Closely(
+        make_counts(confusions, split.names, split.groups, classes),
+        {name: make_counts(found, split.names, split.groups, classes) for name, found in by_region.items()},
+        pack_predictions([split.names[index] for index in kept], list(kept.values())),
+    )
+
+
+@torch.inference_mode()
+def _predict_split(bench: Bench, split_name: str) -> Iterator[_Predicted]:
+    """Yield every image of a split in order."""
+    split = bench.splits[split_name]
+    bench.network.module.eval()
     for batch in _same_size_batches(bench, split_name):
         images_BCHW, labels_BHW = _load(bench, split_name, batch)
         with mixed_precision(bench):
             logits_BCHW, auxiliary = forward(bench, images_BCHW)
-        loss_sum += float(total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW)) * len(batch)
+        loss = float(total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW))
         for index, logits_CHW in zip(batch, logits_BCHW.float(), strict=True):
             label_HW = split.judged_label(index)
-            confusions.append(_confusion(predict(logits_CHW, label_HW.shape), label_HW, len(classes)))
-    return Judged(make_counts(confusions, split.names, split.groups, classes), loss_sum / len(split))
+            yield _Predicted(index, predict(logits_CHW, label_HW.shape), label_HW, loss)
 
 
 def predict(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> Label:
@@ -53,15 +99,6 @@ def predict(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> Label:
         logits_CHW = functional.interpolate(logits_CHW[None], size=size, mode="bilinear", align_corners=False)[0]
     predicted: Label = logits_CHW.argmax(dim=0).to(torch.uint8).cpu().numpy()
     return predicted
-
-
-def _confusion(
-    predicted_HW: npt.NDArray[np.uint8], label_HW: npt.NDArray[np.uint8], num_classes: int
-) -> npt.NDArray[np.int64]:
-    """Count pixels of (true, predicted), [C, C]. Small keys make this a walk at memory speed."""
-    keys = label_HW.astype(np.uint16) * np.uint16(num_classes) + predicted_HW
-    counted = np.bincount(keys[label_HW != IGNORE], minlength=num_classes * num_classes)
-    return counted.reshape(num_classes, num_classes).astype(np.int64)
 
 
 def _same_size_batches(bench: Bench, split_name: str) -> Iterator[list[int]]:
@@ -81,16 +118,14 @@ def make_examples(bench: Bench) -> Examples:
     """Return a few validation images, evenly spaced (the same for every run on the data), with truth and prediction."""
     split = bench.splits["val"]
     bench.network.module.eval()
-    chosen = sorted({round(place) for place in np.linspace(0, len(split) - 1, EXAMPLES)})
-    images, labels, predictions = [], [], []
+    chosen = choose_kept(len(split), EXAMPLES)
+    seen = []
     for index in chosen:
         images_BCHW, _ = _load(bench, "val", [index])
         with mixed_precision(bench):
             logits_BCHW, _ = forward(bench, images_BCHW)
-        image_HWC, _ = split.pair(index)
-        height, width = image_HWC.shape[:2]
-        step = -(-max(height, width) // EXAMPLE_SIDE_PX)
-        images.append(image_HWC[::step, ::step].copy())
-        labels.append(split.pair(index)[1][::step, ::step].copy())
-        predictions.append(predict(logits_BCHW[0].float(), (height, width))[::step, ::step].copy())
-    return Examples(tuple(split.names[i] for i in chosen), tuple(images), tuple(labels), tuple(predictions))
+        image_HWC, label_HW = split.pair(index)
+        pictures = (image_HWC, label_HW, predict(logits_BCHW[0].float(), label_HW.shape))
+        seen.append(Seen(*map(downscale, pictures)))
+    images, labels, predictions = zip(*seen, strict=True)
+    return Examples(tuple(split.names[i] for i in chosen), images, labels, predictions)

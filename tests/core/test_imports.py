@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2] / "harness"
 FLOORS = {
     0: ["settings", "errors", "files", "fingerprint", "randomness"],
     0.5: ["records", "common_settings"],
-    1: ["catalog", "counts", "scores", "merging", "stats", "strict_yaml"],
+    1: ["catalog", "counts", "predictions", "scores", "merging", "stats", "strict_yaml"],
     2: ["spec", "data", "nets"],
     3: ["parts"],
     4: ["train", "store", "report"],

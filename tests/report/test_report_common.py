@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 
 from harness.merging import merge_counts
-from harness.records import Choice
+from harness.records import Choice, Predictions
+from harness.report.common import find_common
+from harness.report.evidence import make_evidence
 from harness.report.summary import make_report
+from harness.report.variants import group_runs
 from harness.report.write import write_report
 from harness.scores import miou_dataset
 
@@ -47,6 +50,23 @@ def test_differences_are_in_the_common_classes(simulate, coarse_variant):
     for variant in report.common.variants:
         raised = variant.by_merging["val"].mean
         assert raised == 0 if variant.name == coarse_variant else raised > 0
+
+
+def test_regions_are_merged_and_pictures_of_finer_labels_are_left_out(simulate):
+    study = simulate({"a": 0.7, "b": 0.8})
+    results = {
+        id_: replace(result, regions={"val": {"border": result.counts["val"]}}, predictions=Predictions(("x",), b""))
+        for id_, result in with_taxonomies(study).items()
+    }
+    common = find_common(group_runs(study.plan, results))
+    for group in common.groups:
+        for result in group.results.values():
+            assert result.regions["val"]["border"].classes == MERGED
+            assert (result.regions["val"]["border"].pixels_K == result.counts["val"].pixels_K).all()
+            assert (result.predictions is None) == (group.name == "a")
+    (found, _) = make_evidence(common.groups, [("b", "a")])
+    assert {name for move in found.moves for name in (move.true, move.source, move.target)} <= set(MERGED)
+    assert (found.kept, found.images_figure) == (0, None)
 
 
 def test_the_report_says_so(simulate, tmp_path):

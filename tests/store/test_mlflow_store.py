@@ -15,10 +15,11 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts
 from harness.counts import make_counts
 from harness.errors import InputError
+from harness.predictions import Seen, pack_predictions
 from harness.records import Progress, RunResult
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
-from harness.store.folder import append_progress, run_folder, save_result
+from harness.store.folder import append_progress, load_result, run_folder, save_result
 from harness.store.mlflow_store import MlflowStore
 from harness.store.protocol import StoreError
 from harness.store.server import make_server_command
@@ -62,7 +63,16 @@ def finish(store, run):
     folder.best.parent.mkdir(parents=True, exist_ok=True)
     folder.best.write_bytes(b"weights")
     counts = make_counts([np.array([[3, 1], [0, 4]])], ["a"], ["g"], ["a|b", "c"])
-    save_result(folder, RunResult(run.id, "finished", "", (epoch(1), epoch(2)), 2, {"val": counts, "test": counts}))
+    result = RunResult(
+        run_id=run.id,
+        status="finished",
+        history=(epoch(1), epoch(2)),
+        best_epoch=2,
+        counts={"val": counts, "test": counts},
+        regions={"val": {"border": counts}},
+        predictions=pack_predictions(("a",), [Seen(np.zeros((2, 4, 3), np.uint8), *np.zeros((2, 2, 4), np.uint8))]),
+    )
+    save_result(folder, result)
     return folder
 
 
@@ -102,6 +112,7 @@ def test_contract_of_a_finished_run_and_replay_without_doubles(store, plan):
     assert found.data.params["loss"] == "cross_entropy, dice"
     kept = {path.relative_to(store.root / "artifacts").as_posix().split("/artifacts/")[1] for path in artifacts(store)}
     assert {"checkpoints/best.pt", "evaluation/val.npz", "evaluation/test.npz", "result.json", "journal.jsonl"} <= kept
+    assert {"evaluation/regions/val-border.npz", "evaluation/predictions.npz"} <= kept
     assert {"spec.yaml", "plan.json"} <= kept
 
 
@@ -116,11 +127,16 @@ def test_plan_results_and_files_come_back_from_the_store_alone(store, plan, tmp_
     other = MlflowStore(tmp_path / "elsewhere", store.uri)
     assert other.load_plan("toy") == plan
     assert other.studies() == ("toy",)
-    assert other.load_result(run.id, "toy").best_epoch == 2
+    result = other.load_result(run.id, "toy")
+    assert result.best_epoch == 2
+    assert result.regions["val"]["border"].confusion_CC().tolist() == [[3, 1], [0, 4]]
+    assert result.predictions.names == ("a",)
     assert other.load_result(plan.runs[1].id, "toy") is None
     folder = run_folder(other.root, run.id)
     assert other.fetch(run.id, "toy", folder)
     assert folder.best.read_bytes() == b"weights"
+    assert load_result(folder).regions.keys() == {"val"}
+    assert load_result(folder).predictions == result.predictions
     assert not other.fetch(plan.runs[1].id, "toy", run_folder(other.root, plan.runs[1].id))
 
 
@@ -171,6 +187,7 @@ def test_four_processes_on_a_fresh_store_lose_nothing(tmp_path):
 import sys
 from pathlib import Path
 import harness.data, harness.parts
+from harness.predictions import Seen, pack_predictions
 from harness.records import Progress
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan

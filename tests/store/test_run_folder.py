@@ -1,6 +1,8 @@
 """A run's folder: a torn journal, results with scores that are not defined, damage."""
 
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ import pytest
 from harness.counts import make_counts
 from harness.errors import InputError
 from harness.files import locked
+from harness.predictions import Seen, pack_predictions
 from harness.records import Examples, Progress, RunResult
 from harness.store.folder import (
     append_progress,
+    files_to_keep,
     is_finished,
     is_running,
     load_result,
@@ -33,8 +37,23 @@ def make_result() -> RunResult:
     counts = make_counts([np.array([[3, 1], [0, 4]])], ["a"], ["g"], ["x", "straße"])
     picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     examples = Examples(("a",), (picture,), (picture[..., 0],), (picture[..., 1],))
+    halves = {
+        name: make_counts([np.array(part)], ["a"], ["g"], ["x", "straße"])
+        for name, part in (("border", [[1, 1], [0, 0]]), ("interior", [[2, 0], [0, 4]]))
+    }
     contract = {"version": 1, "splits": {"val": "d"}}
-    return RunResult("abc", "finished", "", (progress(1),), 1, {"val": counts}, contract, examples, ((1, 2, 3),) * 2)
+    return RunResult(
+        run_id="abc",
+        status="finished",
+        history=(progress(1),),
+        best_epoch=1,
+        counts={"val": counts},
+        regions={"val": halves},
+        contract=contract,
+        examples=examples,
+        predictions=pack_predictions(("a",), [Seen(picture, picture[..., 0], picture[..., 1])]),
+        colours=((1, 2, 3),) * 2,
+    )
 
 
 def test_journal_keeps_each_epoch_once_and_nan(folder):
@@ -71,6 +90,28 @@ def test_result_comes_back_as_it_was(folder):
     )
     assert (back.counts["val"].confusion_CC() == [[3, 1], [0, 4]]).all()
     assert (back.examples.images[0] == make_result().examples.images[0]).all()
+
+
+def test_regions_and_predictions_come_back(folder):
+    save_result(folder, make_result())
+    back = load_result(folder)
+    assert {split: list(names) for split, names in back.regions.items()} == {"val": ["border", "interior"]}
+    assert back.regions["val"]["border"].confusion_CC().tolist() == [[1, 1], [0, 0]]
+    assert back.regions["val"]["interior"].confusion_CC().tolist() == [[2, 0], [0, 4]]
+    assert back.predictions == make_result().predictions
+    names = {path.relative_to(folder.path).as_posix() for path in files_to_keep(folder, with_last=False)}
+    assert {"evaluation/regions/val-border.npz", "evaluation/regions/val-interior.npz"} <= names
+    assert "evaluation/predictions.npz" in names
+
+
+def test_a_result_from_before_regions_is_read(folder):
+    save_result(folder, replace(make_result(), regions={}, predictions=None))
+    entry = json.loads(folder.result.read_text())
+    del entry["regions"]
+    folder.result.write_text(json.dumps(entry))
+    back = load_result(folder)
+    assert back.regions == {}
+    assert back.predictions is None
 
 
 def test_damaged_result_is_named(folder):

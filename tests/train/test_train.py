@@ -10,12 +10,14 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts
 from harness.catalog import choose
 from harness.errors import InputError, RunFailed
+from harness.predictions import unpack
 from harness.records import Machine, Progress, RunConfig
 from harness.settings import EarlyStop, EvaluateSettings, TrainSettings
 from harness.train.batches import cut, training_batches
 from harness.train.checkpoint import load_state, save_state, save_weights
-from harness.train.evaluate import evaluate
+from harness.train.evaluate import evaluate, evaluate_closely
 from harness.train.loop import stops_early, train
+from harness.train.regions import count_confusion
 from harness.train.workbench import build_bench, prepare_process
 
 
@@ -159,6 +161,23 @@ def test_counts_cover_every_counted_pixel():
     counts = evaluate(bench, "val").counts
     assert counts.confusion_NCC().sum(axis=(1, 2)).tolist() == [32 * 32] * 4
     assert counts.images == bench.splits["val"].names
+
+
+def test_evaluated_closely_it_is_the_same_and_its_regions_add_up():
+    bench = make_bench()
+    counts, (same, by_region, kept) = evaluate(bench, "val").counts, evaluate_closely(bench, "val", keep=3)
+    whole = counts.confusion_NCC()
+    assert (same.confusion_NCC() == whole).all()
+    regions = {name: item.confusion_NCC() for name, item in by_region.items()}
+    assert (regions["border"] + regions["interior"] == whole).all()
+    assert (regions["top"] + regions["middle"] + regions["bottom"] == whole).all()
+    assert [regions[name].sum() for name in ("top", "middle", "bottom")] == [4 * 11 * 32, 4 * 10 * 32, 4 * 11 * 32]
+    assert 0 < regions["border"].sum() < whole.sum()
+    names = bench.splits["val"].names
+    assert kept.names == tuple(names[place] for place in (0, 2, 3))
+    seen = unpack(kept, names[2])
+    assert (seen.label == bench.splits["val"].judged_label(2)).all()
+    assert (count_confusion(seen.prediction, seen.label, 10) == whole[2]).all()
 
 
 def test_batch_size_one_with_aspp_says_why_not():
