@@ -11,6 +11,7 @@ import numpy.typing as npt
 from harness.records import Counts, Examples, Plan, RunResult
 from harness.report.common import find_common
 from harness.report.curves import draw_curves, draw_scores
+from harness.report.evidence_figures import draw_evidence
 from harness.report.heatmaps import draw_confusions, draw_delta, draw_iou
 from harness.report.names import confusion_name
 from harness.report.pictures import Strip, draw_strips, truth_strips
@@ -34,6 +35,8 @@ def draw_figures(report: Report, plan: Plan, results: Mapping[str, RunResult], f
             paint(report, folder / name)
     if "examples.png" in report.figures:
         _draw_examples(groups, folder / "examples.png")
+    common = find_common(groups)
+    draw_evidence(report.evidence, groups if common is None else common.groups, folder)
     for variant, group in zip(report.variants, groups, strict=True):
         if confusion_name(variant) in report.figures:
             _draw_confusions(group, folder / confusion_name(variant))

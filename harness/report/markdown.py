@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import jinja2
 
-from harness.report import attribution_sections, class_sections, sections, sentences, text
+from harness.report import (
+    attribution_sections,
+    class_sections,
+    diagnosis_sections,
+    evidence_sections,
+    sections,
+    sentences,
+    text,
+)
 from harness.report.names import confusion_name
 from harness.report.record import Report
 
@@ -45,6 +53,9 @@ def render_markdown(report: Report) -> str:
         say=sentences,
         by_class=class_sections,
         shares=attribution_sections,
+        weigh=evidence_sections,
+        evidence=report.evidence,
+        diagnosed=diagnosis_sections,
         fenced=text.fenced,
         meanings=MEANINGS,
         confusions=[

@@ -14,6 +14,8 @@ from pydantic import Field, JsonValue
 
 from harness.report.base import Record
 from harness.report.claims import Comparison, Concern, Floor
+from harness.report.diagnosis_records import Diagnosis
+from harness.report.evidence_record import Evidence
 from harness.report.shares import FamilyAttribution
 
 REPORT_VERSION = 1
@@ -53,7 +55,7 @@ class Change(Record):
 
 
 class Epoch(Record):
-    """One epoch of one run; metrics are named as in the tracking store, classes' IoU left out."""
+    """One epoch of one run; metrics are named as in the tracking store, those of single classes left out."""
 
     epoch: int
     """0 is the evaluation of the weights that a warm-started run begins with."""
@@ -217,6 +219,10 @@ class Report(Record):
     """Each variant against the reference, and against the variant it was written from where that is another one."""
     floors: tuple[Floor, ...]
     attributions: tuple[FamilyAttribution, ...]
+    evidence: tuple[Evidence, ...]
+    """Where each variant differs from the reference: regions, moved pixels, images."""
+    diagnosis: Diagnosis
+    """What stated rules see in the runs, and which classes gained and lost."""
     provenance: tuple[Fact, ...]
     figures: tuple[str, ...]
     """File names below `figures/`."""

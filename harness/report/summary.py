@@ -11,7 +11,9 @@ from harness.records import Counts, Plan, Run, RunResult
 from harness.report.attribution import make_attributions
 from harness.report.common import find_common, summarise_common
 from harness.report.concerns import make_concerns
+from harness.report.diagnosis import make_diagnosis
 from harness.report.estimates import make_difference, make_estimate
+from harness.report.evidence import evidence_figures, make_evidence
 from harness.report.facts import make_facts
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
@@ -48,6 +50,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
     judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
     statistics = judge_splits(judged, plan.reference)
     attributions = make_attributions(plan, statistics.judged)
+    comparisons = make_comparisons(statistics.judged, plan.margin)
     slugs = make_slugs(plan.variants)
     variants = tuple(
         _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(
@@ -55,6 +58,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         )
         for group in groups
     )
+    evidence = make_evidence(judged, [(v.name, plan.reference) for v in variants if v.delta])
     finished = [result for group in _reference_first(plan, groups) for result in group.results.values()]
     splits = _summarise_splits(finished)
     return Report(
@@ -72,15 +76,18 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         setup=_setup(plan, groups),
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
-        comparisons=make_comparisons(statistics.judged, plan.margin),
+        comparisons=comparisons,
         attributions=attributions,
+        evidence=evidence,
+        diagnosis=make_diagnosis(plan, results, judged, comparisons),
         floors=make_floors(statistics.judged, plan.reference),
         provenance=make_facts(plan, results),
         figures=figure_names(
             variants,
             has_examples=any(result.examples for result in finished),
             has_attribution=any(item.shapley or item.brackets for item in attributions),
-        ),
+        )
+        + evidence_figures(evidence),
         tables=table_names(variants),
     )
 
