@@ -45,6 +45,11 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
     with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
         if is_finished(folder):
             return
+        if start is not None and not start.exists():
+            raise RunFailed(
+                f"the weights that it starts from are gone: {start}; remove the folder {start.parent.parent}, and "
+                "harness run trains that run again"
+            )
         warnings.simplefilter("always")
         for module in run.config.plugins:
             import_plugin(module)
