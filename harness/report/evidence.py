@@ -76,8 +76,8 @@ class Both:
 def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]]) -> tuple[Evidence, ...]:
     """Return the evidence of each pair (variant, the one it is compared with) on each split that both were judged on.
 
-    The pairs must be comparable, in one label set. There is none without a common seed, and none on a split whose images
-    differ.
+    The pairs must be comparable, in one label set. There is none without a common seed, and none on a split whose
+    images differ.
     """
     by_name = {group.name: group for group in groups}
     counted = {
