@@ -76,7 +76,8 @@ class Both:
 def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]]) -> tuple[Evidence, ...]:
     """Return the evidence of each pair (variant, the one it is compared with) on each split that both were judged on.
 
-    The pairs must be comparable: judged on the same images in one label set. A pair without a common seed has none.
+    The pairs must be comparable, in one label set. There is none without a common seed, and none on a split whose
+    images differ.
     """
     by_name = {group.name: group for group in groups}
     counted = {
@@ -101,10 +102,10 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
 
 
 def _shared_splits(here: VariantRuns, there: VariantRuns) -> list[str]:
-    """Return the splits that every seed of both was judged on, of the seeds that both have."""
-    shared = [seed for seed in here.results if seed in there.results]
-    judged = [set(group.results[seed].counts) for group in (here, there) for seed in shared]
-    return order_splits(set.intersection(*judged)) if judged else []
+    """Return the splits on which both were judged, on the same images with every seed that both have."""
+    shared = [group.results[seed].counts for seed in here.results if seed in there.results for group in (here, there)]
+    names = order_splits(set.intersection(*(set(counts) for counts in shared))) if shared else []
+    return [name for name in names if len({counts[name].images for counts in shared}) == 1]
 
 
 def _choose_drawn(found: Sequence[Evidence]) -> set[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """Evidence: planted regions, flow and images are found; what counts cannot tell is bounded; pages and figures."""
 
+from dataclasses import replace
+
 import jinja2
 import numpy as np
 import pytest
@@ -192,6 +194,15 @@ def test_older_results_and_pairs_without_a_common_seed():
     assert "By region" not in render((item,))
     apart = (group("base", result_of(moved(0))), VariantRuns("new", (), {5: result_of(moved(1))}))
     assert make_evidence(apart, [("new", "base")]) == ()
+
+
+def test_there_is_none_on_a_split_whose_images_differ():
+    reference, changed = group("base", result_of(moved(0))), result_of(moved(1))
+    test = changed.counts["val"]
+    others = replace(test, images=tuple(f"other-{n}" for n in range(6)))
+    reference = group("base", replace(reference.results[0], counts={"val": test, "test": test}))
+    changed = group("new", replace(changed, counts={"val": test, "test": others}))
+    assert [item.split for item in make_evidence((reference, changed), [("new", "base")])] == ["val"]
 
 
 def test_figures_go_to_the_pairs_that_moved_most():
