@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from harness.report.record import SeedResult, VariantSummary
+from harness.report.text import percent
 from harness.report.variants import VariantRuns, conflicts
 
 
@@ -64,9 +66,13 @@ def _start_notes(variants: Sequence[VariantSummary]) -> list[str]:
         kept = [seed for seed in finished if seed.best_epoch == 0 and seed.epochs_trained > 0]
         if kept and variant.starts_from:
             share = f"{len(kept)} of {len(finished)}"
+            last = [score for seed in kept if (score := seed.last.get("miou_dataset")) is not None]
+            after = (
+                f" After its own training it scores {percent(fmean(last))} on val (last epoch, mean)." if last else ""
+            )
             notes.append(
                 f"'{variant.name}' did not improve on the weights it started from ({variant.starts_from}) with {share} "
-                f"seeds: its best epoch is 0, and its scores are those of these weights before any training of its own."
+                f"seeds: its best epoch is 0, and its scores are those of these weights before any training of its own.{after}"
             )
     return notes
 

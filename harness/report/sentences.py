@@ -24,7 +24,7 @@ def conclude(claim: Claim, margin: float) -> str:
     """Return what may be said of one headline difference."""
     who, other = escape(claim.variant), escape(claim.against)
     if claim.low == claim.high == 0:
-        return f"**{who} makes no difference** to {other}: every seed scores the same; {held(claim)}."
+        return f"**{who} scores exactly like** {other} with every seed; {held(claim)}."
     size = f"{points(claim.delta)} points of miou_dataset{interval(claim)}"
     if claim.outcome in ("improved", "regressed"):
         return f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}."

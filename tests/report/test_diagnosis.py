@@ -270,7 +270,7 @@ def test_bands_by_share_of_the_true_pixels():
 
 def diagnosed(plan: Plan, results):
     groups = group_runs(plan, results)
-    comparisons = make_comparisons(judge_splits(groups, plan.reference), plan.margin)
+    comparisons = make_comparisons(judge_splits(groups, plan.reference).judged, plan.margin)
     return make_diagnosis(plan, results, groups, comparisons), comparisons
 
 

@@ -96,7 +96,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
         ),
         (
             {"outcome": "equivalent", "delta": 0.0, "low": 0.0, "high": 0.0},
-            f"**b makes no difference** to a: every seed scores the same; {HELD}.",
+            f"**b scores exactly like** a with every seed; {HELD}.",
         ),
         (
             {"outcome": "undecided", "reason": "noise", "p_holm": 0.4, "seeds_needed": 9, "groups_needed": 48},
