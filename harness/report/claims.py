@@ -7,7 +7,7 @@ from typing import Literal
 from harness.report.base import Record
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
-Reason = Literal["", "one seed", "one group", "only before correction", "noise"]
+Reason = Literal["", "one seed", "few seeds", "one group", "only before correction", "noise"]
 Scope = Literal["new seeds and images", "these weights", "these images", "these weights on these images"]
 
 

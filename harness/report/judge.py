@@ -14,7 +14,7 @@ from harness.report.variants import VariantRuns, comparable
 from harness.stats.effects import Effect, Study, compare, make_study
 from harness.stats.margins import sum_margins
 from harness.stats.power import find_needed, measure_floor
-from harness.stats.verdicts import Verdict, judge
+from harness.stats.verdicts import CLASS_SEEDS, Verdict, judge
 
 HEADLINE = "miou_dataset"
 Pair = tuple[str, str]
@@ -91,7 +91,7 @@ def make_comparisons(judged: Sequence[Judged], margin: float) -> tuple[Compariso
             for name, effect in effects.items()
             if name != HEADLINE
         }
-        verdicts, cell_verdicts = judge(headlines, margin), judge(cells, 0.0)
+        verdicts, cell_verdicts = judge(headlines, margin), judge(cells, 0.0, fewest_seeds=CLASS_SEEDS)
         for pair, effect in headlines.items():
             classes = tuple(
                 _make_claim(item.split, pair, cells[key], cell_verdicts[key], 0.0) for key in cells if key[0] == pair

@@ -65,14 +65,12 @@ def _start_notes(variants: Sequence[VariantSummary]) -> list[str]:
         finished = [seed for seed in variant.seeds if seed.status == "finished"]
         kept = [seed for seed in finished if seed.best_epoch == 0 and seed.epochs_trained > 0]
         if kept and variant.starts_from:
-            share = f"{len(kept)} of {len(finished)}"
             last = [score for seed in kept if (score := seed.last.get("miou_dataset")) is not None]
-            after = (
-                f" After its own training it scores {percent(fmean(last))} on val (last epoch, mean)." if last else ""
-            )
+            after = f" After its own training it scores {percent(fmean(last))} on val (last epoch)." if last else ""
             notes.append(
-                f"'{variant.name}' did not improve on the weights it started from ({variant.starts_from}) with {share} "
-                f"seeds: its best epoch is 0, and its scores are those of these weights before any training of its own.{after}"
+                f"'{variant.name}' did not improve on the weights it started from ({variant.starts_from}) with "
+                f"{len(kept)} of {len(finished)} seeds: its best epoch is 0, and its scores are those of these weights "
+                f"before any training of its own.{after}"
             )
     return notes
 

@@ -17,11 +17,14 @@ from typing import Literal, TypeVar
 from harness.stats.effects import Effect
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
-Reason = Literal["", "one seed", "one group", "only before correction", "noise"]
-"""Why a verdict is undecided. `only before correction`: its own interval excludes 0, the family's does not."""
+Reason = Literal["", "one seed", "few seeds", "one group", "only before correction", "noise"]
+"""Why a verdict is undecided. `few seeds`: fewer than the family asks for. `only before correction`: its own interval excludes 0, the family's does not."""
 
 FAMILY_ERROR = 0.05
 TOST_LEVEL = 0.90
+CLASS_SEEDS = 3
+"""Seeds below which no cell of a class table is called: with two, tables of equal variants hold a false call in up to a
+quarter of the simulated studies (docs/statistics.md)."""
 
 Key = TypeVar("Key")
 
@@ -42,13 +45,18 @@ class Verdict:
     """The 90 % interval that is held against the margin."""
 
 
-def judge(effects: Mapping[Key, Effect], margin: float) -> dict[Key, Verdict]:
+def judge(effects: Mapping[Key, Effect], margin: float, *, fewest_seeds: int = 2) -> dict[Key, Verdict]:
     """Return the verdict of each effect of one family.
 
     Effects that speak only for their weights or their images are outside the family and stay undecided. `margin` is the
-    largest difference that does not matter (fraction); 0 where none is stated, as for classes.
+    largest difference that does not matter (fraction); 0 where none is stated, as for classes. Effects of fewer than
+    `fewest_seeds` are outside the family too.
     """
-    judged = [key for key, effect in effects.items() if effect.scope == "new seeds and images"]
+    judged = [
+        key
+        for key, effect in effects.items()
+        if effect.scope == "new seeds and images" and effect.spread.seeds >= fewest_seeds
+    ]
     adjusted = dict(zip(judged, holm([effects[key].p for key in judged]), strict=True))
     return {
         key: _judge_one(effect, adjusted[key], len(judged), margin) if key in adjusted else _silent(effect, len(judged))
@@ -81,5 +89,9 @@ def _judge_one(effect: Effect, p_holm: float, family: int, margin: float) -> Ver
 
 
 def _silent(effect: Effect, family: int) -> Verdict:
-    reason: Reason = "one seed" if effect.spread.seeds == 1 else "one group"
+    reason: Reason = "one group"
+    if effect.spread.seeds == 1:
+        reason = "one seed"
+    elif effect.scope == "new seeds and images":
+        reason = "few seeds"
     return Verdict("undecided", reason, math.nan, family, FAMILY_ERROR / max(family, 1), effect.interval(TOST_LEVEL))

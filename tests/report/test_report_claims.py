@@ -136,3 +136,12 @@ def test_the_noise_floor_in_words(simulate):
     assert "80 % probability" in told
     alone = simulate({"a": 0.6, "b": 0.62}, seeds=(0,))
     assert "one seed only" in floor_sentence(make_report(alone.plan, alone.results).floors[0])
+
+
+def test_two_seeds_judge_headlines_and_no_class(simulate):
+    study = simulate({"a": 0.4, "b": 0.8}, seeds=(0, 1))
+    comparison = make_report(study.plan, study.results).comparisons[0]
+    assert {claim.outcome for claim in comparison.classes} == {"undecided"}
+    assert {claim.reason for claim in comparison.classes} == {"few seeds"}
+    assert comparison.headline.family == 1
+    assert comparison.headline.p_holm is not None
