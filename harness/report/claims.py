@@ -78,6 +78,24 @@ class Floor(Record):
     """Smallest true difference that a comparison of this study calls with 80 % probability."""
 
 
+class Rank(Record):
+    """A variant's place."""
+
+    variant: str
+    mean: float
+    """Mean miou_dataset over its seeds."""
+    behind: bool
+    """Whether the first is shown to be ahead of it; false for the first itself."""
+
+
+class Ranking(Record):
+    """The variants on one split, the highest mean first; all pairs are one family."""
+
+    split: str
+    family: int
+    ranks: tuple[Rank, ...]
+
+
 class Concern(Record):
     """What the study as planned does not show, or shows wrongly; as `harness plan` says it."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from harness.report.base import Record
-from harness.report.claims import Comparison, Concern, Floor
+from harness.report.claims import Comparison, Concern, Floor, Ranking
 from harness.report.diagnosis_records import Diagnosis
 from harness.report.evidence_record import Evidence
 from harness.report.shares import FamilyAttribution
@@ -217,7 +217,10 @@ class Report(Record):
     """Null where all variants have one label set; else differences between variants are those in the common one."""
     comparisons: tuple[Comparison, ...]
     """Each variant against the reference, and against the variant it was written from where that is another one."""
+    rankings: tuple[Ranking, ...]
     floors: tuple[Floor, ...]
+    next_runs: tuple[str, ...]
+    """What would decide what is open, in sentences."""
     attributions: tuple[FamilyAttribution, ...]
     evidence: tuple[Evidence, ...]
     """Where each variant differs from the reference: regions, moved pixels, images."""

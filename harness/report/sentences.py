@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.claims import Claim, Comparison, Floor
+from harness.report.claims import Claim, Comparison, Floor, Ranking
 from harness.report.record import Report
-from harness.report.text import counted, escape, points
+from harness.report.text import counted, escape, percent, points
 
 P_SHOWN = 0.001
 
@@ -125,3 +125,17 @@ def class_sentences(comparison: Comparison) -> list[str]:
 def decided(claims: Sequence[Claim], outcome: str) -> list[Claim]:
     """Return the claims of one outcome, the largest difference first."""
     return sorted((claim for claim in claims if claim.outcome == outcome), key=lambda claim: -abs(claim.delta))
+
+
+def ranking_sentence(ranking: Ranking) -> str:
+    """Return the order of the variants, with those that the first is not shown to be ahead of as tied with it."""
+    first, *others = ranking.ranks
+    shown = {rank.variant: f"{escape(rank.variant)} {percent(rank.mean)}" for rank in ranking.ranks}
+    tied = [shown[rank.variant] for rank in others if not rank.behind]
+    behind = [shown[rank.variant] for rank in others if rank.behind]
+    told = (
+        f"Ranking on {escape(ranking.split)} by mean miou_dataset (all {counted(ranking.family, 'pair')} one family): "
+    )
+    told += f"{shown[first.variant]} is first"
+    told += f"; not told apart from it: {', '.join(tied)}" if tied else ""
+    return f"{told}; shown to be behind it: {', '.join(behind) if behind else 'none'}."

@@ -18,6 +18,7 @@ from harness.report.facts import make_facts
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
 from harness.report.notes import make_notes
+from harness.report.ranking import make_rankings, propose_next
 from harness.report.record import (
     ByName,
     Change,
@@ -77,6 +78,8 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
         comparisons=comparisons,
+        rankings=make_rankings(statistics.judged),
+        next_runs=propose_next(plan, comparisons),
         attributions=attributions,
         evidence=evidence,
         diagnosis=make_diagnosis(plan, results, judged, comparisons),

@@ -18,7 +18,8 @@ from harness.stats.effects import Effect
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
 Reason = Literal["", "one seed", "few seeds", "one group", "only before correction", "noise"]
-"""Why a verdict is undecided. `few seeds`: fewer than the family asks for. `only before correction`: its own interval excludes 0, the family's does not."""
+"""Why a verdict is undecided. `few seeds`: fewer than the family asks for. `only before correction`: its own interval
+excludes 0, the family's does not."""
 
 FAMILY_ERROR = 0.05
 TOST_LEVEL = 0.90

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.report.claims import Claim
-from harness.report.sentences import conclude, floor_sentence
+from harness.report.sentences import conclude, floor_sentence, ranking_sentence
 from harness.report.summary import make_report
 
 CLAIM = Claim(
@@ -145,3 +145,24 @@ def test_two_seeds_judge_headlines_and_no_class(simulate):
     assert {claim.reason for claim in comparison.classes} == {"few seeds"}
     assert comparison.headline.family == 1
     assert comparison.headline.p_holm is not None
+
+
+def test_the_ranking_shows_ties(simulate):
+    study = simulate({"a": 0.6, "b": 0.75, "c": 0.751}, seeds=(0, 1, 2, 3))
+    report = make_report(study.plan, study.results)
+    ranking = next(item for item in report.rankings if item.split == "val")
+    assert {rank.variant: rank.behind for rank in ranking.ranks} == {"b": False, "c": False, "a": True}
+    assert ranking.family == 3
+    told = ranking_sentence(ranking)
+    assert "is first; not told apart from it: " in told
+    assert told.endswith(f"shown to be behind it: a {100 * ranking.ranks[2].mean:.1f}.")
+
+
+def test_what_to_run_next_is_a_command_that_decides(simulate):
+    study = simulate({"a": 0.6, "b": 0.63}, seeds=(0, 1))
+    report = make_report(study.plan, study.results)
+    claim = next(item.headline for item in report.comparisons if item.split == "val")
+    assert claim.outcome == "undecided"
+    assert 2 < claim.seeds_needed <= 20
+    seeds = ",".join(map(str, range(claim.seeds_needed)))
+    assert report.next_runs[0].endswith(f"harness run ablations/phase3.yaml --seeds {seeds}")

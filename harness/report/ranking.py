@@ -1,0 +1,69 @@
+"""Which variants are ahead, with ties shown as ties; and what would be worth running next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from harness.records import Plan
+from harness.report.claims import Claim, Comparison, Rank, Ranking
+from harness.report.judge import HEADLINE, Judged, Pair
+from harness.stats.effects import Effect, compare
+from harness.stats.verdicts import judge
+
+MOST_SEEDS = 20
+"""More seeds than this are not proposed."""
+
+
+def make_rankings(judged: Sequence[Judged]) -> tuple[Ranking, ...]:
+    """Return the variants of each split by mean headline score, and which of them the first is shown to be ahead of.
+
+    All pairs of variants are one family (Holm), so that it does not matter that the first was chosen by its score.
+    """
+    return tuple(_rank(item) for item in judged if len(item.study.variants) > 1)
+
+
+def _rank(judged: Judged) -> Ranking:
+    study = judged.study
+    means = dict(zip(study.variants, np.nanmean(study.scores_VSM[:, :, 0], axis=1).tolist(), strict=True))
+    order = sorted(means, key=lambda name: -means[name])
+    verdicts = judge(_all_pairs(judged), 0.0)
+    behind = {
+        name
+        for name in order[1:]
+        for pair, verdict in verdicts.items()
+        if set(pair) == {order[0], name} and verdict.outcome in ("improved", "regressed")
+    }
+    ranks = tuple(Rank(variant=name, mean=means[name], behind=name in behind) for name in order)
+    return Ranking(split=judged.split, family=len(verdicts), ranks=ranks)
+
+
+def _all_pairs(judged: Judged) -> dict[Pair, Effect]:
+    runs = judged.study.margins.runs
+    seeds = {name: {seed for variant, seed in runs if variant == name} for name in judged.study.variants}
+    pairs = [pair for pair in combinations(judged.study.variants, 2) if seeds[pair[0]] & seeds[pair[1]]]
+    return {pair: compare(judged.study, *pair)[HEADLINE] for pair in pairs}
+
+
+def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """Return what would decide what is open, as sentences with a command where one would do."""
+    open_claims = [item.headline for item in comparisons if item.split == "val" and _is_open(item.headline, plan)]
+    seeded = [claim for claim in open_claims if claim.seeds_needed is not None and claim.seeds_needed <= MOST_SEEDS]
+    more = [claim for claim in seeded if claim.groups_needed is None or claim.groups_needed <= claim.groups]
+    if not more:
+        return ()
+    needed = max(claim.seeds_needed or 0 for claim in more)
+    names = ", ".join(f"{claim.variant} ({claim.seeds_needed})" for claim in more)
+    command = shlex.join(["--seeds", ",".join(map(str, range(needed)))])
+    run = plan.command.split(" --seeds")[0]
+    return (
+        f"{needed} seeds would decide these against {plan.reference}, with 80 % probability each and if the measured "
+        f"differences are the true ones: {names}. What is finished is kept: {run} {command}",
+    )
+
+
+def _is_open(claim: Claim, plan: Plan) -> bool:
+    return claim.outcome == "undecided" and claim.against == plan.reference
