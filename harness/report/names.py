@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
 from harness.report.record import VariantSummary
 
 LONGEST = 60
+MOST_CONFUSIONS = 9
+"""Variants whose confusion matrices are drawn: nobody looks at forty."""
 
 
 def make_slugs(names: Iterable[str]) -> dict[str, str]:
@@ -35,8 +38,19 @@ def figure_names(variants: Sequence[VariantSummary], *, has_examples: bool, has_
         ("delta_class.png", any(variant.delta for variant in variants)),
         ("examples.png", has_examples),
     ]
-    confusions = [confusion_name(variant) for variant in scored]
+    confusions = [confusion_name(variant) for variant in with_confusions(scored)]
     return tuple(name for name, wanted in names if wanted) + tuple(confusions)
+
+
+def with_confusions(variants: Sequence[VariantSummary]) -> list[VariantSummary]:
+    """Return the variants whose confusion matrices are drawn: the reference, and those that differ most from it."""
+
+    def moved(variant: VariantSummary) -> float:
+        found = variant.delta.scores.get("val", {}).get("miou_dataset") if variant.delta else None
+        return math.inf if found is None or found.mean is None else abs(found.mean)
+
+    chosen = {variant.name for variant in sorted(variants, key=moved, reverse=True)[:MOST_CONFUSIONS]}
+    return [variant for variant in variants if variant.name in chosen]
 
 
 def table_names(variants: Sequence[VariantSummary]) -> tuple[str, ...]:
