@@ -66,8 +66,13 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
 
 
 def _others(group: VariantRuns, reference: str) -> tuple[str, ...]:
-    """Return what a variant is compared with: the reference, and the one whose settings it changes."""
-    found = (reference, group.runs[0].settings_from)
+    """Return what a variant is compared with: the reference, and the one whose settings it changes.
+
+    Combinations of a design are compared with the reference alone: the attribution sets them against each other.
+    """
+    run = group.runs[0]
+    is_combination = bool(run.design) and run.design != ("together",)
+    found = (reference, "" if is_combination else run.settings_from)
     return tuple(dict.fromkeys(name for name in found if name and name != group.name))
 
 

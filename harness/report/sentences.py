@@ -11,13 +11,29 @@ from harness.report.record import Report
 from harness.report.text import counted, escape, percent, points
 
 P_SHOWN = 0.001
+MOST_IN_FULL = 5
+"""Undecided differences of a split that are told in full; more of them are told in short."""
 
 
 def conclusions(report: Report, split: str) -> list[str]:
     """Return one sentence for each comparison on a split, those that were decided first."""
     order = ("improved", "regressed", "equivalent", "undecided")
     found = [item.headline for item in report.comparisons if item.split == split]
-    return [conclude(claim, report.margin) for claim in sorted(found, key=lambda claim: order.index(claim.outcome))]
+    found = sorted(found, key=lambda claim: order.index(claim.outcome))
+    is_long = sum(claim.outcome == "undecided" for claim in found) > MOST_IN_FULL
+    return [
+        conclude_briefly(claim) if is_long and claim.outcome == "undecided" else conclude(claim, report.margin)
+        for claim in found
+    ]
+
+
+def conclude_briefly(claim: Claim) -> str:
+    """Return an undecided difference on one line, for lists of many."""
+    needed = "" if claim.seeds_needed is None else f"; about {counted(claim.seeds_needed, 'seed')} would decide it"
+    if claim.groups_needed is not None and claim.groups_needed > claim.groups:
+        needed += f", with {counted(claim.groups_needed, 'image group')}"
+    size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_holm)}{needed}"
+    return f"Undecided: {escape(claim.variant)} against {escape(claim.against)} {size}."
 
 
 def conclude(claim: Claim, margin: float) -> str:

@@ -125,11 +125,13 @@ def test_a_first_epoch_does_not_replace_a_better_parent(simulate_start):
 
 @pytest.fixture
 def simulate_start(workplace, harness_cli):
-    spec = SPEC.replace("    components:", "    from: old@best\n    set: {optimizer.lr: 0.5}\n    components:")
+    spec = SPEC.replace(
+        "    components:", "    from: old@best\n    set: {optimizer.lr: 5.0, train.epochs: 1}\n    components:"
+    )
     (workplace / "study.yaml").write_text(spec)
-    done = harness_cli("run", "study.yaml", "--seeds", "0", "--set", "train.epochs=2")
+    done = harness_cli("run", "study.yaml", "--seeds", "0", "--set", "train.epochs=10", "--set", "optimizer.lr=0.005")
     assert done.returncode == 0, done.stderr
     plan, results = api.load_results("mistakes", store=api.open_store(workplace / "mlruns"))
     run = next(run for run in plan.runs if run.variant == "new")
-    assert results[run.id].best_epoch == 0, "a learning rate of 0.5 destroys the weights"
+    assert results[run.id].best_epoch == 0, "a learning rate of 5 destroys the weights"
     return plan, {key: dataclasses.replace(result) for key, result in results.items()}, workplace / "again"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.report.claims import Claim
-from harness.report.sentences import conclude, floor_sentence, ranking_sentence
+from harness.report.sentences import conclude, conclusions, floor_sentence, ranking_sentence
 from harness.report.summary import make_report
 
 CLAIM = Claim(
@@ -166,3 +166,23 @@ def test_what_to_run_next_is_a_command_that_decides(simulate):
     assert 2 < claim.seeds_needed <= 20
     seeds = ",".join(map(str, range(claim.seeds_needed)))
     assert report.next_runs[0].endswith(f"harness run ablations/phase3.yaml --seeds {seeds}")
+
+
+def test_many_undecided_differences_are_told_in_short(simulate):
+    names = {f"v{k}": 0.6 for k in range(8)}
+    study = simulate(names)
+    report = make_report(study.plan, study.results)
+    lines = conclusions(report, "val")
+    short = [line for line in lines if line.startswith("Undecided: ")]
+    assert len(short) > 5
+    assert all(" against " in line and ", p " in line for line in short)
+    assert not [line for line in lines if line.startswith("**Undecided")]
+
+
+def test_combinations_of_a_design_are_compared_with_the_reference_alone(simulate):
+    study = simulate({"a": 0.6, "b": 0.7, "c": 0.7})
+    runs = tuple(
+        replace(run, family="c", design=("leave_one_out",)) if run.variant == "c" else run for run in study.plan.runs
+    )
+    report = make_report(replace(study.plan, runs=runs), study.results)
+    assert {(item.variant, item.against) for item in report.comparisons} == {("b", "a"), ("c", "a")}
