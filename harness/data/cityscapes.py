@@ -8,9 +8,9 @@ from typing import Literal
 
 from harness.catalog import part
 from harness.data.label_sets import Moves, find_taxonomy, move_ids
-from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names
-from harness.data.pairs import Pair, make_source
-from harness.data.source import Fault, Source
+from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names, source_of
+from harness.data.pairs import Pair
+from harness.data.source import Source
 from harness.errors import InputError
 from harness.settings import PathText
 
@@ -40,12 +40,7 @@ def cityscapes(
     """
     place = Path(root).expanduser()
     listings = {split: _list_split(place, split, labels if split == "train" else "gtFine") for split in SPLITS}
-    return make_source(
-        place,
-        move_ids(find_taxonomy(taxonomy), move),
-        {split: listing.pairs for split, listing in listings.items()},
-        [fault for listing in listings.values() for fault in listing.alone],
-    )
+    return source_of(place, move_ids(find_taxonomy(taxonomy), move), listings)
 
 
 def find_below(root: Path, name: str, split: str) -> Path | None:
@@ -75,15 +70,11 @@ def _list_split(root: Path, split: str, labels: str) -> Listing:
     pairs = [pair for listing in by_city for pair in listing.pairs]
     if not pairs:
         raise InputError(f"{pictures / split}: no CITY/*_{PICTURES}.png there that has a label in {masks / split}")
-    return Listing(tuple(pairs), tuple(_in_split(fault, split) for listing in by_city for fault in listing.alone))
+    return Listing(tuple(pairs), tuple(fault for listing in by_city for fault in listing.alone))
 
 
 def _cities(*folders: Path) -> Sequence[str]:
     return sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
-
-
-def _in_split(fault: Fault, split: str) -> Fault:
-    return Fault(fault.kind, split, fault.name, fault.file, fault.told)
 
 
 def _list_city(root: Path, pictures: Path, masks: Path, depths: Path | None, labels: str) -> Listing:
@@ -94,13 +85,14 @@ def _list_city(root: Path, pictures: Path, masks: Path, depths: Path | None, lab
         for folder, end in zip((pictures, masks, depths), endings, strict=True)
     ]
     images, ids, disparities = found
+    split = pictures.parent.name
     alone = [
-        fault_alone(root, images[name], NO_LABEL, "", name, f"no {masks.relative_to(root)}/{name}{endings[1]}.png")
+        fault_alone(root, images[name], NO_LABEL, split, name, f"no {masks.relative_to(root)}/{name}{endings[1]}.png")
         for name in images
         if name not in ids
     ]
     alone += [
-        fault_alone(root, ids[name], NO_IMAGE, "", name, f"no {pictures.relative_to(root)}/{name}{endings[0]}.png")
+        fault_alone(root, ids[name], NO_IMAGE, split, name, f"no {pictures.relative_to(root)}/{name}{endings[0]}.png")
         for name in ids
         if name not in images
     ]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from harness.catalog import part
 from harness.data.label_sets import RawId
-from harness.data.listing import Listing, list_pairs
+from harness.data.listing import Listing, list_pairs, source_of
 from harness.data.pairs import Pair, make_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Colour, Taxonomy, distinct_colours
@@ -63,9 +63,8 @@ def folder(  # noqa: PLR0913 - one argument is one setting
     for needed in ("train", "val"):
         if needed not in splits:
             raise SettingError(("splits",), f"'{needed}' is missing; give the folder of train and of val")
-    listings = {name: list_below(place / below, name) for name, below in splits.items()}
-    pairs: dict[str, Sequence[Pair]] = {name: listing.pairs for name, listing in listings.items()}
-    return make_source(place, taxonomy, pairs, [fault for listing in listings.values() for fault in listing.alone])
+    listings: dict[str, Listing] = {name: list_below(place / below, name) for name, below in splits.items()}
+    return source_of(place, taxonomy, listings)
 
 
 def _flat(place: Path, images: str, list_below: Callable[[Path], Listing]) -> Listing:

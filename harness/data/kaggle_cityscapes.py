@@ -10,8 +10,8 @@ import numpy.typing as npt
 from harness.catalog import part
 from harness.data.cityscapes import find_below
 from harness.data.label_sets import Moves, find_taxonomy, move_ids, shipped_taxonomy
-from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names
-from harness.data.pairs import Format, Pair, make_source
+from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names, source_of
+from harness.data.pairs import Format, Pair
 from harness.data.source import Depth, Image, RawIds, Source
 from harness.errors import InputError
 from harness.settings import PathText
@@ -45,13 +45,7 @@ def kaggle_cityscapes(
             "data/{train,val}/{image,label,depth}/*.npy"
         )
     listings = {split: _list_split(place, base / split, split) for split in ("train", "val")}
-    return make_source(
-        place,
-        move_ids(find_taxonomy(taxonomy), move),
-        {split: listing.pairs for split, listing in listings.items()},
-        [fault for listing in listings.values() for fault in listing.alone],
-        ARRAYS,
-    )
+    return source_of(place, move_ids(find_taxonomy(taxonomy), move), listings, ARRAYS)
 
 
 def _list_split(root: Path, folder: Path, split: str) -> Listing:

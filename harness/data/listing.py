@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.pairs import Pair
-from harness.data.source import Fault
+from harness.data.pairs import PICTURES, Format, Pair, make_source
+from harness.data.source import Fault, Source
+from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -64,6 +65,12 @@ def list_pairs(
         if name + suffix in masks
     ]
     return Listing(tuple(pairs), tuple(alone))
+
+
+def source_of(root: Path, taxonomy: Taxonomy, listings: Mapping[str, Listing], form: Format = PICTURES) -> Source:
+    """Return the data set of listed splits; what stands alone in any of them is among its faults."""
+    pairs = {split: listing.pairs for split, listing in listings.items()}
+    return make_source(root, taxonomy, pairs, [fault for listing in listings.values() for fault in listing.alone], form)
 
 
 def fault_alone(root: Path, path: Path, kind: str, split: str, name: str, missing: str) -> Fault:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from harness.catalog import part
 from harness.data.label_sets import Moves, find_taxonomy, move_ids
-from harness.data.listing import Listing, list_pairs
-from harness.data.pairs import make_source
+from harness.data.listing import Listing, list_pairs, source_of
 from harness.data.source import Source
 from harness.errors import InputError
 from harness.settings import PathText
@@ -45,12 +44,7 @@ def offroad(
         split: list_pairs(place, folder / IMAGES, folder / MASKS, split=split)
         for split, folder in {**folders, **({"test": test} if test else {})}.items()
     }
-    return make_source(
-        place,
-        move_ids(find_taxonomy(taxonomy), move),
-        {split: listing.pairs for split, listing in listings.items()},
-        [fault for listing in listings.values() for fault in listing.alone],
-    )
+    return source_of(place, move_ids(find_taxonomy(taxonomy), move), listings)
 
 
 def find_root(root: Path) -> Path | None:
