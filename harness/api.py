@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,7 @@ def execute(
     """
     from harness.execute.events import Ended, Warned
     from harness.execute.inputs import check_data, read_notes
+    from harness.execute.local import execute_local
     from harness.execute.study import execute_plan
     from harness.spec.plan import select
     from harness.store.folder import load_result, run_folder
@@ -116,7 +118,8 @@ def execute(
     store = store or open_store()
     runs = select(plan, only).runs if only else plan.runs
     results: dict[str, RunResult] = {}
-    for event in execute_plan(plan, runs, store, Machine(device), jobs=jobs):
+    executor = partial(execute_local, machine=Machine(device), jobs=jobs)
+    for event in execute_plan(plan, runs, store, executor):
         listen(event)
         if isinstance(event, Ended):
             results[event.run.id] = event.result

@@ -6,17 +6,35 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli_data import data
 from harness.cli_gate import gate
+from harness.cli_options import (
+    DEFAULT_REPORTS,
+    DEFAULT_ROOT,
+    AsJson,
+    Device,
+    Jobs,
+    Only,
+    Profile,
+    Reports,
+    Root,
+    Seeds,
+    Sets,
+    SpecFile,
+    Uri,
+    print_results,
+    read_spec,
+)
+from harness.cli_run import run
+from harness.cli_store import ui
 from harness.errors import HarnessError, InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.records import Plan, RunResult
-    from harness.spec.load import Spec
+    pass
 
 app = typer.Typer(
     help="Ablation studies for semantic segmentation: one YAML file in, tracked runs and an honest comparison out.",
@@ -26,44 +44,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(run)
 app.command()(gate)
+app.command()(ui)
 app.add_typer(data, name="data")
-
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)]
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.", show_default=False
-    ),
-]
-Seeds = Annotated[
-    str | None, typer.Option(metavar="0,1,2", help="Seeds, instead of those of the spec.", show_default=False)
-]
-Only = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="VARIANT", help="Only this variant and those it starts from; may be repeated.", show_default=False
-    ),
-]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].", show_default=False)
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
-Uri = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URI",
-        help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root].",
-        show_default=False,
-    ),
-]
-Reports = Annotated[Path, typer.Option(metavar="FOLDER", help="Where reports are written.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-DEFAULT_ROOT = Path("mlruns")
-DEFAULT_REPORTS = Path("reports")
 
 
 def main() -> None:
@@ -78,82 +62,6 @@ def main() -> None:
 
 def _interrupt(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-@app.command()
-def run(
-    spec: SpecFile,
-    profile: Profile = None,
-    set_: Sets = None,
-    seeds: Seeds = None,
-    only: Only = None,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    root: Root = DEFAULT_ROOT,
-    tracking_uri: Uri = None,
-    reports: Reports = DEFAULT_REPORTS,
-    as_json: AsJson = False,
-) -> None:
-    """Train, judge and track what a study still lacks, then write its report.
-
-    Interrupted, it is continued by the same command. Example: harness run ablations/phase3.yaml
-    """
-    from harness import api
-    from harness.execute.events import Event, Started
-    from harness.progress import show_progress
-
-    started: list[str] = []
-    store = api.open_store(root, tracking_uri)
-    study = api.make_plan(_load(spec, profile, set_, seeds))
-    with show_progress(study.runs) as show:
-
-        def listen(event: Event) -> None:
-            if isinstance(event, Started):
-                started.append(event.run.id)
-            show(event)
-
-        results = api.execute(study, store=store, only=only or (), jobs=jobs, device=device, listen=listen)
-    report = reports / study.study / "report.md"
-    if started or not report.exists():
-        api.make_report(study, results, reports)
-        store.attach_report(study.study, report.parent)
-    else:
-        print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
-    _print_results(study, results, report, as_json=as_json)
-    if any(result.status != "finished" for result in results.values()):
-        raise typer.Exit(1)
-
-
-def _print_results(study: Plan, results: dict[str, RunResult], report: Path, *, as_json: bool) -> None:
-    rows = [
-        {"id": run.id, "variant": run.variant, "seed": run.seed, **_outcome(results.get(run.id))} for run in study.runs
-    ]
-    if as_json:
-        print(json.dumps({"study": study.study, "report": str(report), "runs": rows}, indent=2))
-        return
-    finished = sum(row["status"] == "finished" for row in rows)
-    print(f"{finished} of {len(rows)} runs are finished; report: {report}")
-
-
-def _outcome(result: RunResult | None) -> dict[str, Any]:
-    if result is None:
-        return {"status": "to do", "reason": ""}
-    return {"status": result.status, "reason": result.reason, "best_epoch": result.best_epoch}
-
-
-def _load(spec: Path, profile: str | None, set_: list[str] | None, seeds: str | None) -> Spec:
-    from harness import api
-
-    return api.load_spec(spec, profile=profile, overrides=set_ or (), seeds=_parse_seeds(seeds))
-
-
-def _parse_seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
-        raise InputError(f"--seeds {text}: give distinct whole numbers joined by commas, such as 0,1,2")
-    return [int(word) for word in words]
 
 
 @app.command()
@@ -203,7 +111,7 @@ def plan(
     from harness.store.folder import is_finished, run_folder
     from harness.tables import print_plan
 
-    study = api.make_plan(_load(spec, profile, set_, seeds))
+    study = api.make_plan(read_spec(spec, profile, set_, seeds))
     shown = select(study, only) if only else study
     done = {run.id for run in shown.runs if is_finished(run_folder(root, run.id))}
     to_do = [run for run in shown.runs if run.id not in done]
@@ -239,7 +147,7 @@ def report(
     api.make_report(stored, results, reports)
     for name in names:
         store.attach_report(name, reports / stored.study)
-    _print_results(stored, results, reports / stored.study / "report.md", as_json=as_json)
+    print_results(stored, results, reports / stored.study / "report.md", as_json=as_json)
 
 
 @app.command()
@@ -276,22 +184,3 @@ def schema() -> None:
     from harness.spec.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
-
-
-@app.command()
-def ui(
-    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
-    root: Root = DEFAULT_ROOT,
-    tracking_uri: Uri = None,
-) -> None:
-    """Open the MLflow UI on the store that the runs are in, for this machine only (127.0.0.1).
-
-    Example: harness ui --port 5001
-    """
-    import subprocess
-
-    from harness.store.server import make_server_command
-
-    command, environment = make_server_command(root, tracking_uri, port)
-    print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", file=sys.stderr)
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)

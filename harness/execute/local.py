@@ -34,12 +34,14 @@ def default_jobs(runs: Sequence[Run]) -> int:
 
 
 def execute_local(
-    runs: Sequence[Run], folders: Mapping[str, RunFolder], machine: Machine, *, jobs: int
+    runs: Sequence[Run], folders: Mapping[str, RunFolder], machine: Machine, *, jobs: int | None = None
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from; runs that are finished already are not started.
 
-    Yields what happens. Closing the iterator, or an interrupt, ends every process; what they wrote stays.
+    `jobs` at once, by default as many as fill the machine. Yields what happens. Closing the iterator, or an interrupt,
+    ends every process; what they wrote stays.
     """
+    jobs = jobs or default_jobs(runs)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.execute.one"])
     waiting, status = list(runs), _statuses(runs, folders)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from harness.execute.events import Advanced, Ended, Event, Started, Warned
-from harness.execute.local import default_jobs, execute_local
 from harness.files import locked
-from harness.records import Machine, Plan, Run, Status
+from harness.records import Plan, Run, Status
 from harness.store.folder import RunFolder, is_finished, load_result, run_folder
 from harness.store.protocol import Store, StoreError, study_lock
 
+Executor = Callable[[Sequence[Run], Mapping[str, RunFolder]], Iterator[Event]]
+"""Brings unfinished runs, given with each after the run it starts from, to their ends; yields what happens. Folders are
+there for all runs of the plan. Closing the iterator ends what is under way and leaves it resumable."""
 
-def execute_plan(
-    plan: Plan, runs: tuple[Run, ...], store: Store, machine: Machine, *, jobs: int | None
-) -> Iterator[Event]:
+
+def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Executor) -> Iterator[Event]:
     """Execute some runs of a plan (each after the run it starts from) and keep the store up to date.
 
     The store may fail at any time: it is then behind, a warning says so, and the next call brings it up to date.
@@ -34,7 +35,7 @@ def execute_plan(
         under_way: dict[str, Run] = {}
         status: Status = "interrupted"
         try:
-            for event in execute_local(to_do, folders, machine, jobs=jobs or default_jobs(to_do)):
+            for event in executor(to_do, folders):
                 yield event
                 yield from _follow(event, store, folders, under_way)
             finished = all(is_finished(folders[run.id]) for run in unique)

@@ -1,0 +1,68 @@
+"""`harness run`: train, judge and track what a study lacks, then report."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from harness.cli_options import (
+    DEFAULT_REPORTS,
+    DEFAULT_ROOT,
+    AsJson,
+    Device,
+    Jobs,
+    Only,
+    Profile,
+    Reports,
+    Root,
+    Seeds,
+    Sets,
+    SpecFile,
+    Uri,
+    print_results,
+    read_spec,
+)
+
+
+def run(
+    spec: SpecFile,
+    profile: Profile = None,
+    set_: Sets = None,
+    seeds: Seeds = None,
+    only: Only = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+    reports: Reports = DEFAULT_REPORTS,
+    as_json: AsJson = False,
+) -> None:
+    """Train, judge and track what a study still lacks, then write its report.
+
+    Interrupted, it is continued by the same command. Example: harness run ablations/phase3.yaml
+    """
+    from harness import api
+    from harness.execute.events import Event, Started
+    from harness.progress import show_progress
+
+    started: list[str] = []
+    store = api.open_store(root, tracking_uri)
+    study = api.make_plan(read_spec(spec, profile, set_, seeds))
+    with show_progress(study.runs) as show:
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Started):
+                started.append(event.run.id)
+            show(event)
+
+        results = api.execute(study, store=store, only=only or (), jobs=jobs, device=device, listen=listen)
+    report = reports / study.study / "report.md"
+    if started or not report.exists():
+        api.make_report(study, results, reports)
+        store.attach_report(study.study, report.parent)
+    else:
+        print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
+    print_results(study, results, report, as_json=as_json)
+    if any(result.status != "finished" for result in results.values()):
+        raise typer.Exit(1)
