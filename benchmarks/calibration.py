@@ -122,6 +122,8 @@ def make_worlds() -> Iterator[tuple[str, World]]:
         yield "the reference twice as noisy", World(seeds, 100, 0.3, loudness=(2.0, 1.0, 1.0, 1.0))
         yield "noise 1, 1/2, 1, 2", World(seeds, 100, 0.3, loudness=(1.0, 0.5, 1.0, 2.0))
         yield "the reference three times as noisy", World(seeds, 100, 0.3, loudness=(3.0, 1.0, 1.0, 1.0))
+        yield "a variant three times as noisy in a class", World(seeds, 100, 0.2, odd=(3, 3.0))
+        yield "the reference three times as noisy in a class", World(seeds, 100, 0.2, odd=(0, 3.0))
     for seeds in (3, 5):
         yield "classes move together", World(seeds, 100, 0.3, shares=TOGETHER)
         loudness = (2.0, 1.0, 1.0, 1.0)

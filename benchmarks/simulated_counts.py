@@ -50,6 +50,16 @@ class World:
     pairing: float = 0.0
     """Correlation of the training noise of two variants with one seed."""
     shares: tuple[float, float] = APART
+    odd: tuple[int, float] | None = None
+    """A variant, and how many times as noisy as in the others it is in the fourth class."""
+
+    @property
+    def noise_VC(self) -> Array:
+        """Return the training noise of variants in classes (logits)."""
+        noise_VC = self.noise * np.outer(self.loudness, np.ones(len(SKILL)))
+        if self.odd is not None:
+            noise_VC[self.odd[0], 3] *= self.odd[1]
+        return noise_VC
 
     @property
     def held_C(self) -> Array:
@@ -68,7 +78,7 @@ def draw_training(world: World, generator: np.random.Generator, seeds: int) -> A
     own = _noise(generator, (variants, seeds, classes), world.shares)
     shared = _noise(generator, (1, seeds, classes), world.shares)
     mixed = np.sqrt(world.pairing) * shared + np.sqrt(1 - world.pairing) * own
-    return world.noise * np.array(world.loudness)[:, None, None] * mixed
+    return world.noise_VC[:, None] * mixed
 
 
 def _noise(generator: np.random.Generator, shape: tuple[int, int, int], shares: tuple[float, float]) -> Array:
@@ -82,14 +92,13 @@ def draw_margins(world: World, generator: np.random.Generator) -> Margins:
     group_F = np.repeat(np.arange(groups), frames_G)
     held_GC = generator.random((groups, classes)) < world.held_C
     true_FC = np.rint(SIZE * generator.lognormal(0.0, 0.6, (len(group_F), classes)) * held_GC[group_F])
-    loud_V1111 = world.noise * np.array(world.loudness)[:, None, None, None]
     logit_VSGC = (
         SKILL
         + np.array(world.gains)[:, None, None, None]
         + draw_training(world, generator, seeds)[:, :, None, :]
         + GROUP_SD * generator.normal(size=(1, 1, groups, classes))
         + world.differs * TASTE_SD * generator.normal(size=(variants, 1, groups, classes))
-        + LOCAL * loud_V1111 * generator.normal(size=(variants, seeds, groups, classes))
+        + LOCAL * world.noise_VC[:, None, None] * generator.normal(size=(variants, seeds, groups, classes))
     )
     difficulty_FC = FRAME_SD * generator.normal(size=(len(group_F), classes))
     rate_VSFC = 1 / (1 + np.exp(-(logit_VSGC[:, :, group_F] + difficulty_FC)))
@@ -111,12 +120,11 @@ def draw_margins(world: World, generator: np.random.Generator) -> Margins:
 def true_iou(world: World, generator: np.random.Generator, trainings: int = 20_000) -> Array:
     """Return the IoU of classes on endless images, averaged over `trainings` seeds, [V, C]."""
     points, weights = np.polynomial.hermite_e.hermegauss(41)
-    loud_V = world.noise * np.array(world.loudness)
-    variance_V = GROUP_SD**2 + FRAME_SD**2 + world.differs * TASTE_SD**2 + (LOCAL * loud_V) ** 2
+    variance_VC = GROUP_SD**2 + FRAME_SD**2 + world.differs * TASTE_SD**2 + (LOCAL * world.noise_VC) ** 2
     noise_VSC = draw_training(world, generator, trainings if world.noise else 1)
     result = []
-    for gain, variance, noise_SC in zip(world.gains, variance_V, noise_VSC, strict=True):
-        logit_SCP = (SKILL + gain + noise_SC)[..., None] + np.sqrt(variance) * points
+    for gain, variance_C, noise_SC in zip(world.gains, variance_VC, noise_VSC, strict=True):
+        logit_SCP = (SKILL + gain + noise_SC)[..., None] + np.sqrt(variance_C)[:, None] * points
         rate_SC = (1 / (1 + np.exp(-logit_SCP))) @ (weights / weights.sum())
         true_C = SIZE * world.held_C
         gained_SC = (true_C * (1 - rate_SC)) @ _misses(world)

@@ -1,15 +1,16 @@
 """Training noise: the variance between seeds, and what the study's variants tell each other about it.
 
-With three seeds a variance has two degrees of freedom and says little. Variants of one study are trained alike, so
-their variances are drawn together (Smyth 2004, empirical Bayes): a contrast's own variance is averaged with the pooled
-one, weighted by the degrees of freedom of each. How many the pool is worth follows from how well the variances of all
-pairs of variants agree, over all measures together. Where they do not agree, two rules keep the intervals wide enough:
+With three seeds a variance has two degrees of freedom and says little. Variants of one study are trained alike, and the
+classes of one contrast scatter together, so the variance of a contrast w in measure m is modelled as
 
-- The pool is worth at most as many degrees of freedom as there are variants: few variances cannot prove agreement.
-- A contrast is `loud` by the factor by which its classes scatter more between seeds than the pool, averaged over
-  classes. A loud contrast's pool is raised by that factor and its worth falls with the fifth power; a quiet one's worth
-  falls in proportion, and its pool is left alone. (Phipson et al. 2016 lower the worth for outliers alike.) The powers
-  are not derived: they are the ones that calibrate, see docs/statistics.md.
+    |w|^2 * loudness(w) * unit_m
+
+`unit_m` is pooled over all pairs of variants: every seed of the study speaks for it. `loudness` is what this contrast's
+classes scatter as a multiple of that, averaged over classes, and drawn towards 1 in the logarithm (normal, empirical
+Bayes). No variant is taken to be as noisy as another: a loud reference is measured as loud, on many classes at once.
+What the model cannot hold, a variant whose noise has another profile over the classes, is measured by the scatter of
+log variances that pair and class leave over: it gives the model its worth against the contrast's own variance in
+degrees of freedom (Smyth 2004, eq. 10), as in moderated t-tests.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from scipy import optimize, special
 
 from harness.stats.margins import Values
 
+LOUDNESS_VARIANCE = 2.0
+"""Variance of log loudness between contrasts, before anything is measured: standard deviations commonly differ by a
+factor of two."""
+SURE = 1e6
+"""Degrees of freedom of what is as good as known."""
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -28,8 +35,12 @@ class Noise:
 
     variance_M: Values
     """Of one variant's score, around what its seed has in common with the other variants; by measure."""
-    prior: float
-    """Degrees of freedom that the pool adds to a contrast's own; 0 where nothing can be pooled."""
+    degrees: float
+    """Of `variance_M`; 0 where nothing can be pooled."""
+    classes: float
+    """Number of independent classes that scatter as much together as the measured ones do."""
+    agreement: float
+    """Degrees of freedom (d0 of Smyth) that the profile over classes is worth for one contrast's variance."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +56,24 @@ def pool_noise(scores_VSM: Values) -> Noise:
     """Return the pooled noise of scores of variants and seeds; NaN marks a missing run or an undefined measure.
 
     The variance of the paired differences of two variants, halved, is the unit: it holds whatever their seeds share.
-    Pairs without two common seeds, and pairs that are the same runs under two names, are left out.
+    Pairs without two common seeds, and pairs that are the same runs under two names, are left out. Measure 0 is the
+    mean of the others, the classes.
     """
     first, second = np.triu_indices(len(scores_VSM), k=1)
     differences_PSM = scores_VSM[first] - scores_VSM[second]
     seeds_P = (~np.isnan(differences_PSM[:, :, 0])).sum(axis=1)
     usable_P = (seeds_P > 1) & (np.nan_to_num(differences_PSM) != 0).any(axis=(1, 2))
     members = np.unique(np.concatenate([first[usable_P], second[usable_P]]))
-    if len(members) < 2:
-        return Noise(np.zeros(scores_VSM.shape[2]), 0.0)
+    if len(members) < 3:
+        return Noise(np.zeros(scores_VSM.shape[2]), 0.0, 0.0, 0.0)
     degrees_P = seeds_P[usable_P] - 1.0
     variance_PM = _variance(differences_PSM[usable_P], seeds_P[usable_P]) / 2
-    most = min(float(len(members)), (len(members) - 2) * float(degrees_P.mean()))
+    likeness, classes = _likeness(scores_VSM[members][:, :, 1:])
     return Noise(
-        (degrees_P @ variance_PM) / degrees_P.sum(), _prior_degrees(variance_PM, degrees_P, len(members), most)
+        variance_M=(degrees_P @ variance_PM) / degrees_P.sum(),
+        degrees=(len(members) - 1) * float(degrees_P.mean()),
+        classes=classes / (1 + (classes - 1) * likeness),
+        agreement=_agreement(variance_PM[:, 1:], degrees_P, len(members), likeness),
     )
 
 
@@ -67,18 +82,23 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
 
     `values_SM` is the contrast within each seed. Of one seed nothing is known: zeros.
     """
-    degrees = len(values_SM) - 1
+    degrees = len(values_SM) - 1.0
     if degrees == 0:
         return Moderated(np.zeros(values_SM.shape[1]), np.zeros(values_SM.shape[1]), 0.0)
     own_M = np.nan_to_num(values_SM.var(axis=0, ddof=1))
     pooled_M = size * noise.variance_M
     known_C = pooled_M[1:] > 0
-    if noise.prior == 0 or not known_C.any():
-        return Moderated(own_M, own_M, float(degrees))
-    loudness = float((own_M[1:][known_C] / pooled_M[1:][known_C]).mean())
-    worth = noise.prior / max(loudness**5, 1 / loudness) if loudness > 0 else 0.0
-    variance_M = (worth * max(loudness, 1.0) * pooled_M + degrees * own_M) / (worth + degrees)
-    return Moderated(own_M, variance_M, worth + degrees)
+    measured = float((own_M[1:][known_C] / pooled_M[1:][known_C]).mean()) if known_C.any() else 0.0
+    if measured == 0:
+        return Moderated(own_M, own_M, degrees)
+    doubt = float(special.polygamma(1, degrees * noise.classes / 2))
+    loudness = measured ** (LOUDNESS_VARIANCE / (LOUDNESS_VARIANCE + doubt))
+    loudness_degrees = _degrees_of(LOUDNESS_VARIANCE * doubt / (LOUDNESS_VARIANCE + doubt))
+    share = noise.agreement / (noise.agreement + degrees)
+    # a product's relative variance is the sum of its factors', and a variance's relative variance is 2 / degrees
+    model_doubt = 1 / noise.degrees + 1 / loudness_degrees + 1 / noise.agreement
+    variance_M = np.where(pooled_M > 0, share * loudness * pooled_M + (1 - share) * own_M, own_M)
+    return Moderated(own_M, variance_M, 1 / (share**2 * model_doubt + (1 - share) ** 2 / degrees))
 
 
 def _variance(differences_PSM: Values, seeds_P: Values) -> Values:
@@ -90,20 +110,52 @@ def _variance(differences_PSM: Values, seeds_P: Values) -> Values:
     return np.asarray((apart_PSM**2).sum(axis=1) / (seeds_P[:, None] - 1))
 
 
-def _prior_degrees(variance_PM: Values, degrees_P: Values, num_variants: int, most: float) -> float:
-    """Return d0 of Smyth (2004) by the moments of log variances, at most `most`.
+def _likeness(scores_VSC: Values) -> tuple[float, int]:
+    """Return the mean squared correlation of two classes' noise, freed of what chance adds, and the number of classes.
 
-    The excess of their scatter over what equal variances show is averaged over measures. Pairs that share a variant
-    are correlated (their differences by 1/2, the variances by 1/4), which shrinks the scatter by a known factor.
+    From the seeds that all variants have; 1, the most careful answer, where these are fewer than two.
     """
-    positive_M = (variance_PM > 0).all(axis=0)
-    if most <= 0 or not positive_M.any():
-        return 0.0
-    half_P = degrees_P / 2
-    log_PM = np.log(variance_PM[:, positive_M]) - (special.digamma(half_P) - np.log(half_P))[:, None]
-    others = num_variants * (num_variants - 1) / 2 - 1
-    independent = 1 - 0.25 * 2 * (num_variants - 2) / others
-    excess = float(log_PM.var(axis=0, ddof=1).mean() / independent - special.polygamma(1, half_P).mean())
-    if excess <= special.polygamma(1, most / 2):
-        return most
-    return 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - excess, 1e-4, most / 2))
+    defined_C = ~np.isnan(scores_VSC).all(axis=(0, 1))
+    there_S = ~np.isnan(scores_VSC[:, :, defined_C]).any(axis=(0, 2))
+    kept_VSC = scores_VSC[:, there_S][:, :, defined_C]
+    if kept_VSC.shape[1] < 2:
+        return 1.0, int(defined_C.sum())
+    apart_VSC = kept_VSC - kept_VSC.mean(axis=0, keepdims=True)
+    apart_VSC -= apart_VSC.mean(axis=1, keepdims=True)
+    flat_KC = apart_VSC.reshape(-1, apart_VSC.shape[2])
+    norm_C = np.linalg.norm(flat_KC, axis=0)
+    unit_KC = flat_KC[:, norm_C > 0] / norm_C[norm_C > 0]
+    classes = unit_KC.shape[1]
+    if classes < 2:
+        return 0.0, classes
+    squared = float(((unit_KC.T @ unit_KC) ** 2).sum() - classes) / (classes * (classes - 1))
+    chance = 1 / ((apart_VSC.shape[0] - 1) * (apart_VSC.shape[1] - 1))
+    return float(np.clip((squared - chance) / (1 - chance), 0, 1)), classes
+
+
+def _agreement(variance_PC: Values, degrees_P: Values, num_variants: int, likeness: float) -> float:
+    """Return d0 of Smyth (2004) by the moments of log variances, of what pair and class leave over.
+
+    Pairs that share a variant are correlated (their differences by 1/2, the variances by 1/4), and so are the classes:
+    both shrink what chance leaves over, by known factors.
+    """
+    log_PC = np.log(variance_PC[:, (variance_PC > 0).all(axis=0)])
+    pairs, classes = log_PC.shape
+    if classes < 2:
+        return SURE
+    half_P1 = degrees_P[:, None] / 2
+    log_PC -= special.digamma(half_P1) - np.log(half_P1)
+    left_PC = log_PC - log_PC.mean(axis=1, keepdims=True) - log_PC.mean(axis=0) + log_PC.mean()
+    independent = (1 - 0.5 * (num_variants - 2) / (pairs - 1)) * max(1 - likeness, 0.2)
+    scatter = float((left_PC**2).sum()) / ((pairs - 1) * (classes - 1)) / independent
+    return _degrees_of(scatter - float(special.polygamma(1, half_P1).mean()))
+
+
+def _degrees_of(log_variance: float) -> float:
+    """Return the degrees of freedom of a variance whose logarithm has this variance; at most `SURE`."""
+    least, most = 1e-2, SURE / 2
+    if log_variance <= special.polygamma(1, most):
+        return SURE
+    if log_variance >= special.polygamma(1, least):
+        return 2 * least
+    return 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - log_variance, least, most))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.special import polygamma
 
-from harness.stats.noise import moderate, pool_noise
+from harness.stats.noise import Noise, moderate, pool_noise
 
 
 def draw_scores(seed, loudness, seeds=3, classes=8):
@@ -22,28 +23,49 @@ def test_the_pool_is_the_interaction_mean_square_of_variants_and_seeds():
 def test_two_variants_have_nothing_to_borrow():
     scores_VSM = draw_scores(0, [1.0, 1.0])
     noise = pool_noise(scores_VSM)
-    assert noise.prior == 0
+    assert noise.degrees == 0
     moderated = moderate(noise, scores_VSM[1] - scores_VSM[0], 2.0)
     np.testing.assert_array_equal(moderated.variance_M, moderated.own_M)
     assert moderated.degrees == 2
 
 
-def test_variants_that_agree_lend_more_than_variants_that_do_not():
-    agree = [pool_noise(draw_scores(seed, [1.0] * 6, seeds=5, classes=30)).prior for seed in range(20)]
-    differ = [pool_noise(draw_scores(seed, [0.2, 0.5, 1, 2, 4, 8], seeds=5, classes=30)).prior for seed in range(20)]
-    assert np.mean(agree) > 5.5
-    assert max(agree) <= 6
-    assert np.mean(differ) < 2.5
+def test_a_profile_that_variants_share_is_worth_more_than_one_that_they_do_not():
+    alike = [pool_noise(draw_scores(seed, [1.0] * 6, classes=30)).agreement for seed in range(20)]
+    generator = np.random.default_rng(0)
+    apart = []
+    for seed in range(20):
+        scores_VSM = draw_scores(seed, [1.0] * 6, classes=30)
+        apart.append(pool_noise(scores_VSM * generator.lognormal(0, 0.8, (6, 1, 31))).agreement)
+    assert np.median(alike) > 20
+    assert np.median(apart) < 6
 
 
-def test_a_loud_contrast_borrows_little_and_more_than_the_pool_has():
-    scores_VSM = draw_scores(0, [1.0, 1.0, 1.0, 6.0], classes=30)
-    noise = pool_noise(scores_VSM)
-    quiet = moderate(noise, scores_VSM[1] - scores_VSM[0], 2.0)
-    loud = moderate(noise, scores_VSM[3] - scores_VSM[0], 2.0)
-    assert loud.degrees < 2.5
-    assert loud.variance_M[0] > 0.9 * loud.own_M[0]
-    assert quiet.variance_M[0] > quiet.own_M[0]
+def test_a_loud_contrast_gets_its_loudness_from_all_its_classes():
+    ratios = []
+    for seed in range(40):
+        scores_VSM = draw_scores(seed, [1.0, 1.0, 1.0, 3.0], classes=30)
+        loud = moderate(pool_noise(scores_VSM), scores_VSM[3] - scores_VSM[0], 2.0)
+        assert loud.degrees > 3
+        ratios.append(np.mean(loud.variance_M[1:]) / 10)  # 1 + 3^2
+    assert np.mean(ratios) == pytest.approx(1, abs=0.15)
+
+
+def test_classes_that_move_as_one_count_as_one():
+    generator = np.random.default_rng(0)
+    shared = generator.normal(size=(4, 5, 1)) + np.zeros(13)
+    assert pool_noise(shared).classes == pytest.approx(1)
+    assert pool_noise(draw_scores(0, [1.0] * 4, seeds=5, classes=12)).classes > 6
+
+
+def test_the_loudness_of_a_few_classes_is_drawn_towards_the_studys():
+    """By hand: own variance 8 of one class of unit 1, three seeds: 8 ^ (2 / (2 + trigamma(1)))."""
+    noise = Noise(np.array([1.0, 1.0]), degrees=1e9, classes=1.0, agreement=1e12)
+    values_SM = np.array([[-4.0, -4.0], [0.0, 0.0], [4.0, 4.0]]) * np.sqrt(0.5)
+    moderated = moderate(noise, values_SM, 1.0)
+    assert moderated.own_M == pytest.approx(8)
+    doubt = np.pi**2 / 6
+    assert moderated.variance_M == pytest.approx(8 ** (2 / (2 + doubt)))
+    assert polygamma(1, moderated.degrees / 2) == pytest.approx(2 * doubt / (2 + doubt), rel=1e-3)
 
 
 def test_a_missing_run_leaves_the_other_pairs():
@@ -63,4 +85,4 @@ def test_a_copy_under_another_name_is_not_evidence_of_little_noise():
     scores_VSM = draw_scores(0, [1.0] * 3)
     copied = np.concatenate([scores_VSM, scores_VSM[:1]])
     assert pool_noise(copied).variance_M[0] > 0.5 * pool_noise(scores_VSM).variance_M[0]
-    assert pool_noise(np.concatenate([scores_VSM[:1]] * 3)).prior == 0
+    assert pool_noise(np.concatenate([scores_VSM[:1]] * 3)).degrees == 0
