@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from harness.fingerprint import canonical
+from harness.predictions import MOST
 from harness.records import Machine, Run, RunConfig, RunResult
 from harness.store.folder import RunFolder, files_to_keep, save_result
 
@@ -126,16 +127,17 @@ def measure(run: Run, machine: Machine) -> Cost:
     bench = build_bench(run.config, machine, start=None)
     build_s = perf_counter() - began
     images = {name: len(split) for name, split in bench.splits.items()}
-    judged = sum(count for name, count in images.items() if name != "train")
+    reported = sum(count for name, count in images.items() if name not in ("train", "select"))
     epochs, warm = run.config.train.epochs, run.start is not None
     with TemporaryDirectory() as place:
         folder = RunFolder(Path(place))
         pace = _measure_pace(_shorten(bench), folder)
-        epoch_s = images["train"] * pace.train_s + images["val"] * pace.judge_s + pace.save_s
+        select_s = images[bench.selects_on] * pace.judge_s
+        epoch_s = images["train"] * pace.train_s + select_s + pace.save_s
         return Cost(
-            seconds=build_s + epochs * epoch_s + (warm * images["val"] + judged) * pace.judge_s + pace.finish_s,
+            seconds=build_s + epochs * epoch_s + warm * select_s + reported * pace.judge_closely_s + pace.finish_s,
             memory_bytes=_peak_memory(machine),
-            kept_bytes=_kept_bytes(folder, judged / min(JUDGED, images["val"])),
+            kept_bytes=_kept_bytes(folder, reported / min(JUDGED, images["val"])),
             resume_bytes=folder.state.stat().st_size,
         )
 
@@ -145,7 +147,9 @@ class _Pace:
     train_s: float
     """For an image trained on."""
     judge_s: float
-    """For an image judged."""
+    """For an image judged after an epoch."""
+    judge_closely_s: float
+    """For an image judged at the end, its regions counted and its prediction kept."""
     save_s: float
     """For the checkpoints of an epoch."""
     finish_s: float
@@ -162,17 +166,23 @@ def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
     for progress in train(bench, []):
         history.append(progress)
         train_s.append(1 / progress.metrics["train/images_per_s"])
-        judge_s.append((perf_counter() - began - train_s[-1] * len(bench.splits["train"])) / len(bench.splits["val"]))
+        rest_s = perf_counter() - began - train_s[-1] * len(bench.splits["train"])
+        judge_s.append(rest_s / len(bench.splits[bench.selects_on]))
         began = perf_counter()
     save_state(folder.state, bench, history, 0.0)
     save_weights(folder.best, bench)
     save_s = perf_counter() - began
     save_weights(folder.last, bench)
     began = perf_counter()
-    _finish(bench, folder)
-    judge = statistics.mean(judge_s[1:])
-    finish_s = perf_counter() - began - judge * len(bench.splits["val"])
-    return _Pace(statistics.mean(train_s[1:]), judge, save_s, max(finish_s, 0.0))
+    closely_s = _finish(bench, folder)
+    finish_s = perf_counter() - began - closely_s
+    return _Pace(
+        train_s=statistics.mean(train_s[1:]),
+        judge_s=statistics.mean(judge_s[1:]),
+        judge_closely_s=closely_s / len(bench.splits["val"]),
+        save_s=save_s,
+        finish_s=finish_s,
+    )
 
 
 def _shorten(bench: Bench) -> Bench:
@@ -191,15 +201,27 @@ def _first(split: PreparedSplit, count: int) -> PreparedSplit:
     return short
 
 
-def _finish(bench: Bench, folder: RunFolder) -> None:
-    """Judge, draw and write what a finished run leaves behind."""
+def _finish(bench: Bench, folder: RunFolder) -> float:
+    """Judge, draw and write what a finished run leaves behind; return the seconds that judging took."""
     from harness.report.pictures import draw_confusion, draw_examples
-    from harness.train.evaluate import evaluate, make_examples
+    from harness.train.evaluate import evaluate_closely, make_examples
 
-    counts, examples, taxonomy = evaluate(bench, "val").counts, make_examples(bench), bench.source.taxonomy
-    draw_confusion(counts, folder.confusion_picture)
+    began = perf_counter()
+    judged = evaluate_closely(bench, "val", keep=MOST)
+    seconds = perf_counter() - began
+    examples, taxonomy = make_examples(bench), bench.source.taxonomy
+    draw_confusion(judged.counts, folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
-    save_result(folder, RunResult("probe", "finished", counts={"val": counts}, examples=examples))
+    result = RunResult(
+        "probe",
+        "finished",
+        counts={"val": judged.counts},
+        regions={"val": judged.regions},
+        examples=examples,
+        predictions=judged.predictions,
+    )
+    save_result(folder, result)
+    return seconds
 
 
 def _kept_bytes(folder: RunFolder, share: float) -> int:

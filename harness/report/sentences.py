@@ -83,6 +83,8 @@ def _p(value: float | None) -> str:
 
 
 def _why(claim: Claim) -> str:
+    if claim.reason == "one seed" and claim.low is None:
+        return "one seed and images of one group: nothing is known about training again or about other images"
     if claim.reason == "one seed":
         return "one seed: the interval speaks for these weights only, not for training again"
     if claim.reason == "one group":

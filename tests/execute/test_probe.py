@@ -52,3 +52,11 @@ def test_a_shortened_bench_is_the_same_bench_with_fewer_images(runs):
     assert short.config.train.epochs == EPOCHS
     assert {name: len(split) for name, split in short.splits.items()} == {"train": 12, "val": 6, "test": 3}
     assert (short.splits["val"].pair(5)[0] == bench.splits["val"].pair(5)[0]).all()
+
+
+def test_epochs_are_chosen_on_the_images_held_out_for_it(runs):
+    config = runs[0].config
+    held = replace(config, evaluate=config.evaluate.model_copy(update={"select_split": "held_out"}))
+    cost = measure(replace(runs[0], config=held), Machine())
+    assert cost.seconds > 0
+    assert cost.kept_bytes == pytest.approx(measure(runs[0], Machine()).kept_bytes, rel=0.3)

@@ -67,6 +67,14 @@ def test_one_seed_gives_no_verdict(simulate):
     assert "More seeds are needed" in conclude(claim, 0.005)
 
 
+def test_one_seed_on_one_group_has_no_interval_to_speak_of(simulate):
+    study = simulate({"a": 0.5, "b": 0.8}, seeds=(0,))
+    claim = make_report(study.plan, study.results).comparisons[0].headline
+    alone = claim.model_copy(update={"low": None, "high": None, "scope": "these weights on these images"})
+    assert "interval" not in conclude(alone, 0.005)
+    assert "one seed and images of one group" in conclude(alone, 0.005)
+
+
 def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
     study = simulate({"a": 0.6, "b": 0.7})
     run = study.plan.runs[-1]
