@@ -25,6 +25,8 @@ from harness.stats.margins import Values
 LOUDNESS_VARIANCE = 2.0
 """Variance of log loudness between contrasts, before anything is measured: standard deviations commonly differ by a
 factor of two."""
+ROUNDING = 1e-24
+"""Variances of scores (fractions) below this are the rounding of sums: such scores do not differ."""
 SURE = 1e6
 """Degrees of freedom of what is as good as known."""
 
@@ -64,10 +66,13 @@ def pool_noise(scores_VSM: Values) -> Noise:
     seeds_P = (~np.isnan(differences_PSM[:, :, 0])).sum(axis=1)
     usable_P = (seeds_P > 1) & (np.nan_to_num(differences_PSM) != 0).any(axis=(1, 2))
     members = np.unique(np.concatenate([first[usable_P], second[usable_P]]))
+    nothing = Noise(np.zeros(scores_VSM.shape[2]), 0.0, 0.0, 0.0)
     if len(members) < 3:
-        return Noise(np.zeros(scores_VSM.shape[2]), 0.0, 0.0, 0.0)
+        return nothing
     degrees_P = seeds_P[usable_P] - 1.0
     variance_PM = _variance(differences_PSM[usable_P], seeds_P[usable_P]) / 2
+    if not variance_PM[:, 1:].any():
+        return nothing
     likeness, classes = _likeness(scores_VSM[members][:, :, 1:])
     return Noise(
         variance_M=(degrees_P @ variance_PM) / degrees_P.sum(),
@@ -85,7 +90,7 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
     degrees = len(values_SM) - 1.0
     if degrees == 0:
         return Moderated(np.zeros(values_SM.shape[1]), np.zeros(values_SM.shape[1]), 0.0)
-    own_M = np.nan_to_num(values_SM.var(axis=0, ddof=1))
+    own_M = _rounded(np.nan_to_num(values_SM.var(axis=0, ddof=1)))
     pooled_M = size * noise.variance_M
     known_C = pooled_M[1:] > 0
     measured = float((own_M[1:][known_C] / pooled_M[1:][known_C]).mean()) if known_C.any() else 0.0
@@ -107,7 +112,11 @@ def _variance(differences_PSM: Values, seeds_P: Values) -> Values:
     filled_PSM = np.nan_to_num(differences_PSM)
     mean_P1M = filled_PSM.sum(axis=1, keepdims=True) / seeds_P[:, None, None]
     apart_PSM = np.where(there_PS1, filled_PSM - mean_P1M, 0.0)
-    return np.asarray((apart_PSM**2).sum(axis=1) / (seeds_P[:, None] - 1))
+    return _rounded((apart_PSM**2).sum(axis=1) / (seeds_P[:, None] - 1))
+
+
+def _rounded(variance: Values) -> Values:
+    return np.where(variance < ROUNDING, 0.0, variance)
 
 
 def _likeness(scores_VSC: Values) -> tuple[float, int]:
@@ -119,15 +128,16 @@ def _likeness(scores_VSC: Values) -> tuple[float, int]:
     there_S = ~np.isnan(scores_VSC[:, :, defined_C]).any(axis=(0, 2))
     kept_VSC = scores_VSC[:, there_S][:, :, defined_C]
     if kept_VSC.shape[1] < 2:
-        return 1.0, int(defined_C.sum())
+        return 1.0, 1
     apart_VSC = kept_VSC - kept_VSC.mean(axis=0, keepdims=True)
     apart_VSC -= apart_VSC.mean(axis=1, keepdims=True)
     flat_KC = apart_VSC.reshape(-1, apart_VSC.shape[2])
     norm_C = np.linalg.norm(flat_KC, axis=0)
-    unit_KC = flat_KC[:, norm_C > 0] / norm_C[norm_C > 0]
+    moves_C = norm_C**2 > ROUNDING
+    unit_KC = flat_KC[:, moves_C] / norm_C[moves_C]
     classes = unit_KC.shape[1]
     if classes < 2:
-        return 0.0, classes
+        return 0.0, 1
     squared = float(((unit_KC.T @ unit_KC) ** 2).sum() - classes) / (classes * (classes - 1))
     chance = 1 / ((apart_VSC.shape[0] - 1) * (apart_VSC.shape[1] - 1))
     return float(np.clip((squared - chance) / (1 - chance), 0, 1)), classes

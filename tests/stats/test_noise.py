@@ -86,3 +86,21 @@ def test_a_copy_under_another_name_is_not_evidence_of_little_noise():
     copied = np.concatenate([scores_VSM, scores_VSM[:1]])
     assert pool_noise(copied).variance_M[0] > 0.5 * pool_noise(scores_VSM).variance_M[0]
     assert pool_noise(np.concatenate([scores_VSM[:1]] * 3)).degrees == 0
+
+
+def test_what_rounding_alone_moves_is_no_noise():
+    scores_VSM = 0.3 + 0.1 * np.arange(4)[:, None, None] + np.zeros((4, 10, 7))
+    scores_VSM[2, 3] += 1e-16
+    noise = pool_noise(scores_VSM)
+    moderated = moderate(noise, scores_VSM[2] - scores_VSM[0], 2.0)
+    assert noise.degrees == 0
+    assert not moderated.variance_M.any()
+
+
+def test_runs_without_a_common_seed_count_their_classes_as_one():
+    scores_VSM = draw_scores(0, [1.0] * 4, seeds=6)
+    for variant, missing in enumerate(([0, 1], [2, 3], [4, 5], [0, 5])):
+        scores_VSM[variant, missing] = np.nan
+    noise = pool_noise(scores_VSM)
+    assert noise.classes == 1
+    assert np.isfinite(moderate(noise, scores_VSM[1][[4, 5]] - scores_VSM[0][[4, 5]], 2.0).degrees)
