@@ -20,7 +20,14 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: no telemetry unless the user turns it on
 
 import ray
-from ray.exceptions import LocalRayletDiedError, RayError, RayTaskError
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 from harness.errors import HarnessError, InputError
 from harness.execute.away import Over, execute_away
@@ -225,6 +232,12 @@ def _read(stream: ray.ObjectRefGenerator) -> Message | Over:
             "the Ray node that this command runs on has died; the same command goes on from the last checkpoints that "
             "have arrived, once the node is back"
         ) from None
+    except NodeDiedError:
+        return Over(death="its node died")
+    except WorkerCrashedError:
+        return Over(death="its Ray worker died")
+    except OutOfMemoryError:
+        return Over(death="its node ran out of memory, and Ray ended its worker")
     except RayError as error:
         return Over(death=_first_line(error))
     return message
