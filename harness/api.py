@@ -12,6 +12,7 @@ from harness.records import Machine, Plan, Run, RunResult
 if TYPE_CHECKING:
     from harness.execute.events import Event
     from harness.execute.probe import Forecast
+    from harness.execute.study import Executor
     from harness.report.record import Report
     from harness.spec.lint import Concern
     from harness.spec.load import Spec
@@ -85,20 +86,21 @@ def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None)
     return MlflowStore(Path(root), tracking_uri)
 
 
-def execute(
+def execute(  # noqa: PLR0913 - as many as the command has
     plan: Plan,
     *,
     store: Store | None = None,
     only: Sequence[str] = (),
     jobs: int | None = None,
     device: str = "auto",
+    executor: Executor | None = None,
     listen: Callable[[Event], None] = lambda event: None,
 ) -> dict[str, RunResult]:
     """Train and judge what the plan still lacks, and return run id -> result of all its runs that have ended.
 
     An interrupted call is continued by the next one. `store` is by default the one of `open_store()`; `only` names
     variants, and with them those they start from; `jobs` runs at once, by default as many as fill the machine;
-    `listen` is told each event.
+    `executor`, such as `on_ray()`, has the runs made elsewhere; `listen` is told each event.
 
     Raises:
         InputError: the data cannot be trained on.
@@ -118,7 +120,7 @@ def execute(
     store = store or open_store()
     runs = select(plan, only).runs if only else plan.runs
     results: dict[str, RunResult] = {}
-    executor = partial(execute_local, machine=Machine(device), jobs=jobs)
+    executor = executor or partial(execute_local, machine=Machine(device), jobs=jobs)
     for event in execute_plan(plan, runs, store, executor):
         listen(event)
         if isinstance(event, Ended):
@@ -128,6 +130,28 @@ def execute(
         if earlier is not None:
             results[run.id] = earlier
     return results
+
+
+def on_ray(
+    address: str | None = None, cpus_per_run: float | None = None, gpus_per_run: float = 0.0, device: str = "auto"
+) -> Executor:
+    """Return what has `execute` run on a Ray cluster.
+
+    `address` is `HOST:PORT`, `auto`, or `local` for a cluster made on this machine; None for $RAY_ADDRESS or `auto`. A
+    run gets `cpus_per_run`, by default as many as it has threads, and `gpus_per_run`.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
+    from importlib.util import find_spec
+
+    from harness.errors import InputError
+
+    if find_spec("ray") is None:
+        raise InputError("--on ray: Ray is not installed; pip install ablation-harness[ray]")
+    from harness.execute.ray_cluster import Cluster, execute_ray
+
+    return partial(execute_ray, cluster=Cluster(address, cpus_per_run, gpus_per_run, device))
 
 
 def study_name(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +35,19 @@ Jobs = Annotated[
     int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].", show_default=False)
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+On = Annotated[Literal["local", "ray"], typer.Option(help="Where runs are made: on this machine or a Ray cluster.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Ray cluster; auto: this machine's; local: make one [default: $RAY_ADDRESS, or auto].",
+        show_default=False,
+    ),
+]
+CpusPerRun = Annotated[
+    float | None, typer.Option(min=0, help="CPUs of a run on Ray [default: its threads].", show_default=False)
+]
+GpusPerRun = Annotated[float, typer.Option(min=0, help="GPUs of a run on Ray, such as 1 or 0.25.")]
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
     str | None,
@@ -56,6 +69,20 @@ def read_spec(spec: Path, profile: str | None, set_: list[str] | None, seeds: st
     from harness import api
 
     return api.load_spec(spec, profile=profile, overrides=set_ or (), seeds=_parse_seeds(seeds))
+
+
+def check_place(
+    on: str, jobs: int | None, address: str | None, cpus_per_run: float | None, gpus_per_run: float
+) -> None:
+    """Refuse options that would have no effect where the runs are made."""
+    for_ray = {"--address": address, "--cpus-per-run": cpus_per_run, "--gpus-per-run": gpus_per_run}
+    given = [name for name, value in for_ray.items() if value]
+    if on == "local" and given:
+        raise InputError(f"{given[0]} is an option for a Ray cluster; add --on ray")
+    if on == "ray" and jobs is not None:
+        raise InputError(
+            "--jobs is an option for this machine; on a cluster as many runs go at once as it has room for"
+        )
 
 
 def _parse_seeds(text: str | None) -> list[int] | None:

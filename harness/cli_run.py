@@ -9,9 +9,13 @@ import typer
 from harness.cli_options import (
     DEFAULT_REPORTS,
     DEFAULT_ROOT,
+    Address,
     AsJson,
+    CpusPerRun,
     Device,
+    GpusPerRun,
     Jobs,
+    On,
     Only,
     Profile,
     Reports,
@@ -20,6 +24,7 @@ from harness.cli_options import (
     Sets,
     SpecFile,
     Uri,
+    check_place,
     print_results,
     read_spec,
 )
@@ -33,6 +38,10 @@ def run(
     only: Only = None,
     jobs: Jobs = None,
     device: Device = "auto",
+    on: On = "local",
+    address: Address = None,
+    cpus_per_run: CpusPerRun = None,
+    gpus_per_run: GpusPerRun = 0.0,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -47,6 +56,8 @@ def run(
     from harness.progress import show_progress
 
     started: list[str] = []
+    check_place(on, jobs, address, cpus_per_run, gpus_per_run)
+    executor = api.on_ray(address, cpus_per_run, gpus_per_run, device) if on == "ray" else None
     store = api.open_store(root, tracking_uri)
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
     with show_progress(study.runs) as show:
@@ -56,7 +67,9 @@ def run(
                 started.append(event.run.id)
             show(event)
 
-        results = api.execute(study, store=store, only=only or (), jobs=jobs, device=device, listen=listen)
+        results = api.execute(
+            study, store=store, only=only or (), jobs=jobs, device=device, executor=executor, listen=listen
+        )
     report = reports / study.study / "report.md"
     if started or not report.exists():
         api.make_report(study, results, reports)

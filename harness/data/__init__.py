@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from harness.catalog import build
+from dataclasses import replace
+
+from harness.catalog import build, find_part
 from harness.data import camvid, cityscapes, desert, folder, kaggle_cityscapes, offroad
 from harness.data.faults import refuse, without_bad_images
+from harness.data.remote import fetch, is_url
 from harness.data.source import Source
 from harness.data.subsets import fold, shrink
 from harness.errors import InputError, SettingError
@@ -46,9 +49,14 @@ def open_source(choice: Choice, seed: int = 0) -> Source:
 
 
 def open_whole(choice: Choice) -> Source:
-    """Open a chosen data set as it is: bad images, and files without a counterpart, are in its list of faults."""
+    """Open a chosen data set as it is: bad images, and files without a counterpart, are in its list of faults.
+
+    Of a data set at a URL, this machine's copy is opened.
+    """
+    places = [name for name in find_part("data", choice.name).locations if is_url(choice[name])]
+    copies = {name: str(fetch(choice[name])) for name in places}
     try:
-        source: Source = build("data", choice)
+        source: Source = build("data", replace(choice, settings={**choice.settings, **copies}))
     except SettingError as error:
         raise SettingError(("data", *error.path), error.problem) from None
     return source

@@ -25,6 +25,7 @@ FLOORS = {
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 DOORS = {
     "mlflow": ["store/mlflow_store.py"],
+    "fsspec": ["data/remote.py"],
     "matplotlib": ["report/"],
     "optuna": ["spec/search.py"],
     "pyDOE3": ["spec/designs.py"],
