@@ -29,6 +29,7 @@ from harness.cli_options import (
     print_results,
     read_spec,
 )
+from harness.cli_predict import predict
 from harness.cli_run import run
 from harness.cli_store import ui
 from harness.errors import HarnessError, InputError, did_you_mean
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(gate)
+app.command()(predict)
 app.command()(ui)
 app.add_typer(data, name="data")
 

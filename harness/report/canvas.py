@@ -85,6 +85,11 @@ def _missing_glyphs_allowed() -> Iterator[None]:
         yield
 
 
+def font_file() -> Path:
+    """Return the file of `FONT`, for pictures that are drawn pixel by pixel."""
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
 def inches(left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
     """Return matplotlib's rectangle for a place given from the sheet's upper left corner."""
     return left / 10, 1 - (top + height) / 10, width / 10, height / 10

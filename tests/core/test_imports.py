@@ -16,10 +16,11 @@ FLOORS = {
     3: ["parts"],
     4: ["train", "store", "report"],
     5: ["execute"],
+    5.5: ["apply"],
     6: ["api", "audit", "progress", "tables", "spec_writer"],
     6.5: ["audit_tables"],
     7: ["cli_options"],
-    7.5: ["cli_data", "cli_gate", "cli_run", "cli_store"],
+    7.5: ["cli_data", "cli_gate", "cli_predict", "cli_run", "cli_store"],
     8: ["cli"],
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
