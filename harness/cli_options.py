@@ -34,6 +34,17 @@ Only = Annotated[
 Jobs = Annotated[
     int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].", show_default=False)
 ]
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].", show_default=False),
+]
+MaxHours = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="H", help="Stop after so many hours and report what there is.", show_default=False),
+]
+MaxRuns = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Start so many runs and no more.", show_default=False)
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[

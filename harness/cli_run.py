@@ -11,7 +11,10 @@ from harness.cli_options import (
     DEFAULT_ROOT,
     AsJson,
     Device,
+    GpusPerRun,
     Jobs,
+    MaxHours,
+    MaxRuns,
     Only,
     Profile,
     Reports,
@@ -33,6 +36,9 @@ def run(
     only: Only = None,
     jobs: Jobs = None,
     device: Device = "auto",
+    gpus_per_run: GpusPerRun = None,
+    max_hours: MaxHours = None,
+    max_runs: MaxRuns = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -40,13 +46,17 @@ def run(
 ) -> None:
     """Train, judge and track what a study still lacks, then write its report.
 
-    Interrupted, it is continued by the same command. Example: harness run ablations/phase3.yaml
+    Interrupted, or stopped by --max-hours or --max-runs, it is continued by the same command; what tells most comes
+    first. Example: harness run ablations/phase3.yaml --max-hours 2
     """
     from harness import api
+    from harness.execute.budget import Budget
     from harness.execute.events import Event, Started
     from harness.progress import show_progress
 
     started: list[str] = []
+    executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run)
+    budget = Budget(max_hours, max_runs)
     store = api.open_store(root, tracking_uri)
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
     with show_progress(study.runs) as show:
@@ -56,7 +66,7 @@ def run(
                 started.append(event.run.id)
             show(event)
 
-        results = api.execute(study, store=store, only=only or (), jobs=jobs, device=device, listen=listen)
+        results = api.execute(study, store=store, only=only or (), executor=executor, budget=budget, listen=listen)
     report = reports / study.study / "report.md"
     if started or not report.exists():
         api.make_report(study, results, reports)
