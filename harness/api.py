@@ -12,6 +12,7 @@ from harness.records import Machine, Plan, Run, RunResult
 if TYPE_CHECKING:
     from harness.apply.choose import Chosen
     from harness.apply.predict import Wanted
+    from harness.execute.budget import Budget
     from harness.execute.events import Event
     from harness.execute.probe import Forecast
     from harness.execute.study import Executor
@@ -78,7 +79,7 @@ def forecast(runs: Sequence[Run], *, jobs: int | None = None, device: str = "aut
     from harness.execute.local import default_jobs
     from harness.execute.probe import probe
 
-    return probe(runs, Machine(device), jobs or default_jobs(runs))
+    return probe(runs, Machine(device), jobs or default_jobs(runs, device))
 
 
 def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Store:
@@ -96,20 +97,22 @@ def execute(  # noqa: PLR0913 - as many as the command has
     jobs: int | None = None,
     device: str = "auto",
     executor: Executor | None = None,
+    budget: Budget | None = None,
     listen: Callable[[Event], None] = lambda event: None,
 ) -> dict[str, RunResult]:
     """Train and judge what the plan still lacks, and return run id -> result of all its runs that have ended.
 
     An interrupted call is continued by the next one. `store` is by default the one of `open_store()`; `only` names
     variants, and with them those they start from; `jobs` runs at once, by default as many as fill the machine;
-    `executor`, such as `on_ray()`, has the runs made elsewhere; `listen` is told each event.
+    `executor`, such as `on_ray()`, has the runs made otherwise; `budget` ends the call before all is done;
+    `listen` is told each event.
 
     Raises:
         InputError: the data cannot be trained on.
     """
+    from harness.execute.budget import Budget, within
     from harness.execute.events import Ended, Warned
     from harness.execute.inputs import check_data, read_notes
-    from harness.execute.local import execute_local
     from harness.execute.study import execute_plan
     from harness.spec.plan import select
     from harness.store.folder import load_result, run_folder
@@ -122,7 +125,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
     store = store or open_store()
     runs = select(plan, only).runs if only else plan.runs
     results: dict[str, RunResult] = {}
-    executor = executor or partial(execute_local, machine=Machine(device), jobs=jobs)
+    executor = within(executor or on_this_machine(jobs=jobs, device=device), plan, budget or Budget())
     for event in execute_plan(plan, runs, store, executor):
         listen(event)
         if isinstance(event, Ended):
@@ -154,6 +157,22 @@ def on_ray(
     from harness.execute.ray_cluster import Cluster, execute_ray
 
     return partial(execute_ray, cluster=Cluster(address, cpus_per_run, gpus_per_run, device))
+
+
+def on_this_machine(*, jobs: int | None = None, device: str = "auto", gpus_per_run: float | None = None) -> Executor:
+    """Return what has `execute` make runs here, `jobs` at once, by default as many as fill the machine.
+
+    Each run has a GPU of its own where there are any, or, with `gpus_per_run` below 1, shares one.
+
+    Raises:
+        InputError: a GPU, or a share of one, that is not there.
+    """
+    from harness.execute.local import execute_local
+    from harness.execute.machine import read_offer
+    from harness.execute.places import make_places
+
+    make_places(read_offer(device, threads=1), device, gpus_per_run=gpus_per_run)
+    return partial(execute_local, machine=Machine(device), jobs=jobs, gpus_per_run=gpus_per_run)
 
 
 def study_name(text: str) -> str:

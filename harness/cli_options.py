@@ -34,6 +34,19 @@ Only = Annotated[
 Jobs = Annotated[
     int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].", show_default=False)
 ]
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option(
+        help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1; on Ray 0].", show_default=False
+    ),
+]
+MaxHours = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="H", help="Stop after so many hours and report what there is.", show_default=False),
+]
+MaxRuns = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Start so many runs and no more.", show_default=False)
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 On = Annotated[Literal["local", "ray"], typer.Option(help="Where runs are made: on this machine or a Ray cluster.")]
 Address = Annotated[
@@ -47,7 +60,6 @@ Address = Annotated[
 CpusPerRun = Annotated[
     float | None, typer.Option(min=0, help="CPUs of a run on Ray [default: its threads].", show_default=False)
 ]
-GpusPerRun = Annotated[float, typer.Option(min=0, help="GPUs of a run on Ray, such as 1 or 0.25.")]
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
     str | None,
@@ -71,11 +83,9 @@ def read_spec(spec: Path, profile: str | None, set_: list[str] | None, seeds: st
     return api.load_spec(spec, profile=profile, overrides=set_ or (), seeds=_parse_seeds(seeds))
 
 
-def check_place(
-    on: str, jobs: int | None, address: str | None, cpus_per_run: float | None, gpus_per_run: float
-) -> None:
+def check_place(on: str, jobs: int | None, address: str | None, cpus_per_run: float | None) -> None:
     """Refuse options that would have no effect where the runs are made."""
-    for_ray = {"--address": address, "--cpus-per-run": cpus_per_run, "--gpus-per-run": gpus_per_run}
+    for_ray = {"--address": address, "--cpus-per-run": cpus_per_run}
     given = [name for name, value in for_ray.items() if value]
     if on == "local" and given:
         raise InputError(f"{given[0]} is an option for a Ray cluster; add --on ray")

@@ -15,6 +15,8 @@ from harness.cli_options import (
     Device,
     GpusPerRun,
     Jobs,
+    MaxHours,
+    MaxRuns,
     On,
     Only,
     Profile,
@@ -41,7 +43,9 @@ def run(
     on: On = "local",
     address: Address = None,
     cpus_per_run: CpusPerRun = None,
-    gpus_per_run: GpusPerRun = 0.0,
+    gpus_per_run: GpusPerRun = None,
+    max_hours: MaxHours = None,
+    max_runs: MaxRuns = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -49,15 +53,21 @@ def run(
 ) -> None:
     """Train, judge and track what a study still lacks, then write its report.
 
-    Interrupted, it is continued by the same command. Example: harness run ablations/phase3.yaml
+    Interrupted, or stopped by --max-hours or --max-runs, it is continued by the same command; what tells most comes
+    first. Example: harness run ablations/phase3.yaml --max-hours 2
     """
     from harness import api
+    from harness.execute.budget import Budget
     from harness.execute.events import Event, Started
     from harness.progress import show_progress
 
     started: list[str] = []
-    check_place(on, jobs, address, cpus_per_run, gpus_per_run)
-    executor = api.on_ray(address, cpus_per_run, gpus_per_run, device) if on == "ray" else None
+    check_place(on, jobs, address, cpus_per_run)
+    if on == "ray":
+        executor = api.on_ray(address, cpus_per_run, gpus_per_run or 0.0, device)
+    else:
+        executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run)
+    budget = Budget(max_hours, max_runs)
     store = api.open_store(root, tracking_uri)
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
     with show_progress(study.runs) as show:
@@ -67,9 +77,7 @@ def run(
                 started.append(event.run.id)
             show(event)
 
-        results = api.execute(
-            study, store=store, only=only or (), jobs=jobs, device=device, executor=executor, listen=listen
-        )
+        results = api.execute(study, store=store, only=only or (), executor=executor, budget=budget, listen=listen)
     report = reports / study.study / "report.md"
     if started or not report.exists():
         api.make_report(study, results, reports)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -29,6 +30,20 @@ class SettingError(InputError):
 
 class RunFailed(HarnessError):
     """One run cannot go on (loss not finite, out of memory); the other runs do."""
+
+
+OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory|out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|could not (create|execute) a primitive$",
+    re.MULTILINE,
+)
+"""What torch says when memory runs out; the last is how oneDNN, its CPU kernels, says it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of Python, numpy or torch, on a CPU or a GPU, says that memory ran out."""
+    if isinstance(error, RuntimeError):
+        return OUT_OF_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from harness.execute.events import Advanced, Ended, Event, Started, Warned
+from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.records import Progress as Epoch
 from harness.records import Run, RunResult
 
@@ -71,6 +71,8 @@ class _Plain:
                 text = f"{describe_end(event)}{self._epochs.time_left()}"
             case Warned(warning):
                 text = f"warning: {warning}"
+            case Beat():
+                return
         print(text, file=sys.stderr, flush=True)
 
 

@@ -26,6 +26,9 @@ SHOWN_SHARE_PREFIX = "train/shown_share/"
 WEIGHT_SHARE_PREFIX = "train/weight_share/"
 """By class: its share of those pixels, each times its class weight."""
 
+IMAGES_AT_ONCE = {"train": "train/images_at_once", "evaluate": "val/images_at_once"}
+"""Metrics of an epoch in which memory held fewer images than a batch: how many went through the network at once."""
+
 
 @dataclass(frozen=True)
 class Choice:

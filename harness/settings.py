@@ -74,6 +74,10 @@ class TrainSettings(Settings):
     """Epochs between two checkpoints: what a killed run repeats at most."""
     deterministic: bool = True
     """Use deterministic algorithms only; on a GPU, operations without one are named in the provenance."""
+    on_oom: Literal["fail", "accumulate"] = "fail"
+    """What happens where memory does not hold a batch: `fail` ends the run and says which batch fits; `accumulate` goes
+    on with batches cut into pieces that fit, their gradients added up. What looks at a batch as one (BatchNorm, Dice)
+    then sees the pieces."""
     threads: Count = 1
     """CPU threads of one run: they change the order of sums, so they are a setting and not a matter of the machine."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, is_out_of_memory
 from harness.records import Machine, Run
 from harness.store.folder import RunFolder
 
@@ -41,8 +41,8 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
 
 def _explain(error: Exception) -> str:
     text = f"{type(error).__name__}: {error}".splitlines()[0]
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"out of GPU memory ({text}); lower train.batch_size, and raise train.accumulate by the same factor"
+    if is_out_of_memory(error):
+        return f"out of memory where a smaller batch does not help ({text}); other programs may have used it: run again"
     return text
 
 

@@ -38,4 +38,9 @@ class Warned:
     text: str
 
 
-Event = Started | Advanced | Ended | Warned
+@dataclass(frozen=True)
+class Beat:
+    """Nothing has happened for a while: a moment to look at the clock. No listener of a study is told."""
+
+
+Event = Started | Advanced | Ended | Warned | Beat

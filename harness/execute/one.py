@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from harness.store.folder import RunFolder, append_progress, is_finished, save_r
 from harness.store.provenance import read_provenance
 from harness.train.checkpoint import load_state, save_state, save_weights
 from harness.train.evaluate import evaluate_closely, make_examples
+from harness.train.fitting import adapt
 from harness.train.loop import train
-from harness.train.workbench import Bench, build_bench, prepare_process
+from harness.train.memory import OutOfMemory, describe_memory, noting_memory, recall
+from harness.train.workbench import AtOnce, Bench, build_bench, prepare_process
 
 CONTRACT_VERSION = 1
 
@@ -55,35 +57,58 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
             import_plugin(module)
         prepare_process(run.config)
         write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
-        bench = build_bench(run.config, machine, start=start)
-        _save_provenance(bench, run, folder, machine, ())
-        history, seconds = _train(bench, run, folder, tell)
-        result = _judge(bench, run, folder, history, seconds)
+        bench, result = _train_and_judge(run, folder, machine, start, tell)
         _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
         save_result(folder, result)
         folder.state.unlink(missing_ok=True)
 
 
-def _train(bench: Bench, run: Run, folder: RunFolder, tell: Tell) -> tuple[list[Progress], float]:
-    """Train from the last saved state. The state is written before the journal: the journal can be made from it."""
-    history, spent = load_state(folder.state, bench) if folder.state.exists() else ([], 0.0)
+def _train_and_judge(
+    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell
+) -> tuple[Bench, RunResult]:
+    """Return the run's result and the bench it was made on; where memory runs out, begin again from the last state."""
+    at_once: AtOnce | None = None
+    while True:
+        bench = build_bench(run.config, machine, start=start)
+        history, spent = load_state(folder.state, bench) if folder.state.exists() else ([], 0.0)
+        bench = replace(bench, at_once=at_once or recall(history))
+        _save_provenance(bench, run, folder, machine, ())
+        try:
+            seconds = _train(bench, folder, history, spent, tell)
+            return bench, _judge(bench, run, folder, history, seconds)
+        except OutOfMemory as error:
+            phase, reason = error.phase, str(error)
+        except RunFailed as error:
+            raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+        try:  # only here, with the error, has what the failed step held left memory
+            at_once = adapt(bench, phase, reason)
+        except RunFailed as error:
+            raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+        del bench
+
+
+def _train(bench: Bench, folder: RunFolder, history: list[Progress], spent: float, tell: Tell) -> float:
+    """Train on from `history`, add to it, and return the seconds spent in all.
+
+    The state is written before the journal: the journal can be made from it. A run that may change its batch saves its
+    state each epoch: what is in the journal is then never made again, in another way.
+    """
     for progress in history:
         append_progress(folder, progress)
         tell(progress)
     began = time.perf_counter() - spent
-    try:
-        for progress in train(bench, history):
-            history.append(progress)
-            if progress.improved:
-                save_weights(folder.best, bench)
-            if progress.epoch % run.config.train.checkpoint_every == 0:
-                save_state(folder.state, bench, history, time.perf_counter() - began)
-            append_progress(folder, progress)
-            tell(progress)
-    except RunFailed as error:
-        raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+    settings = bench.config.train
+    every = 1 if settings.on_oom == "accumulate" else settings.checkpoint_every
+    for progress in train(bench, history):
+        history.append(progress)
+        if progress.improved:
+            save_weights(folder.best, bench)
+        if progress.epoch % every == 0:
+            save_state(folder.state, bench, history, time.perf_counter() - began)
+        append_progress(folder, progress)
+        tell(progress)
     save_weights(folder.last, bench)
-    return history, time.perf_counter() - began
+    return time.perf_counter() - began
 
 
 def _best_epoch(history: Sequence[Progress]) -> int:
@@ -101,9 +126,10 @@ def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress
     load_weights(bench.network.module, folder.best)
     kept = {"val": MOST}
     reported = [name for name in bench.splits if name not in ("train", "select")]
-    judged = {name: evaluate_closely(bench, name, keep=kept.get(name, 0)) for name in reported}
-    counts = {name: item.counts for name, item in judged.items()}
-    examples, taxonomy = make_examples(bench), bench.source.taxonomy
+    with noting_memory("evaluate"):
+        judged = {name: evaluate_closely(bench, name, keep=kept.get(name, 0)) for name in reported}
+        examples = make_examples(bench)
+    counts, taxonomy = {name: item.counts for name, item in judged.items()}, bench.source.taxonomy
     draw_confusion(counts["val"], folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
     return RunResult(
@@ -146,7 +172,7 @@ def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine
         "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
         "preprocessing": asdict(bench.normalize.preprocessing),
         "data_notes": list(bench.source.notes),
-        "notes": list(bench.notes),
+        "notes": [*bench.notes, *describe_memory(bench)],
         "warnings": sorted(warned),
     }
     write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))

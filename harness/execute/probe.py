@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from harness.fingerprint import canonical
+from harness.execute.memory import kind_of
 from harness.predictions import MOST
-from harness.records import Machine, Run, RunConfig, RunResult
+from harness.records import Machine, Run, RunResult
 from harness.store.folder import RunFolder, files_to_keep, save_result
 
 if TYPE_CHECKING:
@@ -70,17 +70,17 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
     Raises:
         InputError: the runs cannot be trained; the message is the one that training would give.
     """
-    kinds = {_kind(run.config): run for run in reversed(runs)}
+    kinds = {kind_of(run.config): run for run in reversed(runs)}
     copies = ceil(jobs / max(len(kinds), 1))
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
         measured = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
         of_kind = {kind: _mean([future.result() for future in futures]) for kind, futures in measured.items()}
     unique = {run.id: run for run in runs}
-    costs = {id_: of_kind[_kind(run.config)] for id_, run in unique.items()}
+    costs = {id_: of_kind[kind_of(run.config)] for id_, run in unique.items()}
     largest = sorted(costs.values(), key=lambda cost: -cost.memory_bytes)[:jobs]
     return Forecast(
-        costs={run.variant: of_kind[_kind(run.config)] for run in runs},
+        costs={run.variant: of_kind[kind_of(run.config)] for run in runs},
         runs=len(unique),
         jobs=jobs,
         seconds=_span(unique.values(), {id_: cost.seconds for id_, cost in costs.items()}, jobs),
@@ -88,10 +88,6 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
         disk_bytes=sum(cost.kept_bytes for cost in costs.values())
         + jobs * max((cost.resume_bytes for cost in costs.values()), default=0),
     )
-
-
-def _kind(config: RunConfig) -> str:
-    return canonical({**config.to_dict(), "seed": None})
 
 
 def _mean(costs: Sequence[Cost]) -> Cost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from harness.execute.events import Advanced, Ended, Event, Started, Warned
+from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.files import locked
 from harness.records import Plan, Run, Status
 from harness.store.folder import RunFolder, is_finished, load_result, run_folder
@@ -36,14 +36,21 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
         status: Status = "interrupted"
         try:
             for event in executor(to_do, folders):
-                yield event
-                yield from _follow(event, store, folders, under_way)
-            finished = all(is_finished(folders[run.id]) for run in unique)
-            status = "finished" if finished else "failed"
+                if not isinstance(event, Beat):
+                    yield event
+                    yield from _follow(event, store, folders, under_way)
+            status = _status_of([folders[run.id] for run in unique])
         finally:
             for run in under_way.values():
                 list(_attempt(partial(store.mirror, run, folders[run.id], "interrupted")))
             list(_attempt(lambda: store.close_study(status)))
+
+
+def _status_of(folders: Sequence[RunFolder]) -> Status:
+    """Return what a study is whose execution has ended; runs that a budget left undone make it an interrupted one."""
+    if all(is_finished(folder) for folder in folders):
+        return "finished"
+    return "failed" if all(folder.result.exists() for folder in folders) else "interrupted"
 
 
 def _recall(run: Run, study: str, folder: RunFolder, store: Store) -> Iterator[Event]:

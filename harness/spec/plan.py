@@ -19,6 +19,9 @@ PLAN_VERSION = 2
 """Format 1 had no families."""
 NO_NUMBERS = ("checkpoint_every",)
 """Settings of training that change what an interruption costs, and no number."""
+NEUTRAL = {"on_oom": "fail"}
+"""Values that decide no number, of settings whose other values may: a run that would fail where memory runs out, and
+ends, is the run that it was before anything else could be asked for."""
 
 
 def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) -> Plan:
@@ -74,11 +77,11 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
         parts["model"]["settings"].pop(name, None)
     for kind in SEVERAL:
         parts[kind] = [_identity(kind, f"{kind}.{term.name}", term, counted) for term in getattr(config, kind)]
-    train = config.train.model_dump(mode="json")
+    train = config.train.model_dump(mode="json", exclude=set(NO_NUMBERS))
     return fingerprint(
         {
             **parts,
-            "train": {key: value for key, value in train.items() if key not in NO_NUMBERS},
+            "train": {key: value for key, value in train.items() if key not in NEUTRAL or value != NEUTRAL[key]},
             "evaluate": config.evaluate.model_dump(mode="json"),
             "seed": config.seed,
             "inputs": counted,

@@ -41,6 +41,15 @@ class Batch(NamedTuple):
             self.images_BCHW.to(device), self.labels_BHW.to(device), None if depths is None else depths.to(device)
         )
 
+    def pieces(self, most: int | None, least: int) -> list[Batch]:
+        """Return the batch in equal pieces (to one image) of at most `most` images, or more where a piece would have
+        fewer than `least`.
+        """
+        parts = count_pieces(len(self.labels_BHW), most, least)
+        depths = [None] * parts if self.depths_BHW is None else self.depths_BHW.tensor_split(parts)
+        pairs = zip(self.images_BCHW.tensor_split(parts), self.labels_BHW.tensor_split(parts), strict=True)
+        return [Batch(*pair, depth) for pair, depth in zip(pairs, depths, strict=True)]
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -111,6 +120,11 @@ def measure_preprocessing(name: str, inputs: Sequence[str], train: PreparedSplit
     return Preprocessing(
         tuple(inputs), mean, std, depth_mean, math.sqrt(max(squares / pixels - depth_mean**2, 0.0)) or 1.0
     )
+
+
+def count_pieces(images: int, most: int | None, least: int) -> int:
+    """Return into how many pieces `Batch.pieces` cuts a batch of so many images."""
+    return 1 if most is None else max(min(math.ceil(images / most), images // least), 1)
 
 
 def cut(order: Sequence[int], batch_size: int) -> list[list[int]]:

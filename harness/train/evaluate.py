@@ -36,7 +36,7 @@ class Closely(NamedTuple):
     predictions: Predictions
 
 
-class _Predicted(NamedTuple):
+class Predicted(NamedTuple):
     """One image of a split, predicted and judged at the size that `evaluate.size` says."""
 
     place: int
@@ -78,19 +78,24 @@ def evaluate_closely(bench: Bench, split_name: str, *, keep: int) -> Closely:
     )
 
 
-@torch.inference_mode()
-def _predict_split(bench: Bench, split_name: str) -> Iterator[_Predicted]:
+def _predict_split(bench: Bench, split_name: str) -> Iterator[Predicted]:
     """Yield every image of a split in order."""
-    split = bench.splits[split_name]
     bench.network.module.eval()
-    for batch in _same_size_batches(bench, split_name):
-        images_BCHW, labels_BHW = _load(bench, split_name, batch)
-        with mixed_precision(bench):
-            logits_BCHW, auxiliary = forward(bench, images_BCHW)
-        loss = float(total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW))
-        for index, logits_CHW in zip(batch, logits_BCHW.float(), strict=True):
-            label_HW = split.judged_label(index)
-            yield _Predicted(index, predict(logits_CHW, label_HW.shape), label_HW, loss)
+    for batch in evaluation_batches(bench, split_name):
+        yield from predict_batch(bench, split_name, batch)
+
+
+@torch.inference_mode()
+def predict_batch(bench: Bench, split_name: str, batch: list[int]) -> list[Predicted]:
+    """Predict some images of a split together; the network is in evaluation mode."""
+    split = bench.splits[split_name]
+    images_BCHW, labels_BHW = _load(bench, split_name, batch)
+    with mixed_precision(bench):
+        logits_BCHW, auxiliary = forward(bench, images_BCHW)
+    loss = float(total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW))
+    labels = [split.judged_label(index) for index in batch]
+    logits = zip(batch, logits_BCHW.float(), labels, strict=True)
+    return [Predicted(i, predict(logits_CHW, label_HW.shape), label_HW, loss) for i, logits_CHW, label_HW in logits]
 
 
 def predict(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> Label:
@@ -101,10 +106,10 @@ def predict(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> Label:
     return predicted
 
 
-def _same_size_batches(bench: Bench, split_name: str) -> Iterator[list[int]]:
-    """Yield batches of neighbouring images; where images keep their native size, each goes alone."""
-    size = bench.config.evaluate.batch_size if bench.config.data["size"] != "native" else 1
-    yield from cut(range(len(bench.splits[split_name])), size)
+def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
+    """Return batches of neighbouring images; where images keep their native size, each goes alone."""
+    size = bench.at_once.evaluate or bench.config.evaluate.batch_size
+    return cut(range(len(bench.splits[split_name])), size if bench.config.data["size"] != "native" else 1)
 
 
 def _load(bench: Bench, split_name: str, batch: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

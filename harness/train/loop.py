@@ -17,8 +17,10 @@ from harness.settings import EarlyStop
 from harness.train.batches import cut, training_batches
 from harness.train.evaluate import evaluate
 from harness.train.measures import Pixels, clip_gradient, count_shown, measure_gradient, measure_shown
+from harness.train.memory import memory_metrics, noting_memory
 from harness.train.seeding import seed_torch
-from harness.train.workbench import Bench, forward, mixed_precision, total_loss
+from harness.train.step import add_gradient
+from harness.train.workbench import Bench
 
 
 def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
@@ -29,6 +31,7 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
 
     Raises:
         RunFailed: the loss is not finite; epoch, step and learning rates are named.
+        OutOfMemory: memory does not hold a step, or an evaluation; the bench is then spoilt.
     """
     config, done = bench.config.train, list(history)
     if not done and (bench.warm or config.epochs == 0):
@@ -54,17 +57,14 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
             _set_lr(bench, bench.schedule(epoch - 1 + len(losses) / steps, scores))
             bench.optimizer.zero_grad(set_to_none=True)
             shown += [count_shown(item.labels_BHW, len(bench.held_C)) for item in group]
-            for batch in (item.to(bench.device) for item in group):
-                with mixed_precision(bench):
-                    logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
-                loss = total_loss(bench, logits_BCHW.float(), auxiliary, batch.labels_BHW.long())
-                torch.autograd.backward(loss / len(group))
-                losses.append(loss.detach())
-                weights.append(len(batch.labels_BHW))
-            if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch
-                _require_finite(bench, losses[-len(group) :], epoch, len(losses) - len(group), steps)
-            norms.append(clip_gradient(trainable, config.clip_norm))
-            bench.optimizer.step()
+            with noting_memory("train"):
+                for batch in (item.to(bench.device) for item in group):
+                    losses.append(add_gradient(bench, batch, len(group)))
+                    weights.append(len(batch.labels_BHW))
+                if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch
+                    _require_finite(bench, losses[-len(group) :], epoch, len(losses) - len(group), steps)
+                norms.append(clip_gradient(trainable, config.clip_norm))
+                bench.optimizer.step()
         _require_finite(bench, losses, epoch, 0, steps)
         seconds = time.perf_counter() - began
         train_loss = float(torch.stack(losses) @ torch.tensor(weights, dtype=torch.float32, device=bench.device))
@@ -76,7 +76,8 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
 
 
 def _judge(bench: Bench, epoch: int, done: Sequence[Progress], measured: dict[str, float]) -> Progress:
-    judged = evaluate(bench, bench.selects_on)
+    with noting_memory("evaluate"):
+        judged = evaluate(bench, bench.selects_on)
     scores = {f"val/{name}": value for name, value in all_scores(judged.counts).items()}
     ious = zip(judged.counts.classes, iou_class(judged.counts.confusion_CC()), strict=True)
     rates = {f"lr/{group['name']}": float(group["lr"]) for group in bench.optimizer.param_groups}
@@ -86,6 +87,7 @@ def _judge(bench: Bench, epoch: int, done: Sequence[Progress], measured: dict[st
         **scores,
         **{f"val/iou/{name}": float(value) for name, value in ious},
         **(rates if measured else {}),
+        **memory_metrics(bench.at_once),
     }
     select_on = f"val/{bench.config.evaluate.select_on}"
     improved = all(_is_higher(metrics[select_on], item.metrics[select_on]) for item in done)

@@ -34,6 +34,14 @@ WEIGHING = ("cross_entropy", "focal")
 
 
 @dataclass(frozen=True)
+class AtOnce:
+    """Most images that go through the network together, where memory holds no more; None: the batch as it is set."""
+
+    train: int | None = None
+    evaluate: int | None = None
+
+
+@dataclass(frozen=True)
 class Bench:
     """All live objects of one run. The record is frozen; the weights and the optimizer's state in it change."""
 
@@ -60,6 +68,7 @@ class Bench:
     """The split that chooses the best epoch: `val`, or `select`, which is held out of it."""
     notes: tuple[str, ...]
     """What was done while building that a reader of the results should know."""
+    at_once: AtOnce = AtOnce()
 
 
 def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> Bench:

@@ -1,0 +1,117 @@
+"""What this machine lends to runs: cores, memory and GPUs, as a container's limits leave them. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from math import ceil
+from pathlib import Path
+
+import psutil
+
+from harness.execute.places import Offer
+
+GPU_DEVICES = ("dev/nvidiactl", "dev/kfd", "dev/dxg")
+"""Device files of drivers that torch knows: NVIDIA's, AMD's, and that of Windows' Linux."""
+COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+
+
+def read_offer(device: str, threads: int) -> Offer:
+    """Return what this machine has for runs of so many threads, on a device as the user names it."""
+    return Offer(read_cores(), () if device == "cpu" else list_gpus(), threads)
+
+
+def read_cores(root: Path = Path("/")) -> int:
+    """Return how many cores this process may keep busy: those it may run on, and a container's share of time."""
+    cores = len(os.sched_getaffinity(0))
+    for folder in _cgroups(root, "cpu"):
+        quota, period = _read_quota(folder)
+        if quota > 0:
+            cores = min(cores, ceil(quota / period))
+    return max(cores, 1)
+
+
+def read_memory(root: Path = Path("/")) -> int:
+    """Return how many bytes of memory are still to be had: in the machine, and below each limit of a container."""
+    left = [int(psutil.virtual_memory().available)]
+    for folder in _cgroups(root, "memory"):
+        limit = _read_number(folder, "memory.max", "memory.limit_in_bytes")
+        used = _read_number(folder, "memory.current", "memory.usage_in_bytes")
+        if limit is not None and used is not None:
+            left.append(limit - used + _file_cache(folder))
+    return max(min(left), 0)
+
+
+@cache
+def list_gpus(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the GPUs that torch can use here, as devices; asks torch, in a process of its own, if there may be any."""
+    if not any((root / name).exists() for name in GPU_DEVICES):
+        return ()
+    asked = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, check=False)
+    count = int(asked.stdout) if asked.returncode == 0 else 0
+    return tuple(f"cuda:{index}" for index in range(count))
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process has in use; 0 where there is none."""
+    return _read_status(pid, "VmRSS")
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process has had in use so far; 0 where there is none."""
+    return _read_status(pid, "VmHWM")
+
+
+def _read_status(pid: int, key: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), 0)
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the control groups of this process that a controller limits, from the innermost to the root's.
+
+    In a container the path may be the host's, of which only the last folders, or none, are to be seen.
+    """
+    mounts = {"": root / "sys/fs/cgroup", controller: root / "sys/fs/cgroup" / controller}
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, names, path = line.split(":", 2)
+        for name in {controller, ""} & set(names.split(",")):
+            inner = Path(path.lstrip("/"))
+            yield from (folder for part in (inner, *inner.parents) if (folder := mounts[name] / part).is_dir())
+
+
+def _read_number(folder: Path, *names: str) -> int | None:
+    """Return the number in the first of these files that is there; None for no file, or a file that says `max`."""
+    for name in names:
+        if (folder / name).is_file():
+            text = (folder / name).read_text().strip()
+            return int(text) if text != "max" else None
+    return None
+
+
+def _file_cache(folder: Path) -> int:
+    """Return the bytes of cached files that the system gives up when they are asked for."""
+    try:
+        lines = [line.split() for line in (folder / "memory.stat").read_text().splitlines()]
+    except OSError:
+        return 0
+    values = {key: int(value) for key, value in lines}
+    return values.get("total_inactive_file", values.get("inactive_file", 0))
+
+
+def _read_quota(folder: Path) -> tuple[int, int]:
+    """Return the microseconds of all cores together in each period; 0 or less without a limit."""
+    if (folder / "cpu.max").is_file():
+        quota, period = (folder / "cpu.max").read_text().split()
+        return (int(quota) if quota != "max" else 0), int(period)
+    return _read_number(folder, "cpu.cfs_quota_us") or 0, _read_number(folder, "cpu.cfs_period_us") or 1

@@ -1,0 +1,210 @@
+"""Memory that runs out in training: for real, in a process that may not have more; and what the pieces compute."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_train import make_bench, make_config, same, weights_of, without_speed
+
+from harness.catalog import choose
+from harness.errors import RunFailed, is_out_of_memory
+from harness.execute.one import run_one
+from harness.records import Machine, Run
+from harness.settings import TrainSettings
+from harness.spec.plan import run_id
+from harness.store.folder import RunFolder, load_result
+from harness.train import step
+from harness.train.batches import Batch
+from harness.train.loop import train
+from harness.train.memory import OutOfMemory
+from harness.train.workbench import AtOnce
+
+LIMITED = """
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_on_oom import large_config
+from test_train import make_bench
+from harness.execute.one import run_one
+from harness.errors import RunFailed
+from harness.records import Machine, Run
+from harness.settings import TrainSettings
+from harness.store.folder import RunFolder
+from harness.train.loop import train
+
+place = Path(sys.argv[2])
+small = replace(large_config("fail"), train=TrainSettings(epochs=1, batch_size=1))
+next(train(make_bench(small), ()))  # what a process needs whatever its batch
+lines = Path("/proc/self/status").read_text().splitlines()
+have = int(next(line for line in lines if line.startswith("VmSize")).split()[1]) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (have + 600 * 2**20,) * 2)
+for on_oom in ("fail", "accumulate"):
+    run = Run(on_oom, "v", 0, large_config(on_oom), {})
+    try:
+        run_one(run, RunFolder(place / on_oom), Machine("cpu"), None, lambda progress: None)
+    except RunFailed as error:
+        print(error)
+"""
+
+
+def large_config(on_oom):
+    scenes = {"size": [96, 96], "train_images": 64, "val_images": 2, "test_images": 2, "normalize": "centered"}
+    return make_config(
+        data=choose("data", "desert", scenes),
+        model=choose("model", "unet", {"base_channels": 16}),
+        train=TrainSettings(epochs=1, batch_size=64, on_oom=on_oom),
+    )
+
+
+def test_out_of_memory_a_run_says_which_batch_fits_or_goes_on_with_less_and_records_it(tmp_path):
+    command = [sys.executable, "-c", LIMITED, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout
+    assert said.startswith("out of memory while training on 64 images at once")
+    fits = next(size for size in (32, 16, 8, 4, 2, 1) if f"a batch of {size} fits" in said)
+    assert f"set train.batch_size: {fits} and train.accumulate: {64 // fits}, or train.on_oom: accumulate" in said
+    assert said.count("\n") == 1
+    result = load_result(RunFolder(tmp_path / "accumulate"))
+    assert result.status == "finished"
+    pieces = result.history[0].metrics["train/images_at_once"]
+    assert pieces in (32, 16, 8, 4, 2, 1)
+    assert f"in pieces of at most {pieces:.0f} images" in " ".join(result.provenance["notes"])
+
+
+@given(images=st.integers(1, 40), most=st.integers(1, 40), least=st.integers(1, 3))
+def test_pieces_are_the_batch_cut_evenly(images, most, least):
+    batch = Batch(torch.arange(images)[:, None, None, None], torch.arange(images)[:, None, None], None)
+    sizes = [len(piece.labels_BHW) for piece in batch.pieces(most, least)]
+    assert torch.cat([piece.labels_BHW for piece in batch.pieces(most, least)]).equal(batch.labels_BHW)
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= min(least, images)
+    assert max(sizes) <= most or images // (len(sizes) + 1) < least
+
+
+def train_in_pieces(most, **changes):
+    bench = make_bench(make_config(**changes))
+    bench = replace(bench, at_once=AtOnce(train=most))
+    history = list(train(bench, ()))
+    return weights_of(bench), history
+
+
+def test_pieces_are_the_whole_batch_where_each_image_counts_for_itself():
+    """Frozen BatchNorm and images whose every pixel is labelled: one gradient, up to rounding."""
+    changes = {
+        "model": choose("model", "unet", {"base_channels": 4, "freeze": "all_but_classifier"}),
+        "data": choose("data", "desert", {"size": [32, 32], "train_images": 9, "normalize": "unit"}),
+        "optimizer": choose("optimizer", "sgd", {"lr": 0.1}),
+        "train": TrainSettings(epochs=2, batch_size=5),
+    }
+    (whole, _), (pieces, history) = train_in_pieces(None, **changes), train_in_pieces(2, **changes)
+    assert history[-1].metrics["train/images_at_once"] == 2
+    for name, value in whole.items():
+        torch.testing.assert_close(value, pieces[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_limit_that_is_never_reached_changes_no_bit():
+    whole, pieces = train_in_pieces(None), train_in_pieces(100)
+    assert same(whole[0], pieces[0])
+
+
+def no_memory_for(images, monkeypatch, since=0):
+    """Let training fail, as torch does, with more images at once than that, from the given call on."""
+    calls, forward = [], step.forward
+
+    def limited(bench, images_BCHW):
+        calls.append(len(images_BCHW))
+        if len(calls) > since and len(images_BCHW) > images:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return forward(bench, images_BCHW)
+
+    monkeypatch.setattr(step, "forward", limited)
+
+
+def make_run(**changes):
+    config = make_config(**changes)
+    return Run(run_id(config, {}, None), "v", 0, config, {})
+
+
+def run_to_end(run, place, stop_after=None):
+    def tell(progress):
+        if progress.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    run_one(run, RunFolder(place), Machine("cpu"), None, tell)
+    return load_result(RunFolder(place))
+
+
+def test_interrupted_after_a_change_of_the_batch_it_is_the_run_it_would_have_been(tmp_path, monkeypatch):
+    run = make_run(train=TrainSettings(epochs=4, batch_size=4, on_oom="accumulate", checkpoint_every=3))
+    with monkeypatch.context() as patch:
+        no_memory_for(2, patch, since=3)  # in the second of an epoch's two steps, at epoch 2
+        whole = run_to_end(run, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        no_memory_for(2, patch, since=3)
+        with pytest.raises(KeyboardInterrupt):
+            run_to_end(run, tmp_path / "broken", stop_after=2)
+    again = run_to_end(run, tmp_path / "broken")  # memory is there again, and the pieces stay
+    seen = [item.metrics.get("train/images_at_once") for item in again.history]
+    assert seen == [None, 2, 2, 2]
+    assert [without_speed(item) for item in again.history] == [without_speed(item) for item in whole.history]
+    assert (again.counts["val"].pixels_K == whole.counts["val"].pixels_K).all()
+
+
+def test_where_no_batch_fits_it_says_what_needs_less(tmp_path, monkeypatch):
+    no_memory_for(0, monkeypatch)
+    with pytest.raises(RunFailed, match=r"fewer did not fit either: a smaller data.size.*no good checkpoint yet"):
+        run_to_end(make_run(train=TrainSettings(batch_size=4, on_oom="accumulate")), tmp_path)
+
+
+def test_a_batch_that_does_not_divide_says_what_the_step_becomes(tmp_path, monkeypatch):
+    no_memory_for(2, monkeypatch)
+    with pytest.raises(RunFailed, match=r"train.accumulate: 2 \(a step of 4 images instead of 5\)"):
+        run_to_end(make_run(train=TrainSettings(batch_size=5)), tmp_path)
+
+
+def test_an_evaluation_out_of_memory_names_its_own_setting(tmp_path, monkeypatch):
+    from harness.train import evaluate
+
+    forward = evaluate.forward
+
+    def limited(bench, images_BCHW):
+        if len(images_BCHW) > 2:
+            raise MemoryError("std::bad_alloc")
+        return forward(bench, images_BCHW)
+
+    monkeypatch.setattr(evaluate, "forward", limited)
+    with pytest.raises(RunFailed, match=r"while evaluating 16 images at once .* set evaluate.batch_size: 2 "):
+        run_to_end(make_run(), tmp_path / "fail")
+    result = run_to_end(make_run(train=TrainSettings(epochs=1, on_oom="accumulate")), tmp_path / "go on")
+    assert result.history[0].metrics["val/images_at_once"] == 2
+    assert "2 images were evaluated at once" in " ".join(result.provenance["notes"])
+
+
+def test_other_errors_are_not_taken_for_it(monkeypatch):
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+    def broken(bench, images_BCHW):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(step, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes") as caught:
+        next(train(make_bench(), ()))
+    assert not isinstance(caught.value, OutOfMemory)
+
+
+def test_only_a_setting_that_may_change_numbers_changes_the_id():
+    plain, same_id, other = (
+        make_run(),
+        make_run(),
+        make_run(train=TrainSettings(epochs=3, batch_size=4, on_oom="accumulate")),
+    )
+    assert plain.id == same_id.id != other.id
