@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from harness.execute.child import Failure, run_in_child
-from harness.execute.events import Advanced, Ended, Event, Started
+from harness.execute.events import Advanced, Ended, Event, Started, Warned
 from harness.records import Machine, Progress, Run, RunResult
 from harness.store.folder import RunFolder, is_finished, load_result, read_progress, save_result
 
@@ -112,6 +112,8 @@ def _next_event(pipe: Connection, active: _Active, folder: RunFolder) -> Event:
         message = None
     if isinstance(message, Progress):
         return Advanced(active.run, message)
+    if isinstance(message, Warned):
+        return message
     active.process.join()
     pipe.close()
     result = load_result(folder) if message is None else None

@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,31 @@ import yaml
 import harness.parts  # noqa: F401 - enters the parts into the catalog
 from harness.data.source import IGNORE
 from harness.errors import RunFailed
-from harness.files import locked, write_text
+from harness.execute.events import Warned
+from harness.execute.inputs import make_reader
+from harness.files import locked, remove_partial, write_text
 from harness.nets.weights import load_weights
 from harness.predictions import MOST
 from harness.records import Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
-from harness.store.folder import RunFolder, append_progress, is_finished, save_result
+from harness.store.folder import RunFolder, append_progress, is_finished, save_result, write_progress
 from harness.store.provenance import read_provenance
-from harness.train.checkpoint import load_state, save_state, save_weights
+from harness.train.checkpoint import (
+    Standing,
+    copy_weights,
+    find_damage,
+    load_newest,
+    save_state,
+    save_weights,
+)
 from harness.train.evaluate import evaluate_closely, make_examples
 from harness.train.loop import train
 from harness.train.workbench import Bench, build_bench, prepare_process
 
 CONTRACT_VERSION = 1
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[Progress | Warned], None]
 
 
 def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell) -> None:
@@ -45,45 +54,80 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
     with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
         if is_finished(folder):
             return
-        if start is not None and not start.exists():
-            raise RunFailed(
-                f"the weights that it starts from are gone: {start}; remove the folder {start.parent.parent}, and "
-                "harness run trains that run again"
-            )
+        remove_partial(folder.path)
+        if start is not None:
+            _require_weights(start)
         warnings.simplefilter("always")
         for module in run.config.plugins:
             import_plugin(module)
+        _require_unchanged(run)
         prepare_process(run.config)
         write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
         bench = build_bench(run.config, machine, start=start)
+        standing = load_newest((folder.state, folder.state_before), bench)
+        for note in standing.notes:
+            tell(Warned(f"{run.label}: {note}"))
+        bench = replace(bench, notes=(*bench.notes, *standing.notes))
         _save_provenance(bench, run, folder, machine, ())
-        history, seconds = _train(bench, run, folder, tell)
-        result = _judge(bench, run, folder, history, seconds)
+        standing = _train(bench, standing, folder, tell)
+        result = _judge(bench, run, folder, standing)
         _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
         save_result(folder, result)
-        folder.state.unlink(missing_ok=True)
+        for state in (folder.state, folder.state_before):
+            state.unlink(missing_ok=True)
 
 
-def _train(bench: Bench, run: Run, folder: RunFolder, tell: Tell) -> tuple[list[Progress], float]:
-    """Train from the last saved state. The state is written before the journal: the journal can be made from it."""
-    history, spent = load_state(folder.state, bench) if folder.state.exists() else ([], 0.0)
+def _require_weights(start: Path) -> None:
+    damage = find_damage(start) if start.exists() else None
+    problem = f"damaged ({damage})" if damage else "gone"
+    if damage or not start.exists():
+        raise RunFailed(
+            f"the weights that it starts from are {problem}: {start}; remove the folder {start.parent.parent}, and "
+            "harness run trains that run again"
+        )
+
+
+def _require_unchanged(run: Run) -> None:
+    """Refuse to train on other data than the run's id says: the plan may be hours old."""
+    now = make_reader()(run.config)
+    changed = [key for key, digest in run.inputs.items() if now.get(key) != digest]
+    if changed:
+        raise RunFailed(
+            f"{', '.join(changed)} changed on disk after the study was planned; run the same command again: it plans "
+            "with what is there now"
+        )
+
+
+def _train(bench: Bench, standing: Standing, folder: RunFolder, tell: Tell) -> Standing:
+    """Train from where the run stands. The state is written before the journal: the journal can be made from it."""
+    history, best = list(standing.history), standing.best
+    write_progress(folder, history)
+    if best is not None:  # an epoch after that of the state may have written another
+        save_weights(folder.best, best)
     for progress in history:
-        append_progress(folder, progress)
         tell(progress)
-    began = time.perf_counter() - spent
+    began = time.perf_counter() - standing.seconds
     try:
-        for progress in train(bench, history):
+        for epoch in train(bench, history):
+            progress = replace(epoch, time_ms=_not_before(history, epoch.time_ms))
             history.append(progress)
             if progress.improved:
-                save_weights(folder.best, bench)
-            if progress.epoch % run.config.train.checkpoint_every == 0:
-                save_state(folder.state, bench, history, time.perf_counter() - began)
+                best = copy_weights(bench)
+                save_weights(folder.best, best)
+            standing = Standing(tuple(history), best, time.perf_counter() - began, standing.notes)
+            if progress.epoch % bench.config.train.checkpoint_every == 0:
+                save_state(folder.state, folder.state_before, bench, standing)
             append_progress(folder, progress)
             tell(progress)
     except RunFailed as error:
         raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-    save_weights(folder.last, bench)
-    return history, time.perf_counter() - began
+    save_weights(folder.last, copy_weights(bench))
+    return replace(standing, seconds=time.perf_counter() - began)
+
+
+def _not_before(history: Sequence[Progress], time_ms: int) -> int:
+    """Return a time that is later than the last epoch's, also where the clock was set back: stores sort by it."""
+    return max(time_ms, history[-1].time_ms + 1) if history else time_ms
 
 
 def _best_epoch(history: Sequence[Progress]) -> int:
@@ -96,8 +140,10 @@ def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
     return f"the last good checkpoint is that of epoch {_best_epoch(history)}: {folder.best}"
 
 
-def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress], seconds: float) -> RunResult:
+def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing) -> RunResult:
     """Evaluate the best checkpoint on every labelled split but the training one, and draw the run's pictures."""
+    if problem := find_damage(folder.best):
+        raise RunFailed(f"{folder.best}: damaged ({problem}) since it was written; run again: it is then written anew")
     load_weights(bench.network.module, folder.best)
     kept = {"val": MOST}
     reported = [name for name in bench.splits if name not in ("train", "select")]
@@ -109,15 +155,15 @@ def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress
     return RunResult(
         run_id=run.id,
         status="finished",
-        history=tuple(history),
-        best_epoch=_best_epoch(history),
+        history=standing.history,
+        best_epoch=_best_epoch(standing.history),
         counts=counts,
         contract=_make_contract(bench, counts),
         regions={name: item.regions for name, item in judged.items()},
         examples=examples,
         predictions=judged["val"].predictions,
         colours=taxonomy.colours,
-        seconds=seconds,
+        seconds=standing.seconds,
     )
 
 

@@ -136,7 +136,7 @@ def measure(run: Run, machine: Machine) -> Cost:
             seconds=build_s + epochs * epoch_s + (warm * images["val"] + judged) * pace.judge_s + pace.finish_s,
             memory_bytes=_peak_memory(machine),
             kept_bytes=_kept_bytes(folder, judged / min(JUDGED, images["val"])),
-            resume_bytes=folder.state.stat().st_size,
+            resume_bytes=3 * folder.state.stat().st_size,  # two are kept, while a third is written
         )
 
 
@@ -154,7 +154,7 @@ class _Pace:
 
 def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
     """Train a few epochs on a few images, and write into the folder what a run leaves behind."""
-    from harness.train.checkpoint import save_state, save_weights
+    from harness.train.checkpoint import Standing, copy_weights, save_state, save_weights
     from harness.train.loop import train
 
     began = perf_counter()
@@ -164,10 +164,11 @@ def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
         train_s.append(1 / progress.metrics["train/images_per_s"])
         judge_s.append((perf_counter() - began - train_s[-1] * len(bench.splits["train"])) / len(bench.splits["val"]))
         began = perf_counter()
-    save_state(folder.state, bench, history, 0.0)
-    save_weights(folder.best, bench)
+    weights = copy_weights(bench)
+    save_weights(folder.best, weights)
+    save_state(folder.state, folder.state_before, bench, Standing(tuple(history), weights))
     save_s = perf_counter() - began
-    save_weights(folder.last, bench)
+    save_weights(folder.last, weights)
     began = perf_counter()
     _finish(bench, folder)
     judge = statistics.mean(judge_s[1:])
