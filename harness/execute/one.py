@@ -25,7 +25,7 @@ from harness.records import Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
 from harness.store.folder import RunFolder, append_progress, is_finished, save_result, write_progress
-from harness.store.provenance import read_provenance
+from harness.store.provenance import mask_credentials, read_provenance
 from harness.train.checkpoint import (
     Standing,
     copy_weights,
@@ -193,6 +193,6 @@ def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine
         "preprocessing": asdict(bench.normalize.preprocessing),
         "data_notes": list(bench.source.notes),
         "notes": list(bench.notes),
-        "warnings": sorted(warned),
+        "warnings": sorted(mask_credentials(text) for text in warned),
     }
     write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))

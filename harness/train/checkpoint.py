@@ -106,7 +106,7 @@ def find_damage(path: Path) -> str | None:
             if seal.startswith(_SEAL):
                 intact = seal == _SEAL + _digest_start(file, start).encode()
             else:
-                intact = zipfile.ZipFile(file).testzip() is None
+                intact = seal.endswith(b"\0\0") and zipfile.ZipFile(file).testzip() is None  # no comment, cut or whole
     except OSError as error:
         return error.strerror or str(error)
     except Exception:  # noqa: BLE001 - a damaged zip file makes its reader raise errors of any kind
