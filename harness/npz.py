@@ -23,7 +23,14 @@ def load_arrays(file: Path | IO[bytes], names: Sequence[str], title: str) -> dic
     """
     try:
         with np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in names}
+            arrays = {name: content[name] for name in names}
+            odd = [name for name in names if not isinstance(arrays[name], np.ndarray)]  # numpy hands out raw bytes
+            if odd:
+                raise ValueError(f"{', '.join(odd)} is no array")
+            for array in arrays.values():
+                if array.dtype.kind == "U":
+                    "".join(array.ravel().tolist()).encode()  # refuses what is no Unicode, which numpy lets through
+            return arrays
     except Exception as error:  # noqa: BLE001 - damaged files make the readers raise errors of any kind
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{title} ({reason[:200]}); {ADVICE}") from None

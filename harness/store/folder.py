@@ -17,7 +17,7 @@ from harness.files import CannotWrite, locked, write_text, write_whole
 from harness.npz import load_arrays
 from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult
-from harness.store.checks import digests_of, read_entry, require_same, write_entry
+from harness.store.checks import damaged, digests_of, read_entry, require_same, write_entry
 
 RESULT_VERSION = 1
 
@@ -215,9 +215,18 @@ def load_result(folder: RunFolder) -> RunResult | None:
     if not folder.result.exists():
         return None
     entry = read_entry(folder.result)
-    if entry["version"] != RESULT_VERSION:
-        raise InputError(f"{folder.result}: version {entry['version']}; this harness reads version {RESULT_VERSION}")
+    if entry.get("version") != RESULT_VERSION:
+        raise InputError(
+            f"{folder.result}: version {entry.get('version')}; this harness reads version {RESULT_VERSION}"
+        )
     require_same(entry.get("sha256", {}), folder.path, folder.result)
+    try:
+        return _to_result(entry, folder)
+    except (KeyError, TypeError, ValueError) as error:  # of an older harness, without checksums
+        raise damaged(folder.result, f"{type(error).__name__}: {error}", folder.result) from None
+
+
+def _to_result(entry: Mapping[str, Any], folder: RunFolder) -> RunResult:
     contract = folder.evaluation / "contract.json"
     return RunResult(
         run_id=entry["run_id"],
@@ -245,7 +254,7 @@ def is_finished(folder: RunFolder) -> bool:
     Raises:
         InputError: `result.json` is damaged.
     """
-    return folder.result.exists() and read_entry(folder.result)["status"] == "finished"
+    return folder.result.exists() and read_entry(folder.result).get("status") == "finished"
 
 
 def _judged_files(folder: RunFolder) -> list[Path]:
