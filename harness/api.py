@@ -116,6 +116,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
     from harness.execute.study import execute_plan
     from harness.spec.plan import select
     from harness.store.folder import load_result, run_folder
+    from harness.store.stale import describe_stale, find_stale, remember_runs
 
     check_data(plan)
     for note in read_notes(plan):
@@ -123,7 +124,11 @@ def execute(  # noqa: PLR0913 - as many as the command has
     for concern in lint_plan(plan):
         listen(Warned(f"{concern.text}; {concern.remedy}"))
     store = store or open_store()
-    runs = select(plan, only).runs if only else plan.runs
+    chosen = select(plan, only) if only else plan
+    for text in describe_stale(find_stale(store.root, chosen)):
+        listen(Warned(text))
+    remember_runs(store.root, chosen)
+    runs = chosen.runs
     results: dict[str, RunResult] = {}
     executor = within(executor or on_this_machine(jobs=jobs, device=device), plan, budget or Budget())
     for event in execute_plan(plan, runs, store, executor):

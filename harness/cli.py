@@ -111,6 +111,7 @@ def plan(
     from harness.execute.inputs import read_notes
     from harness.spec.plan import select
     from harness.store.folder import is_finished, run_folder
+    from harness.store.stale import describe_stale, find_stale
     from harness.tables import print_plan
 
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
@@ -120,7 +121,7 @@ def plan(
     forecast = api.forecast(to_do, jobs=jobs, device=device) if probe and to_do else None
     seconds = {name: cost.seconds for name, cost in forecast.costs.items()} if forecast else None
     print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, as_json=as_json)
-    for note in read_notes(shown):
+    for note in [*read_notes(shown), *describe_stale(find_stale(root, shown))]:
         print(f"note: {note}", file=sys.stderr)
 
 

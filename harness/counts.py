@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,20 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 from harness.files import write_whole
+from harness.npz import ADVICE, load_arrays
 from harness.records import COUNTS_VERSION, Counts
 
-_ARRAYS = ("image", "true", "predicted", "pixels", "images", "groups", "classes", "version")
+_ARRAYS: Mapping[str, tuple[type[np.generic], int]] = {
+    "image": (np.int32, 1),
+    "true": (np.int16, 1),
+    "predicted": (np.int16, 1),
+    "pixels": (np.int64, 1),
+    "images": (np.str_, 1),
+    "groups": (np.str_, 1),
+    "classes": (np.str_, 1),
+    "version": (np.int64, 0),
+}
+"""Name -> kind and rank of each array in the file."""
 
 
 def make_counts(
@@ -62,11 +72,10 @@ def load_counts(path: Path) -> Counts:
     Raises:
         InputError: the file is not a counts file of this version, or its arrays do not fit together.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a counts file ({error}); evaluate the run again") from None
+    arrays = load_arrays(path, tuple(_ARRAYS), f"{path}: not a counts file")
+    wrong = [name for name, kind in _ARRAYS.items() if not _is_of(arrays[name], *kind)]
+    if wrong:
+        raise InputError(f"{path}: not a counts file (wrong type or shape: {', '.join(wrong)}); {ADVICE}")
     if int(arrays["version"]) != COUNTS_VERSION:
         raise InputError(f"{path}: counts of version {arrays['version']}; this harness reads version {COUNTS_VERSION}")
     counts = Counts(
@@ -82,10 +91,16 @@ def load_counts(path: Path) -> Counts:
     return counts
 
 
+def _is_of(array: npt.NDArray[Any], kind: type[np.generic], ndim: int) -> bool:
+    """Tell whether an array is of a kind and rank. Whole numbers must have the same size; the byte order may differ."""
+    same = array.dtype.kind == "U" if kind is np.str_ else array.dtype.newbyteorder("=") == kind
+    return same and array.ndim == ndim
+
+
 def _check_fit(path: Path, counts: Counts) -> None:
     lengths = {len(a) for a in (counts.image_K, counts.true_K, counts.predicted_K, counts.pixels_K)}
     num_classes = len(counts.classes)
     limits = ((counts.image_K, len(counts.images)), (counts.true_K, num_classes), (counts.predicted_K, num_classes))
-    fits = len(lengths) == 1 and len(counts.images) == len(counts.groups)
+    fits = len(lengths) == 1 and len(counts.images) == len(counts.groups) and not (counts.pixels_K < 0).any()
     if not fits or any(len(a) and (a.min() < 0 or a.max() >= limit) for a, limit in limits):
-        raise InputError(f"{path}: damaged: its arrays do not fit together; evaluate the run again")
+        raise InputError(f"{path}: damaged: its arrays do not fit together; {ADVICE}")

@@ -1,36 +1,101 @@
-"""Files written whole or not at all, and locks that end with the process that holds them."""
+"""Files written whole or not at all, locks that end with the process that holds them, and disks that refuse."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from harness.errors import HarnessError
 
-def write_whole(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_PARTIAL = ".partial"
+
+
+class CannotWrite(HarnessError, OSError):
+    """The system does not let a file be written: the disk is full or read-only, or the user may not. Nothing is torn.
+
+    It is an OSError too, so that who can do without the file may say so.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        code, reason = error.errno or errno.EIO, error.strerror or str(error)
+        super().__init__(code, reason)
+        self.exit_code = 2 if code in _NOT_ALLOWED else 1
+        self.message = f"{path}: cannot be written: {reason}; {_remedy(path, code)}"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _remedy(path: Path, code: int) -> str:
+    if code in _NOT_ALLOWED:
+        return "give a folder that you may write to"
+    disk = next(folder for folder in path.absolute().parents if folder.exists())
+    room = shutil.disk_usage(disk)
+    while not disk.is_mount():
+        disk = disk.parent
+    hint = "free some space there" if code in NO_ROOM else "see that the disk works"
+    return (
+        f"the disk {disk} has {room.free:,} bytes free of {room.total:,}; {hint} and run the same command again: "
+        "what was written before is whole"
+    )
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write `path` into an error for the user."""
+    try:
+        yield
+    except CannotWrite:
+        raise
+    except OSError as error:
+        raise CannotWrite(path, error) from error
+    except RuntimeError as error:  # torch.save raises one over the disk's own error
+        if isinstance(error.__context__, OSError) and error.__context__.errno in NO_ROOM:
+            raise CannotWrite(path, error.__context__) from error
+        raise
+
+
+def write_whole(path: Path, fill: Callable[[IO[bytes]], object], *, previous: Path | None = None) -> None:
     """Let `fill` write a file so that readers, and a machine that loses power, see the old file or the new one.
 
+    The file may be read and written again while it is filled. `previous` is where the old file is kept, if anywhere; a
+    process that is killed at the wrong moment leaves the old file there and no new one.
+
     Raises:
-        OSError: the disk is full or not writable; the old file is untouched.
+        CannotWrite: the disk is full or not writable; the old file is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    with _explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("w+b") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            if previous is not None and path.exists():
+                path.replace(previous)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left half-written below a folder, in which nobody else may be writing now."""
+    for path in folder.rglob(f".*{_PARTIAL}"):
+        path.unlink()
 
 
 @contextmanager
@@ -39,9 +104,14 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
 
     A lock is exclusive, or `shared` with others that ask for a shared one. Yields whether it is held: always true with
     `wait`, else false where another process holds it.
+
+    Raises:
+        CannotWrite: the file cannot be opened for writing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with _explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
             held = True

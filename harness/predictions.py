@@ -7,7 +7,6 @@ indices, 255 for an ignored pixel. They stay packed in memory: a study has as ma
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 from harness.files import write_whole
+from harness.npz import ADVICE, load_arrays
 from harness.records import Predictions
 
 MOST = 64
@@ -99,8 +99,8 @@ def load_predictions(path: Path) -> Predictions:
         InputError: the file is damaged.
     """
     packed = path.read_bytes()
-    try:
-        with np.load(io.BytesIO(packed), allow_pickle=False) as file:
-            return Predictions(tuple(file["names"].tolist()), packed)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a file of predictions ({error}); evaluate the run again") from None
+    title = f"{path}: not a file of predictions"
+    names = load_arrays(io.BytesIO(packed), ("names",), title)["names"]
+    if names.dtype.kind != "U" or names.ndim != 1:
+        raise InputError(f"{title} (its names are none); {ADVICE}")
+    return Predictions(tuple(names.tolist()), packed)

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from harness.data.digests import cache_folder
 from harness.errors import InputError
-from harness.files import locked, write_text
+from harness.files import NO_ROOM, locked, write_text
 from harness.fingerprint import canonical, digest_bytes
 
 Array = npt.NDArray[Any]
@@ -38,7 +38,6 @@ Read = Callable[[int], Mapping[str, Array]]
 _FORMAT = 1
 """Raised when the layout changes, or what is kept under an unchanged key."""
 _INDEX = "index.json"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ def _explaining(folder: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = "set HARNESS_CACHE=FOLDER to a folder"
-        if needed and error.errno in _NO_ROOM:
+        if needed and error.errno in NO_ROOM:
             free = shutil.disk_usage(folder.parent).free + _size(folder)
             raise InputError(
                 f"{folder.parent}: no room to keep the prepared images: {needed:,} bytes are needed, {free:,} are free "

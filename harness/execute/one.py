@@ -16,15 +16,24 @@ import yaml
 import harness.parts  # noqa: F401 - enters the parts into the catalog
 from harness.data.source import IGNORE
 from harness.errors import RunFailed
-from harness.files import locked, write_text
+from harness.execute.events import Warned
+from harness.execute.inputs import make_reader
+from harness.files import locked, remove_partial, write_text
 from harness.nets.weights import load_weights
 from harness.predictions import MOST
 from harness.records import Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
-from harness.store.folder import RunFolder, append_progress, is_finished, save_result
-from harness.store.provenance import read_provenance
-from harness.train.checkpoint import load_state, save_state, save_weights
+from harness.store.folder import RunFolder, append_progress, is_finished, save_result, write_progress
+from harness.store.provenance import mask_credentials, read_provenance
+from harness.train.checkpoint import (
+    Standing,
+    copy_weights,
+    find_damage,
+    load_newest,
+    save_state,
+    save_weights,
+)
 from harness.train.evaluate import evaluate_closely, make_examples
 from harness.train.fitting import adapt
 from harness.train.loop import train
@@ -33,7 +42,7 @@ from harness.train.workbench import AtOnce, Bench, build_bench, prepare_process
 
 CONTRACT_VERSION = 1
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[Progress | Warned], None]
 
 
 def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell) -> None:
@@ -47,20 +56,20 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
     with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
         if is_finished(folder):
             return
-        if start is not None and not start.exists():
-            raise RunFailed(
-                f"the weights that it starts from are gone: {start}; remove the folder {start.parent.parent}, and "
-                "harness run trains that run again"
-            )
+        remove_partial(folder.path)
+        if start is not None:
+            _require_weights(start)
         warnings.simplefilter("always")
         for module in run.config.plugins:
             import_plugin(module)
+        _require_unchanged(run)
         prepare_process(run.config)
         write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
         bench, result = _train_and_judge(run, folder, machine, start, tell)
         _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
         save_result(folder, result)
-        folder.state.unlink(missing_ok=True)
+        for state in (folder.state, folder.state_before):
+            state.unlink(missing_ok=True)
 
 
 def _train_and_judge(
@@ -70,12 +79,15 @@ def _train_and_judge(
     at_once: AtOnce | None = None
     while True:
         bench = build_bench(run.config, machine, start=start)
-        history, spent = load_state(folder.state, bench) if folder.state.exists() else ([], 0.0)
-        bench = replace(bench, at_once=at_once or recall(history))
+        standing = load_newest((folder.state, folder.state_before), bench)
+        for note in standing.notes if at_once is None else ():
+            tell(Warned(f"{run.label}: {note}"))
+        history = list(standing.history)
+        bench = replace(bench, at_once=at_once or recall(history), notes=(*bench.notes, *standing.notes))
         _save_provenance(bench, run, folder, machine, ())
         try:
-            seconds = _train(bench, folder, history, spent, tell)
-            return bench, _judge(bench, run, folder, history, seconds)
+            standing = _train(bench, standing, history, folder, tell)
+            return bench, _judge(bench, run, folder, standing)
         except OutOfMemory as error:
             phase, reason = error.phase, str(error)
         except RunFailed as error:
@@ -87,28 +99,60 @@ def _train_and_judge(
         del bench
 
 
-def _train(bench: Bench, folder: RunFolder, history: list[Progress], spent: float, tell: Tell) -> float:
-    """Train on from `history`, add to it, and return the seconds spent in all.
+def _require_weights(start: Path) -> None:
+    damage = find_damage(start) if start.exists() else None
+    problem = f"damaged ({damage})" if damage else "gone"
+    if damage or not start.exists():
+        raise RunFailed(
+            f"the weights that it starts from are {problem}: {start}; remove the folder {start.parent.parent}, and "
+            "harness run trains that run again"
+        )
+
+
+def _require_unchanged(run: Run) -> None:
+    """Refuse to train on other data than the run's id says: the plan may be hours old."""
+    now = make_reader()(run.config)
+    changed = [key for key, digest in run.inputs.items() if now.get(key) != digest]
+    if changed:
+        raise RunFailed(
+            f"{', '.join(changed)} changed on disk after the study was planned; run the same command again: it plans "
+            "with what is there now"
+        )
+
+
+def _train(bench: Bench, standing: Standing, history: list[Progress], folder: RunFolder, tell: Tell) -> Standing:
+    """Train from where the run stands, and add each epoch to its history.
 
     The state is written before the journal: the journal can be made from it. A run that may change its batch saves its
     state each epoch: what is in the journal is then never made again, in another way.
     """
+    best = standing.best
+    write_progress(folder, history)
+    if best is not None:  # an epoch after that of the state may have written another
+        save_weights(folder.best, best)
     for progress in history:
-        append_progress(folder, progress)
         tell(progress)
-    began = time.perf_counter() - spent
+    began = time.perf_counter() - standing.seconds
     settings = bench.config.train
     every = 1 if settings.on_oom == "accumulate" else settings.checkpoint_every
-    for progress in train(bench, history):
+    for epoch in train(bench, history):
+        progress = replace(epoch, time_ms=_not_before(history, epoch.time_ms))
         history.append(progress)
         if progress.improved:
-            save_weights(folder.best, bench)
+            best = copy_weights(bench)
+            save_weights(folder.best, best)
+        standing = Standing(tuple(history), best, time.perf_counter() - began, standing.notes)
         if progress.epoch % every == 0:
-            save_state(folder.state, bench, history, time.perf_counter() - began)
+            save_state(folder.state, folder.state_before, bench, standing)
         append_progress(folder, progress)
         tell(progress)
-    save_weights(folder.last, bench)
-    return time.perf_counter() - began
+    save_weights(folder.last, copy_weights(bench))
+    return replace(standing, seconds=time.perf_counter() - began)
+
+
+def _not_before(history: Sequence[Progress], time_ms: int) -> int:
+    """Return a time that is later than the last epoch's, also where the clock was set back: stores sort by it."""
+    return max(time_ms, history[-1].time_ms + 1) if history else time_ms
 
 
 def _best_epoch(history: Sequence[Progress]) -> int:
@@ -121,8 +165,10 @@ def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
     return f"the last good checkpoint is that of epoch {_best_epoch(history)}: {folder.best}"
 
 
-def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress], seconds: float) -> RunResult:
+def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing) -> RunResult:
     """Evaluate the best checkpoint on every labelled split but the training one, and draw the run's pictures."""
+    if problem := find_damage(folder.best):
+        raise RunFailed(f"{folder.best}: damaged ({problem}) since it was written; run again: it is then written anew")
     load_weights(bench.network.module, folder.best)
     kept = {"val": MOST}
     reported = [name for name in bench.splits if name not in ("train", "select")]
@@ -135,15 +181,15 @@ def _judge(bench: Bench, run: Run, folder: RunFolder, history: Sequence[Progress
     return RunResult(
         run_id=run.id,
         status="finished",
-        history=tuple(history),
-        best_epoch=_best_epoch(history),
+        history=standing.history,
+        best_epoch=_best_epoch(standing.history),
         counts=counts,
         contract=_make_contract(bench, counts),
         regions={name: item.regions for name, item in judged.items()},
         examples=examples,
         predictions=judged["val"].predictions,
         colours=taxonomy.colours,
-        seconds=seconds,
+        seconds=standing.seconds,
     )
 
 
@@ -173,6 +219,6 @@ def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine
         "preprocessing": asdict(bench.normalize.preprocessing),
         "data_notes": list(bench.source.notes),
         "notes": [*bench.notes, *describe_memory(bench)],
-        "warnings": sorted(warned),
+        "warnings": sorted(mask_credentials(text) for text in warned),
     }
     write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))

@@ -134,7 +134,7 @@ def measure(run: Run, machine: Machine) -> Cost:
             seconds=build_s + epochs * epoch_s + warm * select_s + reported * pace.judge_closely_s + pace.finish_s,
             memory_bytes=_peak_memory(machine),
             kept_bytes=_kept_bytes(folder, reported / min(JUDGED, images["val"])),
-            resume_bytes=folder.state.stat().st_size,
+            resume_bytes=3 * folder.state.stat().st_size,  # two are kept, while a third is written
         )
 
 
@@ -154,7 +154,7 @@ class _Pace:
 
 def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
     """Train a few epochs on a few images, and write into the folder what a run leaves behind."""
-    from harness.train.checkpoint import save_state, save_weights
+    from harness.train.checkpoint import Standing, copy_weights, save_state, save_weights
     from harness.train.loop import train
 
     began = perf_counter()
@@ -165,10 +165,11 @@ def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
         rest_s = perf_counter() - began - train_s[-1] * len(bench.splits["train"])
         judge_s.append(rest_s / len(bench.splits[bench.selects_on]))
         began = perf_counter()
-    save_state(folder.state, bench, history, 0.0)
-    save_weights(folder.best, bench)
+    weights = copy_weights(bench)
+    save_weights(folder.best, weights)
+    save_state(folder.state, folder.state_before, bench, Standing(tuple(history), weights))
     save_s = perf_counter() - began
-    save_weights(folder.last, bench)
+    save_weights(folder.last, weights)
     began = perf_counter()
     closely_s = _finish(bench, folder)
     finish_s = perf_counter() - began - closely_s

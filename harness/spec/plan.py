@@ -14,6 +14,7 @@ from harness.records import SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.load import Spec, Variant
 from harness.spec.resolve import weights_settings
+from harness.spec.slugs import slug_problem
 
 PLAN_VERSION = 2
 """Format 1 had no families."""
@@ -194,10 +195,14 @@ def plan_from_json(entry: Mapping[str, Any]) -> Plan:
     """Return the plan that `plan_to_json` wrote. Needs no plugin: choices are taken as they were made.
 
     Raises:
-        InputError: it was written by a version of harness that this one cannot read.
+        InputError: it was written by a version of harness that this one cannot read, or holds a name that would lead
+            out of the folders that harness writes into.
     """
     if entry["version"] not in (1, PLAN_VERSION):
         raise InputError(f"the plan has format {entry['version']}; this version of harness reads up to {PLAN_VERSION}")
+    for name in (entry["study"], *(run["id"] for run in entry["runs"])):  # others may write into a shared store
+        if problem := slug_problem(name):
+            raise InputError(f"the plan holds the name {name!r}: {problem}")
     return Plan(
         study=entry["study"],
         question=entry["question"],

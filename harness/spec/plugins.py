@@ -12,17 +12,21 @@ from harness.errors import InputError
 
 
 def import_plugin(name: str) -> None:
-    """Import a module that a spec names; only meanwhile, modules in the current folder are found too.
+    """Import a module that a spec names, and say so; only meanwhile, modules in the current folder are found too.
 
     Raises:
         InputError: it cannot be imported, whatever the reason; the message names the cause.
     """
+    if name in sys.modules:
+        return
     try:
         with _current_folder_importable():
-            importlib.import_module(name)
+            module = importlib.import_module(name)
     except (Exception, SystemExit) as error:  # the module is the user's: it may raise anything
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"the plugin '{name}' cannot be imported: {cause}") from error
+    place = getattr(module, "__file__", None) or "no file of its own"
+    print(f"plugin {name}: imported, because the spec names it, from {place}", file=sys.stderr)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import numpy as np
 
 from harness.counts import load_counts, save_counts
 from harness.errors import InputError
-from harness.files import locked, write_text, write_whole
+from harness.files import CannotWrite, locked, write_text, write_whole
+from harness.npz import load_arrays
 from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult
+from harness.store.checks import damaged, digests_of, read_entry, require_same, write_entry
 
 RESULT_VERSION = 1
 
@@ -55,6 +57,11 @@ class RunFolder:
     def state(self) -> Path:
         """Return all that an unfinished run needs to go on; removed when it is finished."""
         return self.path / "checkpoints" / "state.pt"
+
+    @property
+    def state_before(self) -> Path:
+        """Return the state before that one, for the day on which that one is damaged; removed with it."""
+        return self.path / "checkpoints" / "state.previous.pt"
 
     @property
     def evaluation(self) -> Path:
@@ -114,6 +121,11 @@ def is_running(folder: RunFolder) -> bool:
         return not held
 
 
+def write_progress(folder: RunFolder, history: Sequence[Progress]) -> None:
+    """Make the journal hold these epochs and no others."""
+    write_text(folder.journal, "".join(json.dumps(_as_line(progress)) + "\n" for progress in history))
+
+
 def append_progress(folder: RunFolder, progress: Progress) -> None:
     """Add an epoch to the journal, unless it is there. A line that a killed process left torn is cut off first."""
     lines = _whole_lines(folder)
@@ -124,15 +136,23 @@ def append_progress(folder: RunFolder, progress: Progress) -> None:
 
 
 def read_progress(folder: RunFolder) -> tuple[Progress, ...]:
-    """Return the finished epochs in order; a torn last line is no epoch."""
+    """Return the finished epochs in order, up to a torn or damaged line: the run's state makes the journal anew."""
     return tuple(_as_progress(line) for line in _whole_lines(folder))
 
 
 def _whole_lines(folder: RunFolder) -> list[dict[str, Any]]:
     if not folder.journal.exists():
         return []
-    whole, _, _ = folder.journal.read_text().rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines()]
+    whole, _, _ = folder.journal.read_text(encoding="utf-8", errors="replace").rpartition("\n")
+    lines: list[dict[str, Any]] = []
+    for text in whole.splitlines():
+        try:
+            line = json.loads(text)
+            _as_progress(line)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            break
+        lines.append(line)
+    return lines
 
 
 def _as_line(progress: Progress) -> dict[str, Any]:
@@ -146,8 +166,20 @@ def _as_progress(line: Mapping[str, Any]) -> Progress:
 
 
 def save_result(folder: RunFolder, result: RunResult) -> None:
-    """Write what became of a run; `result.json` comes last, so that where it is, all else is."""
-    folder.evaluation.mkdir(parents=True, exist_ok=True)
+    """Write what became of a run; `result.json` comes last, so that where it is, all else is.
+
+    Raises:
+        CannotWrite: the disk is full or not writable. Of a run that is not finished this is no error: it will be tried
+            again in any case, and the disk is what most likely ended it.
+    """
+    try:
+        _save_result(folder, result)
+    except CannotWrite:
+        if result.status == "finished":
+            raise
+
+
+def _save_result(folder: RunFolder, result: RunResult) -> None:
     for split, counts in result.counts.items():
         save_counts(folder.evaluation / f"{split}.npz", counts)
     for split, by_region in result.regions.items():
@@ -169,8 +201,9 @@ def save_result(folder: RunFolder, result: RunResult) -> None:
         "regions": {split: list(by_region) for split, by_region in result.regions.items()},
         "colours": [list(colour) for colour in result.colours],
         "seconds": result.seconds,
+        "sha256": digests_of(_judged_files(folder), folder.path) if result.status == "finished" else {},
     }
-    write_text(folder.result, json.dumps(entry, indent=2, ensure_ascii=False))
+    write_entry(folder.result, entry)
 
 
 def load_result(folder: RunFolder) -> RunResult | None:
@@ -181,12 +214,19 @@ def load_result(folder: RunFolder) -> RunResult | None:
     """
     if not folder.result.exists():
         return None
+    entry = read_entry(folder.result)
+    if entry.get("version") != RESULT_VERSION:
+        raise InputError(
+            f"{folder.result}: version {entry.get('version')}; this harness reads version {RESULT_VERSION}"
+        )
+    require_same(entry.get("sha256", {}), folder.path, folder.result)
     try:
-        entry = json.loads(folder.result.read_text())
-    except ValueError as error:
-        raise InputError(f"{folder.result}: damaged ({error}); delete it to have the run judged again") from None
-    if entry["version"] != RESULT_VERSION:
-        raise InputError(f"{folder.result}: version {entry['version']}; this harness reads version {RESULT_VERSION}")
+        return _to_result(entry, folder)
+    except (KeyError, TypeError, ValueError) as error:  # of an older harness, without checksums
+        raise damaged(folder.result, f"{type(error).__name__}: {error}", folder.result) from None
+
+
+def _to_result(entry: Mapping[str, Any], folder: RunFolder) -> RunResult:
     contract = folder.evaluation / "contract.json"
     return RunResult(
         run_id=entry["run_id"],
@@ -209,8 +249,18 @@ def load_result(folder: RunFolder) -> RunResult | None:
 
 
 def is_finished(folder: RunFolder) -> bool:
-    """Tell whether the run is done and its result whole."""
-    return folder.result.exists() and json.loads(folder.result.read_text())["status"] == "finished"
+    """Tell whether the run is done and its result whole.
+
+    Raises:
+        InputError: `result.json` is damaged.
+    """
+    return folder.result.exists() and read_entry(folder.result).get("status") == "finished"
+
+
+def _judged_files(folder: RunFolder) -> list[Path]:
+    """Return the files that a report is made from."""
+    files = [folder.journal, folder.provenance, folder.examples, *sorted(folder.evaluation.rglob("*"))]
+    return [path for path in files if path.is_file() and not path.name.startswith(".")]
 
 
 def _save_examples(path: Path, examples: Examples) -> None:
@@ -223,11 +273,13 @@ def _save_examples(path: Path, examples: Examples) -> None:
 
 
 def _load_examples(path: Path) -> Examples:
-    with np.load(path, allow_pickle=False) as file:
-        names = tuple(file["names"].tolist())
-        images, labels, predictions = (
-            tuple(file[f"{kind}{index}"] for index in range(len(names))) for kind in ("image", "label", "prediction")
-        )
+    title = f"{path}: not a file of examples"
+    names = tuple(load_arrays(path, ("names",), title)["names"].tolist())
+    keys = [f"{kind}{index}" for kind in ("image", "label", "prediction") for index in range(len(names))]
+    arrays = load_arrays(path, keys, title)
+    images, labels, predictions = (
+        tuple(arrays[f"{kind}{index}"] for index in range(len(names))) for kind in ("image", "label", "prediction")
+    )
     return Examples(names, images, labels, predictions)
 
 

@@ -80,8 +80,6 @@ class MlflowStore:
     def _client(self) -> Any:
         """Connect. The first connection makes the database, which two processes at once must not do."""
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default waits four minutes a call
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("DO_NOT_TRACK", "true")
         from mlflow import MlflowClient
 
         for name in ("mlflow", "alembic"):

@@ -28,6 +28,10 @@ PACKAGES = (
     "mlflow",
     "pydantic",
 )
+_SECRET_NAME = r"(?:passw(?:or)?d|pwd|token|secret|api[_-]?key|access[_-]?key|signature|credential)s?"
+_SECRET = re.compile(rf"(?i)({_SECRET_NAME}[\"']?(?:\s*[=:]\s*(?=[\"'])|=))(\"[^\"\n]*\"|'[^'\n]*'|[^\s&\"',;)]+)")
+_ENVIRONMENT = re.compile(r"(?i)passw|pwd|token|secret|key|credential")
+_SHORTEST_SECRET = 8
 DIFF_BYTES = 200_000
 GIT_SECONDS = 10
 
@@ -49,8 +53,16 @@ def read_provenance(machine: Machine) -> dict[str, Any]:
 
 
 def mask_credentials(text: str) -> str:
-    """Return a text with the user and password of any URL in it hidden."""
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+    """Return a text with its secrets as `***`.
+
+    These are the user and password of any URL, the value of whatever is called a password, token or the like, and the
+    values of environment variables so called. A password may hold any character but a space, also those that a URL
+    should not have there: too much is hidden then.
+    """
+    for name, value in os.environ.items():
+        if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, "***")
+    return _SECRET.sub(r"\1***", re.sub(r"(\w+://)\S*@", r"\1***@", text))
 
 
 def _version(package: str) -> str | None:
@@ -65,7 +77,7 @@ def _read_git(folder: Path) -> dict[str, Any] | None:
     if commit is None:
         return None
     diff = _git(folder, "diff", "HEAD") or b""
-    shown = diff[:DIFF_BYTES].decode(errors="replace")
+    shown = mask_credentials(diff[:DIFF_BYTES].decode(errors="replace"))
     return {
         "commit": commit.decode().strip(),
         "dirty": bool(diff),

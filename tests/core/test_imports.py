@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "harness"
 FLOORS = {
-    0: ["settings", "errors", "files", "fingerprint", "randomness"],
+    -1: ["errors"],
+    0: ["settings", "files", "fingerprint", "npz", "randomness"],
     0.5: ["records", "common_settings"],
     1: ["catalog", "counts", "predictions", "scores", "merging", "stats", "strict_yaml"],
     2: ["spec", "data", "nets"],

@@ -14,7 +14,7 @@ from harness.predictions import unpack
 from harness.records import Machine, Progress, RunConfig
 from harness.settings import EarlyStop, EvaluateSettings, TrainSettings
 from harness.train.batches import cut, training_batches
-from harness.train.checkpoint import load_state, save_state, save_weights
+from harness.train.checkpoint import Standing, copy_weights, load_newest, save_state, save_weights
 from harness.train.evaluate import evaluate, evaluate_closely
 from harness.train.loop import stops_early, train
 from harness.train.regions import count_confusion
@@ -74,14 +74,15 @@ def test_resumed_at_an_epoch_it_is_the_run_it_would_have_been(tmp_path, model):
     done = []
     for progress in train(broken, ()):
         done.append(progress)
-        save_state(tmp_path / "state.pt", broken, done, 1.5)
+        standing = Standing(tuple(done), copy_weights(broken), 1.5)
+        save_state(tmp_path / "state.pt", tmp_path / "before.pt", broken, standing)
         if progress.epoch == 2:
             break
     resumed = make_bench(config)
-    loaded, seconds = load_state(tmp_path / "state.pt", resumed)
-    assert seconds == 1.5
-    assert [item.epoch for item in loaded] == [1, 2]
-    rest = list(train(resumed, loaded))
+    loaded = load_newest([tmp_path / "state.pt"], resumed)
+    assert loaded.seconds == 1.5
+    assert [item.epoch for item in loaded.history] == [1, 2]
+    rest = list(train(resumed, loaded.history))
     assert [item.epoch for item in rest] == [3]
     assert without_speed(rest[0]) == without_speed(history[2])
     assert same(weights_of(whole), weights_of(resumed))
@@ -90,7 +91,7 @@ def test_resumed_at_an_epoch_it_is_the_run_it_would_have_been(tmp_path, model):
 def test_warm_start_judges_the_parents_weights_as_epoch_zero(tmp_path):
     parent = make_bench()
     last = list(train(parent, ()))[-1]
-    save_weights(tmp_path / "best.pt", parent)
+    save_weights(tmp_path / "best.pt", copy_weights(parent))
     child = make_bench(make_config(optimizer=choose("optimizer", "sgd", {"lr": 1e-9})), start=tmp_path / "best.pt")
     zero = next(iter(train(child, ())))
     assert zero.epoch == 0
@@ -100,7 +101,7 @@ def test_warm_start_judges_the_parents_weights_as_epoch_zero(tmp_path):
 
 def test_checkpoint_is_the_plain_models_own_state(tmp_path):
     bench = make_bench(make_config(model=choose("model", "lraspp_mobilenet_v3_large", {})))
-    save_weights(tmp_path / "best.pt", bench)
+    save_weights(tmp_path / "best.pt", copy_weights(bench))
     from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
     plain = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=10)
