@@ -50,7 +50,7 @@ def read_provenance(machine: Machine) -> dict[str, Any]:
 
 def mask_credentials(text: str) -> str:
     """Return a text with the user and password of any URL in it hidden."""
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+    return re.sub(r"(\w+://)\S+@", r"\1***@", text)  # up to the last @: a password may hold slashes and @
 
 
 def _version(package: str) -> str | None:
