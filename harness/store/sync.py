@@ -110,7 +110,12 @@ def _deliver(run: Run, folder: RunFolder, target: Store) -> str:
 
 
 def _worst(folders: Iterable[RunFolder]) -> Status:
-    became = {_read_status(folder) for folder in folders}
+    became: set[Status] = set()
+    for folder in folders:
+        try:
+            became.add(_read_status(folder))
+        except InputError:
+            became.add("failed")
     return next(status for status in WORST_FIRST if status in became)
 
 

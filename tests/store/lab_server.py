@@ -81,23 +81,24 @@ class LabServer:
 
     def __init__(self, database: str, artifacts: Path) -> None:
         self.port = free_port()
+        self.database = database
         self.uri = f"http://127.0.0.1:{self.port}"
-        self._database, self._artifacts = database, artifacts
+        self.artifacts = artifacts
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start, and wait until it answers."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--artifacts-destination", str(self._artifacts)]
-        place = {"MLFLOW_BACKEND_STORE_URI": self._database}  # not in the command line, which all users can read
-        with self._artifacts.with_name("server.log").open("ab") as log:
+        command += ["--workers", "1", "--artifacts-destination", str(self.artifacts)]
+        place = {"MLFLOW_BACKEND_STORE_URI": self.database}  # not in the command line, which all users can read
+        with self.artifacts.with_name("server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env={**os.environ, **QUIET, **place}, stdout=log, stderr=log, start_new_session=True
             )
         until = time.monotonic() + STARTS_WITHIN_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(self._artifacts.with_name("server.log").read_text()[-3000:])
+                raise RuntimeError(self.artifacts.with_name("server.log").read_text()[-3000:])
             time.sleep(0.2)
 
     def kill(self) -> None:
@@ -130,6 +131,7 @@ def lab_server() -> Iterator[LabServer]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with lab_server() as running, suppress(KeyboardInterrupt):
         print(running.uri, flush=True)
         signal.pause()

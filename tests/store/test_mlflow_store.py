@@ -70,6 +70,7 @@ def finish(store, run):
         best_epoch=2,
         counts={"val": counts, "test": counts},
         regions={"val": {"border": counts}},
+        contract={"version": 1, "splits": {"val": "x"}, "size": "native", "taxonomy": "t", "selected_on": "val"},
         predictions=pack_predictions(("a",), [Seen(np.zeros((2, 4, 3), np.uint8), *np.zeros((2, 2, 4), np.uint8))]),
     )
     save_result(folder, result)
