@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.spec.lint import Concern
     from harness.spec.load import Spec
     from harness.store.protocol import Store
+    from harness.store.sync import Delivery
 
 DEFAULT_ROOT = Path("mlruns")
 DEFAULT_REPORTS = Path("reports")
@@ -194,35 +195,59 @@ def study_name(text: str) -> str:
 
 
 def load_results(
-    *studies: str, store: Store | None = None, compare: tuple[str, str] | None = None
+    *studies: str,
+    store: Store | None = None,
+    compare: tuple[str, str] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> tuple[Plan, dict[str, RunResult]]:
-    """Return a study's plan and the results that the store holds of it. Needs neither data nor torch.
+    """Return a study's plan and what became of its runs: from the folders here, and for the rest from the store.
 
     Of several studies, the plan holds the runs of all, with variants named `<study>/<variant>`. `compare` keeps two
-    variants, of which the second is the reference.
+    variants, of which the second is the reference. `warn` is told when the store fails, and the folders must do. Needs
+    neither data nor torch.
 
     Raises:
         InputError: the store has no such study, or it has no such variant.
+        StoreError: the store fails, and the study was never run here.
     """
     from dataclasses import replace
 
-    from harness.errors import InputError, did_you_mean
     from harness.spec.union import narrow, unite
+    from harness.store.recall import recall_study
 
     store = store or open_store()
     plans: list[Plan] = []
     results: dict[str, RunResult] = {}
     for study in studies:
-        plan = store.load_plan(study)
-        if plan is None:
-            raise InputError(f"the store has no study '{study}'; {did_you_mean(study, store.studies())}")
+        plan, found = recall_study(store, study, warn)
         plans.append(plan)
-        found = {run.id: store.load_result(run.id, study) for run in plan.runs}
-        results |= {run_id: result for run_id, result in found.items() if result is not None}
+        results |= found
     united = unite(plans)
     if compare is not None:
         united = replace(narrow(united, *compare), study=f"{united.study}-compared")
     return united, results
+
+
+def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAULT_REPORTS) -> tuple[Delivery, ...]:
+    """Bring studies (all that were run here, unless some are named) from their folders to the store.
+
+    Runs, their epochs and files, and reports that lie in `reports`; what the store has is left as it is.
+
+    Raises:
+        InputError: there is no such study here.
+        StoreError: the store fails; the next call goes on where this one ended.
+    """
+    from harness.store.mlflow_store import local_store
+    from harness.store.sync import find_studies, sync_study
+
+    store = store or open_store()
+    source = local_store(store.root)
+    found = []
+    for plan in find_studies(store.root, source, studies):
+        found.append(sync_study(plan, store, source))
+        if (Path(reports) / plan.study / "report.json").exists():
+            store.attach_report(plan.study, Path(reports) / plan.study)
+    return tuple(found)
 
 
 def make_report(plan: Plan, results: Mapping[str, RunResult], folder: str | Path = DEFAULT_REPORTS) -> Report:

@@ -26,12 +26,14 @@ from harness.cli_options import (
     Sets,
     SpecFile,
     Uri,
+    attach_report,
     print_results,
     read_spec,
+    warn,
 )
 from harness.cli_predict import predict
 from harness.cli_run import run
-from harness.cli_store import ui
+from harness.cli_store import sync, ui
 from harness.errors import HarnessError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(gate)
 app.command()(predict)
+app.command()(sync)
 app.command()(ui)
 app.add_typer(data, name="data")
 
@@ -137,7 +140,7 @@ def report(
     reports: Reports = DEFAULT_REPORTS,
     as_json: AsJson = False,
 ) -> None:
-    """Write a study's report again, from the store alone: it needs neither the data nor torch.
+    """Write a study's report again, from what is stored: it needs neither the data nor torch.
 
     With several studies their variants are named STUDY/VARIANT and reported together.
     Example: harness report phase3 camvid --compare camvid/pretrained camvid/scratch
@@ -146,10 +149,10 @@ def report(
 
     names = [api.study_name(text) for text in studies]
     store = api.open_store(root, tracking_uri)
-    stored, results = api.load_results(*names, store=store, compare=compare)
+    stored, results = api.load_results(*names, store=store, compare=compare, warn=warn)
     api.make_report(stored, results, reports)
     for name in names:
-        store.attach_report(name, reports / stored.study)
+        attach_report(store, name, reports / stored.study)
     print_results(stored, results, reports / stored.study / "report.md", as_json=as_json)
 
 

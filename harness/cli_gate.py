@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli_options import warn
 from harness.errors import InputError
 
 GATE_FAILED = 3
@@ -49,7 +50,7 @@ def gate(
 
     drops = {"miou_dataset": max_drop, **dict(map(_parse_drop, class_ or ()))}
     name = api.study_name(study)
-    plan, results = api.load_results(name, store=api.open_store(root, tracking_uri))
+    plan, results = api.load_results(name, store=api.open_store(root, tracking_uri), warn=warn)
     found = make_gate(
         plan, results, baseline=baseline or plan.reference, variants=variant or (), split=split, drops=drops
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from harness.records import Plan, RunResult
     from harness.spec.load import Spec
+    from harness.store.protocol import Store
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)]
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)]
@@ -102,6 +104,21 @@ def _parse_seeds(text: str | None) -> list[int] | None:
     if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
         raise InputError(f"--seeds {text}: give distinct whole numbers joined by commas, such as 0,1,2")
     return [int(word) for word in words]
+
+
+def warn(text: str) -> None:
+    """Tell the user of something that stops nothing."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def attach_report(store: Store, study: str, folder: Path) -> None:
+    """Keep a written report in the store; a store that fails is a warning."""
+    from harness.store.protocol import StoreError
+
+    try:
+        store.attach_report(study, folder)
+    except StoreError as error:
+        warn(f"{error}; the report is in {folder}, and harness sync {study} brings it to the store")
 
 
 def print_results(study: Plan, results: dict[str, RunResult], report: Path, *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from harness.cli_options import (
     Sets,
     SpecFile,
     Uri,
+    attach_report,
     check_place,
     print_results,
     read_spec,
@@ -81,7 +82,7 @@ def run(
     report = reports / study.study / "report.md"
     if started or not report.exists():
         api.make_report(study, results, reports)
-        store.attach_report(study.study, report.parent)
+        attach_report(store, study.study, report.parent)
     else:
         print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
     print_results(study, results, report, as_json=as_json)

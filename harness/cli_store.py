@@ -1,4 +1,4 @@
-"""Commands about the tracking store: `harness ui`."""
+"""Commands about the tracking store: `harness ui`, `harness sync`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_options import DEFAULT_ROOT, Root, Uri
+from harness.cli_options import DEFAULT_REPORTS, DEFAULT_ROOT, AsJson, Reports, Root, Uri
 
 
 def ui(
@@ -21,8 +21,41 @@ def ui(
     """
     import subprocess
 
-    from harness.store.server import make_server_command
+    from harness.store.server import make_server_command, refuse_taken_port
 
     command, environment = make_server_command(root, tracking_uri, port)
+    refuse_taken_port(port)
     print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", file=sys.stderr)
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+def sync(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STUDY...]", help="Names of studies, or specs [default: all].", show_default=False),
+    ] = None,
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+    reports: Reports = DEFAULT_REPORTS,
+    as_json: AsJson = False,
+) -> None:
+    """Bring studies from the run folders to the tracking store: what a server that was down lacks, and nothing twice.
+
+    Example: harness sync phase3 --tracking-uri http://mlflow.lab:5000
+    """
+    import json
+    from dataclasses import asdict
+
+    from harness import api
+
+    names = [api.study_name(text) for text in studies or ()]
+    found = api.sync(*names, store=api.open_store(root, tracking_uri), reports=reports)
+    for delivery in found:
+        for refused in delivery.refused:
+            print(f"error: {refused}", file=sys.stderr)
+        if not as_json:
+            print(f"{delivery.study}: {delivery.in_words}")
+    if as_json:
+        print(json.dumps([asdict(delivery) for delivery in found], indent=2))
+    if any(delivery.refused for delivery in found):
+        raise typer.Exit(1)

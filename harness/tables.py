@@ -42,16 +42,7 @@ def print_plan(
         return
     console = _console()
     console.print(Text(f"{plan.study}: {plan.question}"))
-    table = Table("id", "variant", "seed", "starts from", "differs from its reference in", "state")
-    labels = {run.id: run.label for run in plan.runs}
-    for variant in plan.variants:
-        for run in (run for run in plan.runs if run.variant == variant):
-            first = run.seed == next(item.seed for item in plan.runs if item.variant == variant)
-            state = "done" if run.id in done else "to do"
-            changes = _changes(run) if first else Text("the same", style="dim")
-            table.add_row(run.id, Text(run.variant), str(run.seed), Text(_start(run, labels)), changes, state)
-        table.add_section()
-    console.print(table)
+    console.print(_plan_table(plan, done))
     left = len({run.id for run in plan.runs} - set(done))
     console.print(f"{len(plan.runs)} runs, {left} to do")
     for sentence in plan.left_out:
@@ -61,6 +52,21 @@ def print_plan(
         console.print(Padding(Text(f"-> {concern.remedy}"), (0, 0, 0, 2), expand=False))
     if forecast:
         _print_forecast(console, forecast)
+
+
+def _plan_table(plan: Plan, done: Collection[str]) -> Table:
+    table = Table("id", "variant", "seed", "starts from", "differs from its reference in", "state")
+    labels = {run.id: run.label for run in plan.runs}
+    by_variant: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        by_variant.setdefault(run.variant, []).append(run)
+    for runs in by_variant.values():
+        for run in runs:
+            state = "done" if run.id in done else "to do"
+            changes = _changes(run) if run is runs[0] else Text("the same", style="dim")
+            table.add_row(run.id, Text(run.variant), str(run.seed), Text(_start(run, labels)), changes, state)
+        table.add_section()
+    return table
 
 
 def _print_forecast(console: Console, forecast: Forecast) -> None:

@@ -164,7 +164,7 @@ def _selection_score(result: RunResult, which: Which, key: str) -> float:
 
 
 def _load_anywhere(run_id: str, study: str, store: Store) -> RunResult | None:
-    return load_result(run_folder(store.root, run_id)) or store.load_result(run_id, study)
+    return load_result(run_folder(store.root, run_id)) or store.load_results(study, [run_id]).get(run_id)
 
 
 def _find_by_id(text: str, name: str, store: Store) -> _Found:

@@ -8,8 +8,13 @@ from functools import partial
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.files import locked
 from harness.records import Plan, Run, Status
-from harness.store.folder import RunFolder, is_finished, load_result, run_folder
+from harness.store.courier import Courier
+from harness.store.folder import RunFolder, is_finished, is_running, load_result, run_folder
 from harness.store.protocol import Store, StoreError, study_lock
+from harness.store.studies import save_study
+
+INTERRUPT_PATIENCE_S = 10.0
+"""How long an interrupted process goes on telling the store what is so."""
 
 Executor = Callable[[Sequence[Run], Mapping[str, RunFolder]], Iterator[Event]]
 """Brings unfinished runs, given with each after the run it starts from, to their ends; yields what happens. Folders are
@@ -19,31 +24,61 @@ there for all runs of the plan. Closing the iterator ends what is under way and 
 def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Executor) -> Iterator[Event]:
     """Execute some runs of a plan (each after the run it starts from) and keep the store up to date.
 
-    The store may fail at any time: it is then behind, a warning says so, and the next call brings it up to date.
-    An interrupt, or closing the iterator, leaves every run resumable and marks those that were under way.
+    The store may fail at any time, or be gone for good: it is then behind, a warning says so, and the next call, or
+    `harness sync`, brings it up to date. An interrupt, or closing the iterator, leaves every run resumable and marks
+    those that were under way.
+
+    Raises:
+        InputError: runs cannot be kept below the store's root.
     """
-    unique = tuple({run.id: run for run in runs}.values())
+    save_study(store.root, plan)
+    warned = list(_attempt(lambda: store.open_study(plan)))
+    yield from warned
     folders = {run.id: run_folder(store.root, run.id) for run in plan.runs}
-    with locked(study_lock(store.root, plan.study), shared=True):
-        yield from _attempt(lambda: store.open_study(plan))
-        to_do = []
-        for run in unique:
-            events = list(_recall(run, plan.study, folders[run.id], store))
-            yield from events
-            if not any(isinstance(event, Ended) for event in events):
+    unique = tuple({run.id: run for run in runs}.values())
+    if not warned:
+        yield from _fetch([run for run in unique if not is_finished(folders[run.id])], plan.study, store, folders)
+    courier = Courier(store, plan, opened=not warned)
+    status: Status = "interrupted"
+    try:
+        with locked(study_lock(store.root, plan.study), shared=True):
+            yield from _execute(unique, folders, courier, executor)
+        status = _status_of([folders[run.id] for run in unique])
+    finally:
+        with locked(study_lock(store.root, plan.study), wait=False) as alone:
+            if alone and not courier.behind:
+                list(_attempt(lambda: store.close_study(status)))
+    if courier.behind:
+        yield _warn_behind(courier.behind, plan.study)
+
+
+def _execute(
+    runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: Courier, executor: Executor
+) -> Iterator[Event]:
+    """Execute runs, each once, and tell of them; the courier is done when this ends."""
+    to_do: list[Run] = []
+    under_way: dict[str, Run] = {}
+    try:
+        for run in runs:
+            result = load_result(folders[run.id]) if is_finished(folders[run.id]) else None
+            if result is None:
                 to_do.append(run)
-        under_way: dict[str, Run] = {}
-        status: Status = "interrupted"
-        try:
-            for event in executor(to_do, folders):
-                if not isinstance(event, Beat):
-                    yield event
-                    yield from _follow(event, store, folders, under_way)
-            status = _status_of([folders[run.id] for run in unique])
-        finally:
-            for run in under_way.values():
-                list(_attempt(partial(store.mirror, run, folders[run.id], "interrupted")))
-            list(_attempt(lambda: store.close_study(status)))
+            else:
+                courier.tell(run, folders[run.id], "finished")
+                yield Ended(run, result, again=True)
+        for event in executor(to_do, folders):
+            if not isinstance(event, Beat):
+                yield event
+                _follow(event, courier, folders, under_way)
+            yield from map(Warned, courier.news())
+    except BaseException:
+        for run in under_way.values():
+            if not is_running(folders[run.id]):  # else another process works on it
+                courier.tell(run, folders[run.id], "interrupted")
+        courier.close(INTERRUPT_PATIENCE_S)
+        raise
+    courier.close()
+    yield from map(Warned, courier.news())
 
 
 def _status_of(folders: Sequence[RunFolder]) -> Status:
@@ -53,27 +88,24 @@ def _status_of(folders: Sequence[RunFolder]) -> Status:
     return "failed" if all(folder.result.exists() for folder in folders) else "interrupted"
 
 
-def _recall(run: Run, study: str, folder: RunFolder, store: Store) -> Iterator[Event]:
-    """Yield the end of a run that was finished earlier, here or (then its files are fetched) elsewhere."""
-    if not is_finished(folder):
-        yield from _attempt(lambda: store.fetch(run.id, study, folder))
-    result = load_result(folder)
-    if result is not None and result.status == "finished":
-        yield from _attempt(lambda: store.mirror(run, folder, "finished"))
-        yield Ended(run, result, again=True)
+def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, RunFolder]) -> Iterator[Warned]:
+    """Bring the runs here that were finished elsewhere, unless the store fails."""
+    for run in runs:
+        warned = list(_attempt(partial(store.fetch, run.id, study, folders[run.id])))
+        yield from warned
+        if warned:
+            return
 
 
-def _follow(
-    event: Event, store: Store, folders: Mapping[str, RunFolder], under_way: dict[str, Run]
-) -> Iterator[Warned]:
-    """Bring the store up to date after an event; `under_way` keeps the runs that a process works on."""
+def _follow(event: Event, courier: Courier, folders: Mapping[str, RunFolder], under_way: dict[str, Run]) -> None:
+    """Have the store brought up to date after an event; `under_way` keeps the runs that a process works on."""
     match event:
         case Started(run) | Advanced(run, _):
             under_way[run.id] = run
-            yield from _attempt(lambda: store.mirror(run, folders[run.id], "running"))
+            courier.tell(run, folders[run.id], "running")
         case Ended(run, result, _):
             under_way.pop(run.id, None)
-            yield from _attempt(lambda: store.mirror(run, folders[run.id], result.status))
+            courier.tell(run, folders[run.id], result.status)
         case Warned():
             pass
 
@@ -82,4 +114,12 @@ def _attempt(call: Callable[[], object]) -> Iterator[Warned]:
     try:
         call()
     except StoreError as error:
-        yield Warned(f"{error}; the results are safe on this disk and reach the store with the next harness run")
+        yield Warned(f"{error}; the results are safe on this disk")
+
+
+def _warn_behind(runs: int, study: str) -> Warned:
+    lacking = "1 run is" if runs == 1 else f"{runs} runs are"
+    return Warned(
+        f"{lacking} complete on this disk, and the tracking store lacks something of them; when it answers again:"
+        f" harness sync {study} (with the same --root and --tracking-uri)"
+    )

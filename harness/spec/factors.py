@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass
 from functools import cache
 from math import isclose
 
 from harness.records import SEVERAL, SINGLE, Plan, RunConfig
 from harness.spec.designs import FRACTIONAL
 from harness.spec.overlay import overlap
-from harness.spec.plan import differences
+from harness.spec.plan import settings_tree, tree_differences
 from harness.spec.resolve import auto_normalize
 
 
@@ -17,8 +19,14 @@ class Comparisons:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.runs = {name: next(run for run in plan.runs if run.variant == name) for name in plan.variants}
+        self.reference = plan.reference
+        first = {run.variant: run for run in reversed(plan.runs)}
+        self.runs = {name: first[name] for name in plan.variants}
+        self._trees = {name: settings_tree(run.config) for name, run in self.runs.items()}
+        self._steps = {name: steps_per_image(run.config) for name, run in self.runs.items()}
+        self._automatic = {name: _is_automatic(run.config) for name, run in self.runs.items()}
         self.factors = cache(self._factors)
+        self._searches: dict[str, _Search] = {}
 
     def _factors(self, one: str, other: str) -> tuple[str, ...]:
         """Return what two variants differ in: components first, then parts, terms, and settings of train and evaluate.
@@ -27,17 +35,17 @@ class Comparisons:
         made of another model belongs to the model, and epochs that keep the number of steps to what they make up for.
         """
         here, there = self.runs[one], self.runs[other]
-        changed = differences(there.config, here.config)
+        changed = tree_differences(self._trees[other], self._trees[one])
         changed_components = []
         for name, keys in self._plan.component_keys.items():
-            explained = {key for key in changed if any(overlap(key, own) for own in keys)}
-            if here.components.get(name) != there.components.get(name) and explained:
-                changed_components.append((name, explained))
+            if here.components.get(name) != there.components.get(name):
+                explained = {key for key in changed if any(overlap(key, own) for own in keys)}
+                changed_components += [(name, explained)] if explained else []
         rest = set(changed).difference(*(explained for _, explained in changed_components))
-        automatic = all(run.config.data["normalize"] == auto_normalize(run.config.model) for run in (here, there))
-        if automatic and here.config.model != there.config.model:
+        automatic = self._automatic[one] and self._automatic[other]
+        if automatic and "data.normalize" in rest and here.config.model != there.config.model:
             rest.discard("data.normalize")
-        if isclose(steps_per_image(here.config), steps_per_image(there.config)):
+        if isclose(self._steps[one], self._steps[other]):
             rest.discard("train.epochs")
         names = [name for name, _ in changed_components]
         return tuple(dict.fromkeys([*names, *(_part_of(key) for key in changed if key in rest)]))
@@ -47,19 +55,28 @@ class Comparisons:
 
         Empty where there is none.
         """
-        came_from: dict[str, str] = {first: first}
-        waiting = [first]
-        while waiting and last not in came_from:
-            here = waiting.pop(0)
-            near = [name for name in self.runs if name not in came_from and len(self.factors(name, here)) <= 1]
-            came_from |= dict.fromkeys(near, here)
-            waiting += near
-        if last not in came_from:
+        search = self._searches.setdefault(first, _Search({first: first}, deque([first]), set(self.runs) - {first}))
+        while search.waiting and last not in search.came_from:
+            here = search.waiting.popleft()
+            near = [name for name in self.runs if name in search.unreached and len(self._factors(name, here)) <= 1]
+            search.came_from.update(dict.fromkeys(near, here))
+            search.waiting.extend(near)
+            search.unreached.difference_update(near)
+        if last not in search.came_from:
             return ()
         way = [last]
         while way[-1] != first:
-            way.append(came_from[way[-1]])
+            way.append(search.came_from[way[-1]])
         return tuple(reversed(way))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How far the variants that steps lead to are known, nearest first; it goes on from question to question."""
+
+    came_from: dict[str, str]
+    waiting: deque[str]
+    unreached: set[str]
 
 
 def isolated(plan: Plan, family: str) -> frozenset[str]:
@@ -69,6 +86,11 @@ def isolated(plan: Plan, family: str) -> frozenset[str]:
     made = plan.combinations(family)
     fraction = plan.combinations(family, FRACTIONAL)
     return frozenset(name for on in made for name in on if on - {name} in made).union(*fraction)
+
+
+def _is_automatic(config: RunConfig) -> bool:
+    """Tell whether inputs are normalised as `auto` would have it."""
+    return bool(config.data["normalize"] == auto_normalize(config.model))
 
 
 def steps_per_image(config: RunConfig) -> float:

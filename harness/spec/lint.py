@@ -82,8 +82,8 @@ def _has_known_weights(run: Run) -> bool:
 
 def _confounded(plan: Plan, compared: Comparisons, seconds: Mapping[str, float]) -> Iterator[Concern]:
     for family, names in _families(plan).items():
-        divided = isolated(plan, family)
-        for other in _compared_with(plan, compared.runs[names[0]]):
+        divided = isolated(plan, family) if compared.runs[names[0]].design else frozenset()
+        for other in _compared_with(compared, names[0]):
             variant = max(names, key=lambda name: len(compared.factors(name, other)))
             factors = compared.factors(variant, other)
             if len(factors) < 2 or (divided and _is_divided(compared, variant, other, divided)):
@@ -126,10 +126,10 @@ def _way_out(plan: Plan, compared: Comparisons, variant: str, other: str, second
     return _design_for(plan, variant, compared.factors(variant, other), seconds)
 
 
-def _compared_with(plan: Plan, run: Run) -> tuple[str, ...]:
+def _compared_with(compared: Comparisons, variant: str) -> tuple[str, ...]:
     """Return the variants that a family's results are set against: the reference, and what its settings change."""
-    others = dict.fromkeys([plan.reference, run.settings_from])
-    return tuple(name for name in others if name in plan.variants and name != run.variant)
+    others = dict.fromkeys([compared.reference, compared.runs[variant].settings_from])
+    return tuple(name for name in others if name in compared.runs and name != variant)
 
 
 def _design_for(plan: Plan, variant: str, factors: Sequence[str], seconds: Mapping[str, float]) -> str:
@@ -154,7 +154,7 @@ def _price(plan: Plan, variant: str, more: int, seconds: Mapping[str, float]) ->
 def _unequal_budgets(plan: Plan, compared: Comparisons) -> Iterator[Concern]:
     unequal: dict[tuple[str, str], list[str]] = {}
     for name, run in compared.runs.items():
-        for other in _compared_with(plan, run):
+        for other in _compared_with(compared, name):
             words = _budget_words(run, compared.runs[other])
             if words and compared.factors(name, other) != ("train.epochs",):
                 unequal.setdefault((other, words), []).append(name)
@@ -249,8 +249,10 @@ def _weak_splits(plan: Plan, groups: Mapping[str, int]) -> Iterator[Concern]:
 
 
 def _families(plan: Plan) -> dict[str, tuple[str, ...]]:
-    names = dict.fromkeys(run.family or run.variant for run in plan.runs)
-    return {name: _variants([run for run in plan.runs if (run.family or run.variant) == name]) for name in names}
+    members: dict[str, dict[str, None]] = {}
+    for run in plan.runs:
+        members.setdefault(run.family or run.variant, {})[run.variant] = None
+    return {name: tuple(variants) for name, variants in members.items()}
 
 
 def _variants(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness import catalog
@@ -35,6 +35,7 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
     runs: dict[tuple[str, int], Run] = {}
     for variant in _start_order(variants):
         reference, settings_from = _settings_reference(spec, variant, variants)
+        changed = differences(reference.config, variant.config)
         for seed in spec.seeds:
             config = replace(variant.config, seed=seed)
             inputs = dict(read_inputs(config))
@@ -50,7 +51,7 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
                 family=variant.family,
                 design=variant.design,
                 settings_from=settings_from,
-                changed=differences(replace(reference.config, seed=seed), config),
+                changed=changed,
             )
     return Plan(
         study=spec.study,
@@ -108,10 +109,32 @@ def differences(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
     A term, or a group of settings, that only one of the two has is one entry. Terms of `loss` or `augment` that both
     have in another order are the entry `loss` or `augment`, with the names in order. Plugins are no setting.
     """
+    return tree_differences(settings_tree(a), settings_tree(b))
+
+
+@dataclass(frozen=True)
+class SettingsTree:
+    """A config ready to be compared with many others."""
+
+    sections: Mapping[str, Any]
+    texts: Mapping[str, str]
+    """Section -> its canonical form: equal ones need no closer look."""
+
+
+def settings_tree(config: RunConfig) -> SettingsTree:
+    """Return a config's settings by section."""
+    sections = {**config.to_dict(), "plugins": None}
+    return SettingsTree(sections, {name: canonical(section) for name, section in sections.items()})
+
+
+def tree_differences(a: SettingsTree, b: SettingsTree) -> dict[str, tuple[Any, Any]]:
+    """Return what `differences` does, of configs whose trees are made already."""
     found: dict[str, tuple[Any, Any]] = {}
-    _collect(found, "", {**a.to_dict(), "plugins": None}, {**b.to_dict(), "plugins": None})
+    for name in dict.fromkeys([*a.sections, *b.sections]):
+        if a.texts[name] != b.texts[name]:
+            _collect(found, name, a.sections[name], b.sections[name])
     for kind in SEVERAL:
-        names_a, names_b = ([term.name for term in getattr(config, kind)] for config in (a, b))
+        names_a, names_b = list(a.sections[kind]), list(b.sections[kind])
         if [name for name in names_a if name in names_b] != [name for name in names_b if name in names_a]:
             found[kind] = (names_a, names_b)
     return found

@@ -1,53 +1,32 @@
-"""The tracking store in MLflow: an experiment a study, a parent run, a child a run. No other file knows MLflow."""
+"""The tracking store in MLflow: an experiment a study, a parent run, a child a run."""
 
 from __future__ import annotations
 
 import functools
 import json
-import logging
-import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
-from urllib.parse import unquote, urlparse
+from typing import Any
 
-from harness.errors import InputError
 from harness.files import locked
-from harness.records import Plan, Run, RunResult, Status
-from harness.spec.plan import plan_from_json, plan_to_json
-from harness.store.folder import RunFolder, files_to_keep, load_result, read_progress
-from harness.store.mlflow_lookup import find_tags, search_runs
-from harness.store.protocol import StoreError, is_alive
-from harness.store.server import default_uri, find_uri, make_database
-from harness.store.tracked import epoch_metrics, final_metrics, params_of, tags_of
+from harness.records import Plan, Progress, Run, RunResult, Status
+from harness.spec.plan import plan_from_json
+from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress
+from harness.store.mlflow_client import Connection, guarded
+from harness.store.mlflow_lookup import find_tags
+from harness.store.protocol import Shown, StoreError, is_alive
+from harness.store.server import default_uri
+from harness.store.studies import plan_text
+from harness.store.tracked import differing_keys, epoch_metrics, final_metrics, params_of, tags_of
 
-MAX_METRICS = 1000  # that one call may hold
+MAX_METRICS, MAX_PARAMS = 1000, 100  # that one call may hold
+REASON_LENGTH = 5000
+MARK = "val/loss"  # every epoch has it; logged last, it says that all of the epoch is there
 MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "skipped": "FAILED", "interrupted": "KILLED"}
 NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "examples.npz", "evaluation")
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _guarded(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn whatever MLflow, its database or the network raise into a StoreError in one line."""
-
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            return method(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            text = (str(error).splitlines() or [type(error).__name__])[0]
-            raise StoreError(f"the tracking store is not up to date: {text[:300]}") from error
-
-    return call
 
 
 @dataclass
@@ -56,139 +35,170 @@ class _Child:
 
     mlflow_id: str
     shown: str  # the value of its tag harness.status
-    last_epoch: int
+    reason: str
+    last_epoch: int | None = None  # None: not asked yet
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The study that is being executed."""
+
+    plan: Plan
+    experiment_id: str
+    parent_id: str
+    children: dict[str, _Child]
+
+    @functools.cached_property
+    def differing(self) -> tuple[str, ...]:
+        return differing_keys(self.plan)
+
+    @functools.cached_property
+    def starts(self) -> frozenset[tuple[str, str]]:
+        return frozenset((run.start.run_id, run.start.which) for run in self.plan.runs if run.start)
 
 
 class MlflowStore:
     """A store in MLflow: at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in a database below `root`."""
 
     def __init__(self, root: Path, tracking_uri: str | None = None) -> None:
-        self._root = root.resolve()
-        self.uri = find_uri(root, tracking_uri)
-        self._plan: Plan | None = None
-        self._experiment_id = ""
-        self._parent_id = ""
-        self._children: dict[str, _Child] = {}
-        self._folders = {"harness.host": socket.gethostname(), "harness.root": str(self._root)}
+        self._mlflow = Connection(root, tracking_uri)
+        self._study: _Open | None = None
+        self._folders = {"harness.host": socket.gethostname(), "harness.root": str(self.root)}
 
     @property
     def root(self) -> Path:
         """Return the folder below which the run folders lie."""
-        return self._root
+        return self._mlflow.root
 
-    @functools.cached_property
+    @property
+    def uri(self) -> str:
+        """Return the tracking URI; it may hold a password."""
+        return self._mlflow.uri
+
+    @property
     def _client(self) -> Any:
-        """Connect. The first connection makes the database, which two processes at once must not do."""
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default waits four minutes a call
-        from mlflow import MlflowClient
+        return self._mlflow.client
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        with locked(self._root / ".lock"):
-            if self.uri == default_uri(self._root):
-                make_database(self._root / "mlflow.db", lambda uri: MlflowClient(uri).search_experiments())
-            client = MlflowClient(tracking_uri=self.uri)
-            client.search_experiments(max_results=1)
-        return client
-
-    @_guarded
+    @guarded
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
         self._reap()
-        self._plan, self._children = plan, {}
-        with locked(self._root / ".lock"):
-            self._experiment_id = self._find_experiment(plan.study) or self._make_experiment(plan.study)
-            parent = self._find_parent(self._experiment_id)
-            if parent is None:
-                tags = {"harness.kind": "study", "harness.study": plan.study}
-                parent = self._client.create_run(self._experiment_id, tags=tags, run_name=plan.study)
-        self._parent_id = parent.info.run_id
-        for key, value in {**self._folders, "harness.status": "running"}.items():
-            self._client.set_tag(self._parent_id, key, value)
-        self._client.update_run(self._parent_id, status="RUNNING")
-        self._client.log_text(self._parent_id, plan.spec_text, "spec.yaml")
-        self._client.log_text(self._parent_id, json.dumps(plan_to_json(plan), indent=1), "plan.json")
-        for found in self._search(self._experiment_id, "tags.`harness.kind` = 'run'"):
-            self._children[found.data.tags["harness.id"]] = self._child_of(found)
+        self._study = None
+        experiment_id = self._mlflow.find_experiment(plan.study)
+        if experiment_id is None:
+            with self._mlflow.lock():
+                experiment_id = self._mlflow.find_experiment(plan.study) or self._mlflow.make_experiment(plan.study)
+        tags = {"harness.kind": "study", "harness.study": plan.study}
+        parent = self._mlflow.find_or_make(experiment_id, "tags.`harness.kind` = 'study'", tags, plan.study)
+        parent_id = parent.info.run_id
+        self._tag(parent_id, {**self._folders, "harness.status": "running"})
+        self._client.update_run(parent_id, status="RUNNING")
+        self._client.log_text(parent_id, plan.spec_text, "spec.yaml")
+        self._client.log_text(parent_id, plan_text(plan), "plan.json")
+        children = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
+        known = {found.data.tags["harness.id"]: _child_of(found) for found in children}
+        self._study = _Open(plan, experiment_id, parent_id, known)
 
-    @_guarded
-    def mirror(self, run: Run, folder: RunFolder, status: Status | Literal["running"]) -> None:
-        """Bring what the store shows of a run up to what its folder holds. Doing it twice changes nothing."""
-        if not self._parent_id:
-            raise StoreError("the tracking store is not up to date: it could not be opened for this study")
-        child = self._children.get(run.id) or self._make_child(run)
+    @guarded
+    def mirror(self, run: Run, folder: RunFolder, status: Shown) -> bool:
+        """Bring what the store shows of a run up to what its folder holds; tell whether the store lacked something.
+
+        Doing it twice changes nothing.
+        """
+        child = self._opened.children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
-            return
+            return False
+        if child.last_epoch is None:
+            logged = self._client.get_metric_history(child.mlflow_id, MARK)
+            child.last_epoch = max((point.step for point in logged), default=-1)
+        epochs = [progress for progress in read_progress(folder) if progress.epoch > child.last_epoch]
         if status == "running" != child.shown:
             self._show(child, "running")
             self._client.update_run(child.mlflow_id, status="RUNNING")
-        for progress in read_progress(folder):
-            if progress.epoch > child.last_epoch:
-                self._log_metrics(child, epoch_metrics(progress), progress.epoch, progress.time_ms)
-                child.last_epoch = progress.epoch
-        if status != "running":
-            self._end(child, run, folder, status)
-
-    def _end(self, child: _Child, run: Run, folder: RunFolder, status: Status) -> None:
+        for progress in epochs:
+            self._log_metrics(child, epoch_metrics(progress), progress)
+            child.last_epoch = progress.epoch
+        if status == "running" or self._is_finished_by_another(child):
+            return bool(epochs)
         result = load_result(folder)
+        reason = result.reason[:REASON_LENGTH] if result is not None else ""
+        if not epochs and (child.shown, child.reason) == (status, reason):
+            return False
+        self._end(child, run, folder, status, result)
+        return True
+
+    def _end(self, child: _Child, run: Run, folder: RunFolder, status: Status, result: RunResult | None) -> None:
         if status == "finished" and result is not None:
-            self._log_metrics(child, final_metrics(result), 0, result.history[-1].time_ms)
-        assert self._plan is not None
-        starts = {(item.start.run_id, item.start.which) for item in self._plan.runs if item.start}
-        for path in files_to_keep(folder, with_last=(run.id, "last") in starts):
+            self._log_metrics(child, final_metrics(result), result.history[-1], step=0)
+        for path in files_to_keep(folder, with_last=(run.id, "last") in self._opened.starts):
             inside = path.parent.relative_to(folder.path).as_posix()
             self._client.log_artifact(child.mlflow_id, str(path), None if inside == "." else inside)
-        if result is not None and result.reason:
-            self._client.set_tag(child.mlflow_id, "harness.reason", result.reason[:5000])
+        reason = result.reason[:REASON_LENGTH] if result is not None else ""
+        if reason != child.reason:
+            self._client.set_tag(child.mlflow_id, "harness.reason", reason)
+            child.reason = reason
         self._client.set_terminated(child.mlflow_id, MLFLOW_STATUS[status])
         self._show(child, status)  # last: a run is shown as finished when all of it is there
 
+    def _is_finished_by_another(self, child: _Child) -> bool:
+        tags = self._client.get_run(child.mlflow_id).data.tags
+        if tags.get("harness.status") == "finished":
+            child.shown = "finished"
+        return child.shown == "finished"
+
+    @property
+    def _opened(self) -> _Open:
+        if self._study is None:
+            raise StoreError("the tracking store could not be opened for this study")
+        return self._study
+
     def _show(self, child: _Child, status: str) -> None:
-        self._client.set_tag(child.mlflow_id, "harness.status", status)
+        self._tag(child.mlflow_id, {**self._folders, "harness.status": status})
         child.shown = status
 
-    def _log_metrics(self, child: _Child, metrics: dict[str, float], step: int, time_ms: int) -> None:
+    def _tag(self, mlflow_id: str, tags: dict[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(mlflow_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def _log_metrics(
+        self, child: _Child, metrics: dict[str, float], progress: Progress, step: int | None = None
+    ) -> None:
         """Log in as few calls as MLflow takes. The journal's time makes a replay an exact duplicate, which it drops."""
         from mlflow.entities import Metric
 
-        entries = [Metric(name, float(value), time_ms, step) for name, value in metrics.items()]
+        step = progress.epoch if step is None else step
+        names = sorted(metrics, key=lambda name: name == MARK)
+        entries = [Metric(name, float(metrics[name]), progress.time_ms, step) for name in names]
         for first in range(0, len(entries), MAX_METRICS):
             self._client.log_batch(child.mlflow_id, metrics=entries[first : first + MAX_METRICS])
 
     def _make_child(self, run: Run) -> _Child:
         from mlflow.entities import Param
 
-        assert self._plan is not None
-        with locked(self._root / ".lock"):
-            found = self._search(self._experiment_id, f"tags.`harness.id` = '{run.id}'")
-            if not found:
-                tags = {**tags_of(self._plan, run), **self._folders, "mlflow.parentRunId": self._parent_id}
-                found = [self._client.create_run(self._experiment_id, tags=tags, run_name=run.label)]
-                params = [Param(key, value) for key, value in params_of(self._plan, run).items()]
-                for first in range(0, len(params), 100):
-                    self._client.log_batch(found[0].info.run_id, params=params[first : first + 100])
-        self._children[run.id] = child = self._child_of(found[0])
+        study = self._opened
+        tags = {**tags_of(study.plan, run), **self._folders, "mlflow.parentRunId": study.parent_id}
+        found = self._mlflow.find_or_make(study.experiment_id, f"tags.`harness.id` = '{run.id}'", tags, run.label)
+        if not found.data.params:
+            params = [Param(key, value) for key, value in params_of(run, study.differing).items()]
+            for first in range(0, len(params), MAX_PARAMS):
+                self._client.log_batch(found.info.run_id, params=params[first : first + MAX_PARAMS])
+        study.children[run.id] = child = _child_of(found)
         return child
 
-    def _child_of(self, found: Any) -> _Child:
-        mlflow_id, metrics = found.info.run_id, found.data.metrics
-        logged = self._client.get_metric_history(mlflow_id, "val/loss") if "val/loss" in metrics else []
-        last = max((point.step for point in logged), default=-1)
-        return _Child(mlflow_id, found.data.tags.get("harness.status", ""), last)
-
-    @_guarded
+    @guarded
     def close_study(self, status: Status) -> None:
         """Show the study that was opened as ended."""
-        self._client.set_tag(self._parent_id, "harness.status", status)
-        self._client.set_terminated(self._parent_id, MLFLOW_STATUS[status])
+        self._tag(self._opened.parent_id, {"harness.status": status})
+        self._client.set_terminated(self._opened.parent_id, MLFLOW_STATUS[status])
 
-    @_guarded
+    @guarded
     def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
         """Bring a run that was finished elsewhere into its folder here; tell whether the store had it."""
-        found = self._find_run(run_id, study)
-        if found is None or found.data.tags.get("harness.status") != "finished" or folder.result.exists():
+        found = self._find_finished(run_id, study)
+        if found is None or is_finished(folder):
             return False
-        with locked(folder.lock), tempfile.TemporaryDirectory(dir=self._root) as place:
+        with locked(folder.lock), tempfile.TemporaryDirectory(dir=self.root) as place:
             whole = Path(self._client.download_artifacts(found.info.run_id, "", dst_path=place))
             files = [path for path in whole.rglob("*") if path.is_file()]
             for path in sorted(files, key=lambda item: item.name == folder.result.name):  # the result comes last
@@ -197,101 +207,78 @@ class MlflowStore:
                 path.replace(target)
         return True
 
-    @_guarded
+    def _find_finished(self, run_id: str, study: str) -> Any | None:
+        """Return a run that was finished; of the study that is open, without a question for each run that is not."""
+        if self._study is not None and self._study.plan.study == study:
+            child = self._study.children.get(run_id)
+            return self._client.get_run(child.mlflow_id) if child is not None and child.shown == "finished" else None
+        experiment_id = self._mlflow.find_experiment(study)
+        found = self._mlflow.find_one(experiment_id, f"tags.`harness.id` = '{run_id}'") if experiment_id else None
+        return found if found is not None and found.data.tags.get("harness.status") == "finished" else None
+
+    @guarded
     def load_plan(self, study: str) -> Plan | None:
         """Return the plan a study was last run with."""
-        experiment_id = self._find_experiment(study)
-        parent = self._find_parent(experiment_id) if experiment_id else None
+        parent = self._find_parent(study)
         if parent is None:
             return None
-        with self._artifacts(parent, ("plan.json",)) as place:
+        with self._mlflow.artifacts(parent, ("plan.json",)) as place:
             return plan_from_json(json.loads((place / "plan.json").read_text()))
 
-    @_guarded
-    def load_result(self, run_id: str, study: str) -> RunResult | None:
-        """Return what became of a run, from what the store itself keeps."""
-        found = self._find_run(run_id, study)
-        if found is None or found.data.tags.get("harness.status") not in MLFLOW_STATUS:
-            return None
-        with self._artifacts(found, NEEDED_FOR_REPORTS) as place:
-            return load_result(RunFolder(place))
+    @guarded
+    def load_results(self, study: str, run_ids: Collection[str]) -> dict[str, RunResult]:
+        """Return what became of those of some runs that the store knows, from what the store itself keeps."""
+        experiment_id = self._mlflow.find_experiment(study) if run_ids else None
+        if experiment_id is None:
+            return {}
+        runs = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
+        ended = [found for found in runs if found.data.tags.get("harness.status") in MLFLOW_STATUS]
+        results: dict[str, RunResult] = {}
+        for found in ended:
+            if found.data.tags["harness.id"] in run_ids:
+                with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
+                    result = load_result(RunFolder(place))
+                results |= {result.run_id: result} if result is not None else {}
+        return results
 
-    @_guarded
+    @guarded
     def find(self, name: str) -> Mapping[str, str] | None:
         """Return the tags of a run: by its MLflow id, its harness id, or a `models:/` URI of what it logged."""
-        return find_tags(self._client, [item.experiment_id for item in self._experiments()], name)
+        return find_tags(self._client, [item.experiment_id for item in self._mlflow.experiments()], name)
 
-    @_guarded
+    @guarded
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
-        return tuple(item.name for item in self._experiments())
+        return tuple(item.name for item in self._mlflow.experiments())
 
-    @_guarded
+    @guarded
     def attach_report(self, study: str, folder: Path) -> None:
         """Keep a written report with the study."""
-        experiment_id = self._find_experiment(study)
-        parent = self._find_parent(experiment_id) if experiment_id else None
+        parent = self._find_parent(study)
         if parent is not None:
             self._client.log_artifacts(parent.info.run_id, str(folder), "report")
 
-    def _experiments(self) -> list[Any]:
-        return [item for item in self._client.search_experiments() if item.tags.get("harness.kind") == "study"]
-
-    def _find_experiment(self, study: str) -> str | None:
-        """Return the id of a study's experiment.
-
-        Raises:
-            InputError: the experiment of this name is deleted, or is not harness's.
-        """
-        found = self._client.get_experiment_by_name(study)
-        if found is None:
-            return None
-        if found.lifecycle_stage != "active":
-            raise InputError(
-                f"study '{study}': MLflow keeps a deleted experiment of this name; restore it "
-                f"(mlflow experiments restore -x {found.experiment_id}), or give the study another name"
-            )
-        if found.tags.get("harness.kind") != "study":
-            raise InputError(f"study '{study}': MLflow has an experiment of this name that is not a study; rename one")
-        return str(found.experiment_id)
-
-    def _make_experiment(self, study: str) -> str:
-        is_local = self.uri == default_uri(self._root)
-        location = (self._root / "artifacts" / study).as_uri() if is_local else None
-        return str(self._client.create_experiment(study, artifact_location=location, tags={"harness.kind": "study"}))
-
-    def _find_parent(self, experiment_id: str) -> Any | None:
-        return next(iter(self._search(experiment_id, "tags.`harness.kind` = 'study'")), None)
-
-    def _find_run(self, run_id: str, study: str) -> Any | None:
-        experiment_id = self._find_experiment(study)
-        return (
-            next(iter(self._search(experiment_id, f"tags.`harness.id` = '{run_id}'")), None) if experiment_id else None
-        )
-
-    def _search(self, experiment_id: str, query: str) -> list[Any]:
-        return search_runs(self._client, [experiment_id], query)
-
-    @contextmanager
-    def _artifacts(self, found: Any, wanted: Sequence[str]) -> Iterator[Path]:
-        """Yield a folder with those artifacts of a run that exist: the store's own where it is on this disk."""
-        uri = urlparse(found.info.artifact_uri)
-        if uri.scheme in ("", "file"):
-            yield Path(unquote(uri.path))
-            return
-        there = {item.path for item in self._client.list_artifacts(found.info.run_id)}
-        with tempfile.TemporaryDirectory() as place:
-            for name in there.intersection(wanted):
-                self._client.download_artifacts(found.info.run_id, name, dst_path=place)
-            yield Path(place)
+    def _find_parent(self, study: str) -> Any | None:
+        experiment_id = self._mlflow.find_experiment(study)
+        return self._mlflow.find_one(experiment_id, "tags.`harness.kind` = 'study'") if experiment_id else None
 
     def _reap(self) -> None:
         """Show as killed what is shown as running, was started here, and is run by no process any more."""
-        for experiment in self._experiments():
-            for found in self._search(experiment.experiment_id, "attributes.status = 'RUNNING'"):
+        for experiment in self._mlflow.experiments():
+            for found in self._mlflow.search(experiment.experiment_id, "attributes.status = 'RUNNING'"):
                 tags = found.data.tags
                 if any(tags.get(key) != value for key, value in self._folders.items()):
                     continue
-                if not is_alive(self._root, tags):
-                    self._client.set_tag(found.info.run_id, "harness.status", "interrupted")
+                if not is_alive(self.root, tags):
+                    self._tag(found.info.run_id, {"harness.status": "interrupted"})
                     self._client.set_terminated(found.info.run_id, "KILLED")
+
+
+def local_store(root: Path) -> MlflowStore | None:
+    """Return the store in the database below a root folder, if there is one."""
+    return MlflowStore(root, default_uri(root)) if (root / "mlflow.db").exists() else None
+
+
+def _child_of(found: Any) -> _Child:
+    tags = found.data.tags
+    return _Child(found.info.run_id, tags.get("harness.status", ""), tags.get("harness.reason", ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -10,6 +10,9 @@ from harness.errors import HarnessError
 from harness.files import locked
 from harness.records import Plan, Run, RunResult, Status
 from harness.store.folder import RunFolder, is_running, run_folder
+
+Shown = Status | Literal["running"]
+"""What a store shows of a run."""
 
 
 class StoreError(HarnessError):
@@ -26,8 +29,11 @@ class Store(Protocol):
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
 
-    def mirror(self, run: Run, folder: RunFolder, status: Status | Literal["running"]) -> None:
-        """Bring what the store shows of a run up to what its folder holds. Doing it twice changes nothing."""
+    def mirror(self, run: Run, folder: RunFolder, status: Shown) -> bool:
+        """Bring what the store shows of a run up to what its folder holds; tell whether the store lacked something.
+
+        Doing it twice changes nothing.
+        """
 
     def close_study(self, status: Status) -> None:
         """Show the study that was opened as ended."""
@@ -38,8 +44,8 @@ class Store(Protocol):
     def load_plan(self, study: str) -> Plan | None:
         """Return the plan a study was last run with."""
 
-    def load_result(self, run_id: str, study: str) -> RunResult | None:
-        """Return what became of a run, from what the store itself keeps."""
+    def load_results(self, study: str, run_ids: Collection[str]) -> dict[str, RunResult]:
+        """Return what became of those of some runs that the store knows, from what the store itself keeps."""
 
     def find(self, name: str) -> Mapping[str, str] | None:
         """Return the tags of a run: by its id in the store, its harness id, or a `models:/` URI of what it logged.
@@ -60,8 +66,11 @@ def study_lock(root: Path, study: str) -> Path:
 
 
 def is_alive(root: Path, tags: Mapping[str, str]) -> bool:
-    """Tell whether a process on this machine works on the run or study with these tags."""
-    if tags.get("harness.kind") == "run":
-        return is_running(run_folder(root, tags["harness.id"]))
+    """Tell whether a process on this machine works on the run or study with these tags.
+
+    While some process executes the study, a run may be its own although no process of the run has begun yet.
+    """
+    if tags.get("harness.kind") == "run" and is_running(run_folder(root, tags["harness.id"])):
+        return True
     with locked(study_lock(root, tags["harness.study"]), wait=False) as held:
         return not held

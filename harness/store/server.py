@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.store.provenance import mask_credentials
+
+LOOPBACK = "127.0.0.1"
 
 
 def find_uri(root: Path, tracking_uri: str | None) -> str:
-    """Return the tracking URI: the one given, else MLFLOW_TRACKING_URI, else the database below `root`."""
-    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(root)
+    """Return the tracking URI: the one given, else MLFLOW_TRACKING_URI, else the database below `root`.
+
+    Raises:
+        InputError: it is a folder, in which MLflow keeps runs no more.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(root)
+    if "://" not in uri or uri.startswith("file:"):
+        raise InputError(
+            f"the tracking URI {uri} names no store; write http://host:port for a server, or"
+            " sqlite:////absolute/path/mlflow.db"
+        )
+    return uri
 
 
 def make_database(path: Path, open_at: Callable[[str], object]) -> None:
@@ -36,16 +50,45 @@ def default_uri(root: Path) -> str:
     return f"sqlite:///{root.resolve()}/mlflow.db"
 
 
+def refuse_taken_port(port: int) -> None:
+    """Check that a server for this machine alone can have a port.
+
+    Raises:
+        InputError: it is in use, or only the system may use it.
+    """
+    with socket.socket() as probe, socket.socket() as other:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            other.bind((LOOPBACK, 0))
+            free = other.getsockname()[1]
+            raise InputError(
+                f"port {port} cannot be used ({error.strerror}); port {free} is free: harness ui --port {free}"
+            ) from None
+
+
 def make_server_command(root: Path, tracking_uri: str | None, port: int) -> tuple[list[str], dict[str, str]]:
     """Return the command and environment that serve a store's UI to this machine alone.
 
+    The URI goes into the environment: it may hold a password, and other users can read a command line.
+
     Raises:
-        InputError: the store is a server already.
+        InputError: the store is a server already, or a database that this user cannot write.
     """
     uri = find_uri(root, tracking_uri)
     if uri.startswith(("http://", "https://")):
-        raise InputError(f"the tracking store is a server already: open {uri} in a browser")
-    arguments = ["--backend-store-uri", uri, "--default-artifact-root", (root.resolve() / "artifacts").as_uri()]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        raise InputError(f"the tracking store is a server already: open {mask_credentials(uri)} in a browser")
+    if uri == default_uri(root):
+        _refuse_unusable(root.resolve())
+    command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    place = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": (root.resolve() / "artifacts").as_uri()}
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    return [*command, *arguments], {**quiet, **os.environ}
+    return command, {**quiet, **os.environ, **place}
+
+
+def _refuse_unusable(root: Path) -> None:
+    if not (root / "mlflow.db").exists():
+        raise InputError(f"{root}: no study was run here yet; harness run SPEC makes the store")
+    if not all(os.access(path, os.W_OK) for path in (root, root / "mlflow.db")):
+        raise InputError(f"{root}: MLflow must write to its database, and this folder is read-only; serve a copy of it")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.fingerprint import canonical
 from harness.records import SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX, Plan, Progress, Run, RunResult
 from harness.scores import all_scores
 
@@ -31,12 +30,17 @@ HEADLINE = (
 """Settings shown for every run, whether or not they differ within the study."""
 
 
-def params_of(plan: Plan, run: Run) -> dict[str, str]:
+def differing_keys(plan: Plan) -> tuple[str, ...]:
+    """Return the dotted keys of settings that differ between the variants of a plan."""
+    first_of = {run.variant: run for run in reversed(plan.runs)}
+    flat = [flatten(run.config.to_dict()) for run in reversed(first_of.values())]
+    keys = dict.fromkeys(key for settings in flat for key in settings)
+    return tuple(key for key in keys if len({repr(settings.get(key)) for settings in flat}) > 1)
+
+
+def params_of(run: Run, differing: Sequence[str]) -> dict[str, str]:
     """Return the settings worth a column: what differs within the study, and the headline ones."""
-    flat = {item.id: flatten(item.config.to_dict()) for item in plan.runs}
-    keys = dict.fromkeys(key for settings in flat.values() for key in settings)
-    differing = [key for key in keys if len({canonical(settings.get(key)) for settings in flat.values()}) > 1]
-    mine = flat[run.id]
+    mine = flatten(run.config.to_dict())
     shown = {key: mine.get(key) for key in dict.fromkeys([*HEADLINE, *differing]) if key != "plugins"}
     terms = {kind: ", ".join(term.name for term in getattr(run.config, kind)) or "none" for kind in ("loss", "augment")}
     return {key: _short(value) for key, value in {**shown, **terms}.items()}

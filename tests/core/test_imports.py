@@ -26,7 +26,7 @@ FLOORS = {
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 DOORS = {
-    "mlflow": ["store/mlflow_store.py"],
+    "mlflow": ["store/mlflow_"],
     "fsspec": ["data/remote.py"],
     "matplotlib": ["report/"],
     "optuna": ["spec/search.py"],

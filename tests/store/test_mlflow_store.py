@@ -70,6 +70,7 @@ def finish(store, run):
         best_epoch=2,
         counts={"val": counts, "test": counts},
         regions={"val": {"border": counts}},
+        contract={"version": 1, "splits": {"val": "x"}, "size": "native", "taxonomy": "t", "selected_on": "val"},
         predictions=pack_predictions(("a",), [Seen(np.zeros((2, 4, 3), np.uint8), *np.zeros((2, 2, 4), np.uint8))]),
     )
     save_result(folder, result)
@@ -127,11 +128,12 @@ def test_plan_results_and_files_come_back_from_the_store_alone(store, plan, tmp_
     other = MlflowStore(tmp_path / "elsewhere", store.uri)
     assert other.load_plan("toy") == plan
     assert other.studies() == ("toy",)
-    result = other.load_result(run.id, "toy")
+    results = other.load_results("toy", [item.id for item in plan.runs])
+    assert list(results) == [run.id]
+    result = results[run.id]
     assert result.best_epoch == 2
     assert result.regions["val"]["border"].confusion_CC().tolist() == [[3, 1], [0, 4]]
     assert result.predictions.names == ("a",)
-    assert other.load_result(plan.runs[1].id, "toy") is None
     folder = run_folder(other.root, run.id)
     assert other.fetch(run.id, "toy", folder)
     assert folder.best.read_bytes() == b"weights"
@@ -231,15 +233,19 @@ def test_foreign_and_deleted_experiments_are_named(store, plan):
 def test_a_server_that_is_gone_is_a_store_error(tmp_path, plan, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     gone = MlflowStore(tmp_path / "m", "http://127.0.0.1:9")
-    with pytest.raises(StoreError, match="not up to date"):
+    with pytest.raises(StoreError, match="does not answer"):
         gone.open_study(plan)
     with pytest.raises(StoreError, match="could not be opened"):
         gone.mirror(plan.runs[0], run_folder(gone.root, plan.runs[0].id), "running")
 
 
 def test_the_ui_is_for_this_machine_alone(tmp_path):
+    with pytest.raises(InputError, match="no study was run here yet"):
+        make_server_command(tmp_path, None, 5001)
+    (tmp_path / "mlflow.db").touch()
     command, environment = make_server_command(tmp_path, None, 5001)
     assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path}/mlflow.db"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     with pytest.raises(InputError, match="a server already"):
         make_server_command(tmp_path, "http://127.0.0.1:9", 5001)

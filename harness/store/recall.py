@@ -1,0 +1,48 @@
+"""What is known of a study: what lies in the run folders here, and for the rest what the store keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.errors import InputError, did_you_mean
+from harness.records import Plan, RunResult
+from harness.store.folder import load_result, run_folder
+from harness.store.protocol import Store, StoreError
+from harness.store.studies import load_study, studies_here
+
+
+def recall_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple[Plan, dict[str, RunResult]]:
+    """Return a study's plan, and run id -> result of those that have ended.
+
+    The store's plan is the one that was run last, wherever that was. `warn` is told when the store fails and the
+    folders here must do.
+
+    Raises:
+        InputError: there is no such study.
+        StoreError: the store fails, and the study was never run here.
+    """
+    try:
+        plan = store.load_plan(study)
+    except StoreError as error:
+        plan = load_study(store.root, study)
+        if plan is None:
+            raise
+        warn(f"{error}; what follows is from the folders in {store.root} alone")
+        return plan, _read_folders(store, plan)
+    plan = plan or load_study(store.root, study)
+    if plan is None:
+        known = sorted({*store.studies(), *studies_here(store.root)})
+        raise InputError(f"the store has no study '{study}'; {did_you_mean(study, known)}")
+    here = _read_folders(store, plan)
+    lacking = {run.id for run in plan.runs if run.id not in here or here[run.id].status != "finished"}
+    try:
+        stored = store.load_results(study, lacking) if lacking else {}
+    except StoreError as error:
+        warn(f"{error}; what follows is from the folders in {store.root} alone")
+        stored = {}
+    return plan, {**stored, **here, **{id_: item for id_, item in stored.items() if item.status == "finished"}}
+
+
+def _read_folders(store: Store, plan: Plan) -> dict[str, RunResult]:
+    found = {run.id: load_result(run_folder(store.root, run.id)) for run in plan.runs}
+    return {id_: result for id_, result in found.items() if result is not None}

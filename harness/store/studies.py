@@ -1,0 +1,57 @@
+"""The spec and plan of each study on this disk: what a report, and a later delivery, need when the store is gone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.errors import InputError
+from harness.files import write_text
+from harness.records import Plan
+from harness.spec.plan import plan_from_json, plan_to_json
+
+
+def study_folder(root: Path, study: str) -> Path:
+    """Return where a study's spec and plan are kept below the store's root."""
+    return root.resolve() / "studies" / study
+
+
+def save_study(root: Path, plan: Plan) -> None:
+    """Write a study's spec and plan.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    folder = study_folder(root, plan.study)
+    try:
+        write_text(folder / "spec.yaml", plan.spec_text)
+        write_text(folder / "plan.json", plan_text(plan))
+    except OSError as error:
+        raise InputError(
+            f"{root}: runs cannot be kept here ({error.strerror}); make it writable, or name another folder with --root"
+        ) from None
+
+
+def plan_text(plan: Plan) -> str:
+    """Return a plan as it is kept: JSON."""
+    return json.dumps(plan_to_json(plan), separators=(",", ":"))
+
+
+def load_study(root: Path, study: str) -> Plan | None:
+    """Return the plan with which a study was last run here, or None.
+
+    Raises:
+        InputError: the file is damaged, or of another version.
+    """
+    path = study_folder(root, study) / "plan.json"
+    try:
+        return plan_from_json(json.loads(path.read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: damaged ({error}); harness run writes it again") from None
+
+
+def studies_here(root: Path) -> tuple[str, ...]:
+    """Return the names of the studies that were run here."""
+    return tuple(sorted(path.parent.name for path in (root.resolve() / "studies").glob("*/plan.json")))
