@@ -31,6 +31,7 @@ from harness.cli_options import (
 )
 from harness.cli_run import run
 from harness.cli_store import ui
+from harness.cli_tune import tune
 from harness.errors import HarnessError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(gate)
 app.command()(ui)
+app.command()(tune)
 app.add_typer(data, name="data")
 
 

@@ -17,8 +17,8 @@ from harness.spec.resolve import weights_settings
 
 PLAN_VERSION = 2
 """Format 1 had no families."""
-NO_NUMBERS = ("checkpoint_every",)
-"""Settings of training that change what an interruption costs, and no number."""
+NO_NUMBERS = ("checkpoint_every", "epochs_by")
+"""Settings of training and evaluation that change what an interruption costs or what is noted, and no number."""
 
 
 def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) -> Plan:
@@ -74,12 +74,14 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
         parts["model"]["settings"].pop(name, None)
     for kind in SEVERAL:
         parts[kind] = [_identity(kind, f"{kind}.{term.name}", term, counted) for term in getattr(config, kind)]
-    train = config.train.model_dump(mode="json")
+    records = {"train": config.train.model_dump(mode="json"), "evaluate": config.evaluate.model_dump(mode="json")}
+    counted_records = {
+        name: {key: value for key, value in record.items() if key not in NO_NUMBERS} for name, record in records.items()
+    }
     return fingerprint(
         {
             **parts,
-            "train": {key: value for key, value in train.items() if key not in NO_NUMBERS},
-            "evaluate": config.evaluate.model_dump(mode="json"),
+            **counted_records,
             "seed": config.seed,
             "inputs": counted,
             "start": vars(start) if start else None,
@@ -177,6 +179,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "version": PLAN_VERSION,
         "study": plan.study,
         "question": plan.question,
+        "kind": plan.kind,
         "reference": plan.reference,
         "margin": plan.margin,
         "command": plan.command,
@@ -205,6 +208,7 @@ def plan_from_json(entry: Mapping[str, Any]) -> Plan:
         command=entry["command"],
         component_keys={name: tuple(keys) for name, keys in entry.get("component_keys", {}).items()},
         left_out=tuple(entry.get("left_out", ())),
+        kind=entry.get("kind", "study"),
     )
 
 

@@ -25,7 +25,7 @@ from harness.store.server import default_uri, find_uri, make_database
 from harness.store.tracked import epoch_metrics, final_metrics, params_of, tags_of
 
 MAX_METRICS = 1000  # that one call may hold
-MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "skipped": "FAILED", "interrupted": "KILLED"}
+MLFLOW_STATUS = dict(finished="FINISHED", failed="FAILED", skipped="FAILED", interrupted="KILLED", pruned="KILLED")
 NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "examples.npz", "evaluation")
 
 P = ParamSpec("P")
@@ -99,9 +99,9 @@ class MlflowStore:
         self._plan, self._children = plan, {}
         with locked(self._root / ".lock"):
             self._experiment_id = self._find_experiment(plan.study) or self._make_experiment(plan.study)
-            parent = self._find_parent(self._experiment_id)
+            parent = self._find_parent(self._experiment_id, plan.kind)
             if parent is None:
-                tags = {"harness.kind": "study", "harness.study": plan.study}
+                tags = {"harness.kind": plan.kind, "harness.study": plan.study}
                 parent = self._client.create_run(self._experiment_id, tags=tags, run_name=plan.study)
         self._parent_id = parent.info.run_id
         for key, value in {**self._folders, "harness.status": "running"}.items():
@@ -256,8 +256,8 @@ class MlflowStore:
         location = (self._root / "artifacts" / study).as_uri() if is_local else None
         return str(self._client.create_experiment(study, artifact_location=location, tags={"harness.kind": "study"}))
 
-    def _find_parent(self, experiment_id: str) -> Any | None:
-        return next(iter(self._search(experiment_id, "tags.`harness.kind` = 'study'")), None)
+    def _find_parent(self, experiment_id: str, kind: str = "study") -> Any | None:
+        return next(iter(self._search(experiment_id, f"tags.`harness.kind` = '{kind}'")), None)
 
     def _find_run(self, run_id: str, study: str) -> Any | None:
         experiment_id = self._find_experiment(study)
