@@ -63,8 +63,8 @@ def _how(record: TuningRecord) -> str:
     kept = f", with {' and '.join(map(code, record.bounds))}" if record.bounds else ""
     told = (
         f"Each variant had a search of its own with the same budget, {budget}: {code(record.sampler)} (seed "
-        f"{record.seed}, the first {record.startup} at random) raised {goals}{kept}. Trials trained with a seed that no "
-        "final run has."
+        f"{record.seed}, the first {record.startup} at random) raised {goals}{kept}. Trials trained with a seed that "
+        "no final run has."
     )
     if record.pruner != "none":
         told += f" Trials were pruned {PRUNERS[record.pruner]}."

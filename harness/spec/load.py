@@ -15,6 +15,7 @@ from harness.spec.plugins import import_plugin
 from harness.spec.read_tuning import read_tuning
 from harness.spec.resolve import resolve
 from harness.spec.slugs import read_slug
+from harness.spec.space import Ground
 from harness.spec.tuning import Tuning
 from harness.strict_yaml.located import Node, parse_yaml, read_file
 
@@ -100,7 +101,7 @@ def load_spec(
         base = _override(base, override)
     plugins = _import_plugins(outline.plugins)
     variants = _resolve_variants(outline, base, plugins)
-    trees = {variant.name: (variant.family, variant.tree) for variant in variants}
+    grounds = [Ground(item.name, item.family, item.tree, item.start is not None) for item in variants]
     return Spec(
         study=outline.study,
         question=outline.question,
@@ -117,7 +118,7 @@ def load_spec(
         profile=profile,
         overrides=tuple(overrides),
         seeds_given=seeds is not None,
-        tune=read_tuning(outline.tune, trees) if outline.tune else None,
+        tune=read_tuning(outline.tune, grounds) if outline.tune else None,
     )
 
 

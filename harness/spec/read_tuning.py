@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 from harness import catalog
@@ -10,7 +11,7 @@ from harness.errors import InputError, SettingError, did_you_mean
 from harness.settings import ScoreName
 from harness.spec.overlay import overlap
 from harness.spec.resolve import resolve
-from harness.spec.space import Knob, check_space
+from harness.spec.space import Ground, Knob, check_space
 from harness.spec.tune_settings import KINDS, BoundSettings, Kind, KnobSettings, TuneSettings
 from harness.spec.tuning import IOU, SECONDS, SPEED, Bound, Tuning
 from harness.strict_yaml.located import Node
@@ -18,8 +19,8 @@ from harness.strict_yaml.located import Node
 SCORES: tuple[str, ...] = get_args(ScoreName)
 
 
-def read_tuning(node: Node, variants: Mapping[str, tuple[str, Node]]) -> Tuning:
-    """Check `tune:`; `variants` gives each variant's family and its settings as written.
+def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
+    """Check `tune:`; `grounds` are the variants.
 
     Raises:
         InputError: the first thing that is wrong, with its place.
@@ -27,7 +28,7 @@ def read_tuning(node: Node, variants: Mapping[str, tuple[str, Node]]) -> Tuning:
     settings = _checked(node)
     entries = node.mapping()
     knobs = tuple(
-        _read_knob(key, settings.space[key], entry, variants) for key, entry in entries["space"].mapping().items()
+        _read_knob(key, settings.space[key], entry, grounds) for key, entry in entries["space"].mapping().items()
     )
     if not knobs:
         raise entries["space"].error("the space is empty; write at least one key, such as optimizer.lr")
@@ -47,8 +48,8 @@ def read_tuning(node: Node, variants: Mapping[str, tuple[str, Node]]) -> Tuning:
         judge_on=settings.judge_on,
     )
     _check_measures(entries, tuning)
-    _check_together(entries, tuning, variants)
-    check_space([(tree, tuning.knobs_of(name, family)) for name, (family, tree) in variants.items()])
+    _check_together(entries, tuning, grounds)
+    check_space([(ground, tuning.knobs_of(ground.name, ground.family)) for ground in grounds])
     return tuning
 
 
@@ -66,7 +67,7 @@ def _checked(node: Node) -> TuneSettings:
     return settings
 
 
-def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Mapping[str, tuple[str, Node]]) -> Knob:
+def _read_knob(key: str, settings: KnobSettings, node: Node, grounds: Sequence[Ground]) -> Knob:
     if key.partition(".")[0] == "evaluate":
         raise node.key_error("what judges trials cannot be searched; write it in base")
     entries = node.mapping()
@@ -78,17 +79,17 @@ def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Mapping[s
     knob = Knob(
         key=key,
         kind=kind,
-        node=values,
+        node=replace(values, key_where=node.key_where),
         low=low,
         high=high - (high - low) % settings.step if kind == "int" else high,
         step=settings.step,
-        choices=values.items() if kind == "choice" else (),
+        choices=tuple(replace(item, key_where=node.key_where) for item in values.items()) if kind == "choice" else (),
         when={key: tuple(value if isinstance(value, list) else [value]) for key, value in settings.when.items()},
         variants=None if settings.variants is None else tuple(settings.variants),
     )
     if len(set(knob.labels)) < len(knob.labels):
         raise values.error("a choice is written twice")
-    known = dict.fromkeys([*variants, *(family for family, _ in variants.values())])
+    known = dict.fromkeys(name for ground in grounds for name in (ground.name, ground.family))
     for name in knob.variants or ():
         if name not in known:
             raise entries["variants"].error(f"there is no variant '{name}'; {did_you_mean(name, known)}")
@@ -142,12 +143,12 @@ def _check_measure(name: str, known: Sequence[str], error_at: Callable[[str], In
         raise error_at(f"there is no measure '{name}'; {did_you_mean(name, (*known, f'{IOU}<class>'))}")
 
 
-def _check_together(entries: Mapping[str, Node], tuning: Tuning, variants: Mapping[str, tuple[str, Node]]) -> None:
+def _check_together(entries: Mapping[str, Node], tuning: Tuning, grounds: Sequence[Ground]) -> None:
     """Refuse what the sampler or the pruner cannot do, and settings that would be judged on what trials saw."""
-    for name, (_, tree) in variants.items():
-        if tuning.judge_on == "held_out" and resolve(tree, ()).data["folds"] is not None:
+    for ground in grounds:
+        if tuning.judge_on == "held_out" and resolve(ground.tree, ()).data["folds"] is not None:
             raise entries.get("judge_on", entries["space"]).error(
-                f"with data.folds ({name}) a trial trains on images that other seeds are judged on; write judge_on: val"
+                f"with data.folds ({ground.name}) trials train on what other seeds are judged on; write judge_on: val"
             )
     several = len(tuning.objectives) > 1
     if several and tuning.pruner != "none":
@@ -162,14 +163,14 @@ def _check_together(entries: Mapping[str, Node], tuning: Tuning, variants: Mappi
         if problem:
             raise entries["sampler"].error(f"cmaes {problem}; write sampler: tpe")
     if tuning.pruner == "wilcoxon":
-        _check_wilcoxon(entries["pruner"], tuning, variants)
+        _check_wilcoxon(entries["pruner"], tuning, grounds)
 
 
-def _check_wilcoxon(node: Node, tuning: Tuning, variants: Mapping[str, tuple[str, Node]]) -> None:
-    for name, (_, tree) in variants.items():
-        chosen = resolve(tree, ()).evaluate.select_on
+def _check_wilcoxon(node: Node, tuning: Tuning, grounds: Sequence[Ground]) -> None:
+    for ground in grounds:
+        chosen = resolve(ground.tree, ()).evaluate.select_on
         if tuning.objectives[0] != chosen:
             raise node.error(
-                f"wilcoxon compares the groups' {chosen} (evaluate.select_on of {name}), but the objective is "
+                f"wilcoxon compares the groups' {chosen} (evaluate.select_on of {ground.name}), but the objective is "
                 f"{tuning.objectives[0]}; write the same score in both"
             )

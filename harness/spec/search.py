@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.errors import HarnessError
 from harness.randomness import derive, make_rng
 from harness.spec.space import Knob, Values, walk
-from harness.spec.tuning import Trial, TrialState, Tuning
+from harness.spec.tuning import Importance, Trial, TrialState, Tuning
 from harness.strict_yaml.located import Node
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
 
 GROUPS = "groups:"
 """User attributes of a trial begin so that hold, by epoch, the score of each group of images."""
+PRUNED_AT = "pruned_at"
+"""User attribute of a trial: the epoch after which it is to be pruned."""
 WILCOXON_P = 0.1
 TOP, FEWEST, RESAMPLES = 0.25, 10, 200
 """Of importance: the share of best trials that it sets against all, finished trials without which there is none, and
 resampled trials behind its interval."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Draft:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Optuna silent, and turn what its database raises into one line for the user."""
+    """Keep Optuna silent, and turn what its database raises into one line for the user. Decorates functions too."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -63,54 +63,39 @@ def _quiet() -> Iterator[None]:
             raise HarnessError(f"the search's database cannot be used: {text[:300]}") from error
 
 
-def _in_quiet(method: Callable[P, T]) -> Callable[P, T]:
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        with _quiet():
-            return method(*args, **kwargs)
-
-    call.__doc__ = method.__doc__
-    return call
-
-
 class Search:
     """The search for one variant's settings, in the database at `url` under `name`; made there if it is new.
 
     Any method may raise HarnessError when the database cannot be used.
     """
 
-    @_in_quiet
+    @_quiet()
     def __init__(self, url: str, name: str, tuning: Tuning, epochs: int) -> None:
         import optuna
 
         self.name = name
         self._tuning = tuning
         self._pruner = _make_pruner(tuning, epochs)
+        self._storage = optuna.storages.RDBStorage(url)
         self._study = optuna.create_study(
             study_name=name,
-            storage=optuna.storages.RDBStorage(url),
+            storage=self._storage,
             directions=["maximize"] * len(tuning.objectives),
             pruner=self._pruner,
             load_if_exists=True,
         )
 
-    @_in_quiet
+    @_quiet()
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials, by number."""
         return tuple(_to_trial(frozen) for frozen in self._study.get_trials(deepcopy=False))
 
-    @_in_quiet
+    @_quiet()
     def draw(self, tree: Node, knobs: Sequence[Knob], first: Values | None) -> tuple[Node, Draft]:
         """Draw the next trial's values; return settings with them. `first` are those of the very first trial."""
-        import optuna
-
         known = self._study.get_trials(deepcopy=False)
-        copy = optuna.create_study(
-            study_name=self.name,
-            directions=self._study.directions,
-            sampler=_make_sampler(self._tuning, len(known)),
-            pruner=self._pruner,
-        )
-        copy.add_trials(known)
+        copy = self._copy(map(_as_finished, known) if self._tuning.sampler == "gp" else known)
+        copy.sampler = _make_sampler(self._tuning, len(known))
         if first is not None and not known:
             copy.enqueue_trial(dict(first))
         drawn = copy.ask()
@@ -125,7 +110,7 @@ class Search:
         changed, values = walk(tree, knobs, suggest)
         return changed, Draft(values, copy.trials[-1])
 
-    @_in_quiet
+    @_quiet()
     def begin(self, draft: Draft, run_id: str) -> Trial:
         """Enter a drawn trial into the book as running, in one transaction."""
         import optuna
@@ -140,22 +125,34 @@ class Search:
         self._study.add_trial(frozen)
         return next(trial for trial in reversed(self.trials()) if trial.run_id == run_id)
 
-    @_in_quiet
+    @_quiet()
     def should_prune(self, number: int, epoch: int, value: float, groups: Mapping[str, float]) -> bool:
         """Enter an epoch's score, and those of its groups, and tell whether the trial should end here.
 
-        An epoch that was entered before keeps its first score.
+        Asked again, it answers the same and an epoch keeps its first score: pruners note on a trial what they have
+        decided of it, so they are asked in a copy of the book, and a yes is entered before their notes.
         """
         from optuna.trial import Trial as LiveTrial
 
-        live = LiveTrial(self._study, self._frozen(number)._trial_id)
+        before = self._frozen(number)
+        live = LiveTrial(self._study, before._trial_id)
+        if self._tuning.pruner == "wilcoxon":
+            live.report(value, epoch)
+            live.set_user_attr(f"{GROUPS}{epoch}", dict(groups))
+            return self._is_behind(epoch, groups)
+        copy = self._copy(self._study.get_trials(deepcopy=False))
+        asked = LiveTrial(copy, copy.trials[number]._trial_id)
+        asked.report(value, epoch)
+        prune = asked.should_prune() or before.user_attrs.get(PRUNED_AT) == epoch
+        if prune:
+            live.set_user_attr(PRUNED_AT, epoch)
         live.report(value, epoch)
-        if self._tuning.pruner != "wilcoxon":
-            return live.should_prune()
-        live.set_user_attr(f"{GROUPS}{epoch}", dict(groups))
-        return self._is_behind(epoch, groups)
+        for key, note in copy.trials[number].system_attrs.items():
+            if key not in before.system_attrs:
+                self._storage.set_trial_system_attr(before._trial_id, key, note)
+        return prune
 
-    @_in_quiet
+    @_quiet()
     def end(self, number: int, state: TrialState, scores: Sequence[float] = (), **facts: Any) -> Trial:
         """Enter how a trial ended: `excess` over each bound, `seconds` and `reason` are the facts."""
         from optuna.trial import Trial as LiveTrial
@@ -167,9 +164,16 @@ class Search:
             live.set_constraint(bound, excess)
         for key, value in facts.items():
             live.set_user_attr(key, value)
-        values = list(scores) if state == "finished" else None
-        self._study.tell(number, values, state=states[state], skip_if_finished=True)
+        self._study.tell(number, list(scores) or None, state=states[state], skip_if_finished=True)
         return _to_trial(self._frozen(number))
+
+    def _copy(self, trials: Iterable[FrozenTrial]) -> Study:
+        """Return the search with these trials in memory; its name decides the brackets of hyperband."""
+        import optuna
+
+        copy = optuna.create_study(study_name=self.name, directions=self._study.directions, pruner=self._pruner)
+        copy.add_trials(trials)
+        return copy
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
@@ -187,17 +191,23 @@ class Search:
         names = sorted(groups.keys() & then.keys())
         if not names:
             return False
-        view = optuna.create_study(direction="maximize")
-        mean = float(np.mean([then[name] for name in names]))
-        view.add_trial(optuna.trial.create_trial(value=mean, intermediate_values=_by_place(then, names)))
-        current = optuna.trial.create_trial(
-            state=optuna.trial.TrialState.RUNNING, intermediate_values=_by_place(groups, names)
-        )
+        then_G, now_G = ({place: side[name] for place, name in enumerate(names)} for side in (then, groups))
+        view = self._copy([])
+        view.add_trial(optuna.trial.create_trial(value=float(np.mean([*then_G.values()])), intermediate_values=then_G))
+        current = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, intermediate_values=now_G)
         return optuna.pruners.WilcoxonPruner(p_threshold=WILCOXON_P).prune(view, current)
 
 
-def _by_place(groups: Mapping[str, float], names: Sequence[str]) -> dict[int, float]:
-    return {place: groups[name] for place, name in enumerate(names)}
+def _as_finished(frozen: FrozenTrial) -> FrozenTrial:
+    """Return a pruned trial as one that ended with its last score: the Gaussian process passes pruned ones over, and
+    would propose the same values again and again.
+    """
+    from optuna.trial import TrialState, create_trial
+
+    if frozen.state != TrialState.PRUNED or frozen.last_step is None:
+        return frozen
+    last = frozen.intermediate_values[frozen.last_step]
+    return create_trial(state=TrialState.COMPLETE, value=last, params=frozen.params, distributions=frozen.distributions)
 
 
 def _to_trial(frozen: FrozenTrial) -> Trial:
@@ -227,7 +237,7 @@ def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
     if tuning.sampler == "gp":
         return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
     if tuning.sampler == "cmaes":
-        return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+        return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, consider_pruned_trials=True)
     conditional = any(knob.when for knob in tuning.knobs)
     return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=conditional)
 
@@ -242,18 +252,7 @@ def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
     return pruners.NopPruner()
 
 
-@dataclass(frozen=True)
-class Importance:
-    """Share of a setting in what distinguishes the best quarter of the trials; all settings' shares sum to 1."""
-
-    key: str
-    share: float
-    low: float
-    """95 % interval over resampled trials."""
-    high: float
-
-
-@_in_quiet
+@_quiet()
 def measure_importance(knobs: Sequence[Knob], trials: Sequence[Trial], objective: int) -> tuple[Importance, ...]:
     """Return each setting's importance for one objective, the largest first; none with few finished trials.
 

@@ -80,6 +80,17 @@ class Trial:
         return self.state == "finished" and all(excess <= 0 for excess in self.excess.values())
 
 
+@dataclass(frozen=True)
+class Importance:
+    """Share of a setting in what distinguishes the best quarter of the trials; all settings' shares sum to 1."""
+
+    key: str
+    share: float
+    low: float
+    """95 % interval over resampled trials."""
+    high: float
+
+
 def front(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     """Return the feasible trials than which none is better in one objective and as good in the others."""
     feasible = [trial for trial in trials if trial.feasible]
