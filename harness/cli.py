@@ -34,6 +34,7 @@ from harness.cli_options import (
 from harness.cli_predict import predict
 from harness.cli_run import run
 from harness.cli_store import sync, ui
+from harness.cli_tune import tune
 from harness.errors import HarnessError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ app.command()(gate)
 app.command()(predict)
 app.command()(sync)
 app.command()(ui)
+app.command()(tune)
 app.add_typer(data, name="data")
 
 

@@ -18,11 +18,13 @@ SINGLE = ("data", "model", "optimizer", "schedule")
 """Sections of a config that are one part."""
 SEVERAL = ("loss", "augment")
 """Sections of a config that are several parts in an order."""
-Status = Literal["finished", "failed", "skipped", "interrupted"]
+Status = Literal["finished", "failed", "skipped", "interrupted", "pruned"]
 SHOWN_PREFIX = "train/shown/"
 """Metrics of an epoch, by class: pixels that training was shown / pixels that its split holds."""
 SHOWN_SHARE_PREFIX = "train/shown_share/"
 """By class: its share of the pixels that training was shown."""
+GROUP_PREFIX = "val/group/"
+"""Metrics of an epoch, by group of images: the score that chooses the best epoch, of that group alone."""
 WEIGHT_SHARE_PREFIX = "train/weight_share/"
 """By class: its share of those pixels, each times its class weight."""
 
@@ -144,6 +146,8 @@ class Plan:
     """Component -> dotted keys that it sets."""
     left_out: tuple[str, ...] = ()
     """Combinations that a design makes and a component's rule forbids: a sentence for each."""
+    kind: Literal["study", "tuning"] = "study"
+    """Whether the runs are the study itself, or trials of the search before it."""
 
     def combinations(self, family: str, design: str | None = None) -> dict[frozenset[str], str]:
         """Return combination -> variant, of one family: all, or those of one of its designs.
@@ -262,7 +266,7 @@ class RunResult:
     run_id: str
     status: Status
     reason: str = ""
-    """Why it failed or was skipped, in words for the user."""
+    """Why it failed, was skipped or was pruned, in words for the user."""
     history: tuple[Progress, ...] = ()
     best_epoch: int | None = None
     counts: Mapping[str, Counts] = field(default_factory=dict)

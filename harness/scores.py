@@ -7,6 +7,7 @@ A score that nothing defines (a class that never occurs, an empty split) is NaN:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +93,17 @@ SCORES: Mapping[str, Callable[[Counts], float]] = {
 def all_scores(counts: Counts) -> dict[str, float]:
     """Return every score of `SCORES` by name."""
     return {name: score(counts) for name, score in SCORES.items()}
+
+
+def score_groups(counts: Counts, name: str) -> dict[str, float]:
+    """Return group -> a score of its images alone."""
+    group_of_N = np.array(counts.groups)
+    found = {}
+    for group in dict.fromkeys(counts.groups):
+        mine_K = (group_of_N == group)[counts.image_K]
+        kept = {field: getattr(counts, field)[mine_K] for field in ("image_K", "true_K", "predicted_K", "pixels_K")}
+        found[group] = SCORES[name](replace(counts, **kept))
+    return found
 
 
 def _margins(confusion_CC: Confusion) -> tuple[Confusion, Confusion, Confusion]:

@@ -94,3 +94,6 @@ class EvaluateSettings(Settings):
     """Where prediction and label meet: at the label's own size, or at the model's input size."""
     batch_size: Count = 16
     """Images evaluated at once."""
+    epochs_by: Literal["split", "group"] = "split"
+    """What a run's journal tells of each epoch: scores of the split, or also `select_on` of each group of its images,
+    by which a search compares trials. It changes no number."""

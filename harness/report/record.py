@@ -20,7 +20,7 @@ from harness.report.shares import FamilyAttribution
 
 REPORT_VERSION = 1
 
-SeedStatus = Literal["finished", "failed", "skipped", "interrupted", "missing"]
+SeedStatus = Literal["finished", "failed", "skipped", "interrupted", "pruned", "missing"]
 ByName = dict[str, float | None]
 
 

@@ -47,7 +47,7 @@ def check_start(variant: VariantOutline, config: RunConfig, parent: RunConfig) -
     Raises:
         InputError: model, data or normalisation differ; the message says how.
     """
-    here, there = _what_weights_need(config), _what_weights_need(parent)
+    here, there = what_weights_need(config), what_weights_need(parent)
     for key in dict.fromkeys([*here, *there]):
         if here.get(key) != there.get(key):
             assert variant.start is not None
@@ -58,7 +58,8 @@ def check_start(variant: VariantOutline, config: RunConfig, parent: RunConfig) -
             )
 
 
-def _what_weights_need(config: RunConfig) -> Mapping[str, Any]:
+def what_weights_need(config: RunConfig) -> Mapping[str, Any]:
+    """Return the settings (dotted key -> value) that two runs share if one can begin with the weights of the other."""
     free = {"freeze", *weights_settings(config.model)}
     shape = {f"model.{key}": thaw(value) for key, value in config.model.settings.items() if key not in free}
     return {

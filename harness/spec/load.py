@@ -12,8 +12,11 @@ from harness.spec.comparability import check_components, check_start
 from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, seeds_problem
 from harness.spec.overlay import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
+from harness.spec.read_tuning import read_tuning
 from harness.spec.resolve import resolve
 from harness.spec.slugs import read_slug
+from harness.spec.space import Ground
+from harness.spec.tuning import Tuning
 from harness.strict_yaml.located import Node, parse_yaml, read_file
 
 
@@ -34,6 +37,8 @@ class Variant:
     """Variant whose settings these were written as a change of; None: the base."""
     components: Mapping[str, bool]
     """All components of the study, on or off here."""
+    tree: Node
+    """Its settings as written, changes applied."""
     notes: str = ""
 
 
@@ -65,6 +70,8 @@ class Spec:
     """`key=value` texts that changed the base."""
     seeds_given: bool = False
     """Whether the seeds stand in for those of the file."""
+    tune: Tuning | None = None
+    """The search for each variant's best settings."""
 
 
 def load_spec(
@@ -93,6 +100,8 @@ def load_spec(
     for override in overrides:
         base = _override(base, override)
     plugins = _import_plugins(outline.plugins)
+    variants = _resolve_variants(outline, base, plugins)
+    grounds = [Ground(item.name, item.family, item.tree, item.start is not None) for item in variants]
     return Spec(
         study=outline.study,
         question=outline.question,
@@ -100,7 +109,7 @@ def load_spec(
         margin=outline.margin,
         seeds=outline.seeds if seeds is None else _check_seeds(seeds),
         plugins=plugins,
-        variants=_resolve_variants(outline, base, plugins),
+        variants=variants,
         component_keys=_component_keys(outline),
         left_out=outline.left_out,
         notes=outline.notes,
@@ -109,6 +118,7 @@ def load_spec(
         profile=profile,
         overrides=tuple(overrides),
         seeds_given=seeds is not None,
+        tune=read_tuning(outline.tune, grounds) if outline.tune else None,
     )
 
 
@@ -191,6 +201,7 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
             start=written.start,
             like=written.like,
             components={name: name in on[written.name] for name in outline.components},
+            tree=trees[written.name],
             notes=written.notes,
         )
     for written in outline.variants.values():

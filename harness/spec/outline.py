@@ -15,7 +15,7 @@ from harness.spec.overlay import SECTIONS
 from harness.spec.slugs import read_named, read_slug
 from harness.strict_yaml.located import Node, join
 
-TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "profiles")
+TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "tune", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
 PROFILE_KEYS = ("set", "seeds", "components")
 COMPARE_KEYS = ("reference", "margin")
@@ -74,6 +74,8 @@ class Outline:
     reference: str
     margin: float
     profiles: Mapping[str, Profile]
+    tune: Node | None
+    """The search for each variant's best settings, as written."""
 
 
 def read_outline(root: Node) -> Outline:
@@ -107,6 +109,7 @@ def read_outline(root: Node) -> Outline:
         reference=_read_reference(compare, variants),
         margin=_read_margin(compare["margin"]) if "margin" in compare else DEFAULT_MARGIN,
         profiles={name: _read_profile(node, components) for name, node in profiles.items()},
+        tune=top.get("tune"),
     )
 
 

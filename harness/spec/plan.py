@@ -18,8 +18,8 @@ from harness.spec.slugs import slug_problem
 
 PLAN_VERSION = 2
 """Format 1 had no families."""
-NO_NUMBERS = ("checkpoint_every",)
-"""Settings of training that change what an interruption costs, and no number."""
+NO_NUMBERS = ("checkpoint_every", "epochs_by")
+"""Settings of training and evaluation that change what an interruption costs or what is noted, and no number."""
 NEUTRAL = {"on_oom": "fail"}
 """Values that decide no number, of settings whose other values may: a run that would fail where memory runs out, and
 ends, is the run that it was before anything else could be asked for."""
@@ -79,17 +79,23 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
         parts["model"]["settings"].pop(name, None)
     for kind in SEVERAL:
         parts[kind] = [_identity(kind, f"{kind}.{term.name}", term, counted) for term in getattr(config, kind)]
-    train = config.train.model_dump(mode="json", exclude=set(NO_NUMBERS))
+    records = {"train": config.train.model_dump(mode="json"), "evaluate": config.evaluate.model_dump(mode="json")}
     return fingerprint(
         {
             **parts,
-            "train": {key: value for key, value in train.items() if key not in NEUTRAL or value != NEUTRAL[key]},
-            "evaluate": config.evaluate.model_dump(mode="json"),
+            **{
+                name: {key: value for key, value in record.items() if _counts(key, value)}
+                for name, record in records.items()
+            },
             "seed": config.seed,
             "inputs": counted,
             "start": vars(start) if start else None,
         }
     )
+
+
+def _counts(key: str, value: object) -> bool:
+    return key not in NO_NUMBERS and (key not in NEUTRAL or value != NEUTRAL[key])
 
 
 def _identity(kind: Any, path: str, choice: Choice, inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -204,6 +210,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "version": PLAN_VERSION,
         "study": plan.study,
         "question": plan.question,
+        "kind": plan.kind,
         "reference": plan.reference,
         "margin": plan.margin,
         "command": plan.command,
@@ -236,6 +243,7 @@ def plan_from_json(entry: Mapping[str, Any]) -> Plan:
         command=entry["command"],
         component_keys={name: tuple(keys) for name, keys in entry.get("component_keys", {}).items()},
         left_out=tuple(entry.get("left_out", ())),
+        kind=entry.get("kind", "study"),
     )
 
 

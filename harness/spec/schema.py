@@ -18,6 +18,7 @@ from harness.spec import outline
 from harness.spec.designs import DESIGNS, TOGETHER
 from harness.spec.overlay import SECTIONS
 from harness.spec.slugs import SLUG
+from harness.spec.tune_settings import KINDS, TuneSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RECORDS: dict[str, type[Settings]] = {"train": TrainSettings, "evaluate": EvaluateSettings}
@@ -79,6 +80,7 @@ def _top() -> Schema:
             (),
             "What the variants are compared with.",
         ),
+        "tune": _tune(),
         "profiles": _by_name("#/$defs/profile", "Named changes of the whole study, for --profile."),
     }
     return _object(properties, ("study", "question", "base", "variants"), "One ablation study.")
@@ -130,6 +132,14 @@ def _profile() -> Schema:
         "components": _by_name("#/$defs/component", "Settings of components, in place of theirs wherever they occur."),
     }
     return _object(properties, (), "A named change of the base, the seeds and the components.")
+
+
+def _tune() -> Schema:
+    schema = _plain_schema(TuneSettings)
+    knob = schema["properties"]["space"]["additionalProperties"]
+    knob["oneOf"] = [{"required": [kind]} for kind in KINDS]
+    schema["properties"]["space"] |= {"minProperties": 1}
+    return schema
 
 
 def _seeds() -> Schema:

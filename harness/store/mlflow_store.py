@@ -25,7 +25,7 @@ from harness.store.tracked import differing_keys, epoch_metrics, final_metrics, 
 MAX_METRICS, MAX_PARAMS = 1000, 100  # that one call may hold
 REASON_LENGTH = 5000
 MARK = "val/loss"  # every epoch has it; logged last, it says that all of the epoch is there
-MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "skipped": "FAILED", "interrupted": "KILLED"}
+MLFLOW_STATUS = dict(finished="FINISHED", failed="FAILED", skipped="FAILED", interrupted="KILLED", pruned="KILLED")
 NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "examples.npz", "evaluation")
 
 
@@ -88,8 +88,8 @@ class MlflowStore:
         if experiment_id is None:
             with self._mlflow.lock():
                 experiment_id = self._mlflow.find_experiment(plan.study) or self._mlflow.make_experiment(plan.study)
-        tags = {"harness.kind": "study", "harness.study": plan.study}
-        parent = self._mlflow.find_or_make(experiment_id, "tags.`harness.kind` = 'study'", tags, plan.study)
+        tags = {"harness.kind": plan.kind, "harness.study": plan.study}
+        parent = self._mlflow.find_or_make(experiment_id, f"tags.`harness.kind` = '{plan.kind}'", tags, plan.study)
         parent_id = parent.info.run_id
         self._tag(parent_id, {**self._folders, "harness.status": "running"})
         self._client.update_run(parent_id, status="RUNNING")

@@ -7,14 +7,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.records import SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX, Plan, Progress, Run, RunResult
+from harness.records import (
+    GROUP_PREFIX,
+    SHOWN_PREFIX,
+    SHOWN_SHARE_PREFIX,
+    WEIGHT_SHARE_PREFIX,
+    Plan,
+    Progress,
+    Run,
+    RunResult,
+)
 from harness.scores import all_scores
 
 PARAM_LENGTH = 500
 CLASS_NAME_LENGTH = 200
 IOU_PREFIX = "val/iou/"
-JOURNAL_ONLY = (SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
-"""Beginnings of metrics, one for each class, that hardly change from epoch to epoch: kept in the journal alone."""
+JOURNAL_ONLY = (GROUP_PREFIX, SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
+"""Beginnings of metrics, one for each class or group, of little use as curves: kept in the journal alone."""
 HEADLINE = (
     "data.name",
     "data.size",

@@ -11,8 +11,8 @@ import torch
 
 from harness.errors import RunFailed
 from harness.nets.network import set_train_mode
-from harness.records import Progress
-from harness.scores import all_scores, iou_class
+from harness.records import GROUP_PREFIX, Progress
+from harness.scores import all_scores, iou_class, score_groups
 from harness.settings import EarlyStop
 from harness.train.batches import cut, training_batches
 from harness.train.evaluate import evaluate
@@ -76,15 +76,18 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
 
 
 def _judge(bench: Bench, epoch: int, done: Sequence[Progress], measured: dict[str, float]) -> Progress:
+    evaluated = bench.config.evaluate
     with noting_memory("evaluate"):
         judged = evaluate(bench, bench.selects_on)
     scores = {f"val/{name}": value for name, value in all_scores(judged.counts).items()}
     ious = zip(judged.counts.classes, iou_class(judged.counts.confusion_CC()), strict=True)
     rates = {f"lr/{group['name']}": float(group["lr"]) for group in bench.optimizer.param_groups}
+    by_group = score_groups(judged.counts, evaluated.select_on) if evaluated.epochs_by == "group" else {}
     metrics = {
         **measured,
         "val/loss": judged.loss,
         **scores,
+        **{f"{GROUP_PREFIX}{group}": value for group, value in by_group.items()},
         **{f"val/iou/{name}": float(value) for name, value in ious},
         **(rates if measured else {}),
         **memory_metrics(bench.at_once),

@@ -1,0 +1,176 @@
+"""`tune:` of a spec -> a Tuning, checked against the catalog and against what samplers and pruners can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, get_args
+
+from harness import catalog
+from harness.errors import InputError, SettingError, did_you_mean
+from harness.settings import ScoreName
+from harness.spec.overlay import overlap
+from harness.spec.resolve import resolve
+from harness.spec.space import Ground, Knob, check_space
+from harness.spec.tune_settings import KINDS, BoundSettings, Kind, KnobSettings, TuneSettings
+from harness.spec.tuning import IOU, SECONDS, SPEED, Bound, Tuning
+from harness.strict_yaml.located import Node
+
+SCORES: tuple[str, ...] = get_args(ScoreName)
+
+
+def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
+    """Check `tune:`; `grounds` are the variants.
+
+    Raises:
+        InputError: the first thing that is wrong, with its place.
+    """
+    settings = _checked(node)
+    entries = node.mapping()
+    knobs = tuple(
+        _read_knob(key, settings.space[key], entry, grounds) for key, entry in entries["space"].mapping().items()
+    )
+    if not knobs:
+        raise entries["space"].error("the space is empty; write at least one key, such as optimizer.lr")
+    _refuse_undone(knobs)
+    objectives = settings.objective if isinstance(settings.objective, list) else [settings.objective]
+    bounds = tuple(bound for name in settings.constraints for bound in _read_bounds(name, settings.constraints[name]))
+    tuning = Tuning(
+        knobs=knobs,
+        objectives=tuple(objectives),
+        bounds=bounds,
+        sampler=settings.sampler,
+        pruner=settings.pruner,
+        startup=settings.startup,
+        trials=settings.trials,
+        hours=settings.hours,
+        seed=settings.seed,
+        judge_on=settings.judge_on,
+    )
+    _check_measures(entries, tuning)
+    _check_together(entries, tuning, grounds)
+    check_space([(ground, tuning.knobs_of(ground.name, ground.family)) for ground in grounds])
+    return tuning
+
+
+def _checked(node: Node) -> TuneSettings:
+    node.mapping()
+    try:
+        settings = catalog.check(TuneSettings, node.plain())
+    except SettingError as error:
+        place = node
+        for step in error.path:
+            place = place.items()[step] if isinstance(step, int) else place.mapping()[step]
+        is_key = error.problem.startswith(catalog.UNKNOWN_SETTING)
+        raise (place.key_error if is_key else place.error)(error.problem) from None
+    assert isinstance(settings, TuneSettings)
+    return settings
+
+
+def _read_knob(key: str, settings: KnobSettings, node: Node, grounds: Sequence[Ground]) -> Knob:
+    if key.partition(".")[0] == "evaluate":
+        raise node.key_error("what judges trials cannot be searched; write it in base")
+    entries = node.mapping()
+    kind = _read_kind(node)
+    values = entries[kind]
+    low, high = settings.log_uniform or settings.uniform or settings.whole or (0, 1)
+    if not low < high:
+        raise values.error(f"{values.shown()} was given; write the lowest value first, then a higher one")
+    knob = Knob(
+        key=key,
+        kind=kind,
+        node=replace(values, key_where=node.key_where),
+        low=low,
+        high=high - (high - low) % settings.step if kind == "int" else high,
+        step=settings.step,
+        choices=tuple(replace(item, key_where=node.key_where) for item in values.items()) if kind == "choice" else (),
+        when={key: tuple(value if isinstance(value, list) else [value]) for key, value in settings.when.items()},
+        variants=None if settings.variants is None else tuple(settings.variants),
+    )
+    if len(set(knob.labels)) < len(knob.labels):
+        raise values.error("a choice is written twice")
+    known = dict.fromkeys(name for ground in grounds for name in (ground.name, ground.family))
+    for name in knob.variants or ():
+        if name not in known:
+            raise entries["variants"].error(f"there is no variant '{name}'; {did_you_mean(name, known)}")
+    return knob
+
+
+def _read_kind(node: Node) -> Kind:
+    entries = node.mapping()
+    kinds = [kind for kind in KINDS if kind in entries]
+    if len(kinds) != 1:
+        raise node.error(f"{len(kinds)} ways of drawing values were given; write one of {', '.join(KINDS)}")
+    if entries[kinds[0]].value is None:
+        raise entries[kinds[0]].error(f"null was given; write values, or leave {kinds[0]} out")
+    if "step" in entries and kinds[0] != "int":
+        raise entries["step"].key_error("only int has steps")
+    return kinds[0]
+
+
+def _refuse_undone(knobs: Sequence[Knob]) -> None:
+    for place, knob in enumerate(knobs):
+        for earlier in knobs[:place]:
+            if overlap(knob.key, earlier.key) and not knob.key.startswith(f"{earlier.key}."):
+                raise knob.node.key_error(f"this undoes {earlier.key}, written before it; write the whole part first")
+
+
+def _read_bounds(name: str, settings: BoundSettings) -> list[Bound]:
+    limits: dict[Literal["at_least", "at_most"], float | None] = {
+        "at_least": settings.at_least,
+        "at_most": settings.at_most,
+    }
+    return [Bound(name, side, limit) for side, limit in limits.items() if limit is not None]
+
+
+def _check_measures(entries: Mapping[str, Node], tuning: Tuning) -> None:
+    if "objective" in entries:
+        node = entries["objective"]
+        nodes = node.items() if isinstance(node.value, tuple) else (node,)
+        if len({item.text() for item in nodes}) < len(nodes) or not nodes:
+            raise node.error(f"{node.shown()} was given; name one measure, or several different ones")
+        for item in nodes:
+            _check_measure(item.text(), (*SCORES, SPEED), item.error)
+    if "constraints" in entries:
+        for name, item in entries["constraints"].mapping().items():
+            _check_measure(name, (*SCORES, SPEED, SECONDS), item.key_error)
+            if not any(bound.measure == name for bound in tuning.bounds):
+                raise item.error("a bound is missing; write {at_least: ...} or {at_most: ...}")
+
+
+def _check_measure(name: str, known: Sequence[str], error_at: Callable[[str], InputError]) -> None:
+    if name not in known and not (name.startswith(IOU) and len(name) > len(IOU)):
+        raise error_at(f"there is no measure '{name}'; {did_you_mean(name, (*known, f'{IOU}<class>'))}")
+
+
+def _check_together(entries: Mapping[str, Node], tuning: Tuning, grounds: Sequence[Ground]) -> None:
+    """Refuse what the sampler or the pruner cannot do, and settings that would be judged on what trials saw."""
+    for ground in grounds:
+        if tuning.judge_on == "held_out" and resolve(ground.tree, ()).data["folds"] is not None:
+            raise entries.get("judge_on", entries["space"]).error(
+                f"with data.folds ({ground.name}) trials train on what other seeds are judged on; write judge_on: val"
+            )
+    several = len(tuning.objectives) > 1
+    if several and tuning.pruner != "none":
+        node = entries.get("pruner", entries["objective"])
+        raise node.error(
+            "several objectives cannot be pruned: at an early epoch there is no order among them; write pruner: none"
+        )
+    if tuning.sampler == "cmaes":
+        problem = "" if not several else "has one objective"
+        problem = problem or ("searches numbers alone" if any(knob.kind == "choice" for knob in tuning.knobs) else "")
+        problem = problem or ("takes no conditions" if any(knob.when for knob in tuning.knobs) else "")
+        if problem:
+            raise entries["sampler"].error(f"cmaes {problem}; write sampler: tpe")
+    if tuning.pruner == "wilcoxon":
+        _check_wilcoxon(entries["pruner"], tuning, grounds)
+
+
+def _check_wilcoxon(node: Node, tuning: Tuning, grounds: Sequence[Ground]) -> None:
+    for ground in grounds:
+        chosen = resolve(ground.tree, ()).evaluate.select_on
+        if tuning.objectives[0] != chosen:
+            raise node.error(
+                f"wilcoxon compares the groups' {chosen} (evaluate.select_on of {ground.name}), but the objective is "
+                f"{tuning.objectives[0]}; write the same score in both"
+            )

@@ -1,0 +1,300 @@
+"""Searches in Optuna: no other file knows it.
+
+Optuna's database is the book of a search: a trial is entered, whole, before it is trained, and its end when it is over.
+Values are drawn in a copy of the book by a sampler that is seeded with (seed, number of the trial) and knows nothing
+but the book, so a search in pieces draws what it draws in one go.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import HarnessError
+from harness.randomness import derive, make_rng
+from harness.spec.space import Knob, Values, walk
+from harness.spec.tuning import Importance, Trial, TrialState, Tuning
+from harness.strict_yaml.located import Node
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
+
+GROUPS = "groups:"
+"""User attributes of a trial begin so that hold, by epoch, the score of each group of images."""
+PRUNED_AT = "pruned_at"
+"""User attribute of a trial: the epoch after which it is to be pruned."""
+WILCOXON_P = 0.1
+TOP, FEWEST, RESAMPLES = 0.25, 10, 200
+"""Of importance: the share of best trials that it sets against all, finished trials without which there is none, and
+resampled trials behind its interval."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Values drawn for a trial that is not in the book yet."""
+
+    values: Values
+    frozen: FrozenTrial
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna silent, and turn what its database raises into one line for the user. Decorates functions too."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
+            text = (str(error).splitlines() or [type(error).__name__])[0]
+            raise HarnessError(f"the search's database cannot be used: {text[:300]}") from error
+
+
+class Search:
+    """The search for one variant's settings, in the database at `url` under `name`; made there if it is new.
+
+    Any method may raise HarnessError when the database cannot be used.
+    """
+
+    @_quiet()
+    def __init__(self, url: str, name: str, tuning: Tuning, epochs: int) -> None:
+        import optuna
+
+        self.name = name
+        self._tuning = tuning
+        self._pruner = _make_pruner(tuning, epochs)
+        self._storage = optuna.storages.RDBStorage(url)
+        self._study = optuna.create_study(
+            study_name=name,
+            storage=self._storage,
+            directions=["maximize"] * len(tuning.objectives),
+            pruner=self._pruner,
+            load_if_exists=True,
+        )
+
+    @_quiet()
+    def trials(self) -> tuple[Trial, ...]:
+        """Return all trials, by number."""
+        return tuple(_to_trial(frozen) for frozen in self._study.get_trials(deepcopy=False))
+
+    @_quiet()
+    def draw(self, tree: Node, knobs: Sequence[Knob], first: Values | None) -> tuple[Node, Draft]:
+        """Draw the next trial's values; return settings with them. `first` are those of the very first trial."""
+        known = self._study.get_trials(deepcopy=False)
+        copy = self._copy(map(_as_finished, known) if self._tuning.sampler == "gp" else known)
+        copy.sampler = _make_sampler(self._tuning, len(known))
+        if first is not None and not known:
+            copy.enqueue_trial(dict(first))
+        drawn = copy.ask()
+
+        def suggest(knob: Knob, _: Node) -> float | str:
+            if knob.kind == "choice":
+                return str(drawn.suggest_categorical(knob.key, knob.labels))
+            if knob.kind == "int":
+                return drawn.suggest_int(knob.key, int(knob.low), int(knob.high), step=knob.step)
+            return drawn.suggest_float(knob.key, knob.low, knob.high, log=knob.kind == "log_uniform")
+
+        changed, values = walk(tree, knobs, suggest)
+        return changed, Draft(values, copy.trials[-1])
+
+    @_quiet()
+    def begin(self, draft: Draft, run_id: str) -> Trial:
+        """Enter a drawn trial into the book as running, in one transaction."""
+        import optuna
+
+        frozen = optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=draft.frozen.params,
+            distributions=draft.frozen.distributions,
+            system_attrs=draft.frozen.system_attrs,
+            user_attrs={"run_id": run_id, "host": os.uname().nodename},
+        )
+        self._study.add_trial(frozen)
+        return next(trial for trial in reversed(self.trials()) if trial.run_id == run_id)
+
+    @_quiet()
+    def should_prune(self, number: int, epoch: int, value: float, groups: Mapping[str, float]) -> bool:
+        """Enter an epoch's score, and those of its groups, and tell whether the trial should end here.
+
+        Asked again, it answers the same and an epoch keeps its first score: pruners note on a trial what they have
+        decided of it, so they are asked in a copy of the book, and a yes is entered before their notes.
+        """
+        from optuna.trial import Trial as LiveTrial
+
+        before = self._frozen(number)
+        live = LiveTrial(self._study, before._trial_id)
+        if self._tuning.pruner == "wilcoxon":
+            live.report(value, epoch)
+            live.set_user_attr(f"{GROUPS}{epoch}", dict(groups))
+            return self._is_behind(epoch, groups)
+        copy = self._copy(self._study.get_trials(deepcopy=False))
+        asked = LiveTrial(copy, copy.trials[number]._trial_id)
+        asked.report(value, epoch)
+        prune = asked.should_prune() or before.user_attrs.get(PRUNED_AT) == epoch
+        if prune:
+            live.set_user_attr(PRUNED_AT, epoch)
+        live.report(value, epoch)
+        for key, note in copy.trials[number].system_attrs.items():
+            if key not in before.system_attrs:
+                self._storage.set_trial_system_attr(before._trial_id, key, note)
+        return prune
+
+    @_quiet()
+    def end(self, number: int, state: TrialState, scores: Sequence[float] = (), **facts: Any) -> Trial:
+        """Enter how a trial ended: `excess` over each bound, `seconds` and `reason` are the facts."""
+        from optuna.trial import Trial as LiveTrial
+        from optuna.trial import TrialState as State
+
+        states = {"finished": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}
+        live = LiveTrial(self._study, self._frozen(number)._trial_id)
+        for bound, excess in facts.pop("excess", {}).items():
+            live.set_constraint(bound, excess)
+        for key, value in facts.items():
+            live.set_user_attr(key, value)
+        self._study.tell(number, list(scores) or None, state=states[state], skip_if_finished=True)
+        return _to_trial(self._frozen(number))
+
+    def _copy(self, trials: Iterable[FrozenTrial]) -> Study:
+        """Return the search with these trials in memory; its name decides the brackets of hyperband."""
+        import optuna
+
+        copy = optuna.create_study(study_name=self.name, directions=self._study.directions, pruner=self._pruner)
+        copy.add_trials(trials)
+        return copy
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+    def _is_behind(self, epoch: int, groups: Mapping[str, float]) -> bool:
+        """Compare a trial's groups with those of the best trial at the same epoch (Wilcoxon's signed-rank test)."""
+        import optuna
+
+        ended = [t for t in self._study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
+        if len(ended) < max(self._tuning.startup, 1):
+            return False
+        best = max(ended, key=lambda trial: (trial.value, -trial.number))
+        by_epoch = {int(key.removeprefix(GROUPS)): v for key, v in best.user_attrs.items() if key.startswith(GROUPS)}
+        then = by_epoch[max((e for e in by_epoch if e <= epoch), default=min(by_epoch))]
+        names = sorted(groups.keys() & then.keys())
+        if not names:
+            return False
+        then_G, now_G = ({place: side[name] for place, name in enumerate(names)} for side in (then, groups))
+        view = self._copy([])
+        view.add_trial(optuna.trial.create_trial(value=float(np.mean([*then_G.values()])), intermediate_values=then_G))
+        current = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, intermediate_values=now_G)
+        return optuna.pruners.WilcoxonPruner(p_threshold=WILCOXON_P).prune(view, current)
+
+
+def _as_finished(frozen: FrozenTrial) -> FrozenTrial:
+    """Return a pruned trial as one that ended with its last score: the Gaussian process passes pruned ones over, and
+    would propose the same values again and again.
+    """
+    from optuna.trial import TrialState, create_trial
+
+    if frozen.state != TrialState.PRUNED or frozen.last_step is None:
+        return frozen
+    last = frozen.intermediate_values[frozen.last_step]
+    return create_trial(state=TrialState.COMPLETE, value=last, params=frozen.params, distributions=frozen.distributions)
+
+
+def _to_trial(frozen: FrozenTrial) -> Trial:
+    states: dict[str, TrialState] = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
+    state = states.get(frozen.state.name, "running")
+    attributes = frozen.user_attrs
+    return Trial(
+        number=frozen.number,
+        state=state,
+        values=dict(frozen.params),
+        run_id=attributes.get("run_id", ""),
+        scores=tuple(frozen.values or ()) if state == "finished" else (),
+        excess=dict(frozen.constraints),
+        epochs=dict(sorted(frozen.intermediate_values.items())),
+        seconds=attributes.get("seconds", 0.0),
+        reason=attributes.get("reason", ""),
+        host=attributes.get("host", ""),
+    )
+
+
+def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
+    from optuna import samplers
+
+    seed, startup = derive(tuning.seed, "trial", number) % 2**32, tuning.startup
+    if tuning.sampler == "random":
+        return samplers.RandomSampler(seed=seed)
+    if tuning.sampler == "gp":
+        return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+    if tuning.sampler == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, consider_pruned_trials=True)
+    conditional = any(knob.when for knob in tuning.knobs)
+    return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=conditional)
+
+
+def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
+    from optuna import pruners
+
+    if tuning.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=tuning.startup)
+    if tuning.pruner == "hyperband":
+        return pruners.HyperbandPruner(min_resource=1, max_resource=max(epochs, 1), reduction_factor=3)
+    return pruners.NopPruner()
+
+
+@_quiet()
+def measure_importance(knobs: Sequence[Knob], trials: Sequence[Trial], objective: int) -> tuple[Importance, ...]:
+    """Return each setting's importance for one objective, the largest first; none with few finished trials.
+
+    PED-ANOVA (Watanabe et al. 2023; for conditional settings arXiv 2601.20800) of finished trials; the interval is that
+    of a percentile bootstrap over trials.
+    """
+    ended = [trial for trial in trials if trial.state == "finished"]
+    if len(ended) < FEWEST:
+        return ()
+    spaces = {knob.key: _distribution(knob) for knob in knobs}
+    keys = [key for key in spaces if any(key in trial.values for trial in ended)]
+    measured = _shares(ended, spaces, objective)
+    rng = make_rng("importance", len(ended))
+    drawn = [
+        _shares([ended[i] for i in rng.integers(len(ended), size=len(ended))], spaces, objective)
+        for _ in range(RESAMPLES)
+    ]
+    found = []
+    for key in keys:
+        low, high = np.quantile([shares.get(key, 0.0) for shares in drawn], [0.025, 0.975])
+        found.append(Importance(key, measured.get(key, 0.0), float(low), float(high)))
+    return tuple(sorted(found, key=lambda item: -item.share))
+
+
+def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], objective: int) -> dict[str, float]:
+    import optuna
+
+    study = optuna.create_study(direction="maximize")
+    for trial in trials:
+        used = {key: spaces[key] for key in trial.values}
+        study.add_trial(
+            optuna.trial.create_trial(value=trial.scores[objective], params=dict(trial.values), distributions=used)
+        )
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+
+
+def _distribution(knob: Knob) -> BaseDistribution:
+    from optuna import distributions
+
+    if knob.kind == "choice":
+        return distributions.CategoricalDistribution(knob.labels)
+    if knob.kind == "int":
+        return distributions.IntDistribution(int(knob.low), int(knob.high), step=knob.step)
+    return distributions.FloatDistribution(knob.low, knob.high, log=knob.kind == "log_uniform")

@@ -1,0 +1,193 @@
+"""The space of a search: dotted keys in an order, how each is drawn, and when it is searched at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from harness.fingerprint import canonical
+from harness.records import RunConfig
+from harness.spec.comparability import what_weights_need
+from harness.spec.overlay import apply_change
+from harness.spec.resolve import resolve
+from harness.spec.tune_settings import Kind
+from harness.strict_yaml.located import Node
+
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One setting that is searched."""
+
+    key: str
+    """Dotted key, as in `set`."""
+    kind: Kind
+    node: Node
+    """Where its values are written."""
+    low: float = 0.0
+    high: float = 0.0
+    step: int = 1
+    choices: tuple[Node, ...] = ()
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Dotted key -> the values with which this setting is searched."""
+    variants: tuple[str, ...] | None = None
+    """Variants, or families of variants, in which it is searched; None: all."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the choices as texts: text as it is, all else as JSON."""
+        return tuple(label(choice.plain()) for choice in self.choices)
+
+    def setting(self, value: float | str) -> Node:
+        """Return what a spec would write for a value: a number, or the choice with this label."""
+        if self.kind == "choice":
+            return self.choices[self.labels.index(str(value))]
+        return replace(self.node, value=value)
+
+    def ends(self) -> tuple[float | str, ...]:
+        """Return the values that stand for all others in checks: lowest and highest, or every choice."""
+        return self.labels if self.kind == "choice" else (self.low, self.high)
+
+
+Values = Mapping[str, float | str]
+"""Dotted key -> value: a number, or the label of a choice. Settings that are not searched are absent."""
+Suggest = Callable[[Knob, Node], float | str]
+"""Knob, settings so far -> its value."""
+
+
+def label(value: Any) -> str:
+    """Return a choice as text."""
+    return value if isinstance(value, str) else canonical(value)
+
+
+def walk(tree: Node, knobs: Sequence[Knob], suggest: Suggest) -> tuple[Node, dict[str, float | str]]:
+    """Return settings with each knob that is searched there set to what `suggest` says, and these values.
+
+    Raises:
+        InputError: a key leads nowhere.
+    """
+    values: dict[str, float | str] = {}
+    for knob in knobs:
+        if knob.when and not _holds(tree, knob.when):
+            continue
+        values[knob.key] = suggest(knob, tree)
+        tree = apply_change(tree, knob.key, knob.setting(values[knob.key]))
+    return tree, values
+
+
+def with_values(tree: Node, knobs: Sequence[Knob], values: Values) -> Node:
+    """Return settings with the values of a trial."""
+    return walk(tree, knobs, lambda knob, _: values[knob.key])[0]
+
+
+def written_values(tree: Node, knobs: Sequence[Knob]) -> dict[str, float | str] | None:
+    """Return the values that settings have as written; None where one lies outside the space."""
+    values: dict[str, float | str] = {}
+    for knob in knobs:
+        if knob.when and not _holds(tree, knob.when):
+            continue
+        value = _written_choice(knob, tree, knobs) if knob.kind == "choice" else _written_number(knob, tree)
+        if value is None:
+            return None
+        values[knob.key] = value
+    return values
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a space is searched in: a variant."""
+
+    name: str
+    family: str
+    tree: Node
+    """Its settings as written."""
+    warm: bool
+    """Whether it starts from another variant's weights."""
+
+
+def check_space(spaces: Sequence[tuple[Ground, Sequence[Knob]]]) -> None:
+    """Check that the ends of every knob are settings that work, in each variant in which it is searched.
+
+    Raises:
+        InputError: one does not, or a knob is searched nowhere.
+    """
+    reached: set[str] = set()
+    for ground, knobs in spaces:
+        for fixed in _worlds(knobs):
+            for knob, end in _ends_in(ground.tree, knobs, fixed):
+                reached.add(knob.key)
+                first = {**{item.key: item.ends()[0] for item in knobs}, **fixed, knob.key: end}
+                _check_end(ground, knob, resolve(with_values(ground.tree, knobs, first), ()))
+    for knob in {knob.key: knob for _, knobs in spaces for knob in knobs}.values():
+        if knob.key not in reached:
+            wanted = ", ".join(f"{key}: {' or '.join(map(canonical, values))}" for key, values in knob.when.items())
+            raise knob.node.key_error(f"this is searched nowhere: in no variant, with no choice, is {wanted}")
+
+
+def _check_end(ground: Ground, knob: Knob, config: RunConfig) -> None:
+    written = resolve(ground.tree, ())
+    if ground.warm and what_weights_need(config) != what_weights_need(written):
+        raise knob.node.key_error(
+            f"'{ground.name}' starts from weights that do not fit every value of this; name under `variants` those in"
+            " which it is searched"
+        )
+
+
+def _worlds(knobs: Sequence[Knob]) -> Iterator[Values]:
+    """Yield each combination of the choices that other knobs depend on."""
+    needed = {key for knob in knobs for key in knob.when}
+    deciding = [
+        knob for knob in knobs if knob.kind == "choice" and any(f"{key}.".startswith(f"{knob.key}.") for key in needed)
+    ]
+    for labels in product(*(knob.labels for knob in deciding)):
+        yield dict(zip((knob.key for knob in deciding), labels, strict=True))
+
+
+def _ends_in(tree: Node, knobs: Sequence[Knob], fixed: Values) -> list[tuple[Knob, float | str]]:
+    _, active = walk(tree, knobs, lambda knob, _: fixed.get(knob.key, knob.ends()[0]))
+    searched = [knob for knob in knobs if knob.key in active]
+    return [(knob, end) for knob in searched for end in ([fixed[knob.key]] if knob.key in fixed else knob.ends())]
+
+
+def _holds(tree: Node, when: Mapping[str, tuple[Any, ...]]) -> bool:
+    settings = resolve(tree, ()).to_dict()
+    return all(_lookup(settings, key) in values for key, values in when.items())
+
+
+def _lookup(settings: Any, key: str) -> Any:
+    for step in key.split("."):
+        if not isinstance(settings, Mapping) or step not in settings:
+            return MISSING
+        settings = settings[step]
+    return settings
+
+
+def _written_choice(knob: Knob, tree: Node, knobs: Sequence[Knob]) -> str | None:
+    """Return the choice that makes settings what they are, those aside that are searched themselves."""
+    others = [item.key for item in knobs if item is not knob]
+    written = _without(resolve(tree, ()).to_dict(), others)
+    same = [
+        name
+        for name, choice in zip(knob.labels, knob.choices, strict=True)
+        if _without(resolve(apply_change(tree, knob.key, choice), ()).to_dict(), others) == written
+    ]
+    return same[0] if same else None
+
+
+def _without(settings: Any, keys: Sequence[str], path: str = "") -> Any:
+    if not isinstance(settings, Mapping):
+        return settings
+    inside = {key: (f"{path}.{key}" if path else key) for key in settings}
+    return {key: _without(settings[key], keys, at) for key, at in inside.items() if at not in keys}
+
+
+def _written_number(knob: Knob, tree: Node) -> float | None:
+    value = _lookup(resolve(tree, ()).to_dict(), knob.key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not knob.low <= value <= knob.high:
+        return None
+    if knob.kind == "int":
+        return value if isinstance(value, int) and (value - knob.low) % knob.step == 0 else None
+    return float(value)

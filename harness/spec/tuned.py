@@ -1,0 +1,181 @@
+"""Studies made of a study that is tuned: one trial with what it starts from, and the winners against the defaults."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.errors import InputError, did_you_mean
+from harness.fingerprint import fingerprint, thaw
+from harness.records import Plan, Run, RunConfig
+from harness.spec.load import Spec, Variant
+from harness.spec.plan import make_plan
+from harness.spec.resolve import resolve
+from harness.spec.space import Knob, Values, with_values
+from harness.spec.tuning import Trial, Tuning, winner
+from harness.strict_yaml.located import Node
+
+TUNED = "-tuned"
+"""Ends the name of a variant with the winner's settings, and that of the study in which it is judged."""
+TRIALS = "-trials"
+"""Ends the name of the study that the trials of a study are."""
+
+ReadInputs = Callable[[RunConfig], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search of one variant has found so far."""
+
+    variant: Variant
+    knobs: tuple[Knob, ...]
+    written: Values | None
+    trials: tuple[Trial, ...]
+    name: str
+    """Of the search in its database."""
+
+    @property
+    def winner(self) -> Trial | None:
+        """Return the trial whose settings won; None where no trial is finished and keeps the bounds."""
+        return winner(self.trials)
+
+
+def asked_tuning(spec: Spec) -> Tuning:
+    """Return what a study says of its tuning.
+
+    Raises:
+        InputError: nothing.
+    """
+    if spec.tune is None:
+        raise InputError(
+            f"{spec.path}: the key 'tune' is missing: it says which settings are searched (docs/tuning.md)"
+        )
+    return spec.tune
+
+
+def choose_variants(spec: Spec, names: Sequence[str]) -> tuple[Variant, ...]:
+    """Return the variants of these names, or all; the name of a family stands for its combinations.
+
+    Raises:
+        InputError: there is no such variant, or nothing is searched in one.
+    """
+    known = dict.fromkeys(name for variant in spec.variants for name in (variant.name, variant.family))
+    for name in names:
+        if name not in known:
+            raise InputError(f"--variant {name}: the study has no such variant; {did_you_mean(name, known)}")
+    chosen = [v for v in spec.variants if not names or {v.name, v.family} & set(names)]
+    for variant in chosen:
+        if not asked_tuning(spec).knobs_of(variant.name, variant.family):
+            raise InputError(
+                f"{spec.path}: tune.space: nothing is searched in '{variant.name}'; name others by --variant"
+            )
+    return tuple(chosen)
+
+
+def trial_seed(spec: Spec) -> int:
+    """Return the seed that trials train with: none of the study's, so that no final run is one that was chosen."""
+    return max(spec.seeds) + 1
+
+
+def plan_trial(
+    spec: Spec, variant: Variant, read_inputs: ReadInputs, *, number: int, tree: Node
+) -> tuple[Plan, tuple[Run, ...]]:
+    """Return a trial's plan, and the runs that it needs in order: those that it starts from, and last the trial itself.
+
+    `tree` holds the settings of the variant with the trial's values. The variant as written is in the plan too.
+    """
+    chain = _chain(spec, variant)
+    trial = replace(
+        variant,
+        name=f"{variant.name}.trial{number:03}",
+        family=f"{variant.name}.trial{number:03}",
+        design=(),
+        config=resolve(tree, spec.plugins),
+        like=variant.name,
+    )
+    plan = _plan(spec, TRIALS, (*chain, variant, trial), (trial_seed(spec),), read_inputs)
+    needed = {item.name for item in (*chain, trial)}
+    kept = replace(plan, kind="tuning", reference=variant.name, command=_command(spec))
+    return kept, tuple(run for run in plan.runs if run.variant in needed)
+
+
+def plan_finals(spec: Spec, searches: Sequence[Searched], read_inputs: ReadInputs) -> Plan:
+    """Return the study in which each variant with its winner's values meets itself as written.
+
+    Raises:
+        InputError: no search has a winner.
+    """
+    chosen = [(item.variant, item.knobs, item.winner.values) for item in searches if item.winner is not None]
+    if not chosen:
+        raise InputError("no trial is finished and keeps the constraints, so there is nothing to compare")
+    tuned = [
+        replace(
+            variant,
+            name=f"{variant.name}{TUNED}",
+            family=f"{variant.name}{TUNED}",
+            design=(),
+            config=resolve(with_values(variant.tree, knobs, values), spec.plugins),
+            like=variant.name,
+        )
+        for variant, knobs, values in chosen
+    ]
+    written = {item.name: item for variant, _, _ in chosen for item in (*_chain(spec, variant), variant)}
+    plan = _plan(spec, TUNED, (*written.values(), *tuned), spec.seeds, read_inputs)
+    reference = f"{spec.reference}{TUNED}" if spec.reference in {v.name for v, _, _ in chosen} else tuned[0].name
+    return replace(plan, reference=reference, command=_command(spec))
+
+
+def search_name(spec: Spec, variant: Variant, knobs: Sequence[Knob], written: Run) -> str:
+    """Return the name of a variant's search: another one where anything differs that decides which trials are made.
+
+    `written` is the run of the variant as written, with the trials' seed: its id covers settings, data and start.
+    """
+    tuning = asked_tuning(spec)
+    space = [[knob.key, knob.kind, knob.low, knob.high, knob.step, knob.labels, thaw(knob.when)] for knob in knobs]
+    bounds = [str(bound) for bound in tuning.bounds]
+    rest = [tuning.objectives, bounds, tuning.sampler, tuning.pruner, tuning.startup, tuning.seed, tuning.judge_on]
+    return f"{spec.study}/{variant.name}/{fingerprint([written.id, space, rest])}"
+
+
+def _plan(
+    spec: Spec, ending: str, variants: Sequence[Variant], seeds: tuple[int, ...], read_inputs: ReadInputs
+) -> Plan:
+    names = {variant.name for variant in variants}
+    judged = tuple(
+        replace(
+            variant,
+            config=_judged(variant.config, asked_tuning(spec), ending),
+            like=variant.like if variant.like in names else None,
+        )
+        for variant in variants
+    )
+    whole = replace(spec, study=f"{spec.study}{ending}", seeds=seeds, variants=judged, reference=judged[0].name)
+    return make_plan(whole, read_inputs)
+
+
+def _judged(config: RunConfig, tuning: Tuning, ending: str) -> RunConfig:
+    changes: dict[str, str] = {}
+    if tuning.judge_on == "held_out":
+        changes["select_split"] = "held_out"
+    if tuning.pruner == "wilcoxon" and ending == TRIALS:
+        changes["epochs_by"] = "group"
+    return replace(config, evaluate=config.evaluate.model_copy(update=changes))
+
+
+def _chain(spec: Spec, variant: Variant) -> tuple[Variant, ...]:
+    """Return the variants that one starts from, the first to be trained first."""
+    by_name = {item.name: item for item in spec.variants}
+    chain: list[Variant] = []
+    while variant.start is not None:
+        variant = by_name[variant.start[0]]
+        chain.insert(0, variant)
+    return tuple(chain)
+
+
+def _command(spec: Spec) -> str:
+    words = ["harness", "tune", str(spec.path)]
+    words += ["--profile", spec.profile] if spec.profile else []
+    words += [word for override in spec.overrides for word in ("--set", override)]
+    words += ["--seeds", ",".join(map(str, spec.seeds))] if spec.seeds_given else []
+    return shlex.join(words)
