@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.files import locked
 from harness.records import Plan, Run, RunResult, Status
 from harness.spec.plan import plan_from_json, plan_to_json
 from harness.store.folder import RunFolder, files_to_keep, load_result, read_progress
+from harness.store.mlflow_lookup import find_tags, search_runs
 from harness.store.protocol import StoreError, is_alive
 from harness.store.server import default_uri, find_uri, make_database
 from harness.store.tracked import epoch_metrics, final_metrics, params_of, tags_of
@@ -218,6 +219,11 @@ class MlflowStore:
             return load_result(RunFolder(place))
 
     @_guarded
+    def find(self, name: str) -> Mapping[str, str] | None:
+        """Return the tags of a run: by its MLflow id, its harness id, or a `models:/` URI of what it logged."""
+        return find_tags(self._client, [item.experiment_id for item in self._experiments()], name)
+
+    @_guarded
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
         return tuple(item.name for item in self._experiments())
@@ -266,14 +272,7 @@ class MlflowStore:
         )
 
     def _search(self, experiment_id: str, query: str) -> list[Any]:
-        found: list[Any] = []
-        token: str | None = None
-        while True:
-            page = self._client.search_runs([experiment_id], filter_string=query, max_results=1000, page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                return found
+        return search_runs(self._client, [experiment_id], query)
 
     @contextmanager
     def _artifacts(self, found: Any, wanted: Sequence[str]) -> Iterator[Path]:

@@ -16,6 +16,7 @@ FLOORS = {
     3: ["parts"],
     4: ["train", "store", "report"],
     5: ["execute"],
+    5.5: ["apply"],
     6: ["api", "audit", "progress", "tables", "spec_writer"],
     6.5: ["audit_tables"],
     7: ["cli_options"],

@@ -1,0 +1,1 @@
+"""What becomes of a trained run: it is chosen by a name, and predicts."""
