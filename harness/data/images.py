@@ -109,9 +109,15 @@ def resize_pair(image: Image, label: Label, size: tuple[int, int]) -> tuple[Imag
     """Return image and label at [H, W]: the image bilinear with antialiasing, the label by nearest neighbour."""
     import PIL.Image
 
-    width_height = (size[1], size[0])
-    if image.shape[:2] != size:
-        image = np.array(PIL.Image.fromarray(image).resize(width_height, PIL.Image.Resampling.BILINEAR))
     if label.shape != size:
-        label = np.array(PIL.Image.fromarray(label).resize(width_height, PIL.Image.Resampling.NEAREST))
-    return image, label
+        label = np.array(PIL.Image.fromarray(label).resize((size[1], size[0]), PIL.Image.Resampling.NEAREST))
+    return resize_image(image, size), label
+
+
+def resize_image(image: Image, size: tuple[int, int]) -> Image:
+    """Return a picture at [H, W], bilinear with antialiasing; the picture itself where it has that size."""
+    import PIL.Image
+
+    if image.shape[:2] == size:
+        return image
+    return np.array(PIL.Image.fromarray(image).resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR))

@@ -85,8 +85,8 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     }
     num_classes = len(source.taxonomy.classes)
     preprocessing = measure_preprocessing(config.data["normalize"], config.data["inputs"], splits["train"])
-    network, notes = _build_network(config, num_classes, preprocessing.channels, start)
-    network.module.to(device).to(memory_format=_memory_format(config))
+    network, notes = build_network(config, num_classes, preprocessing.channels, start)
+    network.module.to(device).to(memory_format=memory_format(config))
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
     _check(config, network, device)
@@ -132,9 +132,14 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _build_network(
+def build_network(
     config: RunConfig, num_classes: int, channels: int, start: Path | None
 ) -> tuple[Network, tuple[str, ...]]:
+    """Return a run's network on the CPU, and notes; with `start`, with the weights of that file and no others.
+
+    Raises:
+        InputError: weights cannot be read, or do not fit.
+    """
     choice, notes = config.model, []
     if start is not None:  # the parent's weights replace all others: do not read (or fetch) those first
         without = {
@@ -190,14 +195,19 @@ def _check(config: RunConfig, network: Network, device: torch.device) -> None:
             f"train.batch_size is {config.train.batch_size}, but {config.model.name} {network.min_batch_reason}: "
             f"use at least {network.min_batch} (with train.accumulate for a larger effective batch)"
         )
-    has_bfloat16 = (
-        torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-    if config.train.precision == "bfloat16" and not has_bfloat16:
+    if config.train.precision == "bfloat16" and not has_bfloat16(device):
         raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
 
 
-def _memory_format(config: RunConfig) -> torch.memory_format:
+def has_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device has hardware for bfloat16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def memory_format(config: RunConfig) -> torch.memory_format:
+    """Return the order of a tensor's elements that a run asks for."""
     return torch.channels_last if config.train.memory_format == "channels_last" else torch.contiguous_format
 
 
