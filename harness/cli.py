@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli_data import data
-from harness.cli_export import export
+from harness.cli_export import card, export, reproduce
 from harness.cli_gate import gate
 from harness.cli_options import (
     DEFAULT_REPORTS,
@@ -48,6 +48,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(gate)
 app.command()(export)
+app.command()(card)
+app.command()(reproduce)
 app.command()(ui)
 app.add_typer(data, name="data")
 

@@ -7,15 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.apply.choose import Chosen
-from harness.apply.export_formats import Format, make_artifact, require_onnx
-from harness.apply.export_graph import trace
-from harness.apply.export_images import find_pictures
+from harness.apply.export_formats import Artifact, Format, make_artifact, require_onnx
+from harness.apply.export_graph import Program, trace
+from harness.apply.export_images import Pictures, find_pictures
 from harness.apply.export_metadata import Licences, make_metadata
 from harness.apply.export_parity import Parity, check_parity
-from harness.apply.model import load_model
+from harness.apply.model import Model, load_model
 from harness.apply.quantize import Quantized, quantize_and_judge
 from harness.errors import HarnessError, InputError
 from harness.files import write_whole
@@ -52,6 +52,16 @@ class Export:
     quantized: Quantized | None = None
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A model in a format that has passed its check."""
+
+    program: Program
+    artifact: Artifact
+    parity: Parity
+    note: str = ""
+
+
 def default_path(chosen: Chosen, target: Target) -> Path:
     """Return where a run is exported to when nobody says where."""
     return Path("exports") / f"{re.sub(r'[/@]', '-', chosen.label)}{ENDINGS[target]}"
@@ -73,20 +83,57 @@ def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str]
         require_onnx()
     pictures = find_pictures(chosen, options.images)
     model = load_model(_in_float32(chosen), device="cpu")
-    tell(f"tracing {chosen.config.model.name}")
-    program = trace(model)
-    tell(f"writing {fmt}, and checking it on {len(pictures.names)} pictures ({pictures.source})")
-    artifact = make_artifact(program, fmt, chosen.config.train.threads)
-    parity = check_parity(model, artifact, pictures, any_size=program.size is None)
-    _require(parity)
-    about = make_metadata(chosen, model, program, parity, options.licences)
-    content = artifact.pack(about)
-    made = Export(out, parity, program.note, about)
+    checked = _make_checked(model, fmt, pictures, tell)
+    about = make_metadata(chosen, model, checked.program, checked.parity, options.licences)
+    content = checked.artifact.pack(about)
+    made = Export(out, checked.parity, checked.note, about)
     if options.int8:
         tell("quantising it, and judging that on the val split")
         made = _write_int8(made, chosen, content, options.margin)
     write_whole(out, lambda file: file.write(content))
     return made
+
+
+def _write_int8(made: Export, chosen: Chosen, content: bytes, margin: float) -> Export:
+    artifact, quantized = quantize_and_judge(chosen, content, margin)
+    path = made.path.with_name(f"{made.path.stem}.int8.onnx")
+    about = {**made.metadata, "harness.quantization": json.dumps(quantized.to_dict())}
+    packed = artifact.pack(about)
+    write_whole(path, lambda file: file.write(packed))
+    return replace(made, int8_path=path, quantized=quantized)
+
+
+def _in_float32(chosen: Chosen) -> Chosen:
+    """Return the run as it computes without autocast: an exported model is float32 throughout."""
+    train = chosen.config.train.model_copy(update={"precision": "float32"})
+    return replace(chosen, config=replace(chosen.config, train=train))
+
+
+def _make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[[str], None]) -> _Checked:
+    """Return the model in a format for pictures of any size, else for those of its own size.
+
+    That it can be traced for any size is no proof: some models then fail at sizes other than the one traced with.
+    """
+    tell(f"making {fmt} of {model.config.model.name}, and checking it on {len(pictures.names)} pictures")
+    try:
+        return _attempt(model, fmt, pictures, any_size=True)
+    except HarnessError as error:
+        if model.size is None:
+            raise
+        reason = str(error)
+    height, width = model.size
+    note = f"pictures of {height}x{width} only: made for any size, {reason}"
+    tell(note)
+    return replace(_attempt(model, fmt, pictures, any_size=False), note=note)
+
+
+def _attempt(model: Model, fmt: Format, pictures: Pictures, *, any_size: bool) -> _Checked:
+    program = trace(model, any_size=any_size)
+    artifact = make_artifact(program, fmt, model.config.train.threads)
+    parity = check_parity(model, artifact, pictures, any_size=any_size)
+    if not parity.passed:
+        raise HarnessError(f"it does not give what the run's own model gives, and is not kept: {parity.describe()}")
+    return _Checked(program, artifact, parity)
 
 
 def _write_int8(made: Export, chosen: Chosen, content: bytes, margin: float) -> Export:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from harness.apply.export_graph import Program
+from harness.apply.export_graph import Program, shorten
 from harness.data.source import Image
 from harness.errors import HarnessError, InputError
 
@@ -62,7 +62,7 @@ def make_onnx(program: Program, threads: int) -> Artifact:
             assert converted is not None
             proto = converted.model_proto
     except Exception as error:
-        raise HarnessError(f"ONNX cannot hold this model: {' '.join(str(error).split())[:300]}") from error
+        raise HarnessError(f"ONNX cannot hold this model: {shorten(error)}") from error
     _name_axes(proto)
     return wrap_onnx(proto, threads)
 
@@ -77,7 +77,14 @@ def wrap_onnx(proto: Any, threads: int) -> Artifact:
         onnx.helper.set_model_props(proto, dict(metadata))
         return bytes(proto.SerializeToString())
 
-    return Artifact(lambda images: session.run(None, {"image": images})[0], pack)
+    def run(images_BHWC: npt.NDArray[np.uint8]) -> Logits:
+        try:
+            logits: Logits = session.run(None, {"image": images_BHWC})[0]
+        except Exception as error:
+            raise HarnessError(f"onnxruntime stops at pictures {images_BHWC.shape}: {shorten(error)}") from error
+        return logits
+
+    return Artifact(run, pack)
 
 
 def open_session(content: bytes, threads: int) -> Any:
@@ -126,7 +133,10 @@ def _make_torch_export(program: Program) -> Artifact:
 
     @torch.inference_mode()
     def run(images_BHWC: npt.NDArray[np.uint8]) -> Logits:
-        logits: Logits = module(torch.from_numpy(images_BHWC)).numpy()
+        try:
+            logits: Logits = module(torch.from_numpy(images_BHWC)).numpy()
+        except Exception as error:
+            raise HarnessError(f"the traced model stops at pictures {images_BHWC.shape}: {shorten(error)}") from error
         return logits
 
     return Artifact(run, pack)
@@ -139,8 +149,8 @@ def require_onnx() -> None:
         InputError: one of them is not installed.
     """
     try:
-        import onnx
-        import onnxruntime
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(f"ONNX needs the package {error.name}: pip install 'ablation-harness[export]'") from None

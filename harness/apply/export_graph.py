@@ -28,8 +28,6 @@ class Program:
     """Takes `image` uint8 [B, H, W, 3], red green blue; gives float32 logits_BCHW at the same size."""
     size: tuple[int, int] | None
     """The one height and width that it takes; None where any will do."""
-    note: str = ""
-    """Why it takes one size only, in words for the user."""
 
     @property
     def least(self) -> tuple[int, int]:
@@ -45,6 +43,9 @@ class Program:
 class Graph(nn.Module):
     """Normalisation and network as one module."""
 
+    mean_C11: Tensor
+    std_C11: Tensor
+
     def __init__(self, network: Network, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network = network.module
@@ -59,29 +60,21 @@ class Graph(nn.Module):
         return logits_BCHW.float()
 
 
-def trace(model: Model) -> Program:
-    """Trace a model for any number of pictures of any size; of its own size where it cannot take others.
+def trace(model: Model, *, any_size: bool) -> Program:
+    """Trace a model for any number of pictures: of any size, or of the size that its run resizes pictures to.
 
     Raises:
-        HarnessError: it cannot be traced; the message names the model and says what torch.export cannot do.
+        HarnessError: it cannot be traced so; the message names the model and says what torch.export cannot do.
     """
-    graph = Graph(model.network, model.normalize.preprocessing).eval()
-    try:
-        return Program(_trace(graph, TRACED, any_size=True), None)
-    except Exception as error:  # noqa: BLE001 - whatever torch.export raises, a graph of one size may still work
-        reason = _shorten(error)
     name = model.config.model.name
-    if model.size is None:
-        raise HarnessError(
-            f"{name} cannot be exported for pictures of any size ({reason}), and the run has no size of its own: "
-            "train it with data.size, such as [192, 256]"
-        )
+    if not any_size and model.size is None:
+        raise HarnessError(f"{name}: the run has no size of its own; train it with data.size, such as [192, 256]")
+    graph = Graph(model.network, model.normalize.preprocessing).eval()
+    size = None if any_size else model.size
     try:
-        exported = _trace(graph, (TRACED[0], *model.size), any_size=False)
-    except Exception as error:  # noqa: BLE001 - torch.export raises many kinds; the user needs one message
-        raise HarnessError(f"{name} cannot be exported: {_shorten(error)}") from error
-    height, width = model.size
-    return Program(exported, model.size, f"pictures of {height}x{width} only: for any size, {reason}")
+        return Program(_trace(graph, (TRACED[0], *size) if size else TRACED, any_size=any_size), size)
+    except Exception as error:
+        raise HarnessError(f"{name} cannot be traced: {shorten(error)}") from error
 
 
 def _trace(graph: Graph, shape: tuple[int, ...], *, any_size: bool) -> ExportedProgram:
@@ -92,6 +85,7 @@ def _trace(graph: Graph, shape: tuple[int, ...], *, any_size: bool) -> ExportedP
         return torch.export.export(graph, (image,), dynamic_shapes={"image": free})
 
 
-def _shorten(error: Exception) -> str:
+def shorten(error: Exception) -> str:
+    """Return an error's message on one line, cut where it is long."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= MOST_REASON else f"{text[: MOST_REASON - 1]}…"

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: texts by key, JSON where a value has parts. Read by `served.py` and by others."""
+"""What an exported file says of itself: texts by key, JSON where a value has parts. `served.py` reads it, too."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ class Licences:
         return {"data": self.data or "not stated", "weights": self.weights or "not stated"}
 
 
-def make_metadata(
-    chosen: Chosen, model: Model, program: Program, parity: Parity, licences: Licences
-) -> dict[str, str]:
+def make_metadata(chosen: Chosen, model: Model, program: Program, parity: Parity, licences: Licences) -> dict[str, str]:
     """Return the metadata of an exported file; its keys begin with `harness.`."""
     taxonomy = chosen.taxonomy
     parts: dict[str, Any] = {

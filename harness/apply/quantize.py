@@ -55,7 +55,7 @@ class Quantized:
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON; no NaN."""
         found = {"weights": "8-bit integers", **asdict(self)}
-        return {key: None if value != value else value for key, value in found.items()}
+        return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in found.items()}
 
     def describe(self) -> list[str]:
         """Return it in lines."""

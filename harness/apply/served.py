@@ -1,8 +1,8 @@
-"""The model that MLflow serves: pictures in, label ids out. Needs onnxruntime, numpy and Pillow, not harness nor torch.
+"""The model that MLflow serves: pictures in, label ids out. Needs onnxruntime, numpy, Pillow and pandas only.
 
 MLflow keeps a copy of this file with the model and runs it where the model is loaded. Input: a table with one column
-`image`; each cell is a picture, as base64 text of a PNG or JPEG, as bytes of one, or as uint8 values [H, W, 3], red green
-blue. Output: for each picture a dict with `labels`, class indices [H, W] at the picture's own size (with the parameter
+`image`; each cell is a picture: base64 text of a PNG or JPEG, bytes of one, or uint8 values [H, W, 3], red green blue.
+Output: for each picture a dict with `labels`, class indices [H, W] at the picture's own size (with the parameter
 `encoding: png` base64 text of an 8-bit PNG), and `classes`, the names of the classes in it by index.
 """
 
@@ -11,13 +11,13 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+import pandas as pd
 import PIL.Image
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
@@ -40,8 +40,10 @@ class Segmenter(PythonModel):  # type: ignore[misc]  # MLflow's classes have no 
         self._classes = json.loads(self.metadata["harness.classes"])
         self._size = json.loads(self.metadata["harness.input"])["resize_to"]
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return labels and classes of each picture of a table (or of a plain sequence).
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return labels and classes of each picture of a table.
 
         Raises:
             ValueError: a cell is no picture.
@@ -49,8 +51,7 @@ class Segmenter(PythonModel):  # type: ignore[misc]  # MLflow's classes have no 
         encoding = (params or {}).get("encoding", "array")
         if encoding not in ("array", "png"):
             raise ValueError(f"encoding '{encoding}': known are array and png")
-        cells: Iterable[Any] = model_input[COLUMN] if hasattr(model_input, "columns") else model_input
-        return [self._answer(read_cell(cell), encoding) for cell in cells]
+        return [self._answer(read_cell(cell), encoding) for cell in model_input[COLUMN]]
 
     def _answer(self, image_HWC: Pixels, encoding: str) -> dict[str, Any]:
         labels_HW = self.segment(image_HWC)

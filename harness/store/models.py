@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ class Logged:
     model_id: str
     mlflow_run: str
     """MLflow's id of the run that trained it."""
+    place: str
+    """Where its files are."""
     tags: Mapping[str, str]
     version: str = ""
     """Its version in the registry; empty where it is not registered."""
@@ -75,7 +78,7 @@ def log_model(uri: str, run_id: str, study: str, package: Package, tags: Mapping
             client.log_model_artifacts(model.model_id, str(folder))
         client.log_outputs(mlflow_run, [LoggedModelOutput(model.model_id, step=0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    return Logged(model.model_id, mlflow_run, all_tags)
+    return Logged(model.model_id, mlflow_run, model.artifact_location, all_tags)
 
 
 def register(uri: str, logged: Logged, name: str, alias: str | None) -> Logged:
@@ -94,8 +97,10 @@ def register(uri: str, logged: Logged, name: str, alias: str | None) -> Logged:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        # Without a server MLflow looks models:/ URIs up in its process-wide store, which need not be this one.
+        source = logged.uri if uri.startswith(("http://", "https://")) else logged.place
         version = client.create_model_version(
-            name, logged.uri, run_id=logged.mlflow_run, tags=dict(logged.tags), model_id=logged.model_id
+            name, source, run_id=logged.mlflow_run, tags=dict(logged.tags), model_id=logged.model_id
         )
         if alias is not None:
             client.set_registered_model_alias(name, alias, version.version)
@@ -140,6 +145,7 @@ def _told(what: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
