@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli_data import data
+from harness.cli_export import card, export, reproduce
 from harness.cli_gate import gate
 from harness.cli_options import (
     DEFAULT_REPORTS,
@@ -52,6 +53,9 @@ app.command()(run)
 app.command()(gate)
 app.command()(predict)
 app.command()(sync)
+app.command()(export)
+app.command()(card)
+app.command()(reproduce)
 app.command()(ui)
 app.command()(tune)
 app.add_typer(data, name="data")

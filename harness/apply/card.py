@@ -1,0 +1,156 @@
+"""A model card: what a run's model is, how good, where it fails, under which terms; Markdown from the record alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harness.apply.card_facts import WorstPicture, clipped, find_worst, own_intervals, seed_interval
+from harness.apply.card_tables import (
+    bracket,
+    class_table,
+    data_table,
+    environment_table,
+    score_table,
+    taxonomy_table,
+    weak_sentences,
+)
+from harness.apply.choose import Chosen
+from harness.apply.export_metadata import Licences
+from harness.files import write_text
+from harness.records import Examples, Plan, RunResult
+from harness.report import text
+from harness.report.pictures import draw_examples
+from harness.report.seeds import order_splits
+from harness.report.sentences import conclude
+from harness.report.summary import make_report
+from harness.stats.margins import HEADLINE
+from harness.store.protocol import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """The study that a run is of: its plan, and what the store holds of its runs."""
+
+    plan: Plan | None = None
+    results: Mapping[str, RunResult] | None = None
+
+
+def find_context(chosen: Chosen, store: Store) -> Context:
+    """Return a run's study as the store holds it; nothing where only the run's folder is known."""
+    plan = store.load_plan(chosen.study) if chosen.study else None
+    if plan is None:
+        return Context()
+    found = {run.id: store.load_result(run.id, chosen.study) for run in plan.runs}
+    return Context(plan, {run_id: result for run_id, result in found.items() if result is not None})
+
+
+def write_card(
+    chosen: Chosen, context: Context, path: Path, licences: Licences, exported: Sequence[str] = ()
+) -> tuple[Path, ...]:
+    """Write a run's model card, and its pictures into a folder beside it; return the files.
+
+    `exported` are sentences about a file that the card goes with.
+    """
+    result, folder = chosen.result, path.with_name(f"{path.stem}-pictures")
+    worst = [(picture, folder / f"worst{rank}.png") for rank, picture in enumerate(find_worst(result), start=1)]
+    for picture, file in worst:
+        _draw(picture, chosen, file)
+    pictures = [{"name": item.name, "miou": item.miou, "file": f"{folder.name}/{file.name}"} for item, file in worst]
+    write_text(path, _render(chosen, context, licences, {"worst": pictures, "exported": exported}))
+    return (path, *(file for _, file in worst))
+
+
+def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping[str, Any]) -> str:
+    result, config = chosen.result, chosen.config
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.apply"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters.update(
+        escape=text.escape, code=text.code, percent=text.percent, counted=text.counted, bracket=bracket
+    )
+    return environment.get_template("card.md.j2").render(
+        **given,
+        label=chosen.label,
+        model=config.model.name,
+        classes=chosen.classes,
+        question=context.plan.question if context.plan else "",
+        run_id=chosen.run_id,
+        variant=chosen.variant,
+        note=chosen.note,
+        splits=[_describe_split(chosen, context, split) for split in order_splits(result.counts)],
+        selected={
+            "by": result.contract["selected_by"],
+            "on": result.contract["selected_on"],
+            "epoch": result.best_epoch,
+        },
+        claims=_find_claims(chosen, context),
+        weak=weak_sentences(result.counts["val"]),
+        class_table=class_table(result.counts["val"]),
+        kept=len(result.predictions.names) if result.predictions else 0,
+        data_name=config.data.name,
+        licences=licences.to_dict(),
+        starts=_describe_start(chosen),
+        data_table=data_table(chosen),
+        data_notes=result.provenance.get("data_notes", []),
+        taxonomy=chosen.taxonomy.name,
+        taxonomy_table=taxonomy_table(chosen.taxonomy),
+        config=text.fenced(chosen.folder.config.read_text(), "yaml"),
+        environment=environment_table(result.provenance),
+        command=f"harness reproduce {shlex.quote(chosen.label if chosen.study else chosen.run_id)}",
+    )
+
+
+def _describe_split(chosen: Chosen, context: Context, split: str) -> dict[str, Any]:
+    counts = chosen.result.counts[split]
+    found: dict[str, Any] = {
+        "name": split,
+        "images": len(counts.images),
+        "groups": len(set(counts.groups)),
+        "own": own_intervals(counts)[HEADLINE],
+        "table": score_table(counts),
+        "seeds": None,
+    }
+    if context.plan is not None and context.results is not None:
+        effect = seed_interval(context.plan, chosen, split, context.results)
+        if effect is not None:
+            found["seeds"] = {"count": len(effect.by_seed), "interval": clipped(effect), "scope": effect.scope}
+    return found
+
+
+def _find_claims(chosen: Chosen, context: Context) -> list[str]:
+    """Return what the study's report says of the variant against others, in its words."""
+    if context.plan is None or context.results is None:
+        return []
+    report = make_report(context.plan, context.results)
+    return [
+        f"On {text.escape(item.split)}: {conclude(item.headline, report.margin)}"
+        for item in report.comparisons
+        if chosen.variant in (item.variant, item.against)
+    ]
+
+
+def _describe_start(chosen: Chosen) -> str:
+    """Return what the weights began with, in words; empty where they were random."""
+    start = chosen.result.provenance.get("run", {}).get("starts_from")
+    if start:
+        return f"they are those of run {start['run_id']} ({start['which']} epoch), trained further"
+    settings = chosen.config.model.settings
+    given = [(name, settings[name]) for name in ("weights", "backbone_weights") if settings.get(name, "none") != "none"]
+    return "; ".join(f"model.{name} is {Path(value).name}" for name, value in given)
+
+
+def _draw(picture: WorstPicture, chosen: Chosen, path: Path) -> None:
+    seen = picture.seen
+    examples = Examples((picture.name,), (seen.image,), (seen.label,), (seen.prediction,))
+    draw_examples(examples, chosen.classes, chosen.colours, path)
