@@ -46,8 +46,7 @@ def find_context(chosen: Chosen, store: Store) -> Context:
     plan = store.load_plan(chosen.study) if chosen.study else None
     if plan is None:
         return Context()
-    found = {run.id: store.load_result(run.id, chosen.study) for run in plan.runs}
-    return Context(plan, {run_id: result for run_id, result in found.items() if result is not None})
+    return Context(plan, store.load_results(chosen.study, [run.id for run in plan.runs]))
 
 
 def write_card(

@@ -53,12 +53,6 @@ class Store(Protocol):
         None where there is no such run. Raises InputError for a URI that leads to no model, or to another's.
         """
 
-    def find(self, name: str) -> Mapping[str, str] | None:
-        """Return the tags of a run: by its id in the store, its harness id, or a `models:/` URI of what it logged.
-
-        None where there is no such run. Raises InputError for a URI that leads to no model, or to another's.
-        """
-
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
 
