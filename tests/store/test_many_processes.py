@@ -29,7 +29,8 @@ def stored_runs(uri: str, study: str) -> tuple[list[str], list[str]]:
     return ids, [run.info.status for run in shown]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("server", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "server"])
 def test_four_programs_at_once_on_an_empty_store(kind, tmp_path, request):
     """Two of them execute the same study, and all four the same baseline."""
     uri = f"sqlite:///{tmp_path}/mlruns/mlflow.db" if kind == "sqlite" else request.getfixturevalue("lab").uri
