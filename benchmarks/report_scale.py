@@ -33,11 +33,12 @@ VARIANTS, SEEDS, IMAGES, CLASSES, RESAMPLES = 40, 5, 500, 19, 10_000
 
 def draw_counts(truth_NC: np.ndarray, generator: np.random.Generator) -> Counts:
     """Return counts of one run: most pixels of a class are hit, the others fall on any class."""
-    hit_NC = generator.binomial(truth_NC, generator.uniform(0.5, 0.9, CLASSES))
-    missed_NCC = generator.multinomial(truth_NC - hit_NC, np.full(CLASSES, 1 / CLASSES))
-    missed_NCC[:, np.arange(CLASSES), np.arange(CLASSES)] += hit_NC
-    names = [f"image{index}" for index in range(IMAGES)]
-    return make_counts(list(missed_NCC), names, names, [f"class{index}" for index in range(CLASSES)])
+    images, classes = truth_NC.shape
+    hit_NC = generator.binomial(truth_NC, generator.uniform(0.5, 0.9, classes))
+    missed_NCC = generator.multinomial(truth_NC - hit_NC, np.full(classes, 1 / classes))
+    missed_NCC[:, np.arange(classes), np.arange(classes)] += hit_NC
+    names = [f"image{index}" for index in range(images)]
+    return make_counts(list(missed_NCC), names, names, [f"class{index}" for index in range(classes)])
 
 
 def make_study_of(counts: dict[tuple[str, int], Counts]) -> tuple[Plan, dict[str, RunResult]]:

@@ -32,7 +32,7 @@ def ui(
 def sync(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STUDY...]", help="Names of studies, or specs [default: all].", show_default=False),
+        typer.Argument(metavar="STUDY", help="Names of studies, or specs [default: all].", show_default=False),
     ] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,

@@ -36,15 +36,17 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
     yield from warned
     folders = {run.id: run_folder(store.root, run.id) for run in plan.runs}
     unique = tuple({run.id: run for run in runs}.values())
-    if not warned:
-        yield from _fetch([run for run in unique if not is_finished(folders[run.id])], plan.study, store, folders)
     courier = Courier(store, plan, opened=not warned)
     status: Status = "interrupted"
     try:
         with locked(study_lock(store.root, plan.study), shared=True):
+            if not warned:
+                lacking = [run for run in unique if not is_finished(folders[run.id])]
+                yield from _fetch(lacking, plan.study, store, folders)
             yield from _execute(unique, folders, courier, executor)
         status = _status_of([folders[run.id] for run in unique])
     finally:
+        courier.close(INTERRUPT_PATIENCE_S)
         with locked(study_lock(store.root, plan.study), wait=False) as alone:
             if alone and not courier.behind:
                 list(_attempt(lambda: store.close_study(status)))
@@ -118,8 +120,8 @@ def _attempt(call: Callable[[], object]) -> Iterator[Warned]:
 
 
 def _warn_behind(runs: int, study: str) -> Warned:
-    lacking = "1 run is" if runs == 1 else f"{runs} runs are"
+    number = f"{runs} {'run' if runs == 1 else 'runs'}"
     return Warned(
-        f"{lacking} complete on this disk, and the tracking store lacks something of them; when it answers again:"
+        f"the tracking store lacks something of {number}; all of it is on this disk. When the store answers again:"
         f" harness sync {study} (with the same --root and --tracking-uri)"
     )

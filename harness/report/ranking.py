@@ -45,7 +45,7 @@ def _all_pairs(judged: Judged) -> dict[Pair, Effect]:
     runs = judged.study.margins.runs
     seeds = {name: {seed for variant, seed in runs if variant == name} for name in judged.study.variants}
     pairs = [pair for pair in combinations(judged.study.variants, 2) if seeds[pair[0]] & seeds[pair[1]]]
-    return {pair: compare(judged.study, *pair)[HEADLINE] for pair in pairs}
+    return {pair: compare(judged.study, *pair, only=[HEADLINE])[HEADLINE] for pair in pairs}
 
 
 def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -80,6 +81,11 @@ class Study:
     influence: Influence
     noise: Noise
 
+    @cached_property
+    def row_of(self) -> Mapping[tuple[str, int], int]:
+        """Return variant and seed -> place among the runs."""
+        return {run: row for row, run in enumerate(self.margins.runs)}
+
 
 def make_study(margins: Margins) -> Study:
     """Return the scores, influences and pooled training noise of a study's runs."""
@@ -91,19 +97,19 @@ def make_study(margins: Margins) -> Study:
     return Study(margins, variants, seeds, scores_VSM, measure_influence(margins), pool_noise(scores_VSM))
 
 
-def compare(study: Study, variant: str, reference: str) -> dict[str, Effect]:
-    """Return, for each measure, `variant - reference`, paired by the seeds that both have.
+def compare(study: Study, variant: str, reference: str, *, only: Collection[str] | None = None) -> dict[str, Effect]:
+    """Return, for each measure (or `only` some), `variant - reference`, paired by the seeds that both have.
 
     Raises:
         InputError: a variant is not in the study, the two are one, or they have no seed in common.
     """
     if variant == reference:
         raise InputError(f"'{variant}' cannot be compared with itself; name two variants")
-    return contrast(study, {variant: 1.0, reference: -1.0})
+    return contrast(study, {variant: 1.0, reference: -1.0}, only=only)
 
 
-def contrast(study: Study, weights: Mapping[str, float]) -> dict[str, Effect]:
-    """Return, for each measure, the weighted sum of the variants' scores over the seeds that all of them have.
+def contrast(study: Study, weights: Mapping[str, float], *, only: Collection[str] | None = None) -> dict[str, Effect]:
+    """Return, for each measure (or `only` some), the weighted sum of the variants' scores over their common seeds.
 
     `weights` sum to 0. A measure that nothing defines (a class without true pixels) is left out.
 
@@ -121,7 +127,7 @@ def contrast(study: Study, weights: Mapping[str, float]) -> dict[str, Effect]:
     effects = {}
     for index, measure in enumerate(study.margins.measures):
         chosen_C = defined_C if index == 0 else defined_C[defined_C == index - 1]
-        if len(chosen_C):
+        if len(chosen_C) and (only is None or measure in only):
             values_S, moves = scores_SM[:, index], moves_SGC[:, :, chosen_C] / len(chosen_C)
             between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index]))
             spread = make_spread(moves, between, study.influence, chosen_C)
@@ -134,8 +140,7 @@ def _common_seeds(study: Study, names: tuple[str, ...]) -> tuple[int, ...]:
     for name in names:
         if name not in study.variants:
             raise InputError(f"no variant '{name}' with counts; {did_you_mean(name, study.variants)}")
-    has = set(study.margins.runs)
-    seeds = tuple(seed for seed in study.seeds if all((name, seed) in has for name in names))
+    seeds = tuple(seed for seed in study.seeds if all((name, seed) in study.row_of for name in names))
     if not seeds:
         raise InputError(f"{', '.join(names)} have no finished seed in common, so they cannot be compared")
     return seeds
@@ -143,10 +148,12 @@ def _common_seeds(study: Study, names: tuple[str, ...]) -> tuple[int, ...]:
 
 def _weighted_moves(study: Study, weights: Mapping[str, float], seeds: tuple[int, ...]) -> Values:
     """Return how much each group moves the contrast of class IoUs within each seed, [S, G, C]."""
-    place = {key: index for index, key in enumerate(study.margins.runs)}
     moves_KGC = study.influence.moves_KGC
     return np.stack(
-        [np.sum([weight * moves_KGC[place[name, seed]] for name, weight in weights.items()], axis=0) for seed in seeds]
+        [
+            np.sum([weight * moves_KGC[study.row_of[name, seed]] for name, weight in weights.items()], axis=0)
+            for seed in seeds
+        ]
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from harness.errors import HarnessError
+from harness.errors import InputError
 from harness.records import Plan, Run
 from harness.store.folder import RunFolder
 from harness.store.protocol import Shown, Store, StoreError
@@ -64,7 +64,7 @@ class Courier:
                 self._note_failure(error)
                 if self._closing:
                     return
-            except HarnessError as error:  # not the store's fault, and no better the next time
+            except InputError as error:  # not the store's fault, and no better the next time
                 self._say(str(error))
                 if not self._opened:
                     return
@@ -84,7 +84,9 @@ class Courier:
             run, folder, status = self._waiting.pop(next(iter(self._waiting)))
         try:
             self._store.mirror(run, folder, status)
-        except StoreError:
+        except InputError:
+            raise
+        except Exception:
             with self._changed:
                 self._waiting.setdefault(run.id, (run, folder, status))  # what was told in the meantime is newer
             raise

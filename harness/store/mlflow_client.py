@@ -28,6 +28,9 @@ QUIET = {
 }
 """What MLflow is told by its environment, unless the user has told it something else."""
 
+CONNECT_S = 5
+"""How long a database server may take to answer."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -80,6 +83,7 @@ class Connection:
 
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        _refuse_silent_database(self.uri)
         with self.lock():
             if self.uri == default_uri(self.root):
                 make_database(self.root / "mlflow.db", lambda uri: MlflowClient(uri).search_experiments())
@@ -170,6 +174,30 @@ class Connection:
             for name in there.intersection(wanted):
                 self.client.download_artifacts(found.info.run_id, name, dst_path=place)
             yield Path(place)
+
+
+def _refuse_silent_database(uri: str) -> None:
+    """Connect once to a database server: MLflow would try for more than a minute, and name no reason meanwhile."""
+    if not uri.startswith(("postgresql", "mysql")):
+        return
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        engine = create_engine(uri, connect_args={"connect_timeout": CONNECT_S})
+        engine.connect().close()
+        engine.dispose()
+    except SQLAlchemyError as error:
+        text = _explain(error)
+        for piece in _password_pieces(uri):
+            text = text.replace(piece, "***")
+        raise StoreError(f"the tracking store fails: {text}") from None
+
+
+def _password_pieces(uri: str) -> list[str]:
+    """Return the password in a URI, in pieces: of one with an @ that is not escaped, a part is taken for the host."""
+    user_and_password = uri.partition("://")[2].rpartition("@")[0]
+    return [piece for piece in user_and_password.partition(":")[2].split("@") if piece]
 
 
 def _age(found: Any) -> tuple[int, str]:

@@ -7,6 +7,7 @@ import json
 import socket
 import tempfile
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from harness.store.tracked import differing_keys, epoch_metrics, final_metrics, 
 
 MAX_METRICS, MAX_PARAMS = 1000, 100  # that one call may hold
 REASON_LENGTH = 5000
+DOWNLOADS = 8  # runs whose files are asked for at once
 MARK = "val/loss"  # every epoch has it; logged last, it says that all of the epoch is there
 MLFLOW_STATUS = dict(finished="FINISHED", failed="FAILED", skipped="FAILED", interrupted="KILLED", pruned="KILLED")
 NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "examples.npz", "evaluation")
@@ -233,13 +235,14 @@ class MlflowStore:
             return {}
         runs = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
         ended = [found for found in runs if found.data.tags.get("harness.status") in MLFLOW_STATUS]
-        results: dict[str, RunResult] = {}
-        for found in ended:
-            if found.data.tags["harness.id"] in run_ids:
-                with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
-                    result = load_result(RunFolder(place))
-                results |= {result.run_id: result} if result is not None else {}
-        return results
+        wanted = [found for found in ended if found.data.tags["harness.id"] in run_ids]
+        with ThreadPoolExecutor(DOWNLOADS) as pool:
+            results = list(pool.map(self._load_result, wanted))
+        return {result.run_id: result for result in results if result is not None}
+
+    def _load_result(self, found: Any) -> RunResult | None:
+        with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
+            return load_result(RunFolder(place))
 
     @guarded
     def find(self, name: str) -> Mapping[str, str] | None:

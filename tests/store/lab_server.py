@@ -1,6 +1,6 @@
 """A tracking server as a lab runs it, on loopback: PostgreSQL, and an MLflow server that keeps the artifacts itself.
 
-    python tests/store/lab_server.py        prints the tracking URI and serves until Ctrl-C
+    python tests/store/lab_server.py        prints the URIs of server and database; Ctrl-C ends both
 
 All of it lies in one folder, which is removed at the end. PostgreSQL refuses to run as root: then the user `postgres`,
 who comes with the system's package, owns its folder.
@@ -133,5 +133,5 @@ def lab_server() -> Iterator[LabServer]:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with lab_server() as running, suppress(KeyboardInterrupt):
-        print(running.uri, flush=True)
+        print(f"server   {running.uri}\ndatabase {running.database}", flush=True)
         signal.pause()

@@ -142,6 +142,7 @@ def test_a_database_that_refuses_shows_no_password(lab, tmp_path, word):
     with pytest.raises(StoreError) as caught:
         MlflowStore(tmp_path, lab.database.replace("://lab:", f"://lab:{word}")).studies()
     assert "s3cret" not in str(caught.value)
+    assert lab.database.partition("lab:")[2].partition("@")[0] not in str(caught.value)  # the rest of the password
 
 
 def test_a_folder_is_no_tracking_store(tmp_path):
