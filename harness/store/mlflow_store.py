@@ -150,7 +150,10 @@ class MlflowStore:
         """Log in as few calls as MLflow takes. The journal's time makes a replay an exact duplicate, which it drops."""
         from mlflow.entities import Metric
 
-        entries = [Metric(name, float(value), time_ms, step) for name, value in metrics.items()]
+        last = sorted(
+            metrics, key=lambda name: name == "val/loss"
+        )  # by it `_child_of` knows that all of a step is there
+        entries = [Metric(name, float(metrics[name]), time_ms, step) for name in last]
         for first in range(0, len(entries), MAX_METRICS):
             self._client.log_batch(child.mlflow_id, metrics=entries[first : first + MAX_METRICS])
 
