@@ -1,6 +1,6 @@
 """Results that a change of the spec, or of the data, has left behind: named, and never mixed with the new ones.
 
-`studies/<study>.runs.json` remembers what the study's runs were in all its plans. It needs no tracking store.
+`studies/<study>/runs.json` remembers what the study's runs were in all its plans. It needs no tracking store.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _facts(run: Run) -> dict[str, Any]:
 
 
 def _record(root: Path, study: str) -> Path:
-    return root.resolve() / "studies" / f"{study}.runs.json"
+    return root.resolve() / "studies" / study / "runs.json"
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
