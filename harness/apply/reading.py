@@ -14,7 +14,7 @@ from harness.data.images import read_image
 from harness.data.source import Image
 
 if TYPE_CHECKING:
-    pass
+    from PIL.Image import Image as Picture
 
 MOST_PIXELS = 2**30
 """A file that claims to hold more is taken for an attack; Pillow's own limit is a sixth of this."""
