@@ -180,7 +180,7 @@ def _write(job: Job, item: Predicted, truth: Label | None) -> Done:
 
 
 def _make_row(job: Job, item: Predicted, truth: Label | None, done: Done) -> Row:
-    score = "" if done.miou_image is None else f"   mIoU {100 * done.miou_image:.1f} %"
+    score = "" if done.miou_image is None else f" · mIoU {100 * done.miou_image:.1f} %"
     maps = (("confidence", item.confidence), ("entropy", item.entropy))
     return make_row(
         item.image,

@@ -6,11 +6,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.data.images import read_image
 from harness.data.source import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 MOST_PIXELS = 2**30
 """A file that claims to hold more is taken for an attack; Pillow's own limit is a sixth of this."""
@@ -38,26 +42,28 @@ def read_picture(path: Path) -> tuple[Image, bool]:
     """
     with _large_allowed():
         image = read_image(path)
-        orientation = _orientation(path)
-    if orientation not in _TURNS:
-        return image, False
-    return np.ascontiguousarray(_TURNS[orientation](image)), True
+        stored, left = _orientations(path)
+    turn = _TURNS.get(left)
+    return image if turn is None else np.ascontiguousarray(turn(image)), stored in _TURNS
 
 
-def _orientation(path: Path) -> int:
+def _orientations(path: Path) -> tuple[int, int]:
+    """Return a file's orientation, and what of it is left to do: Pillow turns TIFF by itself, and no other format."""
     import PIL.Image
 
     with PIL.Image.open(path) as picture:
-        try:
-            return int(picture.getexif().get(_ORIENTATION, 1))
-        except (
-            ValueError,
-            TypeError,
-            OSError,
-            SyntaxError,
-            KeyError,
-        ):  # EXIF of any camera: what is broken says nothing
-            return 1
+        stored = left = _read_orientation(picture)
+        if picture.format == "TIFF" and stored in _TURNS:
+            picture.load()
+            left = _read_orientation(picture)
+        return stored, left
+
+
+def _read_orientation(picture: Picture) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except (ValueError, TypeError, OSError, SyntaxError, KeyError):  # EXIF of any camera: what is broken says nothing
+        return 1
 
 
 @contextmanager

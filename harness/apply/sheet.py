@@ -68,7 +68,10 @@ def make_row(
     cells = [Cell("image", _shrink(image)), Cell("prediction", _shrink(paint(label, taxonomy)))]
     pixels = count_labels([label])
     if truth is not None:
-        cells += [Cell("truth", _shrink(paint(truth, taxonomy))), Cell("wrong", _draw_wrong(image, label, truth))]
+        cells += [
+            Cell("truth", _shrink(paint(truth, taxonomy))),
+            Cell("wrong pixels", _draw_wrong(image, label, truth)),
+        ]
         pixels += count_labels([truth])
     cells += [Cell(title, shade(_thin(values))) for title, values in maps]
     return Row(caption, tuple(cells), pixels)
