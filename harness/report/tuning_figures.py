@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -15,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from harness.report.canvas import INK, OKABE_ITO, SEQUENTIAL, add_legend, draw, inches, shorten, text_width
-from harness.report.tuning_record import KnobRecord, TrialRecord, TunedVariant, TuningRecord
+from harness.report.tuning_record import KnobRecord, TrialRecord, TunedVariant, TuningRecord, choice_of
 
 BEST, WRITTEN, FAINT = OKABE_ITO[4], OKABE_ITO[2], "#9a9a9a"
 WIDE, HIGH = 8.6, 3.2
@@ -136,10 +135,7 @@ def _scale(axes: Axes, knob: KnobRecord) -> None:
 
 def _short(choice: str) -> str:
     """Return a whole part by its name alone."""
-    try:
-        part = json.loads(choice)
-    except ValueError:
-        return choice
+    part = choice_of(choice)
     return str(part.get("name", choice)) if isinstance(part, dict) else choice
 
 

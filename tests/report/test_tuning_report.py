@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from harness.report.summary import make_report
 from harness.report.tuning import render_tuning, write_tuning
 from harness.report.tuning_record import make_record
-from harness.report.write import write_report
 from harness.spec.load import load_spec
 from harness.spec.tuned import Searched
 from harness.spec.tuning import Trial
@@ -63,9 +64,9 @@ def load(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def report(simulate, tmp_path_factory):
+def report(simulate):
     made = simulate({"plain": 0.62, "plain-tuned": 0.74}, seeds=(0, 1, 2))
-    return write_report(made.plan, made.results, tmp_path_factory.mktemp("report"))
+    return make_report(replace(made.plan, reference="plain-tuned"), made.results)
 
 
 def found(spec, trials):
@@ -92,9 +93,21 @@ def test_it_says_what_was_gained_on_images_that_tuning_did_not_see(load, report,
     assert "Trial 9 won: miou_dataset 0.7000; +20.0 points of miou_dataset on trial 1, the settings as written" in page
     assert "| `optimizer.lr` | log uniform, 0.0001 to 1 | `0.001` | `0.01931` |" in page
     assert "| `optimizer.momentum` | uniform, 0 to 0.9 | – | `0.4` |" in page
+    assert claim.low < claim.delta < claim.high
+    assert "| `optimizer` | `{name: adam}`, `{name: sgd}` | `{name: adam}` | `{name: sgd}` |" in page
     shares = [item.share for item in record.variants[0].importance]
     assert sum(shares) == pytest.approx(1)
     assert all(item.low <= item.share <= item.high for item in record.variants[0].importance if item.share > 0.3)
+
+
+def test_the_gain_is_the_same_whichever_is_the_reference(load, report, simulate):
+    spec, made = load(), simulate({"plain": 0.62, "plain-tuned": 0.74}, seeds=(0, 1, 2))
+    turned = make_report(replace(made.plan, reference="plain"), made.results)
+    gains = [make_record(spec.tune, found(spec, make_trials()), item).variants[0].gains for item in (report, turned)]
+    for one, other in zip(*gains, strict=True):
+        assert (one.outcome, one.variant) == (other.outcome, other.variant) == ("improved", "plain-tuned")
+        for name in ("delta", "low", "high", "p", "low_margin", "high_margin", "by_seed"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name))
 
 
 def test_where_tuning_saw_the_images_it_says_so(load, report):
