@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -344,3 +345,30 @@ def test_a_study_without_tuning_says_so(harness_cli, workplace):
         done.stderr
         == "error: tiny.yaml: the key 'tune' is missing: it says which settings are searched (docs/tuning.md)\n"
     )
+
+
+def test_group_scores_are_those_of_the_groups_images(spec):
+    """What wilcoxon compares; noting it gives the run no other id."""
+    from harness.records import GROUP_PREFIX, Machine
+    from harness.scores import all_scores, score_groups
+    from harness.spec.plan import run_id
+    from harness.train.evaluate import evaluate
+    from harness.train.loop import train
+    from harness.train.workbench import build_bench
+
+    plain = spec().variants[0].config
+    noting = spec(SPEC.replace("epochs: 4", "epochs: 1") + "  pruner: none\n").variants[0].config
+    noting = replace(
+        noting, evaluate=noting.evaluate.model_copy(update={"epochs_by": "group", "select_split": "held_out"})
+    )
+    bench = build_bench(noting, Machine("cpu"), start=None)
+    (epoch,) = train(bench, [])
+    counts = evaluate(bench, "select").counts
+    noted = {name.removeprefix(GROUP_PREFIX): v for name, v in epoch.metrics.items() if name.startswith(GROUP_PREFIX)}
+    assert list(noted) == list(counts.groups)  # each image of desert is a group
+    assert noted == score_groups(counts, "miou_dataset")
+    one = replace(counts, groups=("all",) * len(counts.groups))
+    for name, value in all_scores(counts).items():
+        assert score_groups(one, name) == {"all": value}
+    other = replace(plain, evaluate=plain.evaluate.model_copy(update={"epochs_by": "group"}))
+    assert run_id(plain, {"data": "d"}, None) == run_id(other, {"data": "d"}, None)
