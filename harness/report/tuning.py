@@ -12,7 +12,7 @@ from harness.report.record import Report, to_json
 from harness.report.sentences import conclude
 from harness.report.text import NOTHING, code, counted, decimal, escape, fenced, points, setting, table
 from harness.report.tuning_figures import draw_search, figure_names
-from harness.report.tuning_record import TunedVariant, TuningRecord, as_setting, make_record
+from harness.report.tuning_record import KnobRecord, TunedVariant, TuningRecord, as_setting, choice_of, make_record
 from harness.spec.search import FEWEST
 from harness.spec.tuned import Searched
 from harness.spec.tuning import Tuning
@@ -107,7 +107,7 @@ def _cost(record: TuningRecord) -> str:
 
 def _variant(record: TuningRecord, variant: TunedVariant) -> list[str]:
     rows = [
-        [code(knob.key), _space(knob.low, knob.high, knob.kind, knob.choices), *map(_cell, (knob.written, knob.best))]
+        [code(knob.key), _space(knob), *(setting(as_setting(knob, value)) for value in (knob.written, knob.best))]
         for knob in variant.knobs
     ]
     winner = f"best (trial {variant.best})" if variant.best else "best"
@@ -123,14 +123,10 @@ def _variant(record: TuningRecord, variant: TunedVariant) -> list[str]:
     return [*parts, _importance(variant)]
 
 
-def _space(low: float | None, high: float | None, kind: str, choices: Sequence[str]) -> str:
-    if kind == "choice":
-        return ", ".join(map(code, choices))
-    return f"{kind.replace('_', ' ')}, {low:g} to {high:g}"
-
-
-def _cell(value: float | str | None) -> str:
-    return setting(as_setting(value))
+def _space(knob: KnobRecord) -> str:
+    if knob.kind == "choice":
+        return ", ".join(setting(choice_of(name)) for name in knob.choices)
+    return f"{knob.kind.replace('_', ' ')}, {knob.low:g} to {knob.high:g}"
 
 
 def _winner(record: TuningRecord, variant: TunedVariant) -> str:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from harness.report.canvas import INK, OKABE_ITO, SEQUENTIAL, add_legend, draw, inches, shorten, text_width
-from harness.report.tuning_record import KnobRecord, TrialRecord, TunedVariant, TuningRecord
+from harness.report.tuning_record import KnobRecord, TrialRecord, TunedVariant, TuningRecord, choice_of
 
 BEST, WRITTEN, FAINT = OKABE_ITO[4], OKABE_ITO[2], "#9a9a9a"
 WIDE, HIGH = 8.6, 3.2
 SLICE_W, SLICE_H, COLUMNS = 2.6, 2.3, 3
 
 Painter = Callable[[Figure], None]
+Colour = str | tuple[float, float, float, float]
 
 
 def figure_names(record: TuningRecord, variant: TunedVariant) -> dict[str, str]:
@@ -82,11 +83,14 @@ def _draw_history(axes: Axes, variant: TunedVariant, place: int) -> None:
 
 def _paint_slices(figure: Figure, record: TuningRecord, variant: TunedVariant) -> None:
     ended = [trial for trial in variant.trials if trial.state == "finished"]
+    scores = [trial.scores[0] for trial in ended]
+    room = 0.08 * ((max(scores) - min(scores)) or 1.0)
     for place, knob in enumerate(variant.knobs):
         row, column = divmod(place, COLUMNS)
         left, top = 0.8 + column * (SLICE_W + 0.45), 0.4 + row * (SLICE_H + 1.0)
         axes = figure.add_axes(inches(left, top, SLICE_W, SLICE_H))
         _draw_slice(axes, knob, [trial for trial in ended if knob.key in trial.values], variant.best)
+        axes.set_ylim(min(scores) - room, max(scores) + room)
         axes.set_xlabel(shorten(knob.key, 32))
         axes.tick_params(labelleft=column == 0)
         if column == 0:
@@ -122,16 +126,16 @@ def _scale(axes: Axes, knob: KnobRecord) -> None:
         return
     if knob.kind == "log_uniform":
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=knob.kind == "int"))
 
 
 def _short(choice: str) -> str:
     """Return a whole part by its name alone."""
-    try:
-        part = json.loads(choice)
-    except ValueError:
-        return choice
+    part = choice_of(choice)
     return str(part.get("name", choice)) if isinstance(part, dict) else choice
 
 
@@ -142,31 +146,35 @@ def _place(knob: KnobRecord, trial: TrialRecord) -> float:
 
 def _paint_parallel(figure: Figure, record: TuningRecord, variant: TunedVariant) -> None:
     ended = sorted((t for t in variant.trials if t.state == "finished"), key=lambda trial: trial.scores[0])
-    scores = [trial.scores[0] for trial in ended]
-    shade = (
-        Normalize(scores[0] - 0.4 * (scores[-1] - scores[0]), scores[-1]) if scores[-1] > scores[0] else Normalize(0, 1)
-    )
+    lowest, highest = ended[0].scores[0], ended[-1].scores[0]
+    span = (highest - lowest) or 1.0
+    shade = Normalize(lowest - 0.4 * span, highest)
     axes = figure.add_axes(inches(0.8, 0.5, WIDE, HIGH))
-    names = [*(shorten(knob.key, 20) for knob in variant.knobs), record.objectives[0]]
     for trial in ended:
-        heights = [_height(knob, trial) for knob in variant.knobs]
-        span = (scores[-1] - scores[0]) or 1.0
-        line = [*heights, (trial.scores[0] - scores[0]) / span]
+        heights = [*(_height(knob, trial) for knob in variant.knobs), (trial.scores[0] - lowest) / span]
         is_best = trial.number == variant.best
-        colour = BEST if is_best else SEQUENTIAL(shade(trial.scores[0]))
-        axes.plot(range(len(line)), line, color=colour, lw=2.4 if is_best else 1.0, zorder=3 if is_best else 2)
-    for place, knob in enumerate(variant.knobs):
+        _draw_line(axes, heights, BEST if is_best else SEQUENTIAL(shade(trial.scores[0])), is_best)
+    marks = [*map(_marks, variant.knobs), [(0.0, f"{lowest:.4f}"), (1.0, f"{highest:.4f}")]]
+    for place, texts in enumerate(marks):
         axes.axvline(place, color=FAINT, lw=0.8, zorder=1)
-        for height, text in _marks(knob):
-            axes.text(place + 0.03, height, text, fontsize=9, va="center", color=INK, zorder=5)
-    axes.axvline(len(names) - 1, color=FAINT, lw=0.8, zorder=1)
-    for height, score in ((0.0, scores[0]), (1.0, scores[-1])):
-        axes.text(len(names) - 0.97, height, f"{score:.4f}", fontsize=9, va="center")
+        for height, text in texts:
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+            axes.text(place + 0.04, height, text, fontsize=9, va="center", zorder=5, bbox=box)
+    names = [*(shorten(knob.key, 20) for knob in variant.knobs), record.objectives[0]]
     axes.set_xticks(range(len(names)), names, rotation=0 if text_width(names) * len(names) < WIDE else 20)
     axes.set_yticks([])
     axes.set_ylim(-0.06, 1.06)
     axes.spines["left"].set_visible(False)
     axes.set_title(f"{variant.name}: finished trials, darker is better; the winner is thick", pad=8)
+
+
+def _draw_line(axes: Axes, heights: Sequence[float], colour: Colour, is_best: bool) -> None:
+    """Draw a trial from axis to axis, dotted past those of settings that are not searched in it."""
+    places = [place for place, height in enumerate(heights) if not math.isnan(height)]
+    for here, there in pairwise(places):
+        style = "-" if there == here + 1 else (0, (1, 2))
+        line = ([here, there], [heights[here], heights[there]])
+        axes.plot(*line, color=colour, ls=style, lw=2.4 if is_best else 1.0, zorder=3 if is_best else 2)
 
 
 def _height(knob: KnobRecord, trial: TrialRecord) -> float:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from pydantic import JsonValue
 
 from harness.report.base import Record
-from harness.report.claims import Claim
+from harness.report.claims import Claim, Outcome
 from harness.report.record import Report
 from harness.spec.search import measure_importance
 from harness.spec.space import Knob
 from harness.spec.tuned import TUNED, Searched
 from harness.spec.tuning import Trial, TrialState, Tuning, front
 
-Value = float | str
+Value = int | float | str
 
 
 class TrialRecord(Record):
@@ -129,12 +130,37 @@ def _make_variant(tuning: Tuning, search: Searched, report: Report) -> TunedVari
         front=tuple(trial.number + 1 for trial in front(search.trials)),
         knobs=tuple(_make_knob(knob, search, best) for knob in search.knobs),
         importance=_importances(tuning, search),
-        gains=tuple(
-            item.headline for item in report.comparisons if (item.variant, item.against) == (f"{name}{TUNED}", name)
-        ),
+        gains=_gains(report, f"{name}{TUNED}", name),
         search_hours=sum(trial.seconds for trial in search.trials) / 3600,
         final_hours=sum(minutes) / 60,
     )
+
+
+def _gains(report: Report, tuned: str, written: str) -> tuple[Claim, ...]:
+    """Return what a report says of the two; it compares each pair once, in either order."""
+    claims = [item.headline for item in report.comparisons if {item.variant, item.against} == {tuned, written}]
+    return tuple(claim if claim.variant == tuned else _turned(claim) for claim in claims)
+
+
+def _turned(claim: Claim) -> Claim:
+    """Return the same claim with the two variants in the other order."""
+    outcomes: dict[Outcome, Outcome] = {"improved": "regressed", "regressed": "improved"}
+    changes = {
+        "variant": claim.against,
+        "against": claim.variant,
+        "delta": -claim.delta,
+        "low": _minus(claim.high),
+        "high": _minus(claim.low),
+        "low_margin": _minus(claim.high_margin),
+        "high_margin": _minus(claim.low_margin),
+        "by_seed": tuple(-value for value in claim.by_seed),
+        "outcome": outcomes.get(claim.outcome, claim.outcome),
+    }
+    return claim.model_copy(update=changes)
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def _make_trial(trial: Trial) -> TrialRecord:
@@ -172,6 +198,17 @@ def _importances(tuning: Tuning, search: Searched) -> tuple[ImportanceRecord, ..
     )
 
 
-def as_setting(value: Value | None) -> JsonValue:
-    """Return a searched value as a spec would write it: numbers with four digits."""
+def as_setting(knob: KnobRecord, value: Value | None) -> JsonValue:
+    """Return a searched value as a spec would write it: numbers with four digits, whole parts as mappings."""
+    if knob.kind == "choice" and value is not None:
+        return choice_of(str(value))
     return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def choice_of(label: str) -> JsonValue:
+    """Return the choice that a label stands for: labels are texts as they are, all else as JSON."""
+    try:
+        value: JsonValue = json.loads(label)
+    except ValueError:
+        return label
+    return value
