@@ -16,6 +16,7 @@ import yaml
 import harness.parts  # noqa: F401 - enters the parts into the catalog
 from harness.data.source import IGNORE
 from harness.errors import RunFailed
+from harness.execute.events import Warned
 from harness.files import locked, write_text
 from harness.nets.weights import load_weights
 from harness.predictions import MOST
@@ -33,7 +34,7 @@ from harness.train.workbench import AtOnce, Bench, build_bench, prepare_process
 
 CONTRACT_VERSION = 1
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[Progress | Warned], None]
 
 
 def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell) -> None:
@@ -84,6 +85,7 @@ def _train_and_judge(
             at_once = adapt(bench, phase, reason)
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+        tell(Warned(f"{run.label}: {describe_memory(bench, at_once)[-1]}"))
         del bench
 
 
@@ -172,7 +174,7 @@ def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine
         "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
         "preprocessing": asdict(bench.normalize.preprocessing),
         "data_notes": list(bench.source.notes),
-        "notes": [*bench.notes, *describe_memory(bench)],
+        "notes": [*bench.notes, *describe_memory(bench, bench.at_once)],
         "warnings": sorted(warned),
     }
     write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))
