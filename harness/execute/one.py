@@ -85,7 +85,7 @@ def _train_and_judge(
             at_once = adapt(bench, phase, reason)
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-        tell(Warned(f"{run.label}: {describe_memory(bench, at_once)[-1]}"))
+        tell(Warned(f"{run.label}: {'; '.join(describe_memory(bench, at_once))}"))
         del bench
 
 
