@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
+from harness.records import IMAGES_AT_ONCE, Run, RunResult
 from harness.records import Progress as Epoch
-from harness.records import Run, RunResult
 
 Listener = Callable[[Event], None]
 
@@ -38,6 +38,7 @@ _SHOWN = (
     ("loss", "train/loss", ".4f"),
     ("miou_dataset", "val/miou_dataset", ".4f"),
     ("images/s", "train/images_per_s", ".1f"),
+    ("images at once", IMAGES_AT_ONCE["train"], ".0f"),
 )
 
 

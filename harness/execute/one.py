@@ -96,6 +96,7 @@ def _train_and_judge(
             at_once = adapt(bench, phase, reason)
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+        tell(Warned(f"{run.label}: {'; '.join(describe_memory(bench, at_once))}"))
         del bench
 
 
@@ -218,7 +219,7 @@ def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine
         "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
         "preprocessing": asdict(bench.normalize.preprocessing),
         "data_notes": list(bench.source.notes),
-        "notes": [*bench.notes, *describe_memory(bench)],
+        "notes": [*bench.notes, *describe_memory(bench, bench.at_once)],
         "warnings": sorted(mask_credentials(text) for text in warned),
     }
     write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))

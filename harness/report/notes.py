@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from harness.records import IMAGES_AT_ONCE
 from harness.report.record import SeedResult, VariantSummary
 from harness.report.text import percent
 from harness.report.variants import VariantRuns, conflicts
@@ -16,6 +17,7 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
         *_contract_notes(reference, groups),
         *_data_notes(groups),
         *_start_notes(variants),
+        *_memory_notes(variants),
         *_absence_notes(variants),
         *_shared_notes(variants),
     ]
@@ -73,6 +75,27 @@ def _start_notes(variants: Sequence[VariantSummary]) -> list[str]:
                 f"before any training of its own.{after}"
             )
     return notes
+
+
+def _memory_notes(variants: Sequence[VariantSummary]) -> list[str]:
+    """Return which runs had less memory than a batch needs, and were trained in another way than they were set to."""
+    notes = []
+    for variant in variants:
+        if texts := [text for seed in variant.seeds if (text := _describe_pieces(seed))]:
+            notes.append(
+                f"Memory ran out in runs of '{variant.name}', which went on with their batches in pieces, the "
+                f"gradients added up ({'; '.join(texts)}): BatchNorm, dropout and losses over a whole batch saw the "
+                "pieces, and differences from runs with whole batches may come from that."
+            )
+    return notes
+
+
+def _describe_pieces(seed: SeedResult) -> str:
+    known = ((item.epoch, item.metrics.get(IMAGES_AT_ONCE["train"])) for item in seed.epochs)
+    pieces = [(epoch, images) for epoch, images in known if images is not None]
+    if not pieces:
+        return ""
+    return f"seed {seed.seed} from epoch {pieces[0][0]} on, in the end {pieces[-1][1]:g} images at once"
 
 
 def _absence_notes(variants: Sequence[VariantSummary]) -> list[str]:

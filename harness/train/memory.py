@@ -44,15 +44,15 @@ def recall(history: Sequence[Progress]) -> AtOnce:
     return AtOnce(**{phase: int(last[name]) for phase, name in IMAGES_AT_ONCE.items() if name in last})
 
 
-def describe_memory(bench: Bench) -> tuple[str, ...]:
+def describe_memory(bench: Bench, at_once: AtOnce) -> tuple[str, ...]:
     """Return what a reader of the results should know about memory that ran out; the journal says from which epoch."""
     notes = []
-    if bench.at_once.train is not None:
+    if at_once.train is not None:
         notes.append(
             f"memory ran out: batches of {bench.config.train.batch_size} went through in pieces of at most "
-            f"{bench.at_once.train} images, their gradients added up; BatchNorm, dropout and losses over a whole batch "
+            f"{at_once.train} images, their gradients added up; BatchNorm, dropout and losses over a whole batch "
             "saw the pieces"
         )
-    if bench.at_once.evaluate is not None:
-        notes.append(f"memory ran out: {bench.at_once.evaluate} images were evaluated at once")
+    if at_once.evaluate is not None:
+        notes.append(f"memory ran out: {at_once.evaluate} images were evaluated at once")
     return tuple(notes)

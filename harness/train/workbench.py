@@ -78,6 +78,8 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         InputError: data or weights cannot be read, or the settings do not go together.
     """
     device = resolve_device(machine.device)
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)  # else what asks for "the" GPU takes memory of the first one
     source = open_source(config.data, config.seed)
     if config.evaluate.select_split == "held_out":
         source = hold_out(source)

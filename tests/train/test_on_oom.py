@@ -13,8 +13,10 @@ from test_train import make_bench, make_config, same, weights_of, without_speed
 
 from harness.catalog import choose
 from harness.errors import RunFailed, is_out_of_memory
+from harness.execute.events import Warned
 from harness.execute.one import run_one
-from harness.records import Machine, Run
+from harness.records import Machine, Plan, Progress, Run
+from harness.report.summary import make_report
 from harness.settings import TrainSettings
 from harness.spec.plan import run_id
 from harness.store.folder import RunFolder, load_result
@@ -133,8 +135,8 @@ def make_run(**changes):
 
 
 def run_to_end(run, place, stop_after=None):
-    def tell(progress):
-        if progress.epoch == stop_after:
+    def tell(news):
+        if isinstance(news, Progress) and news.epoch == stop_after:
             raise KeyboardInterrupt
 
     run_one(run, RunFolder(place), Machine("cpu"), None, tell)
@@ -155,6 +157,19 @@ def test_interrupted_after_a_change_of_the_batch_it_is_the_run_it_would_have_bee
     assert seen == [None, 2, 2, 2]
     assert [without_speed(item) for item in again.history] == [without_speed(item) for item in whole.history]
     assert (again.counts["val"].pixels_K == whole.counts["val"].pixels_K).all()
+
+
+def test_the_user_and_the_report_are_told(tmp_path, monkeypatch):
+    no_memory_for(2, monkeypatch, since=3)
+    run = make_run(train=TrainSettings(epochs=3, batch_size=4, on_oom="accumulate"))
+    told = []
+    run_one(run, RunFolder(tmp_path), Machine("cpu"), None, told.append)
+    (warned,) = [event.text for event in told if isinstance(event, Warned)]
+    assert warned.startswith("v/seed0: memory ran out: batches of 4 went through in pieces of at most 2 images")
+    report = make_report(Plan("s", "?", "v", 0.0, (run,)), {run.id: load_result(RunFolder(tmp_path))})
+    (note,) = [note for note in report.notes if note.startswith("Memory ran out")]
+    assert "runs of 'v'" in note
+    assert "(seed 0 from epoch 2 on, in the end 2 images at once)" in note
 
 
 def test_where_no_batch_fits_it_says_what_needs_less(tmp_path, monkeypatch):
