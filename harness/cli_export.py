@@ -16,7 +16,8 @@ from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.apply.choose import Chosen
-    from harness.apply.export import Export, Target
+    from harness.apply.export import Export
+    from harness.apply.export_options import Target
     from harness.apply.reproduce import Change, SplitOutcome
     from harness.store.protocol import Store
 
@@ -81,8 +82,8 @@ def export(
     """
     from harness import api
     from harness.apply.card import find_context, write_card
-    from harness.apply.export import ENDINGS, Options, default_path, export_run
-    from harness.apply.export_metadata import Licences
+    from harness.apply.export import export_run
+    from harness.apply.export_options import ENDINGS, Licences, Options, default_path
     from harness.store.server import find_uri
 
     if fmt not in ENDINGS:
@@ -162,8 +163,7 @@ def card(
     """
     from harness import api
     from harness.apply.card import find_context, write_card
-    from harness.apply.export import default_path
-    from harness.apply.export_metadata import Licences
+    from harness.apply.export_options import Licences, default_path
 
     store = api.open_store(root, tracking_uri)
     chosen = _choose(run, store)

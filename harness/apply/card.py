@@ -21,7 +21,7 @@ from harness.apply.card_tables import (
     weak_sentences,
 )
 from harness.apply.choose import Chosen
-from harness.apply.export_metadata import Licences
+from harness.apply.export_options import Licences
 from harness.files import write_text
 from harness.records import Examples, Plan, RunResult
 from harness.report import text
@@ -86,6 +86,7 @@ def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping
         question=context.plan.question if context.plan else "",
         run_id=chosen.run_id,
         variant=chosen.variant,
+        which=chosen.which,
         note=chosen.note,
         splits=[_describe_split(chosen, context, split) for split in order_splits(result.counts)],
         selected={

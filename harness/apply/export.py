@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from harness.apply.choose import Chosen
 from harness.apply.export_formats import Artifact, Format, make_artifact, require_onnx
 from harness.apply.export_graph import Program, trace
 from harness.apply.export_images import Pictures, find_pictures
-from harness.apply.export_metadata import Licences, make_metadata
+from harness.apply.export_metadata import make_metadata
+from harness.apply.export_options import Options
 from harness.apply.export_parity import Parity, check_parity
 from harness.apply.model import Model, load_model
-from harness.apply.quantize import Quantized, quantize_and_judge
+from harness.apply.quantize import Quantized, open_val, quantize_and_judge
 from harness.errors import HarnessError, InputError
 from harness.files import write_whole
-
-Target = Literal["onnx", "torch-export", "mlflow"]
-ENDINGS: Mapping[Target, str] = {"onnx": ".onnx", "torch-export": ".pt2", "mlflow": ".onnx"}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run is exported."""
-
-    target: Target = "onnx"
-    """`mlflow` makes an ONNX file too, which an MLflow model is then made of."""
-    images: Path | None = None
-    """Folder of pictures for the check; None takes those of the data set, or those kept with the run."""
-    int8: bool = False
-    """Whether an ONNX file in 8-bit integers is written beside the other."""
-    margin: float = 0.005
-    """Differences of miou_dataset smaller than this do not matter (fraction)."""
-    licences: Licences = field(default_factory=Licences)
 
 
 @dataclass(frozen=True)
@@ -53,18 +34,13 @@ class Export:
 
 
 @dataclass(frozen=True)
-class _Checked:
+class Checked:
     """A model in a format that has passed its check."""
 
     program: Program
     artifact: Artifact
     parity: Parity
     note: str = ""
-
-
-def default_path(chosen: Chosen, target: Target) -> Path:
-    """Return where a run is exported to when nobody says where."""
-    return Path("exports") / f"{re.sub(r'[/@]', '-', chosen.label)}{ENDINGS[target]}"
 
 
 def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str], None]) -> Export:
@@ -81,35 +57,28 @@ def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str]
         raise InputError(f"--int8 makes ONNX files: use it with --format onnx, not {options.target}")
     if fmt == "onnx":
         require_onnx()
+    split = open_val(chosen) if options.int8 else None
     pictures = find_pictures(chosen, options.images)
-    model = load_model(_in_float32(chosen), device="cpu")
-    checked = _make_checked(model, fmt, pictures, tell)
+    model = load_model(in_float32(chosen), device="cpu")
+    checked = make_checked(model, fmt, pictures, tell)
     about = make_metadata(chosen, model, checked.program, checked.parity, options.licences)
     content = checked.artifact.pack(about)
     made = Export(out, checked.parity, checked.note, about)
-    if options.int8:
-        tell("quantising it, and judging that on the val split")
-        made = _write_int8(made, chosen, content, options.margin)
+    if split is not None:
+        tell(f"quantising it, and judging that on the {len(split)} pictures of the val split")
+        artifact, quantized = quantize_and_judge(chosen, content, split, options.margin)
+        made = _write_int8(made, artifact, quantized)
     write_whole(out, lambda file: file.write(content))
     return made
 
 
-def _write_int8(made: Export, chosen: Chosen, content: bytes, margin: float) -> Export:
-    artifact, quantized = quantize_and_judge(chosen, content, margin)
-    path = made.path.with_name(f"{made.path.stem}.int8.onnx")
-    about = {**made.metadata, "harness.quantization": json.dumps(quantized.to_dict())}
-    packed = artifact.pack(about)
-    write_whole(path, lambda file: file.write(packed))
-    return replace(made, int8_path=path, quantized=quantized)
-
-
-def _in_float32(chosen: Chosen) -> Chosen:
+def in_float32(chosen: Chosen) -> Chosen:
     """Return the run as it computes without autocast: an exported model is float32 throughout."""
     train = chosen.config.train.model_copy(update={"precision": "float32"})
     return replace(chosen, config=replace(chosen.config, train=train))
 
 
-def _make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[[str], None]) -> _Checked:
+def make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[[str], None]) -> Checked:
     """Return the model in a format for pictures of any size, else for those of its own size.
 
     That it can be traced for any size is no proof: some models then fail at sizes other than the one traced with.
@@ -127,32 +96,18 @@ def _make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[
     return replace(_attempt(model, fmt, pictures, any_size=False), note=note)
 
 
-def _attempt(model: Model, fmt: Format, pictures: Pictures, *, any_size: bool) -> _Checked:
+def _attempt(model: Model, fmt: Format, pictures: Pictures, *, any_size: bool) -> Checked:
     program = trace(model, any_size=any_size)
     artifact = make_artifact(program, fmt, model.config.train.threads)
     parity = check_parity(model, artifact, pictures, any_size=any_size)
     if not parity.passed:
         raise HarnessError(f"it does not give what the run's own model gives, and is not kept: {parity.describe()}")
-    return _Checked(program, artifact, parity)
+    return Checked(program, artifact, parity)
 
 
-def _write_int8(made: Export, chosen: Chosen, content: bytes, margin: float) -> Export:
-    artifact, quantized = quantize_and_judge(chosen, content, margin)
+def _write_int8(made: Export, artifact: Artifact, quantized: Quantized) -> Export:
     path = made.path.with_name(f"{made.path.stem}.int8.onnx")
     about = {**made.metadata, "harness.quantization": json.dumps(quantized.to_dict())}
     packed = artifact.pack(about)
     write_whole(path, lambda file: file.write(packed))
     return replace(made, int8_path=path, quantized=quantized)
-
-
-def _in_float32(chosen: Chosen) -> Chosen:
-    """Return the run as it computes without autocast: an exported model is float32 throughout."""
-    train = chosen.config.train.model_copy(update={"precision": "float32"})
-    return replace(chosen, config=replace(chosen.config, train=train))
-
-
-def _require(parity: Parity) -> None:
-    if not parity.passed:
-        raise HarnessError(
-            f"the export does not give what the run's own model gives, so nothing is written: {parity.describe()}"
-        )

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from harness.apply.choose import Chosen
 from harness.apply.export_graph import Program
+from harness.apply.export_options import Licences
 from harness.apply.export_parity import Parity
 from harness.apply.model import Model
 
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Licences:
-    """Under which terms data and weights may be used, as their user states it."""
-
-    data: str = ""
-    weights: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """Return both, with `not stated` where nothing is stated."""
-        return {"data": self.data or "not stated", "weights": self.weights or "not stated"}
 
 
 def make_metadata(chosen: Chosen, model: Model, program: Program, parity: Parity, licences: Licences) -> dict[str, str]:

@@ -85,18 +85,13 @@ def _speak(item: Quantized) -> str:
     return f"This speaks for these weights, on new images like the {item.groups} groups of val; not for another seed."
 
 
-def quantize_and_judge(chosen: Chosen, content: bytes, margin: float) -> tuple[Artifact, Quantized]:
-    """Return an ONNX file's model in 8 bits, and what that does to the score that is stored for the run.
-
-    Raises:
-        InputError: the data set is not at hand, or the stored counts are of other weights.
-    """
-    if chosen.which != "best":
-        raise InputError(f"{chosen.label}: --int8 is judged against the stored counts, which are of @best")
-    split = _open_val(chosen)
+def quantize_and_judge(
+    chosen: Chosen, content: bytes, split: PreparedSplit, margin: float
+) -> tuple[Artifact, Quantized]:
+    """Return an ONNX file's model in 8 bits, and what that does to the score that is stored for the run."""
     threads, proto = chosen.config.train.threads, quantize(content)
     quantized = wrap_onnx(proto, threads)
-    effect = _compare(chosen, _evaluate(chosen, quantized, split))
+    effect, outcome = judge_counts(chosen.result.counts["val"], _evaluate(chosen, quantized, split), margin)
     import onnx
 
     before = wrap_onnx(onnx.load_from_string(content), threads)
@@ -108,7 +103,7 @@ def quantize_and_judge(chosen: Chosen, content: bytes, margin: float) -> tuple[A
         margin=margin,
         scope=effect.scope,
         groups=effect.held.groups,
-        outcome=_judge(effect, margin),
+        outcome=outcome,
         nodes=count_quantized(proto),
         bytes_before=len(content),
         bytes_after=len(quantized.pack({})),
@@ -117,7 +112,14 @@ def quantize_and_judge(chosen: Chosen, content: bytes, margin: float) -> tuple[A
     )
 
 
-def _open_val(chosen: Chosen) -> PreparedSplit:
+def open_val(chosen: Chosen) -> PreparedSplit:
+    """Open the val split that a run was judged on.
+
+    Raises:
+        InputError: the data set is not at hand, or the stored counts are of other weights.
+    """
+    if chosen.which != "best":
+        raise InputError(f"{chosen.label}: --int8 is judged against the stored counts, which are of @best")
     config, source = chosen.config, open_judged(chosen)
     return PreparedSplit(source.splits["val"], source.taxonomy, config.data["size"], config.evaluate.size)
 
@@ -132,26 +134,21 @@ def _evaluate(chosen: Chosen, artifact: Artifact, split: PreparedSplit) -> Count
     return make_counts(confusions, split.names, split.groups, chosen.classes)
 
 
-def _compare(chosen: Chosen, counts: Counts) -> Effect:
-    seed = chosen.config.seed
-    runs = {("float32", seed): chosen.result.counts["val"], ("int8", seed): counts}
-    return compare(make_study(sum_margins(runs)), "int8", "float32")[HEADLINE]
+def judge_counts(before: Counts, after: Counts, margin: float) -> tuple[Effect, Outcome]:
+    """Return what a change of given weights does to miou_dataset, and what may be said of it.
 
-
-def _judge(effect: Effect, margin: float) -> Outcome:
-    """Judge as `harness.stats.verdicts` judges a family of one.
-
-    That one calls nothing of a single seed, because a training method is more than one seed. Here the weights are what
-    is judged: other seeds are not asked about.
+    Judged as `harness.stats.verdicts` judges a family of one. That one calls nothing of a single seed, because a
+    training method is more than one seed; here the weights are what is judged, and other seeds are not asked about.
     """
+    effect = compare(make_study(sum_margins({("before", 0): before, ("after", 0): after})), "after", "before")[HEADLINE]
     if math.isnan(effect.p):
-        return "undecided"
+        return effect, "undecided"
     low, high = effect.interval(TOST_LEVEL)
     if -margin <= low and high <= margin:
-        return "equivalent"
+        return effect, "equivalent"
     if effect.p > FAMILY_ERROR:
-        return "undecided"
-    return "improved" if effect.delta > 0 else "regressed"
+        return effect, "undecided"
+    return effect, "improved" if effect.delta > 0 else "regressed"
 
 
 def _time(first: Artifact, second: Artifact, split: PreparedSplit) -> tuple[float, float]:

@@ -1,0 +1,78 @@
+"""A small study that is really trained, in this process and once for all test files of a worker."""
+
+import functools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import api
+from harness.apply.choose import Chosen, choose
+from harness.records import Machine, RunConfig
+from harness.store.protocol import Store
+
+SPEC = """
+study: small
+question: Does a second round help a small network?
+base:
+  data: {name: desert, size: [48, 64], train_images: 12, val_images: 8, test_images: 2}
+  model: {name: unet, base_channels: 4}
+  loss: {cross_entropy: {}}
+  optimizer: {name: adam, lr: 1.0e-2}
+  train: {epochs: 3, batch_size: 4}
+variants:
+  baseline: {}
+  second:
+    from: baseline@best
+    set: {optimizer.lr: 3.0e-3}
+seeds: [0, 1]
+compare: {reference: baseline, margin: 0.01}
+"""
+WINNER = "small/second/seed0@best"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The study and where it was run."""
+
+    place: Path
+    store: Store
+    uri: str
+
+    def choose(self, name: str = WINNER) -> Chosen:
+        return choose(name, self.store)
+
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+
+
+@functools.cache
+def finished() -> Finished:
+    """Return the study, trained on the first call."""
+    from harness.execute.events import Ended, Started
+    from harness.execute.one import run_one
+    from harness.execute.study import execute_plan
+    from harness.store.folder import load_result
+
+    def in_this_process(runs, folders):
+        for run in runs:
+            yield Started(run)
+            start = folders[run.start.run_id].best if run.start else None
+            run_one(run, folders[run.id], Machine("cpu"), start, lambda progress: None)
+            yield Ended(run, load_result(folders[run.id]))
+
+    _KEPT.append(tempfile.TemporaryDirectory())
+    place = Path(_KEPT[0].name)
+    (place / "small.yaml").write_text(SPEC)
+    store = api.open_store(place / "mlruns", f"sqlite:///{place}/mlruns/mlflow.db")
+    plan = api.make_plan(api.load_spec(place / "small.yaml"))
+    for event in execute_plan(plan, plan.runs, store, in_this_process):
+        assert not isinstance(event, Ended) or event.result.status == "finished", event
+    return Finished(place, store, f"sqlite:///{place}/mlruns/mlflow.db")
+
+
+def config_of(tmp_path: Path, model: str) -> RunConfig:
+    """Return a run's config with a model written as in a spec."""
+    spec = SPEC.replace("{name: unet, base_channels: 4}", model)
+    path = tmp_path / "spec.yaml"
+    path.write_text(spec.replace("batch_size: 4", "batch_size: 2"))
+    return api.make_plan(api.load_spec(path)).runs[0].config
