@@ -1,0 +1,40 @@
+"""The Python interface, which the command line itself uses: spec -> plan -> results -> report."""
+
+from harness.api.executing import execute, on_ray, on_this_machine
+from harness.api.studies import (
+    DEFAULT_REPORTS,
+    DEFAULT_ROOT,
+    forecast,
+    lint_plan,
+    load_results,
+    load_spec,
+    make_plan,
+    make_report,
+    open_store,
+    study_name,
+    sync,
+)
+from harness.api.tuning import make_tuned_plan, make_tuning_report, tune
+from harness.api.winner import choose_run, predict
+
+__all__ = [
+    "DEFAULT_REPORTS",
+    "DEFAULT_ROOT",
+    "choose_run",
+    "execute",
+    "forecast",
+    "lint_plan",
+    "load_results",
+    "load_spec",
+    "make_plan",
+    "make_report",
+    "make_tuned_plan",
+    "make_tuning_report",
+    "on_ray",
+    "on_this_machine",
+    "open_store",
+    "predict",
+    "study_name",
+    "sync",
+    "tune",
+]

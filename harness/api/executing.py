@@ -1,0 +1,107 @@
+"""Plan -> results: on this machine or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from harness.api.studies import lint_plan, open_store
+from harness.records import Machine, Plan, RunResult
+
+if TYPE_CHECKING:
+    from harness.execute.budget import Budget
+    from harness.execute.events import Event
+    from harness.execute.study import Executor
+    from harness.store.protocol import Store
+
+
+def execute(  # noqa: PLR0913 - as many as the command has
+    plan: Plan,
+    *,
+    store: Store | None = None,
+    only: Sequence[str] = (),
+    jobs: int | None = None,
+    device: str = "auto",
+    executor: Executor | None = None,
+    budget: Budget | None = None,
+    listen: Callable[[Event], None] = lambda event: None,
+) -> dict[str, RunResult]:
+    """Train and judge what the plan still lacks, and return run id -> result of all its runs that have ended.
+
+    An interrupted call is continued by the next one. `store` is by default the one of `open_store()`; `only` names
+    variants, and with them those they start from; `jobs` runs at once, by default as many as fill the machine;
+    `executor`, such as `on_ray()`, has the runs made otherwise; `budget` ends the call before all is done;
+    `listen` is told each event.
+
+    Raises:
+        InputError: the data cannot be trained on.
+    """
+    from harness.execute.budget import Budget, within
+    from harness.execute.events import Ended, Warned
+    from harness.execute.inputs import check_data, read_notes
+    from harness.execute.study import execute_plan
+    from harness.spec.plan import select
+    from harness.store.folder import load_result, run_folder
+    from harness.store.stale import describe_stale, find_stale, remember_runs
+
+    check_data(plan)
+    for note in read_notes(plan):
+        listen(Warned(note))
+    for concern in lint_plan(plan):
+        listen(Warned(f"{concern.text}; {concern.remedy}"))
+    store = store or open_store()
+    chosen = select(plan, only) if only else plan
+    for text in describe_stale(find_stale(store.root, chosen)):
+        listen(Warned(text))
+    remember_runs(store.root, chosen)
+    runs = chosen.runs
+    results: dict[str, RunResult] = {}
+    executor = within(executor or on_this_machine(jobs=jobs, device=device), plan, budget or Budget())
+    for event in execute_plan(plan, runs, store, executor):
+        listen(event)
+        if isinstance(event, Ended):
+            results[event.run.id] = event.result
+    for run in plan.runs:
+        earlier = None if run.id in results else load_result(run_folder(store.root, run.id))
+        if earlier is not None:
+            results[run.id] = earlier
+    return results
+
+
+def on_ray(
+    address: str | None = None, cpus_per_run: float | None = None, gpus_per_run: float = 0.0, device: str = "auto"
+) -> Executor:
+    """Return what has `execute` run on a Ray cluster.
+
+    `address` is `HOST:PORT`, `auto`, or `local` for a cluster made on this machine; None for $RAY_ADDRESS or `auto`. A
+    run gets `cpus_per_run`, by default as many as it has threads, and `gpus_per_run`.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
+    from importlib.util import find_spec
+
+    from harness.errors import InputError
+
+    if find_spec("ray") is None:
+        raise InputError("--on ray: Ray is not installed; pip install ablation-harness[ray]")
+    from harness.execute.ray_cluster import Cluster, execute_ray
+
+    return partial(execute_ray, cluster=Cluster(address, cpus_per_run, gpus_per_run, device))
+
+
+def on_this_machine(*, jobs: int | None = None, device: str = "auto", gpus_per_run: float | None = None) -> Executor:
+    """Return what has `execute` make runs here, `jobs` at once, by default as many as fill the machine.
+
+    Each run has a GPU of its own where there are any, or, with `gpus_per_run` below 1, shares one.
+
+    Raises:
+        InputError: a GPU, or a share of one, that is not there.
+    """
+    from harness.execute.local import execute_local
+    from harness.execute.machine import read_offer
+    from harness.execute.places import make_places
+
+    make_places(read_offer(device, threads=1), device, gpus_per_run=gpus_per_run)
+    return partial(execute_local, machine=Machine(device), jobs=jobs, gpus_per_run=gpus_per_run)

@@ -1,0 +1,160 @@
+"""Studies: spec -> plan, and results -> report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.records import Machine, Plan, Run, RunResult
+
+if TYPE_CHECKING:
+    from harness.execute.probe import Forecast
+    from harness.report.record import Report
+    from harness.spec.lint import Concern
+    from harness.spec.load import Spec
+    from harness.store.protocol import Store
+    from harness.store.sync import Delivery
+
+DEFAULT_ROOT = Path("mlruns")
+DEFAULT_REPORTS = Path("reports")
+
+
+def load_spec(
+    path: str | Path,
+    *,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+) -> Spec:
+    """Read a study from YAML, strictly.
+
+    `profile` names one of its profiles, `overrides` are `key=value` texts applied to the base, and `seeds` stand in for
+    those of the spec.
+
+    Raises:
+        InputError: the spec is wrong; the message gives file, line, column, key, what came and what would work.
+    """
+    import harness.data
+    import harness.parts  # noqa: F401 - enter the parts into the catalog
+    from harness.spec.load import load_spec as load
+
+    return load(path, profile=profile, overrides=overrides, seeds=seeds)
+
+
+def make_plan(spec: Spec) -> Plan:
+    """Expand a study into its runs (variants x seeds), each with an id; reads the data's digests.
+
+    Raises:
+        InputError: data or weights are not where the spec says.
+    """
+    from harness.execute.inputs import make_reader
+    from harness.spec.plan import make_plan as expand
+
+    return expand(spec, make_reader())
+
+
+def lint_plan(plan: Plan, *, seconds: Mapping[str, float] | None = None) -> tuple[Concern, ...]:
+    """Return what the results of a plan will not show, or will show wrongly, most serious first; opens the data.
+
+    `seconds` is how long a run of a variant takes, as far as it is known: remedies then have their price in hours.
+    """
+    from harness.execute.inputs import count_groups
+    from harness.spec.lint import lint
+
+    return lint(plan, groups=count_groups(plan), seconds=seconds)
+
+
+def forecast(runs: Sequence[Run], *, jobs: int | None = None, device: str = "auto") -> Forecast:
+    """Run a few steps of each kind of run, and return how long the runs take, `jobs` at once, and what they occupy.
+
+    Raises:
+        InputError: the runs cannot be trained.
+    """
+    from harness.execute.local import default_jobs
+    from harness.execute.probe import probe
+
+    return probe(runs, Machine(device), jobs or default_jobs(runs, device))
+
+
+def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Store:
+    """Open the tracking store: MLflow at `tracking_uri`, at MLFLOW_TRACKING_URI, or in a database below `root`."""
+    from harness.store.mlflow_store import MlflowStore
+
+    return MlflowStore(Path(root), tracking_uri)
+
+
+def study_name(text: str) -> str:
+    """Return the study that a spec file is about; other texts are names already.
+
+    Raises:
+        InputError: the file cannot be read, or names no study.
+    """
+    if not text.endswith((".yaml", ".yml")):
+        return text
+    from harness.spec.load import read_study_name
+
+    return read_study_name(Path(text))
+
+
+def load_results(
+    *studies: str,
+    store: Store | None = None,
+    compare: tuple[str, str] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> tuple[Plan, dict[str, RunResult]]:
+    """Return a study's plan and what became of its runs: from the folders here, and for the rest from the store.
+
+    Of several studies, the plan holds the runs of all, with variants named `<study>/<variant>`. `compare` keeps two
+    variants, of which the second is the reference. `warn` is told when the store fails, and the folders must do. Needs
+    neither data nor torch.
+
+    Raises:
+        InputError: the store has no such study, or it has no such variant.
+        StoreError: the store fails, and the study was never run here.
+    """
+    from dataclasses import replace
+
+    from harness.spec.union import narrow, unite
+    from harness.store.recall import recall_study
+
+    store = store or open_store()
+    plans: list[Plan] = []
+    results: dict[str, RunResult] = {}
+    for study in studies:
+        plan, found = recall_study(store, study, warn)
+        plans.append(plan)
+        results |= found
+    united = unite(plans)
+    if compare is not None:
+        united = replace(narrow(united, *compare), study=f"{united.study}-compared")
+    return united, results
+
+
+def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAULT_REPORTS) -> tuple[Delivery, ...]:
+    """Bring studies (all that were run here, unless some are named) from their folders to the store.
+
+    Runs, their epochs and files, and reports that lie in `reports`; what the store has is left as it is.
+
+    Raises:
+        InputError: there is no such study here.
+        StoreError: the store fails; the next call goes on where this one ended.
+    """
+    from harness.store.mlflow_store import local_store
+    from harness.store.sync import find_studies, sync_study
+
+    store = store or open_store()
+    source = local_store(store.root)
+    found = []
+    for plan in find_studies(store.root, source, studies):
+        found.append(sync_study(plan, store, source))
+        if (Path(reports) / plan.study / "report.json").exists():
+            store.attach_report(plan.study, Path(reports) / plan.study)
+    return tuple(found)
+
+
+def make_report(plan: Plan, results: Mapping[str, RunResult], folder: str | Path = DEFAULT_REPORTS) -> Report:
+    """Write `<folder>/<study>/` (report.md, report.json, figures, tables) and return the record behind it."""
+    from harness.report.write import write_report
+
+    return write_report(plan, results, Path(folder) / plan.study)

@@ -1,0 +1,74 @@
+"""Searches for the best settings of variants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.api.executing import on_this_machine
+from harness.api.studies import DEFAULT_REPORTS, make_plan, open_store
+from harness.records import Plan
+
+if TYPE_CHECKING:
+    from harness.execute.tune import TuneEvent
+    from harness.report.record import Report
+    from harness.spec.load import Spec
+    from harness.spec.tuned import Searched
+    from harness.store.protocol import Store
+
+
+def tune(
+    spec: Spec,
+    *,
+    store: Store | None = None,
+    variants: Sequence[str] = (),
+    storage: str | None = None,
+    device: str = "auto",
+    listen: Callable[[TuneEvent], None] = lambda event: None,
+) -> tuple[Searched, ...]:
+    """Search for the best settings of variants, by default of all, and return what the searches have found.
+
+    An interrupted call is continued by the next one: finished trials are not run again. `storage` is the URL of the
+    searches' database, by default `optuna.db` below the store's root.
+
+    Raises:
+        InputError: the spec says nothing of tuning, or the data cannot be trained on.
+        HarnessError: the database cannot be used, or the run that all trials start from failed.
+    """
+    from harness.execute.inputs import check_data, make_reader
+    from harness.execute.tune import open_site, searched, tune_variant
+    from harness.spec.tuned import choose_variants
+
+    chosen = choose_variants(spec, variants)
+    store = store or open_store()
+    check_data(make_plan(spec))
+    url = storage or f"sqlite:///{store.root}/optuna.db"
+    executor, read_inputs = on_this_machine(jobs=1, device=device), make_reader()
+    sites = [open_site(spec, variant, store, executor, read_inputs, url=url) for variant in chosen]
+    for site in sites:
+        for event in tune_variant(site):
+            listen(event)
+    return tuple(searched(site) for site in sites)
+
+
+def make_tuned_plan(spec: Spec, searches: Sequence[Searched]) -> Plan:
+    """Return the study in which the winners meet the variants as written, on all seeds.
+
+    Raises:
+        InputError: no search has a winner.
+    """
+    from harness.execute.inputs import make_reader
+    from harness.spec.tuned import plan_finals
+
+    return plan_finals(spec, searches, make_reader())
+
+
+def make_tuning_report(
+    spec: Spec, searches: Sequence[Searched], report: Report, folder: str | Path = DEFAULT_REPORTS
+) -> None:
+    """Write `tuning.md`, its figures and tables beside the report on the winners."""
+    from harness.report.tuning import write_tuning
+    from harness.spec.tuned import asked_tuning
+
+    write_tuning(asked_tuning(spec), searches, report, Path(folder) / report.study)
