@@ -14,7 +14,7 @@ from harness.store.folder import RunFolder, is_running, run_folder
 from harness.store.protocol import Store, study_lock
 from harness.store.studies import load_study, studies_here
 
-WORST_FIRST: tuple[Status, ...] = ("interrupted", "failed", "skipped", "finished")
+WORST_FIRST: tuple[Status, ...] = ("interrupted", "failed", "skipped")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _worst(folders: Iterable[RunFolder]) -> Status:
             became.add(_read_status(folder))
         except InputError:
             became.add("failed")
-    return next(status for status in WORST_FIRST if status in became)
+    return next((status for status in WORST_FIRST if status in became), "finished")
 
 
 def _read_status(folder: RunFolder) -> Status:
