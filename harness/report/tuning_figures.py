@@ -75,7 +75,9 @@ def _draw_history(axes: Axes, variant: TunedVariant, place: int) -> None:
         if trial.state == "failed":
             axes.plot(trial.number, 0.02, "v", color=FAINT, ms=5, transform=axes.get_xaxis_transform())
     best = [max(t.scores[place] for t in ended[: k + 1]) for k in range(len(ended))]
-    axes.step([t.number for t in ended], best, where="post", color=INK, lw=1.2)
+    if ended:
+        last = variant.trials[-1].number
+        axes.step([*(t.number for t in ended), last], [*best, best[-1]], where="post", color=INK, lw=1.2)
     for trial in ended:
         if trial.number == variant.best:
             axes.plot(trial.number, trial.scores[place], "*", color=BEST, ms=13, zorder=4)

@@ -123,7 +123,8 @@ def plan_finals(spec: Spec, searches: Sequence[Searched], read_inputs: ReadInput
     written = {item.name: item for variant, _, _ in chosen for item in (*_chain(spec, variant), variant)}
     plan = _plan(spec, TUNED, (*written.values(), *tuned), spec.seeds, read_inputs)
     reference = f"{spec.reference}{TUNED}" if spec.reference in {v.name for v, _, _ in chosen} else tuned[0].name
-    return replace(plan, reference=reference, command=_command(spec))
+    names = [variant.name for variant, _, _ in chosen] if len(chosen) < len(spec.variants) else []
+    return replace(plan, reference=reference, command=_command(spec, names))
 
 
 def search_name(spec: Spec, variant: Variant, knobs: Sequence[Knob], written: Run) -> str:
@@ -173,8 +174,8 @@ def _chain(spec: Spec, variant: Variant) -> tuple[Variant, ...]:
     return tuple(chain)
 
 
-def _command(spec: Spec) -> str:
-    words = ["harness", "tune", str(spec.path)]
+def _command(spec: Spec, variants: Sequence[str] = ()) -> str:
+    words = ["harness", "tune", str(spec.path), *(word for name in variants for word in ("--variant", name))]
     words += ["--profile", spec.profile] if spec.profile else []
     words += [word for override in spec.overrides for word in ("--set", override)]
     words += ["--seeds", ",".join(map(str, spec.seeds))] if spec.seeds_given else []
