@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: no telemetry unless the user turns it on
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # warnings of its native part would break the progress display
 
 import ray
 from ray.exceptions import (
@@ -95,8 +96,9 @@ def _connected(address: str | None) -> Iterator[None]:
         ray.init(address=at, log_to_driver=False, logging_level="ERROR", **own)
     except (RayError, ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"--address {at}: {_first_line(error)}; `ray start --head` starts a cluster (docs/cluster.md), and "
-            "--address local makes one on this machine that ends with the command"
+            f"--address {at}: {_first_line(error).rstrip('.')}; `ray start --head` starts a cluster, --address local "
+            "makes one on this machine that ends with the command; a cluster with token authentication wants the same "
+            "RAY_AUTH_MODE and RAY_AUTH_TOKEN here (docs/cluster.md)"
         ) from None
     signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it for itself
     try:

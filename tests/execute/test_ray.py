@@ -1,0 +1,243 @@
+"""Studies on a real Ray cluster: the same counts as on this machine, whatever is killed."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from ray_nodes import SETTINGS, start_head, start_node
+from tiny_study import final_counts, harness_command
+
+from harness import api
+from harness.cli_options import check_place
+from harness.errors import InputError
+from harness.store.folder import run_folder
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install ablation-harness[ray]"
+)
+
+PATIENCE_S = 550
+TWELVE = """
+study: twelve
+question: Does a tiny network gain from flips, from Dice, or from both?
+base:
+  data: {name: desert, size: [32, 32], train_images: 48, val_images: 6, test_images: 3}
+  model: {name: unet, base_channels: 4}
+  loss: {cross_entropy: {}}
+  optimizer: {name: adam, lr: 3.0e-3}
+  train: {epochs: 6, batch_size: 4}
+variants:
+  baseline: {}
+  flips: {from: baseline@best, set: {augment.flip: {p: 0.5}}}
+  dice: {from: baseline@last, set: {loss.dice: {weight: 1.0}}}
+  both: {from: flips@best, set: {augment.flip: {p: 0.5}, loss.dice: {weight: 1.0}}}
+seeds: [0, 1, 2]
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Return a cluster's first node, with one CPU, and its address."""
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as place:  # a short path
+        head, address = start_head(Path(place), 1)
+        yield head, address
+        head.kill()
+
+
+@pytest.fixture
+def second_node(cluster):
+    node = start_node(cluster[0].log.parent, 1, cluster[1])
+    yield node
+    node.kill()
+
+
+@pytest.fixture
+def on_cluster(cluster, workplace):
+    """Return a function that starts the program on the cluster, in the workplace."""
+
+    def start(*arguments: str) -> subprocess.Popen:
+        command = harness_command("run", *arguments, "--on", "ray", "--cpus-per-run", "1", "--address", cluster[1])
+        return subprocess.Popen(
+            command,
+            cwd=workplace,
+            env={**os.environ, **SETTINGS},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def locally(tmp_path_factory):
+    """Return a function that runs a study on this machine and returns its counts."""
+
+    def run(text):
+        place = tmp_path_factory.mktemp("locally")
+        (place / "study.yaml").write_text(text)
+        command = harness_command("run", "study.yaml", "--jobs", "1")
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert done.returncode == 0, done.stderr
+        return final_counts(place / "mlruns")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def twelve(locally):
+    return locally(TWELVE)
+
+
+def statuses(place):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("twelve").experiment_id])
+    return {run.info.status for run in runs}
+
+
+def journals(place):
+    return {path.parent.name: path.read_text().splitlines() for path in place.glob("mlruns/runs/*/journal.jsonl")}
+
+
+def is_continued(before, after):
+    """Tell whether every epoch that was kept before is there as it was: with its time, not made again."""
+    return all(after[run_id][: len(lines)] == lines for run_id, lines in before.items())
+
+
+def read_until(stream, ready):
+    """Return the lines up to the first at which `ready(line)` is true."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if ready(line):
+            return lines
+    raise AssertionError("".join(lines))
+
+
+def epoch_of(line):
+    return line.split(": epoch ")[0] if ": epoch 3/" in line else None
+
+
+def test_a_study_on_a_cluster_is_the_study_on_this_machine(on_cluster, locally, workplace):
+    text = TWELVE.replace("epochs: 6", "epochs: 1, threads: 2").replace("[0, 1, 2]", "[0]")  # Ray would make it one
+    text = text.replace("  flips", "  # flips").replace("  both", "  # both")
+    (workplace / "twelve.yaml").write_text(text)
+    done = on_cluster("twelve.yaml", "--json")
+    out, err = done.communicate(timeout=PATIENCE_S)
+    assert done.returncode == 0, err
+    assert [row["status"] for row in json.loads(out)["runs"]] == ["finished"] * 2
+    assert final_counts(workplace / "mlruns") == locally(text)
+    assert statuses(workplace) == {"FINISHED"}
+    for provenance in workplace.glob("mlruns/runs/*/provenance.json"):
+        assert json.loads(provenance.read_text())["command"][:3] == ["-c", "run", "twelve.yaml"]
+        assert SETTINGS["RAY_AUTH_TOKEN"] not in provenance.read_text()
+    assert not list(workplace.glob("mlruns/runs/*/checkpoints/state.pt"))
+    assert "Ray" not in err
+
+
+def test_what_no_node_has_is_refused_at_once(on_cluster):
+    process = on_cluster("tiny.yaml", "--gpus-per-run", "1")
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2, err
+    assert "a run asks for 1 CPU and 1 GPU, and no node of the cluster has so much; its nodes: 1 CPU and 0 GPU" in err
+    assert "Traceback" not in err
+    assert "started" not in err
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("127.0.0.1:9", "--address 127.0.0.1:9: no Ray cluster answers there"),
+        ("nohost.invalid:6379", "no Ray cluster answers there"),
+        ("ray://127.0.0.1:9", "Ray Client cannot stream"),
+    ],
+)
+def test_an_address_without_a_cluster_is_refused_at_once(address, told, workplace):
+    plan = api.make_plan(api.load_spec("tiny.yaml", seeds=[0]))
+    executor = api.on_ray(address)
+    with pytest.raises(InputError, match=told):
+        list(executor(plan.runs, {run.id: run_folder(workplace, run.id) for run in plan.runs}))
+
+
+@pytest.mark.parametrize(
+    "options", [("local", None, "auto", None, 0), ("local", None, None, 2, 0), ("ray", 2, None, None, 0)]
+)
+def test_options_that_would_have_no_effect_are_refused(options):
+    with pytest.raises(InputError, match="is an option for"):
+        check_place(*options)
+
+
+def test_without_ray_the_extra_is_named(workplace):
+    blocked = "import sys; sys.modules['ray'] = None\nfrom harness.cli import main; main()"
+    command = [*harness_command()[:1], "-c", blocked, "run", "tiny.yaml", "--on", "ray"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: --on ray: Ray is not installed; pip install ablation-harness[ray]\n"
+
+
+@pytest.mark.slow
+def test_a_node_killed_in_mid_work_costs_nothing(on_cluster, second_node, twelve, workplace):
+    (workplace / "twelve.yaml").write_text(TWELVE)
+    process = on_cluster("twelve.yaml")
+    read_until(process.stderr, lambda line: epoch_of(line) in second_node.workers())
+    before = journals(workplace)
+    second_node.kill()
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert "its node died" in err
+    assert final_counts(workplace / "mlruns") == twelve
+    assert len(twelve) == 12
+    assert is_continued(before, journals(workplace))
+    assert statuses(workplace) == {"FINISHED"}
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_mid_work_costs_nothing(cluster, on_cluster, twelve, workplace):
+    (workplace / "twelve.yaml").write_text(TWELVE)
+    process = on_cluster("twelve.yaml", "--seeds", "0")
+    lines = read_until(process.stderr, lambda line: epoch_of(line) in cluster[0].workers())
+    before = journals(workplace)
+    cluster[0].workers()[epoch_of(lines[-1])].kill()
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert "its Ray worker died" in err
+    assert "is sent again and goes on from its last checkpoint" in err
+    counts = final_counts(workplace / "mlruns")
+    assert counts == {run_id: twelve[run_id] for run_id in counts}
+    assert is_continued(before, journals(workplace))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_the_driver_may_go_away_and_come_back(cluster, on_cluster, twelve, workplace, signum):
+    (workplace / "twelve.yaml").write_text(TWELVE)
+    arguments = ("twelve.yaml", "--seeds", "0", "--only", "dice")
+    process = on_cluster(*arguments)
+    read_until(process.stderr, lambda line: "dice/seed0: epoch 3/" in line)
+    process.send_signal(signum)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == (-signal.SIGKILL if signum == signal.SIGKILL else 130)
+    before = journals(workplace)
+    end = time.monotonic() + 30
+    while cluster[0].workers() and time.monotonic() < end:  # Ray ends the tasks of a driver that is gone
+        time.sleep(0.2)
+    assert not cluster[0].workers()
+    if signum == signal.SIGINT:
+        assert "RUNNING" not in statuses(workplace)
+    again = on_cluster(*arguments)
+    _, err = again.communicate(timeout=PATIENCE_S)
+    assert again.returncode == 0, err
+    assert "baseline/seed0: finished before" in err
+    counts = final_counts(workplace / "mlruns")
+    assert counts == {run_id: twelve[run_id] for run_id in counts}
+    assert len(counts) == 2
+    assert is_continued(before, journals(workplace))
+    assert statuses(workplace) == {"FINISHED"}
