@@ -144,9 +144,10 @@ def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAUL
     from harness.store.sync import find_studies, sync_study
 
     store = store or open_store()
-    source = local_store(store.root)
+    local = local_store(store.root)
+    source = local if local is not None and local.uri != store.uri else None
     found = []
-    for plan in find_studies(store.root, source, studies):
+    for plan in find_studies(store.root, local, studies):
         found.append(sync_study(plan, store, source))
         if (Path(reports) / plan.study / "report.json").exists():
             store.attach_report(plan.study, Path(reports) / plan.study)

@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote, urlparse
@@ -16,7 +16,7 @@ from harness.errors import InputError
 from harness.files import locked
 from harness.store.protocol import StoreError
 from harness.store.provenance import mask_credentials
-from harness.store.server import default_uri, find_uri, make_database
+from harness.store.server import find_uri, is_server, make_database, sqlite_file
 
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default waits four minutes for a server that is down
@@ -84,16 +84,16 @@ class Connection:
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.ERROR)
         _refuse_silent_database(self.uri)
-        with self.lock():
-            if self.uri == default_uri(self.root):
-                make_database(self.root / "mlflow.db", lambda uri: MlflowClient(uri).search_experiments())
+        with nullcontext() if is_server(self.uri) else self.lock():
+            if file := sqlite_file(self.uri):
+                make_database(file, lambda uri: MlflowClient(uri).search_experiments())
             client = MlflowClient(tracking_uri=self.uri)
             client.search_experiments(max_results=1)
         return client
 
-    def lock(self) -> Any:
+    def lock(self) -> AbstractContextManager[bool]:
         """Hold, while the block runs, the lock under which this machine's processes make experiments and runs."""
-        return locked(self.root / ".lock")
+        return locked((sqlite_file(self.uri) or self.root / "mlflow.db").with_name(".lock"))
 
     def experiments(self) -> list[Any]:
         """Return the experiments that are harness's studies."""
@@ -121,8 +121,7 @@ class Connection:
         """Make a study's experiment; return the id of the one that another machine made in the same moment."""
         from mlflow.exceptions import MlflowException
 
-        is_local = self.uri == default_uri(self.root)
-        location = (self.root / "artifacts" / study).as_uri() if is_local else None
+        location = None if is_server(self.uri) else (self.root / "artifacts" / study).as_uri()
         tags = {"harness.kind": "study"}
         try:
             return str(self.client.create_experiment(study, artifact_location=location, tags=tags))

@@ -26,6 +26,10 @@ class Store(Protocol):
     def root(self) -> Path:
         """Return the folder below which the run folders lie."""
 
+    @property
+    def uri(self) -> str:
+        """Return where the store is; it may hold a password."""
+
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
 

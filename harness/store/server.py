@@ -30,6 +30,16 @@ def find_uri(root: Path, tracking_uri: str | None) -> str:
     return uri
 
 
+def is_server(uri: str) -> bool:
+    """Tell whether a tracking URI is that of a server, which makes its own tables and keeps the artifacts."""
+    return uri.startswith(("http://", "https://", "databricks"))
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of a SQLite database, None for other tracking URIs."""
+    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+
+
 def make_database(path: Path, open_at: Callable[[str], object]) -> None:
     """Make the database, whole or not at all: a process killed while its tables are made leaves none of them.
 
@@ -77,18 +87,18 @@ def make_server_command(root: Path, tracking_uri: str | None, port: int) -> tupl
         InputError: the store is a server already, or a database that this user cannot write.
     """
     uri = find_uri(root, tracking_uri)
-    if uri.startswith(("http://", "https://")):
+    if is_server(uri):
         raise InputError(f"the tracking store is a server already: open {mask_credentials(uri)} in a browser")
-    if uri == default_uri(root):
-        _refuse_unusable(root.resolve())
+    if file := sqlite_file(uri):
+        _refuse_unusable(file)
     command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     place = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": (root.resolve() / "artifacts").as_uri()}
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     return command, {**quiet, **os.environ, **place}
 
 
-def _refuse_unusable(root: Path) -> None:
-    if not (root / "mlflow.db").exists():
-        raise InputError(f"{root}: no study was run here yet; harness run SPEC makes the store")
-    if not all(os.access(path, os.W_OK) for path in (root, root / "mlflow.db")):
-        raise InputError(f"{root}: MLflow must write to its database, and this folder is read-only; serve a copy of it")
+def _refuse_unusable(file: Path) -> None:
+    if not file.exists():
+        raise InputError(f"{file}: no study was run here yet; harness run SPEC makes the store")
+    if not all(os.access(path, os.W_OK) for path in (file.parent, file)):
+        raise InputError(f"{file}: MLflow must write to its database, and it is read-only; serve a copy of the folder")

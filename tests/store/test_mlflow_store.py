@@ -244,6 +244,7 @@ def test_the_ui_is_for_this_machine_alone(tmp_path):
         make_server_command(tmp_path, None, 5001)
     (tmp_path / "mlflow.db").touch()
     command, environment = make_server_command(tmp_path, None, 5001)
+    assert str(tmp_path) not in " ".join(command)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path}/mlflow.db"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"

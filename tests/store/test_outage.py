@@ -80,6 +80,7 @@ def test_a_server_down_for_a_while_gets_every_epoch_once_and_in_order(lab, tmp_p
     assert (tmp_path / "reports/outage/report.md").exists()
 
 
+@pytest.mark.slow
 def test_a_server_gone_for_good_costs_nothing_and_is_delivered_to_later(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cret-token")
     uri = lab.uri.replace("://", "://someone:s3cret-word@")
