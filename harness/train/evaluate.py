@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from torch.nn import functional
 
 from harness.counts import make_counts
-from harness.data.source import Label
+from harness.data.source import IGNORE, Label
 from harness.predictions import Seen, choose_kept, downscale, pack_predictions
 from harness.records import Counts, Examples, Predictions
-from harness.train.batches import cut, read_sample, stack
+from harness.train.batches import Batch, cut, read_sample, stack
 from harness.train.regions import REGIONS, Confusion, count_confusion, count_regions
+from harness.train.strips import label_pixels
 from harness.train.workbench import Bench, forward, mixed_precision, total_loss
 
 EXAMPLES = 4
@@ -36,41 +36,60 @@ class Closely(NamedTuple):
     predictions: Predictions
 
 
+<<<<<<< HEAD
 class Predicted(NamedTuple):
     """One image of a split, predicted and judged at the size that `evaluate.size` says."""
+=======
+class _Forwarded(NamedTuple):
+    """A batch of a split after the model."""
+>>>>>>> evalspeed
 
-    place: int
+    places: list[int]
     """Which of the split's images."""
-    predicted_HW: Label
-    label_HW: Label
-    loss: float
+    batch: Batch
+    logits_BCHW: torch.Tensor
+    """float32, at input size."""
+    auxiliary: Sequence[tuple[float, torch.Tensor]]
 
 
+@torch.inference_mode()
 def evaluate(bench: Bench, split_name: str) -> Judged:
-    """Evaluate the present weights on every image of a split, each at the size that `evaluate.size` says."""
+    """Evaluate the present weights on every image of a split, each at the size that `evaluate.size` says.
+
+    On a GPU predictions are made and counted there; losses and counts are read once, at the end.
+    """
     split, classes = bench.splits[split_name], bench.source.taxonomy.classes
-    confusions: list[Confusion] = []
+    confusions: list[torch.Tensor] = []
+    losses: list[torch.Tensor] = []
+    for item in _forward_split(bench, split_name):
+        loss = total_loss(bench, item.logits_BCHW, item.auxiliary, item.batch.labels_BHW.long())
+        losses += [loss] * len(item.places)
+        for place, logits_CHW in zip(item.places, item.logits_BCHW, strict=True):
+            confusions.append(_count(logits_CHW, split.judged_label(place), len(classes)))
     loss_sum = 0.0
-    for item in _predict_split(bench, split_name):
-        loss_sum += item.loss
-        confusions.append(count_confusion(item.predicted_HW, item.label_HW, len(classes)))
-    return Judged(make_counts(confusions, split.names, split.groups, classes), loss_sum / len(split))
+    for value in torch.stack(losses).tolist():
+        loss_sum += value
+    confusions_NCC = list(torch.stack(confusions).cpu().numpy())
+    return Judged(make_counts(confusions_NCC, split.names, split.groups, classes), loss_sum / len(split))
 
 
+@torch.inference_mode()
 def evaluate_closely(bench: Bench, split_name: str, *, keep: int) -> Closely:
     """Evaluate the present weights as `evaluate` does, count regions of each image, and keep up to `keep` pictures."""
     split, classes = bench.splits[split_name], bench.source.taxonomy.classes
     confusions: list[Confusion] = []
     by_region: dict[str, list[Confusion]] = {name: [] for name in REGIONS}
     wanted, kept = set(choose_kept(len(split), keep)), dict[int, Seen]()
-    for item in _predict_split(bench, split_name):
-        regions = count_regions(item.predicted_HW, item.label_HW, len(classes))
-        for name, confusion in regions.items():
-            by_region[name].append(confusion)
-        confusions.append(regions["border"] + regions["interior"])
-        if item.place in wanted:
-            pictures = (split.pair(item.place)[0], item.label_HW, item.predicted_HW)
-            kept[item.place] = Seen(*map(downscale, pictures))
+    for item in _forward_split(bench, split_name):
+        for place, logits_CHW in zip(item.places, item.logits_BCHW, strict=True):
+            label_HW = split.judged_label(place)
+            predicted_HW = label_pixels(logits_CHW, label_HW.shape).cpu().numpy()
+            regions = count_regions(predicted_HW, label_HW, len(classes))
+            for name, confusion in regions.items():
+                by_region[name].append(confusion)
+            confusions.append(regions["border"] + regions["interior"])
+            if place in wanted:
+                kept[place] = Seen(*map(downscale, (split.pair(place)[0], label_HW, predicted_HW)))
     return Closely(
         make_counts(confusions, split.names, split.groups, classes),
         {name: make_counts(found, split.names, split.groups, classes) for name, found in by_region.items()},
@@ -78,6 +97,7 @@ def evaluate_closely(bench: Bench, split_name: str, *, keep: int) -> Closely:
     )
 
 
+<<<<<<< HEAD
 def _predict_split(bench: Bench, split_name: str) -> Iterator[Predicted]:
     """Yield every image of a split in order."""
     bench.network.module.eval()
@@ -96,14 +116,31 @@ def predict_batch(bench: Bench, split_name: str, batch: list[int]) -> list[Predi
     labels = [split.judged_label(index) for index in batch]
     logits = zip(batch, logits_BCHW.float(), labels, strict=True)
     return [Predicted(i, predict(logits_CHW, label_HW.shape), label_HW, loss) for i, logits_CHW, label_HW in logits]
+=======
+def _forward_split(bench: Bench, split_name: str) -> Iterator[_Forwarded]:
+    """Yield every image of a split in order, through the model."""
+    bench.network.module.eval()
+    for places in _same_size_batches(bench, split_name):
+        batch = _load(bench, split_name, places)
+        with mixed_precision(bench):
+            logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
+        yield _Forwarded(places, batch, logits_BCHW.float(), auxiliary)
+>>>>>>> evalspeed
 
 
-def predict(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> Label:
-    """Return the most likely class of each pixel at a size [H, W]: logits are interpolated, not labels."""
-    if tuple(logits_CHW.shape[1:]) != tuple(size):
-        logits_CHW = functional.interpolate(logits_CHW[None], size=size, mode="bilinear", align_corners=False)[0]
-    predicted: Label = logits_CHW.argmax(dim=0).to(torch.uint8).cpu().numpy()
-    return predicted
+def _count(logits_CHW: torch.Tensor, label_HW: Label, num_classes: int) -> torch.Tensor:
+    """Count pixels of (true, predicted), [C, C], where the logits are."""
+    predicted_HW = label_pixels(logits_CHW, label_HW.shape)
+    if predicted_HW.device.type == "cpu":
+        return torch.from_numpy(count_confusion(predicted_HW.numpy(), label_HW, num_classes))
+    return count_confusion_device(predicted_HW, torch.tensor(label_HW, device=predicted_HW.device), num_classes)
+
+
+def count_confusion_device(predicted_HW: torch.Tensor, label_HW: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Do what `count_confusion` does, with uint8 tensors on any device; int64 [C, C] on theirs."""
+    keys = label_HW.int() * num_classes + predicted_HW.int()
+    counted = torch.bincount(keys.flatten(), minlength=num_classes * (IGNORE + 1))
+    return counted[: num_classes * num_classes].view(num_classes, num_classes)
 
 
 def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
@@ -112,10 +149,9 @@ def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
     return cut(range(len(bench.splits[split_name])), size if bench.config.data["size"] != "native" else 1)
 
 
-def _load(bench: Bench, split_name: str, batch: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+def _load(bench: Bench, split_name: str, places: list[int]) -> Batch:
     split = bench.splits[split_name]
-    stacked = stack([read_sample(split, i) for i in batch], [split.names[i] for i in batch]).to(bench.device)
-    return bench.normalize(stacked), stacked.labels_BHW.long()
+    return stack([read_sample(split, i) for i in places], [split.names[i] for i in places]).to(bench.device)
 
 
 @torch.inference_mode()
@@ -126,11 +162,10 @@ def make_examples(bench: Bench) -> Examples:
     chosen = choose_kept(len(split), EXAMPLES)
     seen = []
     for index in chosen:
-        images_BCHW, _ = _load(bench, "val", [index])
         with mixed_precision(bench):
-            logits_BCHW, _ = forward(bench, images_BCHW)
+            logits_BCHW, _ = forward(bench, bench.normalize(_load(bench, "val", [index])))
         image_HWC, label_HW = split.pair(index)
-        pictures = (image_HWC, label_HW, predict(logits_BCHW[0].float(), label_HW.shape))
-        seen.append(Seen(*map(downscale, pictures)))
+        predicted_HW = label_pixels(logits_BCHW[0].float(), label_HW.shape).cpu().numpy()
+        seen.append(Seen(*map(downscale, (image_HWC, label_HW, predicted_HW))))
     images, labels, predictions = zip(*seen, strict=True)
     return Examples(tuple(split.names[i] for i in chosen), images, labels, predictions)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,25 +23,49 @@ Mask = npt.NDArray[np.bool_]
 
 
 def count_confusion(predicted: Label, label: Label, num_classes: int) -> Confusion:
-    """Count pixels of (true, predicted), [C, C], of two arrays of one shape. Small keys make this fast."""
-    keys = label.astype(np.uint16) * np.uint16(num_classes) + predicted
-    counted = np.bincount(keys[label != IGNORE], minlength=num_classes * num_classes)
-    return counted.reshape(num_classes, num_classes).astype(np.int64)
+    """Count pixels of (true, predicted), [C, C], of two arrays of one shape.
+
+    One small key a pixel, and no copy without the ignored ones: these have keys above those of all classes.
+    """
+    counted = np.bincount(_make_keys(predicted, label, num_classes).ravel(), minlength=num_classes * num_classes)
+    return _to_confusion(counted, num_classes)
 
 
 def count_regions(predicted_HW: Label, label_HW: Label, num_classes: int) -> dict[str, Confusion]:
     """Count pixels of (true, predicted) in each of `REGIONS`, [C, C] each; ignored pixels are in none.
 
-    The thirds are counted one by one and add up to the whole, so that only the band costs more than the whole does.
+    Each third is counted once, border and interior apart: a pixel's key has one bit more, for the band.
     """
-    thirds = {
-        name: count_confusion(predicted_HW[rows], label_HW[rows], num_classes)
-        for name, rows in zip(REGIONS[2:], third_rows(label_HW.shape[0]), strict=True)
-    }
-    inside_HW = border_band(label_HW)
-    border = count_confusion(predicted_HW[inside_HW], label_HW[inside_HW], num_classes)
-    whole: Confusion = np.sum(list(thirds.values()), axis=0)
-    return {"border": border, "interior": whole - border, **thirds}
+    keys_HW = _make_keys(predicted_HW, label_HW, num_classes)
+    keys_HW *= 2
+    keys_HW += border_band(label_HW)
+    apart = [
+        np.bincount(keys_HW[rows].ravel(), minlength=2 * num_classes * num_classes)
+        for rows in third_rows(label_HW.shape[0])
+    ]
+    interiors, borders = ([_to_confusion(counted[bit::2], num_classes) for counted in apart] for bit in (0, 1))
+    thirds = [interior + border for interior, border in zip(interiors, borders, strict=True)]
+    return dict(zip(REGIONS, [_add(borders), _add(interiors), *thirds], strict=True))
+
+
+def _make_keys(predicted: Label, label: Label, num_classes: int) -> npt.NDArray[Any]:
+    """Return label x C + predicted, of the smallest type that holds twice the key of an ignored pixel and 1 more."""
+    small = np.min_scalar_type(2 * (IGNORE + 1) * num_classes)
+    keys: npt.NDArray[Any] = np.multiply(label, num_classes, dtype=small)
+    keys += predicted
+    return keys
+
+
+def _to_confusion(counted: npt.NDArray[np.intp], num_classes: int) -> Confusion:
+    ends = num_classes * num_classes
+    assert not counted[ends : IGNORE * num_classes].any(), "a label is neither a class nor ignored"
+    confusion: Confusion = counted[:ends].reshape(num_classes, num_classes).astype(np.int64)
+    return confusion
+
+
+def _add(confusions: Sequence[Confusion]) -> Confusion:
+    whole: Confusion = np.sum(confusions, axis=0)
+    return whole
 
 
 def band_reach(height: int, width: int) -> int:
@@ -57,10 +83,13 @@ def border_band(label_HW: Label) -> Mask:
     The frame of the image is no border.
     """
     reach = band_reach(*label_HW.shape)
-    ignored_HW = label_HW == IGNORE
-    highest_HW = _slide(np.where(ignored_HW, np.uint8(0), label_HW), reach, np.maximum)
-    lowest_HW = _slide(label_HW, reach, np.minimum)
-    band: Mask = (highest_HW != lowest_HW) & ~ignored_HW
+    above_HW = label_HW + np.uint8(
+        1
+    )  # 1 more than the class, and 0 for ignored pixels, so that these are never highest
+    highest_HW, lowest_HW = _slide(above_HW, reach, np.maximum), _slide(label_HW, reach, np.minimum)
+    lowest_HW += np.uint8(1)
+    band: Mask = highest_HW != lowest_HW
+    band &= label_HW != IGNORE
     return band
 
 

@@ -364,6 +364,7 @@ def test_mlflow_reports_to_nobody_unless_asked_to(tmp_path):
 
 def test_the_ui_is_for_this_machine_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HOST", "0.0.0.0")
+    (tmp_path / "mlflow.db").touch()
     command, environment = make_server_command(tmp_path, None, 5001)
     host = command[command.index("--host") + 1]
     assert socket.gethostbyname(host) == "127.0.0.1"

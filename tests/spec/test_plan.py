@@ -282,7 +282,7 @@ def test_any_plan_survives_json(tmp_path_factory, own, changed, version, words, 
     choice = replace(run.config.model, settings=own, version=version)
     config = replace(run.config, model=choice, augment=(choice, choice), plugins=words)
     run = replace(run, config=config, changed=changed, inputs={words[0]: words[1]}, start=start)
-    plan = Plan(*words, margin=0.25, runs=(run, run), spec_text=words[0], command=words[1])
+    plan = Plan("a-study", *words[1:], margin=0.25, runs=(run, run), spec_text=words[0], command=words[1])
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
 
 

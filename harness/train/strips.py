@@ -1,0 +1,142 @@
+"""Logits -> the likeliest class of each pixel, piece by piece: full-size logits of all classes are never held.
+
+Same labels, bit for bit, as bilinear interpolation and argmax of the whole. Letters: C class, H, W (of the labels),
+h, w (of the logits).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from harness.data.source import Label
+
+PIECE_BYTES = 16 * 2**20
+"""Interpolated logits held at a time, about: small against an image's, large against the rows made twice at a cut."""
+PLANE_BYTES = 128 * 1024
+"""Logits of one class in which the maximum is sought at a time, so that maximum and labels stay in the core's cache."""
+TINY = 128
+"""torch interpolates outputs of at most this height + width by another kernel, whose last bits differ."""
+GROUP = 8
+"""Classes interpolated together where rows cannot be cut: whole vectors of the kernel stay whole."""
+
+Values = npt.NDArray[np.float32]
+
+
+def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    """Return the likeliest class of each pixel at a size [H, W], uint8, on the logits' device.
+
+    float32 logits are interpolated (bilinear, corners not aligned), not labels. Of equal classes the first is taken,
+    and a NaN is greater than all, as in `torch.argmax`. Beside the logits a CPU holds about `PIECE_BYTES` where h / H
+    is a fraction with a power of two below the line (2048x1024 from 1024x512, say), and else at most `GROUP` classes
+    at full size; a GPU holds everything.
+    """
+    if logits_CHW.device.type != "cpu":
+        return _resize(logits_CHW, size).argmax(dim=0).to(torch.uint8)
+    height, width = size
+    if tuple(logits_CHW.shape[1:]) == tuple(size):
+        label_HW = _label_rows(logits_CHW)
+    elif logits_CHW.shape[0] * height * width * 4 <= PIECE_BYTES:
+        label_HW = _label_rows(_resize(logits_CHW, size))
+    elif _cuts_exactly(logits_CHW.shape[1], height):
+        label_HW = np.concatenate([_label_rows(piece_CHW) for piece_CHW in _cut_rows(logits_CHW, height, width)])
+    else:
+        label_HW = _label_by_groups(logits_CHW, height, width)
+    return torch.from_numpy(label_HW)
+
+
+def _resize(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    if tuple(logits_CHW.shape[1:]) == tuple(size):
+        return logits_CHW
+    return functional.interpolate(logits_CHW[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+def _cuts_exactly(rows_in: int, rows_out: int) -> bool:
+    """Tell whether a window of rows is interpolated as the whole is, bit for bit.
+
+    torch takes row y from scale (y + 1/2) - 1/2, in float32, with scale = rows_in / rows_out. Counted from a window's
+    first row that gives the same weights if nothing is ever rounded: the scale's denominator is a power of two, and its
+    numerator times 2 y + 1 has at most 24 bits.
+    """
+    common = math.gcd(rows_in, rows_out)
+    above, below = rows_in // common, rows_out // common
+    return below.bit_count() == 1 and above * (2 * rows_out + 1) < 2**24
+
+
+def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
+    """Yield the interpolated logits in strips of rows, top to bottom.
+
+    Between the places where rows of input and output coincide lie blocks; a strip is some blocks, read with one more on
+    either side, since weights reach over its border.
+    """
+    blocks = math.gcd(logits_CHW.shape[1], height)
+    rows_in, rows_out = logits_CHW.shape[1] // blocks, height // blocks
+    row_bytes = 4 * logits_CHW.shape[0] * width
+    enough = max(PIECE_BYTES // row_bytes, TINY + 1 - width, 1)
+    step = -(-enough // rows_out)
+    for start in range(0, blocks, step):
+        end = min(start + step, blocks)
+        first, last = max(0, min(start - 1, end - step)), min(end + 1, blocks)
+        window_CHW = logits_CHW[:, first * rows_in : last * rows_in]
+        wide_CHW = _resize(window_CHW, ((last - first) * rows_out, width))
+        yield wide_CHW[:, (start - first) * rows_out : (end - first) * rows_out]
+
+
+def _label_by_groups(logits_CHW: torch.Tensor, height: int, width: int) -> Label:
+    best_HW = np.full((height, width), -np.inf, np.float32)
+    label_HW = np.zeros((height, width), np.uint8)
+    for first, group_CHW in _resize_groups(logits_CHW, (height, width)):
+        _raise(best_HW, label_HW, group_CHW.numpy(), first)
+    if np.isnan(best_HW).any():
+        return _resize(logits_CHW, (height, width)).argmax(dim=0).to(torch.uint8).numpy()
+    return label_HW
+
+
+def _resize_groups(logits_CHW: torch.Tensor, size: tuple[int, int]) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield groups of classes, interpolated, each with its first class.
+
+    The memory format chooses torch's kernel. That for channels last needs more than three of them, and rounds otherwise
+    in whole vectors of channels than in what is left over; so a short last group is read with four classes before it,
+    which are then left out.
+    """
+    total = logits_CHW.shape[0]
+    channels_last = logits_CHW[None].is_contiguous(memory_format=torch.channels_last)
+    kept = torch.channels_last if channels_last else torch.contiguous_format
+    for start in range(0, total, GROUP):
+        end = min(start + GROUP, total)
+        first = max(0, start - 4) if end - start < 4 else start
+        group_CHW = logits_CHW[None, first:end].contiguous(memory_format=kept)[0]
+        yield start, _resize(group_CHW, size)[start - first :]
+
+
+def _label_rows(logits_CHW: torch.Tensor) -> Label:
+    values_CHW = logits_CHW.numpy()
+    best_HW = np.full(values_CHW.shape[1:], -np.inf, np.float32)
+    label_HW = np.zeros(best_HW.shape, np.uint8)
+    _raise(best_HW, label_HW, values_CHW, 0)
+    if np.isnan(best_HW).any():
+        return logits_CHW.argmax(dim=0).to(torch.uint8).numpy()
+    return label_HW
+
+
+def _raise(best_HW: Values, label_HW: Label, values_CHW: Values, first: int) -> None:
+    """Raise the maximum so far to that with more classes, `first` and those after it, and keep which it was, in place.
+
+    Several times faster than torch's argmax, which walks over classes pixel by pixel.
+    """
+    rows = max(1, PLANE_BYTES // (4 * best_HW.shape[1]))
+    for top in range(0, len(best_HW), rows):
+        best, label = best_HW[top : top + rows], label_HW[top : top + rows]
+        values = values_CHW[:, top : top + rows]
+        if values.strides[2] != values.itemsize:
+            values = np.ascontiguousarray(values)
+        for index, plane in enumerate(values, first):
+            higher = (plane > best).view(np.uint8)
+            np.maximum(best, plane, out=best)
+            higher *= np.uint8(index)
+            np.maximum(label, higher, out=label)

@@ -1,0 +1,163 @@
+"""Labels made piece by piece are those of the whole, bit for bit, and take little memory."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from harness.train import strips
+from harness.train.strips import label_pixels
+
+torch.set_num_threads(1)
+
+
+def resized(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    if tuple(logits.shape[1:]) == size:
+        return logits
+    return functional.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+def label_whole(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return the labels by the definition: everything at full size, then argmax."""
+    return resized(logits, size).argmax(dim=0).to(torch.uint8)
+
+
+def draw_logits(seed: int, shape: tuple[int, int, int], channels_last: bool) -> torch.Tensor:
+    logits = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return logits[None].contiguous(memory_format=torch.channels_last)[0] if channels_last else logits
+
+
+classes = st.integers(1, 40)
+seeds = st.integers(0, 2**32 - 1)
+sides = st.tuples(st.integers(1, 60), st.integers(1, 160))
+"""Columns of the logits and of the labels."""
+
+
+@settings(max_examples=150, deadline=None)
+@given(seeds, classes, sides, st.booleans(), st.tuples(st.integers(1, 9), st.integers(0, 5), st.integers(1, 40)))
+def test_strips_of_rows_are_the_whole_bit_for_bit(seed, num_classes, sides, channels_last, ratio):
+    """Heights in a ratio of any number to a power of two; up, down and unchanged; strips of as few rows as allowed."""
+    (columns, width), (above, power, blocks) = sides, ratio
+    logits = draw_logits(seed, (num_classes, above * blocks, columns), channels_last)
+    size = (2**power * blocks, width)
+    assert strips._cuts_exactly(above * blocks, size[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strips, "PIECE_BYTES", 1)
+        pieces = list(strips._cut_rows(logits, *size))
+        labels = label_pixels(logits, size)
+    if 2**power * blocks > 2 * strips.TINY:
+        assert len(pieces) > 1
+    assert torch.equal(torch.cat(pieces, dim=1), resized(logits, size))
+    assert torch.equal(labels, label_whole(logits, size))
+
+
+@settings(max_examples=150, deadline=None)
+@given(seeds, classes, sides, sides, st.booleans())
+def test_groups_of_classes_are_the_whole_bit_for_bit(seed, num_classes, rows, columns, channels_last):
+    logits = draw_logits(seed, (num_classes, rows[0], columns[0]), channels_last)
+    size = (rows[1], columns[1])
+    groups = [group for _, group in strips._resize_groups(logits, size)]
+    assert torch.equal(torch.cat(groups), resized(logits, size))
+    assert (strips._label_by_groups(logits, *size) == label_whole(logits, size).numpy()).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds, classes, st.tuples(st.integers(1, 70), st.integers(1, 70)), st.booleans(), st.sampled_from([0, 1, 4]))
+def test_equal_logits_and_those_that_are_no_numbers_are_labelled_as_by_argmax(seed, num_classes, size, last, step):
+    """Without interpolation; logits rounded so that many are equal, some infinite, some NaN."""
+    logits = draw_logits(seed, (num_classes, *size), last)
+    logits = (logits * step).round() if step else logits
+    where = torch.rand(logits.shape, generator=torch.Generator().manual_seed(seed))
+    logits[where < 0.02] = torch.inf
+    logits[where > 0.98] = -torch.inf
+    if seed % 2:
+        logits[(where > 0.5) & (where < 0.51)] = torch.nan
+    assert torch.equal(label_pixels(logits, size), label_whole(logits, size))
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 300), (5, 7, 300)])
+def test_a_nan_is_the_greatest_in_interpolated_logits_too(shape, monkeypatch):
+    monkeypatch.setattr(strips, "PIECE_BYTES", 1)
+    logits = draw_logits(0, shape, channels_last=True)
+    logits[3, 2, 100] = logits[1, 2, 101] = torch.nan
+    for size in ((12, 400), (9, 400)):
+        assert torch.equal(label_pixels(logits, size), label_whole(logits, size))
+
+
+@pytest.mark.parametrize(
+    ("rows_in", "rows_out", "exactly"),
+    [(512, 1024, True), (96, 1024, True), (1024, 512, True), (100, 100, True), (512, 1080, False), (4096, 4095, False)],
+)
+def test_which_heights_are_cut_into_rows(rows_in, rows_out, exactly):
+    assert strips._cuts_exactly(rows_in, rows_out) is exactly
+
+
+PEAK = """
+import sys
+import numpy as np, torch
+from harness.train.regions import count_confusion
+from harness.train.strips import label_pixels
+torch.set_num_threads(1)
+classes, rows, columns, height, width, channels_last, pieces = map(int, sys.argv[1:])
+logits = torch.zeros(1, classes, rows, columns)
+if channels_last:
+    logits = logits.contiguous(memory_format=torch.channels_last)
+for piece in logits[0]:
+    piece.normal_()
+label = np.zeros((height, width), np.uint8)
+with torch.inference_mode():
+    label_pixels(logits[0, :, :8, :8], (16, 16))  # what torch and numpy load once
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # start the peak anew
+before = peak()
+with torch.inference_mode():
+    if pieces:
+        predicted = label_pixels(logits[0], (height, width)).numpy()
+    else:
+        full = torch.nn.functional.interpolate(logits, (height, width), mode="bilinear")
+        predicted = full[0].argmax(0).to(torch.uint8).numpy()
+    count_confusion(predicted, label, classes)
+print((peak() - before) / 1024)
+"""
+
+
+def measure_peak_mib(shape: tuple[int, int, int], size: tuple[int, int], *, channels_last: bool, pieces: bool) -> float:
+    """Return what labelling and counting one image takes at most beside the logits, in a process of its own (MiB)."""
+    numbers = [str(int(number)) for number in (*shape, *size, channels_last, pieces)]
+    done = subprocess.run([sys.executable, "-c", PEAK, *numbers], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of the memory is read from /proc")
+@pytest.mark.parametrize(
+    ("shape", "size", "most"),
+    [
+        ((34, 256, 512), (1024, 2048), 64),
+        ((34, 1024, 2048), (1024, 2048), 64),
+        ((34, 250, 500), (1024, 2048), 64),
+        ((34, 300, 500), (1080, 1920), 96),
+    ],
+)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_34_classes_of_a_large_image_take_little_memory(shape, size, most, channels_last):
+    """The third and the fourth are no heights that can be cut, or only just."""
+    assert measure_peak_mib(shape, size, channels_last=channels_last, pieces=True) < most
+
+
+def test_the_measurement_sees_what_the_whole_takes():
+    assert measure_peak_mib((34, 256, 512), (1024, 2048), channels_last=False, pieces=False) > 272
+
+
+def test_labels_come_back_as_uint8_of_the_size_asked_for():
+    labels = label_pixels(draw_logits(0, (3, 4, 5), channels_last=False), (7, 11))
+    assert labels.dtype == torch.uint8
+    assert labels.shape == (7, 11)
+    assert isinstance(labels.numpy(), np.ndarray)
