@@ -22,8 +22,8 @@ from harness.records import Counts
 from harness.stats.effects import Effect, Scope, compare, make_study
 from harness.stats.margins import HEADLINE, sum_margins
 from harness.stats.verdicts import FAMILY_ERROR, TOST_LEVEL
-from harness.train.evaluate import predict
 from harness.train.regions import count_confusion
+from harness.train.strips import label_pixels
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
 TIMED = 11
@@ -130,7 +130,9 @@ def _evaluate(chosen: Chosen, artifact: Artifact, split: PreparedSplit) -> Count
     for index in range(len(split)):
         label_HW = split.judged_label(index)
         logits_CHW = torch.from_numpy(np.array(run_alone(artifact, split.pair(index)[0])))
-        confusions.append(count_confusion(predict(logits_CHW, label_HW.shape), label_HW, len(chosen.classes)))
+        confusions.append(
+            count_confusion(label_pixels(logits_CHW, label_HW.shape).numpy(), label_HW, len(chosen.classes))
+        )
     return make_counts(confusions, split.names, split.groups, chosen.classes)
 
 

@@ -36,13 +36,8 @@ class Closely(NamedTuple):
     predictions: Predictions
 
 
-<<<<<<< HEAD
-class Predicted(NamedTuple):
-    """One image of a split, predicted and judged at the size that `evaluate.size` says."""
-=======
-class _Forwarded(NamedTuple):
+class Forwarded(NamedTuple):
     """A batch of a split after the model."""
->>>>>>> evalspeed
 
     places: list[int]
     """Which of the split's images."""
@@ -62,10 +57,9 @@ def evaluate(bench: Bench, split_name: str) -> Judged:
     confusions: list[torch.Tensor] = []
     losses: list[torch.Tensor] = []
     for item in _forward_split(bench, split_name):
-        loss = total_loss(bench, item.logits_BCHW, item.auxiliary, item.batch.labels_BHW.long())
+        loss, counted = judge_images(bench, split_name, item)
         losses += [loss] * len(item.places)
-        for place, logits_CHW in zip(item.places, item.logits_BCHW, strict=True):
-            confusions.append(_count(logits_CHW, split.judged_label(place), len(classes)))
+        confusions += counted
     loss_sum = 0.0
     for value in torch.stack(losses).tolist():
         loss_sum += value
@@ -97,35 +91,28 @@ def evaluate_closely(bench: Bench, split_name: str, *, keep: int) -> Closely:
     )
 
 
-<<<<<<< HEAD
-def _predict_split(bench: Bench, split_name: str) -> Iterator[Predicted]:
-    """Yield every image of a split in order."""
+def _forward_split(bench: Bench, split_name: str) -> Iterator[Forwarded]:
+    """Yield every image of a split in order, through the model."""
     bench.network.module.eval()
-    for batch in evaluation_batches(bench, split_name):
-        yield from predict_batch(bench, split_name, batch)
+    for places in evaluation_batches(bench, split_name):
+        yield forward_images(bench, split_name, places)
 
 
 @torch.inference_mode()
-def predict_batch(bench: Bench, split_name: str, batch: list[int]) -> list[Predicted]:
-    """Predict some images of a split together; the network is in evaluation mode."""
-    split = bench.splits[split_name]
-    images_BCHW, labels_BHW = _load(bench, split_name, batch)
+def forward_images(bench: Bench, split_name: str, places: list[int]) -> Forwarded:
+    """Put some images of a split through the model together; it is in evaluation mode."""
+    batch = _load(bench, split_name, places)
     with mixed_precision(bench):
-        logits_BCHW, auxiliary = forward(bench, images_BCHW)
-    loss = float(total_loss(bench, logits_BCHW.float(), auxiliary, labels_BHW))
-    labels = [split.judged_label(index) for index in batch]
-    logits = zip(batch, logits_BCHW.float(), labels, strict=True)
-    return [Predicted(i, predict(logits_CHW, label_HW.shape), label_HW, loss) for i, logits_CHW, label_HW in logits]
-=======
-def _forward_split(bench: Bench, split_name: str) -> Iterator[_Forwarded]:
-    """Yield every image of a split in order, through the model."""
-    bench.network.module.eval()
-    for places in _same_size_batches(bench, split_name):
-        batch = _load(bench, split_name, places)
-        with mixed_precision(bench):
-            logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
-        yield _Forwarded(places, batch, logits_BCHW.float(), auxiliary)
->>>>>>> evalspeed
+        logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
+    return Forwarded(places, batch, logits_BCHW.float(), auxiliary)
+
+
+def judge_images(bench: Bench, split_name: str, item: Forwarded) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return the loss of some images together, and the confusion matrix of each."""
+    split, num_classes = bench.splits[split_name], len(bench.source.taxonomy.classes)
+    loss = total_loss(bench, item.logits_BCHW, item.auxiliary, item.batch.labels_BHW.long())
+    images = zip(item.places, item.logits_BCHW, strict=True)
+    return loss, [_count(logits_CHW, split.judged_label(place), num_classes) for place, logits_CHW in images]
 
 
 def _count(logits_CHW: torch.Tensor, label_HW: Label, num_classes: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 from harness.errors import RunFailed, is_out_of_memory
 from harness.nets.network import set_train_mode
 from harness.train.batches import Batch, augmented, count_pieces, cut, stack
-from harness.train.evaluate import evaluation_batches, predict_batch
+from harness.train.evaluate import evaluation_batches, forward_images, judge_images
 from harness.train.memory import Phase
 from harness.train.step import add_gradient
 from harness.train.workbench import AtOnce, Bench
@@ -98,7 +98,9 @@ def _largest_piece(bench: Bench, images: int) -> Batch:
 def _evaluate_some(bench: Bench, images: int) -> None:
     bench.network.module.eval()
     bench = replace(bench, at_once=replace(bench.at_once, evaluate=images))
-    predict_batch(bench, bench.selects_on, max(evaluation_batches(bench, bench.selects_on), key=len))
+    largest = max(evaluation_batches(bench, bench.selects_on), key=len)
+    with torch.inference_mode():
+        judge_images(bench, bench.selects_on, forward_images(bench, bench.selects_on, largest))
 
 
 def _remedy(bench: Bench, phase: Phase, fitting: int) -> str:

@@ -31,7 +31,7 @@ from harness.data import open_source
 from harness.data.images import resize_image
 from harness.errors import InputError
 from harness.store.models import log_model
-from harness.train.evaluate import predict
+from harness.train.strips import label_pixels
 
 SIDES = st.integers(1, 40)
 
@@ -42,7 +42,7 @@ def test_labels_at_another_size_are_those_that_runs_are_judged_with(given, wante
     logits = np.random.default_rng(seed).normal(size=(4, *given)).astype(np.float32)
     found = served.label(logits, *wanted)
     assert found.shape == wanted
-    assert (found != predict(torch.from_numpy(logits), wanted)).mean() <= 0.01
+    assert (found != label_pixels(torch.from_numpy(logits), wanted).numpy()).mean() <= 0.01
 
 
 def encoded(image, form="PNG"):
@@ -83,7 +83,7 @@ def picture_and_labels(chosen):
     image = open_source(chosen.config.data).splits["val"].read_image(2)
     model = load_model(chosen, device="cpu")
     logits = model([resize_image(image, model.size)])[0]
-    return image, predict(logits, image.shape[:2])
+    return image, label_pixels(logits, image.shape[:2]).numpy()
 
 
 def test_the_model_and_its_version_lead_back_to_the_run(registered):
