@@ -44,7 +44,7 @@ def tune(
     ] = None,
     hours: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Hours of each variant, instead of the spec's.", show_default=False),
+        typer.Option(min=0.01, help="Hours of each variant, instead of the spec's.", show_default=False),
     ] = None,
     storage: Annotated[
         str | None,

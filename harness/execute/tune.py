@@ -11,7 +11,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -29,7 +29,7 @@ from harness.spec.space import Knob, Values, with_values, written_values
 from harness.spec.tuned import ReadInputs, Searched, asked_tuning, plan_trial, search_name
 from harness.spec.tuning import IOU, SECONDS, SPEED, Trial, TrialState, Tuning, winner
 from harness.store.folder import RunFolder, load_result, read_progress, save_result
-from harness.store.protocol import Store
+from harness.store.protocol import Store, StoreError
 from harness.strict_yaml.located import Node
 
 ATTEMPTS = 2
@@ -196,6 +196,9 @@ def _execute(
             elif event.result.status != "finished":
                 raise HarnessError(f"{event.run.label} failed, from which trials start: {event.result.reason}")
     assert mine is not None
+    if mine.result.status == "pruned":
+        with suppress(StoreError):  # the search goes well, though this run did not finish
+            site.store.close_study("finished")
     return mine
 
 
