@@ -47,7 +47,10 @@ Address = Annotated[
 CpusPerRun = Annotated[
     float | None, typer.Option(min=0, help="CPUs of a run on Ray [default: its threads].", show_default=False)
 ]
-GpusPerRun = Annotated[float, typer.Option(min=0, help="GPUs of a run on Ray, such as 1 or 0.25.")]
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].", show_default=False),
+]
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
     str | None,
@@ -72,11 +75,11 @@ def read_spec(spec: Path, profile: str | None, set_: list[str] | None, seeds: st
 
 
 def check_place(
-    on: str, jobs: int | None, address: str | None, cpus_per_run: float | None, gpus_per_run: float
+    on: str, jobs: int | None, address: str | None, cpus_per_run: float | None, gpus_per_run: float | None
 ) -> None:
     """Refuse options that would have no effect where the runs are made."""
     for_ray = {"--address": address, "--cpus-per-run": cpus_per_run, "--gpus-per-run": gpus_per_run}
-    given = [name for name, value in for_ray.items() if value]
+    given = [name for name, value in for_ray.items() if value is not None]
     if on == "local" and given:
         raise InputError(f"{given[0]} is an option for a Ray cluster; add --on ray")
     if on == "ray" and jobs is not None:

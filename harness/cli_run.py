@@ -41,7 +41,7 @@ def run(
     on: On = "local",
     address: Address = None,
     cpus_per_run: CpusPerRun = None,
-    gpus_per_run: GpusPerRun = 0.0,
+    gpus_per_run: GpusPerRun = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
