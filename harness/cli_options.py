@@ -38,9 +38,7 @@ Jobs = Annotated[
 ]
 GpusPerRun = Annotated[
     float | None,
-    typer.Option(
-        help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1; on Ray 0].", show_default=False
-    ),
+    typer.Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].", show_default=False),
 ]
 MaxHours = Annotated[
     float | None,
@@ -88,7 +86,7 @@ def read_spec(spec: Path, profile: str | None, set_: list[str] | None, seeds: st
 def check_place(on: str, jobs: int | None, address: str | None, cpus_per_run: float | None) -> None:
     """Refuse options that would have no effect where the runs are made."""
     for_ray = {"--address": address, "--cpus-per-run": cpus_per_run}
-    given = [name for name, value in for_ray.items() if value]
+    given = [name for name, value in for_ray.items() if value is not None]
     if on == "local" and given:
         raise InputError(f"{given[0]} is an option for a Ray cluster; add --on ray")
     if on == "ray" and jobs is not None:

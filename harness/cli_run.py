@@ -65,7 +65,7 @@ def run(
     started: list[str] = []
     check_place(on, jobs, address, cpus_per_run)
     if on == "ray":
-        executor = api.on_ray(address, cpus_per_run, gpus_per_run or 0.0, device)
+        executor = api.on_ray(address, cpus_per_run, gpus_per_run, device)
     else:
         executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run)
     budget = Budget(max_hours, max_runs)

@@ -169,6 +169,15 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the user's command was given, if that is another machine than the one that computes."""
+
+    command: tuple[str, ...]
+    git: Mapping[str, Any] | None
+    """State of the repository there, as provenance tells it."""
+
+
+@dataclass(frozen=True)
 class Machine:
     """Where a run is computed. Nothing here may change a number on CPU."""
 
@@ -176,6 +185,8 @@ class Machine:
     """A torch device, such as `cpu` or `cuda:0`."""
     cache: bool = True
     """Whether images are decoded and resized once and kept on disk for all runs; else each time they are asked for."""
+    origin: Origin | None = None
+    """None where the command was given here."""
 
 
 @dataclass(frozen=True)

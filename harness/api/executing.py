@@ -70,12 +70,15 @@ def execute(  # noqa: PLR0913 - as many as the command has
 
 
 def on_ray(
-    address: str | None = None, cpus_per_run: float | None = None, gpus_per_run: float = 0.0, device: str = "auto"
+    address: str | None = None,
+    cpus_per_run: float | None = None,
+    gpus_per_run: float | None = None,
+    device: str = "auto",
 ) -> Executor:
     """Return what has `execute` run on a Ray cluster.
 
     `address` is `HOST:PORT`, `auto`, or `local` for a cluster made on this machine; None for $RAY_ADDRESS or `auto`. A
-    run gets `cpus_per_run`, by default as many as it has threads, and `gpus_per_run`.
+    run gets `cpus_per_run`, by default as many as it has threads, and `gpus_per_run`, by default 1 where there are any.
 
     Raises:
         InputError: Ray is not installed.

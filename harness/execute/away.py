@@ -13,11 +13,10 @@ of a local run does: what else works on the same folders waits, and a worker tha
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +28,7 @@ from harness.execute.parcels import Inbox, Piece, pack_to_go_on
 from harness.files import locked
 from harness.records import Machine, Progress, Run
 from harness.store.folder import RunFolder, is_finished, load_result
-from harness.store.provenance import read_provenance
+from harness.store.provenance import read_origin
 
 DEATHS = 4
 """A run has failed when so many of its workers have died without a new epoch between them."""
@@ -42,10 +41,9 @@ IDLE_S = 60.0
 
 @dataclass(frozen=True)
 class Over:
-    """Nothing more comes from an errand. `death` says how its worker died, `failure` why it cannot go on."""
+    """Nothing more comes from an errand; `why` where that was not its own last word."""
 
-    death: str = ""
-    failure: str = ""
+    why: Failure | Died | None = None
 
 
 class Fleet(Protocol):
@@ -76,8 +74,8 @@ class _Away:
     lock: ExitStack
     host: str = ""
     """The machine that has taken it up."""
-    failure: str = ""
-    death: str = ""
+    why: Failure | Died | None = None
+    """Why it will have no result."""
 
 
 @dataclass
@@ -110,11 +108,10 @@ class _Driver:
     def __init__(self, runs: Sequence[Run], folders: Mapping[str, RunFolder], machine: Machine, fleet: Fleet) -> None:
         self._order = Order(runs, folders)
         self._folders = folders
-        self._machine = machine
+        self._machine = replace(machine, origin=read_origin())
         self._fleet = fleet
         self._away: dict[str, _Away] = {}
         self._past = {run.id: _Past() for run in runs}
-        self._git = read_provenance(machine)["git"]
 
     def walk(self) -> Iterator[Event]:
         """Send what is ready, note what arrives, until every run is at its end."""
@@ -164,7 +161,7 @@ class _Driver:
                 "harness run trains that run again",
             )
         else:
-            errand = Errand(run, self._machine, str(folder.path), str(Path.cwd()), tuple(sys.argv), self._git)
+            errand = Errand(run, self._machine, str(folder.path), str(Path.cwd()))
             self._fleet.send(errand, pack_to_go_on(folder), start)
         if start is not None and not self._order.wants(start):
             self._fleet.forget(start)
@@ -178,15 +175,14 @@ class _Driver:
                 yield from self._take(away, message)
             case Progress():
                 yield from self._advance(run, message)
-            case Failure(reason):
-                away.failure = reason
-            case Died(reason):
-                away.death = reason
+            case Warned():
+                yield message
+            case Failure() | Died():
+                away.why = message
             case Kept(names):
                 self._remove_checkpoints(run, names)
-            case Over(death, failure):
-                away.death, away.failure = death or away.death, failure or away.failure
-                yield from self._conclude(away)
+            case Over(why):
+                yield from self._conclude(away, why or away.why or Died("its worker ended without a word"))
 
     def _begin(self, away: _Away, host: str) -> Iterator[Started]:
         """Tell of a start once, however often the run is sent."""
@@ -210,16 +206,16 @@ class _Driver:
             past.epoch, past.deaths = progress.epoch, 0
             yield Advanced(run, progress)
 
-    def _conclude(self, away: _Away) -> Iterator[Event]:
+    def _conclude(self, away: _Away, why: Failure | Died) -> Iterator[Event]:
         run, past = away.run, self._past[away.run.id]
         if is_finished(self._folders[run.id]):
             yield self._end(run)
-        elif away.failure:
-            yield self._fail(run, away.failure)
+        elif isinstance(why, Failure):
+            yield self._fail(run, why.reason)
         elif past.deaths + 1 >= DEATHS:
             yield self._fail(
                 run,
-                f"its workers died {DEATHS} times without a new epoch, the last time so: {away.death}; run again to "
+                f"its workers died {DEATHS} times without a new epoch, the last time so: {why.reason}; run again to "
                 "continue from its last checkpoint",
             )
         else:
@@ -228,7 +224,7 @@ class _Driver:
             self._close(run.id)
             self._order.put_back(run)
             place = f" (on {away.host})" if away.host else ""
-            yield Warned(f"{run.label}: {away.death}{place}; it is sent again and goes on from its last checkpoint")
+            yield Warned(f"{run.label}: {why.reason}{place}; it is sent again and goes on from its last checkpoint")
 
     def _end(self, run: Run) -> Ended:
         self._close(run.id)

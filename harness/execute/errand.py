@@ -6,27 +6,25 @@ has: the same code in the same surroundings, hence the same numbers.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
 import signal
 import socket
-import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from harness.data.digests import cache_folder
 from harness.errors import HarnessError, InputError
 from harness.execute.child import Failure, run_in_child
+from harness.execute.events import Warned
 from harness.execute.inputs import make_reader
 from harness.execute.parcels import Outbox, Piece
-from harness.files import locked, write_text
+from harness.files import locked
 from harness.records import Machine, Progress, Run
 from harness.spec.plugins import import_plugin
 from harness.store.folder import RunFolder, is_finished
@@ -45,9 +43,6 @@ class Errand:
     """The run's folder on the machine that sends the errand, for messages."""
     cwd: str
     """The folder that the user's command was given in: paths in a spec are relative to it, where it exists."""
-    command: tuple[str, ...]
-    git: Mapping[str, Any] | None
-    """The state of the study's repository, as `read_provenance` tells it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Kept:
     checkpoints: tuple[str, ...]
 
 
-Message = Begun | Piece | Progress | Failure | Died | Kept
+Message = Begun | Piece | Progress | Warned | Failure | Died | Kept
 
 
 @contextmanager
@@ -108,7 +103,6 @@ def carry_out(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator
     """
     with suppress(OSError):
         os.chdir(errand.cwd)
-    sys.argv = list(errand.command)  # provenance tells the user's command, not that of the process that works for it
     try:
         _require_same_inputs(errand.run)
     except HarnessError as error:
@@ -152,7 +146,6 @@ def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Me
                     told_why, message = True, Failure(message.reason.replace(str(folder.path), errand.home))
                 yield message
         process.join()
-        _tell_origin(folder, errand)
         yield from outbox.changed(with_log=True)
         if not told_why and not is_finished(folder):
             yield Died(_describe_death(process.exitcode))
@@ -163,21 +156,14 @@ def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Me
             process.join()
 
 
-def _next_messages(pipe: Connection) -> list[Progress | Failure]:
+def _next_messages(pipe: Connection) -> list[Progress | Warned | Failure]:
     """Return what the run's process has sent, at least one message; none at its end."""
-    messages: list[Progress | Failure] = []
+    messages: list[Progress | Warned | Failure] = []
     with suppress(EOFError, ConnectionResetError):
         while not messages:
             while pipe.poll(POLL_S if not messages else 0):
                 messages.append(pipe.recv())
     return messages
-
-
-def _tell_origin(folder: RunFolder, errand: Errand) -> None:
-    """Let the run's provenance name the commit of the repository that the study was started in."""
-    if folder.provenance.exists():
-        facts = json.loads(folder.provenance.read_text())
-        write_text(folder.provenance, json.dumps({**facts, "git": errand.git}, indent=2, ensure_ascii=False))
 
 
 def _describe_death(exitcode: int | None) -> str:

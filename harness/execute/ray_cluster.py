@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from ray.exceptions import (
 
 from harness.errors import HarnessError, InputError
 from harness.execute.away import Over, execute_away
-from harness.execute.errand import Begun, Errand, Message, carry_out, scratch_folder
-from harness.execute.events import Event, Warned
+from harness.execute.child import Failure
+from harness.execute.errand import Begun, Died, Errand, Message, carry_out, scratch_folder
+from harness.execute.events import Event
 from harness.execute.parcels import Inbox, Piece, cut
 from harness.records import Machine, Run
 from harness.store.folder import RunFolder
@@ -53,7 +54,8 @@ class Cluster:
     on this machine and ends with the command; None for $RAY_ADDRESS, or `auto` where that is not set."""
     cpus_per_run: float | None = None
     """None for as many as the run has threads."""
-    gpus_per_run: float = 0.0
+    gpus_per_run: float | None = None
+    """None for one where the cluster has any and `device` lets the runs use it."""
     device: str = "auto"
 
 
@@ -68,13 +70,12 @@ def execute_ray(runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: 
     if not runs:
         return
     with _connected(cluster.address):
+        if cluster.gpus_per_run is None:
+            has_gpus = cluster.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1
+            cluster = replace(cluster, gpus_per_run=1.0 if has_gpus else 0.0)
         for needs in {tuple(_needs(run, cluster).items()) for run in runs}:
             _require_room(dict(needs))
-        if not cluster.gpus_per_run and (gpus := ray.cluster_resources().get("GPU", 0)):
-            yield Warned(f"the cluster has {gpus:g} GPUs, and the runs use none of them: see --gpus-per-run")
-        device = cluster.device
-        if device == "auto":
-            device = "cuda" if cluster.gpus_per_run else "cpu"
+        device = ("cuda" if cluster.gpus_per_run else "cpu") if cluster.device == "auto" else cluster.device
         fleet = _RayFleet(cluster)
         try:
             yield from execute_away(runs, folders, Machine(device), fleet)
@@ -123,7 +124,7 @@ def _require_reachable(at: str) -> None:
 
 def _needs(run: Run, cluster: Cluster) -> dict[str, float]:
     cpus = run.config.train.threads if cluster.cpus_per_run is None else cluster.cpus_per_run
-    return {"CPU": cpus, "GPU": cluster.gpus_per_run}
+    return {"CPU": cpus, "GPU": cluster.gpus_per_run or 0}
 
 
 def _require_room(needs: Mapping[str, float]) -> None:
@@ -228,18 +229,18 @@ def _read(stream: ray.ObjectRefGenerator) -> Message | Over:
     except StopIteration:
         return Over()
     except RayTaskError as error:
-        return Over(failure=f"{type(error.cause).__name__}: {_first_line(error.cause)}")
+        return Over(Failure(f"{type(error.cause).__name__}: {_first_line(error.cause)}"))
     except LocalRayletDiedError:
         raise HarnessError(
             "the Ray node that this command runs on has died; the same command goes on from the last checkpoints that "
             "have arrived, once the node is back"
         ) from None
     except NodeDiedError:
-        return Over(death="its node died")
+        return Over(Died("its node died"))
     except WorkerCrashedError:
-        return Over(death="its Ray worker died")
+        return Over(Died("its Ray worker died"))
     except OutOfMemoryError:
-        return Over(death="its node ran out of memory, and Ray ended its worker")
+        return Over(Died("its node ran out of memory, and Ray ended its worker"))
     except RayError as error:
-        return Over(death=_first_line(error))
+        return Over(Died(_first_line(error)))
     return message

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from harness.records import Machine
+from harness.records import Machine, Origin
 
 PACKAGES = (
     "ablation-harness",
@@ -38,9 +38,10 @@ GIT_SECONDS = 10
 
 def read_provenance(machine: Machine) -> dict[str, Any]:
     """Return facts about code, packages and machine, ready for JSON. Works without git and outside a repository."""
+    origin = machine.origin or read_origin()
     return {
-        "command": [Path(sys.argv[0]).name, *(mask_credentials(word) for word in sys.argv[1:])],
-        "git": _read_git(Path.cwd()),
+        "command": list(origin.command),
+        "git": origin.git,
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
         "system": platform.platform(),
@@ -50,6 +51,12 @@ def read_provenance(machine: Machine) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "device_asked": machine.device,
     }
+
+
+def read_origin() -> Origin:
+    """Return the command that runs here, and the state of the repository that it was given in."""
+    command = (Path(sys.argv[0]).name, *(mask_credentials(word) for word in sys.argv[1:]))
+    return Origin(command, _read_git(Path.cwd()))
 
 
 def mask_credentials(text: str) -> str:

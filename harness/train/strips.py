@@ -33,8 +33,8 @@ def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tenso
 
     float32 logits are interpolated (bilinear, corners not aligned), not labels. Of equal classes the first is taken,
     and a NaN is greater than all, as in `torch.argmax`. Beside the logits a CPU holds about `PIECE_BYTES` where h / H
-    is a fraction with a power of two below the line (2048x1024 from 1024x512, say), and else at most `GROUP` classes
-    at full size; a GPU holds everything.
+    is a simple fraction with a power of two below the line (1024x512 to 2048x1024, say), and else at most `GROUP`
+    classes at full size; a GPU holds everything.
     """
     if logits_CHW.device.type != "cpu":
         return _resize(logits_CHW, size).argmax(dim=0).to(torch.uint8)
@@ -43,7 +43,7 @@ def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tenso
         label_HW = _label_rows(logits_CHW)
     elif logits_CHW.shape[0] * height * width * 4 <= PIECE_BYTES:
         label_HW = _label_rows(_resize(logits_CHW, size))
-    elif _cuts_exactly(logits_CHW.shape[1], height):
+    elif 3 * logits_CHW.shape[0] <= GROUP * _count_blocks(logits_CHW.shape[1], height):
         label_HW = np.concatenate([_label_rows(piece_CHW) for piece_CHW in _cut_rows(logits_CHW, height, width)])
     else:
         label_HW = _label_by_groups(logits_CHW, height, width)
@@ -56,25 +56,25 @@ def _resize(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
     return functional.interpolate(logits_CHW[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
 
 
-def _cuts_exactly(rows_in: int, rows_out: int) -> bool:
-    """Tell whether a window of rows is interpolated as the whole is, bit for bit.
+def _count_blocks(rows_in: int, rows_out: int) -> int:
+    """Return into how many blocks rows can be cut so that each, with its neighbours, is interpolated as in the whole.
 
-    torch takes row y from scale (y + 1/2) - 1/2, in float32, with scale = rows_in / rows_out. Counted from a window's
-    first row that gives the same weights if nothing is ever rounded: the scale's denominator is a power of two, and its
-    numerator times 2 y + 1 has at most 24 bits.
+    Blocks lie between the places where rows of input and output coincide. torch takes row y from
+    scale (y + 1/2) - 1/2, in float32, with scale = rows_in / rows_out. Counted from a block's first row that gives the
+    same weights, bit for bit, if nothing is ever rounded: the scale's denominator is a power of two, and its numerator
+    times 2 y + 1 has at most 24 bits. Else the whole is one block.
     """
-    common = math.gcd(rows_in, rows_out)
-    above, below = rows_in // common, rows_out // common
-    return below.bit_count() == 1 and above * (2 * rows_out + 1) < 2**24
+    blocks = math.gcd(rows_in, rows_out)
+    above, below = rows_in // blocks, rows_out // blocks
+    return blocks if below.bit_count() == 1 and above * (2 * rows_out + 1) < 2**24 else 1
 
 
 def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
     """Yield the interpolated logits in strips of rows, top to bottom.
 
-    Between the places where rows of input and output coincide lie blocks; a strip is some blocks, read with one more on
-    either side, since weights reach over its border.
+    A strip is some blocks, made together with one more on either side, since weights reach over its border.
     """
-    blocks = math.gcd(logits_CHW.shape[1], height)
+    blocks = _count_blocks(logits_CHW.shape[1], height)
     rows_in, rows_out = logits_CHW.shape[1] // blocks, height // blocks
     row_bytes = 4 * logits_CHW.shape[0] * width
     enough = max(PIECE_BYTES // row_bytes, TINY + 1 - width, 1)

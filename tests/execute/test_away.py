@@ -88,11 +88,11 @@ RESULT = {
 def dying(run):
     yield from working(run)
     yield Piece("checkpoints/state.pt", b"cut", is_last=False)
-    yield Over(death="its node died")
+    yield Over(Died("its node died"))
 
 
 def dying_at_once(run):
-    yield Over(death="its node died")
+    yield Over(Died("its node died"))
 
 
 def failing(run):

@@ -1,11 +1,11 @@
 """Labels made piece by piece are those of the whole, bit for bit, and take little memory."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from benchmarks.machine import measure_peak_mib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -45,7 +45,7 @@ def test_strips_of_rows_are_the_whole_bit_for_bit(seed, num_classes, sides, chan
     (columns, width), (above, power, blocks) = sides, ratio
     logits = draw_logits(seed, (num_classes, above * blocks, columns), channels_last)
     size = (2**power * blocks, width)
-    assert strips._cuts_exactly(above * blocks, size[0])
+    assert strips._count_blocks(above * blocks, size[0]) % blocks == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strips, "PIECE_BYTES", 1)
         pieces = list(strips._cut_rows(logits, *size))
@@ -90,70 +90,63 @@ def test_a_nan_is_the_greatest_in_interpolated_logits_too(shape, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rows_in", "rows_out", "exactly"),
-    [(512, 1024, True), (96, 1024, True), (1024, 512, True), (100, 100, True), (512, 1080, False), (4096, 4095, False)],
+    ("rows_in", "rows_out", "blocks"),
+    [
+        (512, 1024, 512),
+        (96, 1024, 32),
+        (1024, 512, 512),
+        (99, 99, 99),
+        (512, 1080, 1),
+        (4096, 4095, 1),
+        (8190, 8192, 1),
+    ],
 )
-def test_which_heights_are_cut_into_rows(rows_in, rows_out, exactly):
-    assert strips._cuts_exactly(rows_in, rows_out) is exactly
+def test_which_heights_are_cut_and_where(rows_in, rows_out, blocks):
+    assert strips._count_blocks(rows_in, rows_out) == blocks
 
 
-PEAK = """
-import sys
+SETUP = """
 import numpy as np, torch
 from harness.train.regions import count_confusion
 from harness.train.strips import label_pixels
 torch.set_num_threads(1)
-classes, rows, columns, height, width, channels_last, pieces = map(int, sys.argv[1:])
-logits = torch.zeros(1, classes, rows, columns)
-if channels_last:
+logits = torch.zeros(1, *{shape})
+if {channels_last}:
     logits = logits.contiguous(memory_format=torch.channels_last)
-for piece in logits[0]:
-    piece.normal_()
-label = np.zeros((height, width), np.uint8)
-with torch.inference_mode():
-    label_pixels(logits[0, :, :8, :8], (16, 16))  # what torch and numpy load once
-def peak():
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")  # start the peak anew
-before = peak()
-with torch.inference_mode():
-    if pieces:
-        predicted = label_pixels(logits[0], (height, width)).numpy()
-    else:
-        full = torch.nn.functional.interpolate(logits, (height, width), mode="bilinear")
-        predicted = full[0].argmax(0).to(torch.uint8).numpy()
-    count_confusion(predicted, label, classes)
-print((peak() - before) / 1024)
+for plane in logits[0]:
+    plane.normal_()
+label = np.zeros({size}, np.uint8)
+label_pixels(logits[0, :, :8, :8], (16, 16))  # what torch and numpy load once
 """
+IN_PIECES = "count_confusion(label_pixels(logits[0], {size}).numpy(), label, {shape}[0])"
+AS_A_WHOLE = """
+full = torch.nn.functional.interpolate(logits, {size}, mode="bilinear")
+count_confusion(full[0].argmax(0).to(torch.uint8).numpy(), label, {shape}[0])
+"""
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of the memory is read from /proc")
 
 
-def measure_peak_mib(shape: tuple[int, int, int], size: tuple[int, int], *, channels_last: bool, pieces: bool) -> float:
-    """Return what labelling and counting one image takes at most beside the logits, in a process of its own (MiB)."""
-    numbers = [str(int(number)) for number in (*shape, *size, channels_last, pieces)]
-    done = subprocess.run([sys.executable, "-c", PEAK, *numbers], capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of the memory is read from /proc")
+@on_linux
 @pytest.mark.parametrize(
     ("shape", "size", "most"),
     [
         ((34, 256, 512), (1024, 2048), 64),
         ((34, 1024, 2048), (1024, 2048), 64),
-        ((34, 250, 500), (1024, 2048), 64),
-        ((34, 300, 500), (1080, 1920), 96),
+        ((34, 250, 500), (1024, 2048), 80),
+        ((34, 300, 500), (1080, 1920), 80),
     ],
 )
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_34_classes_of_a_large_image_take_little_memory(shape, size, most, channels_last):
-    """The third and the fourth are no heights that can be cut, or only just."""
-    assert measure_peak_mib(shape, size, channels_last=channels_last, pieces=True) < most
+    """The last two are interpolated by groups of classes: their heights can be cut once, or nowhere."""
+    drawn = {"shape": shape, "size": size, "channels_last": channels_last}
+    assert measure_peak_mib(SETUP.format(**drawn), IN_PIECES.format(**drawn)) < most
 
 
+@on_linux
 def test_the_measurement_sees_what_the_whole_takes():
-    assert measure_peak_mib((34, 256, 512), (1024, 2048), channels_last=False, pieces=False) > 272
+    drawn = {"shape": (34, 256, 512), "size": (1024, 2048), "channels_last": False}
+    assert measure_peak_mib(SETUP.format(**drawn), AS_A_WHOLE.format(**drawn)) > 272
 
 
 def test_labels_come_back_as_uint8_of_the_size_asked_for():
