@@ -1,11 +1,8 @@
 """Labels made piece by piece are those of the whole, bit for bit, and take little memory."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
-from benchmarks.machine import measure_peak_mib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -103,50 +100,6 @@ def test_a_nan_is_the_greatest_in_interpolated_logits_too(shape, monkeypatch):
 )
 def test_which_heights_are_cut_and_where(rows_in, rows_out, blocks):
     assert strips._count_blocks(rows_in, rows_out) == blocks
-
-
-SETUP = """
-import numpy as np, torch
-from harness.train.regions import count_confusion
-from harness.train.strips import label_pixels
-torch.set_num_threads(1)
-logits = torch.zeros(1, *{shape})
-if {channels_last}:
-    logits = logits.contiguous(memory_format=torch.channels_last)
-for plane in logits[0]:
-    plane.normal_()
-label = np.zeros({size}, np.uint8)
-label_pixels(logits[0, :, :8, :8], (16, 16))  # what torch and numpy load once
-"""
-IN_PIECES = "count_confusion(label_pixels(logits[0], {size}).numpy(), label, {shape}[0])"
-AS_A_WHOLE = """
-full = torch.nn.functional.interpolate(logits, {size}, mode="bilinear")
-count_confusion(full[0].argmax(0).to(torch.uint8).numpy(), label, {shape}[0])
-"""
-on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of the memory is read from /proc")
-
-
-@on_linux
-@pytest.mark.parametrize(
-    ("shape", "size", "most"),
-    [
-        ((34, 256, 512), (1024, 2048), 64),
-        ((34, 1024, 2048), (1024, 2048), 64),
-        ((34, 250, 500), (1024, 2048), 80),
-        ((34, 300, 500), (1080, 1920), 80),
-    ],
-)
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_34_classes_of_a_large_image_take_little_memory(shape, size, most, channels_last):
-    """The last two are interpolated by groups of classes: their heights can be cut once, or nowhere."""
-    drawn = {"shape": shape, "size": size, "channels_last": channels_last}
-    assert measure_peak_mib(SETUP.format(**drawn), IN_PIECES.format(**drawn)) < most
-
-
-@on_linux
-def test_the_measurement_sees_what_the_whole_takes():
-    drawn = {"shape": (34, 256, 512), "size": (1024, 2048), "channels_last": False}
-    assert measure_peak_mib(SETUP.format(**drawn), AS_A_WHOLE.format(**drawn)) > 272
 
 
 def test_labels_come_back_as_uint8_of_the_size_asked_for():
