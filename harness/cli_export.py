@@ -117,7 +117,7 @@ def _tell(text: str) -> None:
 def _describe(made: Export) -> list[str]:
     """Return what is to be known of the files, in sentences."""
     lines = [f"parity with the original: {made.parity.describe()}"]
-    lines += [f"it takes {made.note}"] if made.note else ["it takes any number of pictures of any size"]
+    lines += [made.note or "it takes any number of pictures of any size"]
     if made.quantized is not None:
         lines += [f"8-bit integers: {text}" for text in made.quantized.describe()]
     return lines

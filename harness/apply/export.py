@@ -19,6 +19,9 @@ from harness.apply.quantize import Quantized, open_val, quantize_and_judge
 from harness.errors import HarnessError, InputError
 from harness.files import write_whole
 
+MULTIPLES = (1, 16, 32)
+"""Sides are tried to be multiples of these, in turn: most models halve a picture four or five times."""
+
 
 @dataclass(frozen=True)
 class Export:
@@ -27,7 +30,7 @@ class Export:
     path: Path
     parity: Parity
     note: str
-    """Why it takes pictures of one size only; empty where any will do."""
+    """Which sizes of pictures it takes, and why not any; empty where any will do."""
     metadata: Mapping[str, str]
     int8_path: Path | None = None
     quantized: Quantized | None = None
@@ -72,6 +75,14 @@ def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str]
     return made
 
 
+def _write_int8(made: Export, artifact: Artifact, quantized: Quantized) -> Export:
+    path = made.path.with_name(f"{made.path.stem}.int8.onnx")
+    about = {**made.metadata, "harness.quantization": json.dumps(quantized.to_dict())}
+    packed = artifact.pack(about)
+    write_whole(path, lambda file: file.write(packed))
+    return replace(made, int8_path=path, quantized=quantized)
+
+
 def in_float32(chosen: Chosen) -> Chosen:
     """Return the run as it computes without autocast: an exported model is float32 throughout."""
     train = chosen.config.train.model_copy(update={"precision": "float32"})
@@ -79,35 +90,48 @@ def in_float32(chosen: Chosen) -> Chosen:
 
 
 def make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[[str], None]) -> Checked:
-    """Return the model in a format for pictures of any size, else for those of its own size.
+    """Return the model in a format, for pictures of as many sizes as it can be shown to take.
 
-    That it can be traced for any size is no proof: some models then fail at sizes other than the one traced with.
+    That it can be traced for any size is no proof. In ONNX some models stop at sizes other than the one traced with;
+    torch.export guards what it saw while tracing, such as that sides could be halved evenly.
     """
     tell(f"making {fmt} of {model.config.model.name}, and checking it on {len(pictures.names)} pictures")
+    reasons: list[str] = []
     try:
-        return _attempt(model, fmt, pictures, any_size=True)
+        program = trace(model, any_size=True)
+        artifact = make_artifact(program, fmt, model.config.train.threads)
     except HarnessError as error:
-        if model.size is None:
-            raise
-        reason = str(error)
-    height, width = model.size
-    note = f"pictures of {height}x{width} only: made for any size, {reason}"
-    tell(note)
-    return replace(_attempt(model, fmt, pictures, any_size=False), note=note)
+        reasons.append(str(error))
+    else:
+        for multiple in MULTIPLES:
+            if model.size is None or all(side % multiple == 0 for side in model.size):
+                found = _check(model, replace(program, multiple=multiple), artifact, pictures)
+                if isinstance(found, Checked):
+                    return _with_note(found, reasons, tell)
+                reasons.append(found)
+    if model.size is None:
+        raise HarnessError(reasons[0])
+    program = trace(model, any_size=False)
+    found = _check(model, program, make_artifact(program, fmt, model.config.train.threads), pictures)
+    if isinstance(found, str):
+        raise HarnessError(found)
+    return _with_note(found, reasons, tell)
 
 
-def _attempt(model: Model, fmt: Format, pictures: Pictures, *, any_size: bool) -> Checked:
-    program = trace(model, any_size=any_size)
-    artifact = make_artifact(program, fmt, model.config.train.threads)
-    parity = check_parity(model, artifact, pictures, any_size=any_size)
+def _check(model: Model, program: Program, artifact: Artifact, pictures: Pictures) -> Checked | str:
+    """Return the model with its parity, or why it cannot be trusted at the sizes that the program claims to take."""
+    try:
+        parity = check_parity(model, artifact, pictures, program)
+    except HarnessError as error:
+        return str(error)
     if not parity.passed:
-        raise HarnessError(f"it does not give what the run's own model gives, and is not kept: {parity.describe()}")
+        return f"it does not give what the run's own model gives, and is not kept: {parity.describe()}"
     return Checked(program, artifact, parity)
 
 
-def _write_int8(made: Export, artifact: Artifact, quantized: Quantized) -> Export:
-    path = made.path.with_name(f"{made.path.stem}.int8.onnx")
-    about = {**made.metadata, "harness.quantization": json.dumps(quantized.to_dict())}
-    packed = artifact.pack(about)
-    write_whole(path, lambda file: file.write(packed))
-    return replace(made, int8_path=path, quantized=quantized)
+def _with_note(checked: Checked, reasons: list[str], tell: Callable[[str], None]) -> Checked:
+    if not reasons:
+        return checked
+    note = f"it takes pictures {checked.program.takes}: made for any size, {reasons[0]}"
+    tell(note)
+    return replace(checked, note=note)

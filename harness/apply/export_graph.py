@@ -16,7 +16,7 @@ from harness.nets.network import Network
 from harness.train.batches import Preprocessing
 
 TRACED = (2, 96, 160)
-"""Batch, height and width that a graph of any size is traced with: no two alike, sides that every model takes."""
+"""Batch, height and width that a graph of any size is traced with: no two alike, sides that all models halve evenly."""
 MOST_REASON = 300
 
 
@@ -27,7 +27,9 @@ class Program:
     exported: ExportedProgram
     """Takes `image` uint8 [B, H, W, 3], red green blue; gives float32 logits_BCHW at the same size."""
     size: tuple[int, int] | None
-    """The one height and width that it takes; None where any will do."""
+    """The one height and width that it takes; None where it takes others."""
+    multiple: int = 1
+    """Sides that it takes are multiples of this, where it takes several sizes."""
 
     @property
     def least(self) -> tuple[int, int]:
@@ -37,7 +39,14 @@ class Program:
         axes = next(node for node in self.exported.graph.nodes if node.op == "placeholder" and node.name == "image")
         ranges = self.exported.range_constraints
         height, width = (int(ranges[side.node.expr].lower) for side in axes.meta["val"].shape[1:3])
-        return height, width
+        return height + -height % self.multiple, width + -width % self.multiple
+
+    @property
+    def takes(self) -> str:
+        """Return which sizes it takes, in words that follow `pictures`."""
+        if self.size is not None:
+            return f"of {self.size[0]}x{self.size[1]} only"
+        return "of any size" if self.multiple == 1 else f"whose sides are multiples of {self.multiple}"
 
 
 class Graph(nn.Module):

@@ -51,7 +51,7 @@ def _describe_input(model: Model, program: Program) -> dict[str, Any]:
         "axes": "batch height width channel",
         "channels": "red green blue",
         "batch": "any",
-        "size": program.size or "any",
+        "size": program.size or ("any" if program.multiple == 1 else f"multiples of {program.multiple}"),
         "least_size": program.least,
         "resize_to": model.size,
         "resize_how": "bilinear with antialiasing, as Pillow's Image.resize" if model.size else "not resized",

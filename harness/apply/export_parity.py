@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.apply.export_formats import Artifact
+from harness.apply.export_graph import Program
 from harness.apply.export_images import Pictures
 from harness.apply.model import Model
 from harness.data.images import resize_image
@@ -57,12 +58,16 @@ class Parity:
         )
 
 
-def check_parity(model: Model, artifact: Artifact, pictures: Pictures, *, any_size: bool) -> Parity:
-    """Compare on each picture at the size the run uses; with `any_size`, on a few also at another size and together."""
+def check_parity(model: Model, artifact: Artifact, pictures: Pictures, program: Program) -> Parity:
+    """Compare on each picture at the size the run uses, and on a few together at another size that it claims to take.
+
+    Raises:
+        HarnessError: it stops at a size that it claims to take.
+    """
     shapes: dict[tuple[int, int, int], None] = {}
     difference = largest = 0.0
     same = total = 0
-    for batch_BHWC in _batches(model, pictures, any_size=any_size):
+    for batch_BHWC in _batches(model, pictures, program):
         wanted, got = model(list(batch_BHWC)).cpu().numpy(), artifact.run(batch_BHWC)
         shapes[(len(batch_BHWC), *batch_BHWC.shape[1:3])] = None
         difference = max(difference, float(np.abs(got - wanted).max()))
@@ -72,13 +77,14 @@ def check_parity(model: Model, artifact: Artifact, pictures: Pictures, *, any_si
     return Parity(len(pictures.names), pictures.source, tuple(shapes), difference, largest, same / total)
 
 
-def _batches(model: Model, pictures: Pictures, *, any_size: bool) -> Iterator[Batch]:
+def _batches(model: Model, pictures: Pictures, program: Program) -> Iterator[Batch]:
+    first = pictures.read(0)
+    height, width = model.size or first.shape[:2]
+    if program.size is None:  # first, because what a model cannot do shows here
+        sides = ((side // program.multiple | 1) * program.multiple for side in (height * 3 // 4, width * 5 // 4))
+        other = next(sides), next(sides)  # odd multiples: no model halves them further than it claims
+        some = range(min(OTHER_SIZES, len(pictures.names)))
+        yield np.stack([resize_image(pictures.read(place), other) for place in some])
     for place in range(len(pictures.names)):
         image = pictures.read(place)
         yield resize_image(image, model.size or image.shape[:2])[None]
-    if any_size:
-        first = pictures.read(0)
-        height, width = model.size or first.shape[:2]
-        other = (height * 3 // 4 | 1, width * 5 // 4 | 1)  # odd: no model halves them evenly
-        some = range(min(OTHER_SIZES, len(pictures.names)))
-        yield np.stack([resize_image(pictures.read(place), other) for place in some])

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import onnxruntime
 import pandas as pd
 import PIL.Image
+import PIL.ImageOps
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -51,7 +52,7 @@ class Segmenter(PythonModel):  # type: ignore[misc]  # MLflow's classes have no 
         encoding = (params or {}).get("encoding", "array")
         if encoding not in ("array", "png"):
             raise ValueError(f"encoding '{encoding}': known are array and png")
-        return [self._answer(read_cell(cell), encoding) for cell in model_input[COLUMN]]
+        return [self._answer(read_cell(item), encoding) for cell in model_input[COLUMN] for item in _spread(cell)]
 
     def _answer(self, image_HWC: Pixels, encoding: str) -> dict[str, Any]:
         labels_HW = self.segment(image_HWC)
@@ -72,8 +73,14 @@ class Segmenter(PythonModel):  # type: ignore[misc]  # MLflow's classes have no 
         return label(logits_CHW, height, width)
 
 
+def _spread(cell: Any) -> list[Any]:
+    """Return the pictures of a cell: MLflow makes one cell of the list in `{"image": [text, text]}`."""
+    is_list = isinstance(cell, (list, tuple, np.ndarray)) and len(cell) > 0 and isinstance(cell[0], (str, bytes))
+    return list(cell) if is_list else [cell]
+
+
 def read_cell(cell: Any) -> Pixels:
-    """Return a picture [H, W, 3] from base64 text, from the bytes of a file, or from values.
+    """Return a picture [H, W, 3] from base64 text, from the bytes of a file (turned as EXIF says), or from values.
 
     Raises:
         ValueError: it is none of them.
@@ -82,7 +89,7 @@ def read_cell(cell: Any) -> Pixels:
         try:
             content = base64.b64decode(cell, validate=True) if isinstance(cell, str) else cell
             with PIL.Image.open(io.BytesIO(content)) as picture:
-                return np.array(picture.convert("RGB"))
+                return np.array(PIL.ImageOps.exif_transpose(picture).convert("RGB"))
         except (ValueError, OSError) as error:
             raise ValueError(f"not a picture: give base64 text of a PNG or JPEG file ({error})") from None
     values = np.asarray(cell)

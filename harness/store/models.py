@@ -119,6 +119,7 @@ def _find_run(client: Any, run_id: str, study: str) -> Any:
 def _write(folder: Path, package: Package, model: Any, mlflow_run: str) -> None:
     """Write the model as MLflow keeps it."""
     import mlflow.pyfunc
+    import pandas as pd
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
@@ -134,7 +135,7 @@ def _write(folder: Path, package: Package, model: Any, mlflow_run: str) -> None:
         python_model=str(package.code),
         artifacts={"onnx": str(package.onnx), **{path.name: str(path) for path in package.extra}},
         signature=signature,
-        input_example={package.column: [package.example]},
+        input_example=pd.DataFrame({package.column: [package.example]}),
         pip_requirements=list(package.requirements),
     )
 

@@ -134,8 +134,11 @@ def test_torch_export_gives_the_same_logits_and_says_what_it_is(exported, tmp_pa
     made = export_run(chosen, Options("torch-export"), tmp_path / "model.pt2", quiet)
     files = {"harness.json": ""}
     program = torch.export.load(made.path, extra_files=files)
-    assert json.loads(files["harness.json"])["harness.id"] == chosen.run_id
-    images = np.random.default_rng(1).integers(0, 256, (3, 50, 71, 3), dtype=np.uint8)
+    said = json.loads(files["harness.json"])
+    assert said["harness.id"] == chosen.run_id
+    assert json.loads(said["harness.input"])["size"] == "multiples of 16"  # torch.export guards what it saw
+    assert made.note.startswith("it takes pictures whose sides are multiples of 16: made for any size, ")
+    images = np.random.default_rng(1).integers(0, 256, (5, 80, 112, 3), dtype=np.uint8)
     got = program.module()(torch.from_numpy(images)).detach().numpy()
     want = onnxruntime.InferenceSession(onnx.path).run(None, {"image": images})[0]
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)

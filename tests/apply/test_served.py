@@ -61,6 +61,14 @@ def test_a_cell_is_base64_text_or_bytes_or_values():
     assert served.read_cell(encoded(image, "JPEG")).shape == (7, 9, 3)
 
 
+def test_a_picture_is_turned_upright_as_its_camera_says():
+    lying, exif = PIL.Image.new("RGB", (9, 7)), PIL.Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    file = io.BytesIO()
+    lying.save(file, format="JPEG", exif=exif)
+    assert served.read_cell(file.getvalue()).shape == (9, 7, 3)
+
+
 @pytest.mark.parametrize(
     "cell", ["no base64!", base64.b64encode(b"no picture").decode(), np.zeros((3, 4)), [[[300, 0, 0]]]]
 )
