@@ -169,7 +169,7 @@ def _record(job: Job) -> dict[str, Any]:
 def _print_outcome(job: Job, done: list[Done], seconds: float) -> None:
     turned = sum(item.turned for item in done)
     tiled = sum(item.tile is not None for item in done)
-    kinds = sorted({kind for item in done for kind in item.files})
+    kinds = sorted({kind for item in done for kind in item.files}) + ["grid"] * job.wanted.grid
     print(f"{len(done):,} pictures predicted, {len(done) / seconds:.1f} images/s; {', '.join(kinds)} in {job.out}")
     if turned:
         print(f"{turned:,} of them turned upright, as their EXIF orientation says; so are their results")

@@ -73,7 +73,9 @@ def draw_overlay(image: Image, panels: Sequence[Panel], taxonomy: Taxonomy, opac
     row = PILImage.new("RGB", (width, parts[0].height), PAPER)
     for place, part in enumerate(parts):
         row.paste(part, (place * (part.width + GUTTER), 0))
-    entries = class_entries(taxonomy, count_labels(panel.label for panel in panels), shares=len(panels) == 1)
+    pixels = count_labels(panel.label for panel in panels)
+    pixels[IGNORE] = 0  # they show the picture alone
+    entries = class_entries(taxonomy, pixels, shares=len(panels) == 1)
     titles = [_draw_titles([panel.title for panel in panels], parts[0].width, size_px, width)] if len(parts) > 1 else []
     return stack([*titles, row, draw_legend(entries, width, size_px)])
 

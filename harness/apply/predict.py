@@ -85,7 +85,7 @@ def prepare_job(chosen: Chosen, images: Sequence[str], out: Path, wanted: Wanted
     Raises:
         InputError: a text means nothing, results would lie among what is read, or cannot be written as asked for.
     """
-    pictures = find_pictures(images)
+    pictures, out = find_pictures(images), out.expanduser()
     check_place(out, images, pictures, wanted.truth)
     check_form(wanted.form, chosen.taxonomy)
     return Job(chosen, pictures, out, wanted, find_truth(wanted.truth, pictures) if wanted.truth else {})

@@ -259,7 +259,7 @@ def test_the_program_itself_predicts_and_says_how_fast(trained, tmp_path):
     command = harness_command("predict", RUN, str(trained.images / "val_000[01].png"), "--out", str(tmp_path))
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
-        command, cwd=trained.place, capture_output=True, text=True, timeout=300, check=False, env=environment
+        command, cwd=trained.place, capture_output=True, text=True, timeout=550, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 pictures predicted, ")
