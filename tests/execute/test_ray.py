@@ -171,9 +171,7 @@ def test_an_address_without_a_cluster_is_refused_at_once(address, told, workplac
         list(executor(plan.runs, {run.id: run_folder(workplace, run.id) for run in plan.runs}))
 
 
-@pytest.mark.parametrize(
-    "options", [("local", None, "auto", None, None), ("local", None, None, 2, None), ("ray", 2, None, None, None)]
-)
+@pytest.mark.parametrize("options", [("local", None, "auto", None), ("local", None, None, 2), ("ray", 2, None, None)])
 def test_options_that_would_have_no_effect_are_refused(options):
     with pytest.raises(InputError, match="is an option for"):
         check_place(*options)
