@@ -22,7 +22,9 @@ from harness.apply.card_tables import (
 )
 from harness.apply.choose import Chosen
 from harness.apply.export_options import Licences
+from harness.catalog import find_part
 from harness.files import write_text
+from harness.fingerprint import thaw
 from harness.records import Examples, Plan, RunResult
 from harness.report import text
 from harness.report.pictures import draw_examples
@@ -81,7 +83,7 @@ def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping
     return environment.get_template("card.md.j2").render(
         **given,
         label=chosen.label,
-        model=config.model.name,
+        model=_describe_model(chosen),
         classes=chosen.classes,
         question=context.plan.question if context.plan else "",
         run_id=chosen.run_id,
@@ -94,7 +96,7 @@ def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping
             "on": result.contract["selected_on"],
             "epoch": result.best_epoch,
         },
-        claims=_find_claims(chosen, context),
+        **_quote_report(chosen, context),
         weak=weak_sentences(result.counts["val"]),
         class_table=class_table(result.counts["val"]),
         kept=len(result.predictions.names) if result.predictions else 0,
@@ -128,16 +130,25 @@ def _describe_split(chosen: Chosen, context: Context, split: str) -> dict[str, A
     return found
 
 
-def _find_claims(chosen: Chosen, context: Context) -> list[str]:
-    """Return what the study's report says of the variant against others, in its words."""
+def _quote_report(chosen: Chosen, context: Context) -> dict[str, list[str]]:
+    """Return what the study's report says of the variant against others, and what the study cannot show."""
     if context.plan is None or context.results is None:
-        return []
+        return {"claims": [], "concerns": []}
     report = make_report(context.plan, context.results)
-    return [
+    claims = [
         f"On {text.escape(item.split)}: {conclude(item.headline, report.margin)}"
         for item in report.comparisons
         if chosen.variant in (item.variant, item.against)
     ]
+    return {"claims": claims, "concerns": [f"{text.capital(item.text)}." for item in report.concerns]}
+
+
+def _describe_model(chosen: Chosen) -> str:
+    """Return the model's name with the settings that shape it."""
+    choice = chosen.config.model
+    hidden = {"freeze", *find_part("model", choice.name).locations}
+    shown = [f"{name} {thaw(value)}" for name, value in choice.settings.items() if name not in hidden]
+    return f"{choice.name} ({', '.join(shown)})" if shown else choice.name
 
 
 def _describe_start(chosen: Chosen) -> str:
