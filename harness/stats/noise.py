@@ -103,7 +103,10 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
     # a product's relative variance is the sum of its factors', and a variance's relative variance is 2 / degrees
     model_doubt = 1 / noise.degrees + 1 / loudness_degrees + 1 / noise.agreement
     variance_M = np.where(pooled_M > 0, share * loudness * pooled_M + (1 - share) * own_M, own_M)
-    return Moderated(own_M, variance_M, 1 / (share**2 * model_doubt + (1 - share) ** 2 / degrees))
+    together = 1 / (share**2 * model_doubt + (1 - share) ** 2 / degrees)
+    if together <= degrees:  # few classes, or a study of few distinct variants: the model knows less than the seeds do
+        return Moderated(own_M, own_M, degrees)
+    return Moderated(own_M, variance_M, together)
 
 
 def _variance(differences_PSM: Values, seeds_P: Values) -> Values:
