@@ -1,33 +1,41 @@
 """Causes each fault many times, and prints what was lost: the table of docs/faults.md.
 
-    python -m benchmarks.faults --times 20                     # all; about an hour on two cores
+    python -m benchmarks.faults --times 20
     python -m benchmarks.faults --times 20 --only kill-parent
 
 A study of two variants and two seeds is run once without disturbance. Then each fault is caused so many times, in a
-fresh folder each; the same command is given again, and the final counts are compared with the undisturbed ones, byte
-for byte.
+fresh folder each; the study is run again, and the final counts are compared with the undisturbed ones, byte for byte.
+Faults of the whole program go through the command line; faults of runs through the same processes, without MLflow.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from harness.api import load_spec, make_plan
+from harness.errors import InputError
+from harness.execute.events import Advanced, Ended, Event, Warned
+from harness.execute.local import execute_local
 from harness.randomness import make_rng
+from harness.records import Machine, Run
+from harness.store.folder import load_result, run_folder
 
 STUDY = """
 study: tiny
@@ -38,23 +46,33 @@ base:
   loss: {cross_entropy: {}}
   augment: {flip: {p: 0.5}}
   optimizer: {name: adam, lr: 3.0e-3}
-  train: {epochs: 4, batch_size: 4}
+  train: {epochs: 3, batch_size: 4}
 variants:
   baseline: {}
   finetune: {from: baseline@best, like: baseline, set: {loss.dice: {weight: 1.0}}}
 seeds: [0, 1]
 """
-HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
-RUN = [*HARNESS, "run", "tiny.yaml", "--jobs", "2", "--json"]
-PATIENCE_S = 900
+COMMAND = [sys.executable, "-c", "from harness.cli import main; main()", "run", "tiny.yaml", "--jobs", "2", "--json"]
+PATIENCE_S = 1800
 
 Counts = dict[str, bytes]
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Case:
+    """One time that a fault is caused."""
+
+    place: Path
+    """An empty folder with the study in it."""
+    rng: np.random.Generator
+    seconds: float
+    """What the undisturbed study takes."""
+
+
 @dataclass
 class Outcome:
-    """What became of one fault, caused many times."""
+    """What became of a fault, caused many times."""
 
     times: int = 0
     identical: int = 0
@@ -66,37 +84,46 @@ class Outcome:
 def final_counts(place: Path) -> Counts:
     """Return file -> the bytes of all its arrays, for the counts of all runs."""
     found = {}
-    for path in sorted(place.glob("mlruns/runs/*/evaluation/*.npz")):
+    for path in sorted(place.glob("mlruns/runs/*/evaluation/**/*.npz")):
         with np.load(path, allow_pickle=False) as file:
-            content = b"".join(file[name].tobytes() for name in sorted(file.files))
-        found["/".join(path.parts[-3:])] = content
+            found["/".join(path.parts[-3:])] = b"".join(file[name].tobytes() for name in sorted(file.files))
     return found
 
 
-def start(place: Path) -> subprocess.Popen[str]:
-    """Start the study in a process group of its own."""
-    return subprocess.Popen(
-        RUN,
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "HARNESS_CACHE": str(place / "cache")},
-        start_new_session=True,
-    )
+def start_command(place: Path) -> subprocess.Popen[str]:
+    """Start `harness run` as its user does."""
+    environment = {**os.environ, "HARNESS_CACHE": str(place / "cache")}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(COMMAND, cwd=place, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
-def finish(place: Path) -> tuple[int, dict[str, str], str]:
-    """Run the study to its end; return the exit code, the reason of each run that is not finished, and stderr."""
-    process = start(place)
-    out, err = process.communicate(timeout=PATIENCE_S)
-    return process.returncode, reasons(out), err
-
-
-def reasons(out: str) -> dict[str, str]:
-    """Return run -> reason, for the runs that a command's JSON says are not finished."""
+def run_command(place: Path) -> str:
+    """Run `harness run` to its end; return what it told about runs that did not finish."""
+    out, err = start_command(place).communicate(timeout=PATIENCE_S)
     rows = json.loads(out)["runs"] if out else []
-    return {f"{row['variant']}/seed{row['seed']}": row["reason"] for row in rows if row["status"] != "finished"}
+    return "\n".join([*(row["reason"] for row in rows if row["status"] != "finished"), *err.splitlines()])
+
+
+def runs_of(place: Path) -> tuple[Run, ...]:
+    """Return the study's runs."""
+    return make_plan(load_spec(place / "tiny.yaml")).runs
+
+
+def events(place: Path, runs: Sequence[Run]) -> Iterator[Event]:
+    """Execute runs in processes of their own, and yield what happens."""
+    folders = {run.id: run_folder(place / "mlruns", run.id) for run in runs_of(place)}
+    return execute_local(runs, folders, Machine(), jobs=2)
+
+
+def run_here(place: Path, runs: Sequence[Run] | None = None) -> str:
+    """Execute runs (all of the study, unless some are given) to their ends; return what is told about faults."""
+    told = []
+    for event in events(place, runs or runs_of(place)):
+        if isinstance(event, Warned):
+            told.append(event.text)
+        elif isinstance(event, Ended) and event.result.status != "finished":
+            told.append(event.result.reason)
+    return "\n".join(told)
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
@@ -104,61 +131,8 @@ def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
     return items[int(rng.integers(len(items)))]
 
 
-def children_of(group: int) -> list[int]:
-    """Return the processes that hold a run's lock open, among those of one process group."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and os.getpgid(int(process.name)) == group:
-                links = [str(fd.readlink()) for fd in (process / "fd").iterdir()]
-                found += (
-                    [int(process.name)] if any("/runs/" in link and link.endswith("/lock") for link in links) else []
-                )
-        except OSError:
-            continue
-    return found
-
-
-def kill_parent(place: Path, rng: np.random.Generator, seconds: float) -> str:
-    """SIGKILL the command at a random moment of the study."""
-    process = start(place)
-    time.sleep(rng.uniform(0.1, seconds))
-    process.kill()
-    process.communicate()
-    return "the shell's 'Killed'; the same command went on"
-
-
-def kill_run(place: Path, rng: np.random.Generator, seconds: float) -> str:
-    """SIGKILL the process of a run at a random moment of its life."""
-    process = start(place)
-    found: list[int] = []
-    while not found and process.poll() is None:
-        time.sleep(0.02)
-        found = children_of(process.pid)
-    time.sleep(rng.uniform(0, seconds / 3))
-    found = children_of(process.pid)
-    if found:
-        os.kill(pick(rng, found), signal.SIGKILL)
-    out, _ = process.communicate(timeout=PATIENCE_S)
-    told = [reason for reason in reasons(out).values() if "SIGKILL" in reason]
-    return told[0] if told else "nothing: no run was under way"
-
-
-def stop_study(place: Path, seconds: float) -> None:
-    """Stop the study when a run has a state of two epochs; all its processes end."""
-    process = start(place)
-    began = time.monotonic()
-    while time.monotonic() - began < 20 * seconds and not list(
-        place.glob("mlruns/runs/*/checkpoints/state.previous.pt")
-    ):
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    time.sleep(1)
-
-
 def damage(path: Path, rng: np.random.Generator) -> None:
-    """Flip a bit of a file, cut it short, or lose a block of it."""
+    """Flip a bit of a file, cut it short, or turn over all bits of a block."""
     content = bytearray(path.read_bytes())
     place = int(rng.integers(len(content)))
     match pick(rng, ["flip", "cut", "block"]):
@@ -167,64 +141,90 @@ def damage(path: Path, rng: np.random.Generator) -> None:
         case "cut":
             del content[place:]
         case _:
-            length = len(content[place : place + 4096])
-            content[place : place + length] = bytes(byte ^ 0xFF for byte in content[place : place + length])
+            content[place : place + 4096] = bytes(byte ^ 0xFF for byte in content[place : place + 4096])
     path.write_bytes(content)
 
 
-def damage_state(place: Path, rng: np.random.Generator, seconds: float) -> str:
-    """Damage the checkpoint of a run that was interrupted."""
-    stop_study(place, seconds)
-    states = sorted(place.glob("mlruns/runs/*/checkpoints/state.pt"))
-    if not states:
-        return "nothing: no run was under way"
-    damage(pick(rng, states), rng)
-    _, _, err = finish(place)
-    told = [line for line in err.splitlines() if "was damaged" in line]
-    return told[0].split(": ", 2)[-1] if told else "nothing"
+def kill_parent(case: Case) -> str:
+    """SIGKILL the command at a random moment of the study; give it again."""
+    process = start_command(case.place)
+    time.sleep(case.rng.uniform(0.1, case.seconds))
+    process.kill()
+    process.communicate()
+    run_command(case.place)
+    return "the shell's Killed"
 
 
-def damage_parent(place: Path, rng: np.random.Generator, seconds: float) -> str:
-    """Damage the weights that a later run starts from; then do what the message says."""
-    subprocess.run([*RUN, "--only", "baseline"], cwd=place, capture_output=True, check=True)
-    path = pick(rng, sorted(place.glob("mlruns/runs/*/checkpoints/best.pt")))
-    damage(path, rng)
-    _, failed, _ = finish(place)
+def kill_run(case: Case) -> str:
+    """SIGKILL the process of a run at a random moment of the study."""
+
+    def kill() -> None:
+        active = multiprocessing.active_children()
+        if active:
+            os.kill(pick(case.rng, active).pid or 0, signal.SIGKILL)
+
+    timer = threading.Timer(case.rng.uniform(0, case.seconds), kill)
+    timer.start()
+    told = run_here(case.place)
+    timer.join()
+    return told.splitlines()[0].split(";")[0] if told else "nothing: between two runs"
+
+
+def damage_state(case: Case) -> str:
+    """Interrupt the study after a second epoch; damage the newest checkpoint of a run."""
+    for event in (under_way := events(case.place, runs_of(case.place))):
+        if isinstance(event, Advanced) and event.progress.epoch == 2:
+            under_way.close()  # type: ignore[attr-defined]
+            break
+    damage(pick(case.rng, sorted(case.place.glob("mlruns/runs/*/checkpoints/state.pt"))), case.rng)
+    told = run_here(case.place)
+    return told.split(": ", 1)[-1].splitlines()[0]
+
+
+def damage_weights(case: Case) -> str:
+    """Damage the weights of a finished run that another starts from; do what the message says."""
+    run_here(case.place, [run for run in runs_of(case.place) if run.start is None])
+    path = pick(case.rng, sorted(case.place.glob("mlruns/runs/*/checkpoints/best.pt")))
+    damage(path, case.rng)
+    told = run_here(case.place)
     shutil.rmtree(path.parent.parent)
-    return next(iter(failed.values()), "nothing").split(": /")[0]
+    return told.split(": /")[0]
 
 
-def damage_counts(place: Path, rng: np.random.Generator, seconds: float) -> str:
-    """Damage a file of a finished run's result; then do what the message says."""
-    finish(place)
-    kept = [path for path in place.glob("mlruns/runs/*/evaluation/**/*") if path.is_file()]
-    damage(pick(rng, sorted([*kept, *place.glob("mlruns/runs/*/journal.jsonl")])), rng)
-    code, _, err = finish(place)
-    named = [line for line in err.splitlines() if line.startswith("error")]
-    result = named[0].split("or remove ")[1].split(" and run")[0] if named else ""
-    if result:
-        Path(result).unlink()
-    return f"exit code {code}: the file, 'damaged (its checksum does not match)', what to do" if named else "nothing"
+def damage_result(case: Case) -> str:
+    """Damage a file of a finished run's result; do what the message says."""
+    run_here(case.place)
+    kept = [*case.place.glob("mlruns/runs/*/evaluation/**/*.*"), *case.place.glob("mlruns/runs/*/*.json*")]
+    path = pick(case.rng, sorted(path for path in kept if path.is_file()))
+    damage(path, case.rng)
+    folder = run_folder(case.place / "mlruns", path.relative_to(case.place / "mlruns/runs").parts[0])
+    try:
+        load_result(folder)
+    except InputError as error:
+        folder.result.unlink()
+        return str(error).split("; ")[0].partition(": ")[2].split(" (")[0]
+    return "nothing"
 
 
-def fill_disk(place: Path, rng: np.random.Generator, seconds: float) -> str:
-    """Mount a disk too small for the study's runs; let it fill up; then make it larger."""
-    root = place / "mlruns"
+def fill_disk(case: Case) -> str:
+    """Run the study on a disk that is too small for it; make the disk larger, and give the command again."""
+    root = case.place / "mlruns"
     root.mkdir()
-    size = rng.integers(1_500, 4_000)
+    size = int(case.rng.integers(1_500, 4_000))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", root], check=True)
-    _, failed, err = finish(place)
+    told = run_command(case.place)
     subprocess.run(["mount", "-o", "remount,size=200m", root], check=True)
-    lines = [*failed.values(), *(line for line in err.splitlines() if "free" in line or "disk is full" in line)]
-    return "the file, the disk, its free bytes" if any(" bytes free of " in line for line in lines) else str(lines[:1])
+    run_command(case.place)
+    named = [line for line in told.splitlines() if "cannot be written: No space left on device; the disk " in line]
+    return "file, disk and its free bytes" if named else told.splitlines()[-1]
 
 
-FAULTS: dict[str, Callable[[Path, np.random.Generator, float], str]] = {
+FAULTS: dict[str, Callable[[Case], str]] = {
     "kill-parent": kill_parent,
     "kill-run": kill_run,
     "damage-state": damage_state,
-    "damage-parent": damage_parent,
-    "damage-counts": damage_counts,
+    "damage-weights": damage_weights,
+    "damage-result": damage_result,
     "fill-disk": fill_disk,
 }
 
@@ -236,18 +236,25 @@ def cause(fault: str, times: int, wanted: Counts, seconds: float) -> Outcome:
         place = Path(tempfile.mkdtemp(prefix=f"{fault}-"))
         (place / "tiny.yaml").write_text(STUDY)
         try:
-            outcome.seen[FAULTS[fault](place, make_rng(number, fault), seconds)] += 1
-            code, failed, err = finish(place)
-            same = code == 0 and final_counts(place) == wanted
+            outcome.seen[FAULTS[fault](Case(place, make_rng(number, fault), seconds))] += 1
+            told = run_here(place)
+            same = not told and final_counts(place) == wanted
             outcome.times += 1
             outcome.identical += same
-            print(
-                f"{fault} {number}: {'identical' if same else f'NOT identical: {code} {failed} {err}'}", file=sys.stderr
-            )
+            print(f"{fault} {number}: {'identical' if same else f'NOT identical: {told}'}", file=sys.stderr)
         finally:
             subprocess.run(["umount", place / "mlruns"], capture_output=True, check=False)
             shutil.rmtree(place)
     return outcome
+
+
+def time_study(place: Path, study: Callable[[Path], str]) -> float:
+    """Return the seconds that the undisturbed study takes, its images prepared."""
+    study(place)
+    shutil.rmtree(place / "mlruns")
+    began = time.monotonic()
+    study(place)
+    return time.monotonic() - began
 
 
 def main() -> None:
@@ -259,15 +266,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "tiny.yaml").write_text(STUDY)
-        began = time.monotonic()
-        code, failed, err = finish(place)
-        seconds = time.monotonic() - began
-        assert code == 0, (failed, err)
+        studies = {"here": run_here} | ({"command": run_command} if "kill-parent" in (options.only or FAULTS) else {})
+        seconds = {name: time_study(place, study) for name, study in studies.items()}
         wanted = final_counts(place)
-    print(f"undisturbed: {seconds:.1f} s, {len(wanted)} files of counts", file=sys.stderr)
+    print(f"undisturbed: {seconds}, {len(wanted)} files of counts", file=sys.stderr)
     print("| fault | times | counts identical in the end | what the user saw (times) |\n| :-- | --: | --: | :-- |")
     for fault in options.only or FAULTS:
-        outcome = cause(fault, options.times, wanted, seconds)
+        spread = seconds["command" if fault == "kill-parent" else "here"]
+        outcome = cause(fault, options.times, wanted, spread)
         seen = "; ".join(f"{text} ({times})" for text, times in outcome.seen.most_common())
         print(f"| {fault} | {outcome.times} | {outcome.identical} | {seen} |", flush=True)
 

@@ -24,6 +24,7 @@ with atheris.instrument_imports(
 ):
     import harness.data
     import harness.parts  # noqa: F401 - enter the parts into the catalog
+    from benchmarks.faults import STUDY
     from harness.counts import load_counts, make_counts, save_counts
     from harness.errors import HarnessError
     from harness.spec.load import load_spec
@@ -36,8 +37,7 @@ def main() -> None:
     corpus = place / "corpus"
     corpus.mkdir()
     if target == "spec":
-        for path in Path("ablations").glob("*.yaml"):
-            (corpus / path.name).write_bytes(path.read_bytes())
+        (corpus / "tiny.yaml").write_text(STUDY)
     else:
         save_counts(corpus / "val.npz", make_counts([np.array([[5, 1], [2, 7]])], ["a"], ["g"], ["x", "straße"]))
     read = load_spec if target == "spec" else load_counts
