@@ -64,6 +64,11 @@ class Effect:
     held: Held
     spread: Spread
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no run and no group shows any difference."""
+        return self.se == 0 and not any(self.by_seed.values())
+
     def interval(self, level: float) -> tuple[float, float]:
         """Return the two-sided interval of a level (fraction); NaN where nothing can be said."""
         return t_interval(self.delta, self.se, self.degrees, level)

@@ -58,13 +58,14 @@ def pool_noise(scores_VSM: Values) -> Noise:
     """Return the pooled noise of scores of variants and seeds; NaN marks a missing run or an undefined measure.
 
     The variance of the paired differences of two variants, halved, is the unit: it holds whatever their seeds share.
-    Pairs without two common seeds, and pairs that are the same runs under two names, are left out. Measure 0 is the
-    mean of the others, the classes.
+    Pairs without two common seeds are left out, and so are variants whose runs are an earlier variant's under another
+    name: they know nothing more. Measure 0 is the mean of the others, the classes.
     """
+    scores_VSM = _distinct(scores_VSM)
     first, second = np.triu_indices(len(scores_VSM), k=1)
     differences_PSM = scores_VSM[first] - scores_VSM[second]
     seeds_P = (~np.isnan(differences_PSM[:, :, 0])).sum(axis=1)
-    usable_P = (seeds_P > 1) & (np.nan_to_num(differences_PSM) != 0).any(axis=(1, 2))
+    usable_P = seeds_P > 1
     members = np.unique(np.concatenate([first[usable_P], second[usable_P]]))
     nothing = Noise(np.zeros(scores_VSM.shape[2]), 0.0, 0.0, 0.0)
     if len(members) < 3:
@@ -107,6 +108,19 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
     if together <= degrees:  # few classes, or a study of few distinct variants: the model knows less than the seeds do
         return Moderated(own_M, own_M, degrees)
     return Moderated(own_M, variance_M, together)
+
+
+def _distinct(scores_VSM: Values) -> Values:
+    """Return the variants that differ from every earlier one in a run that both have."""
+    kept: list[Values] = []
+    for scores_SM in scores_VSM:
+        common = [~np.isnan(scores_SM - earlier_SM) for earlier_SM in kept]
+        same = (
+            there.any() and bool((scores_SM == before)[there].all()) for there, before in zip(common, kept, strict=True)
+        )
+        if not any(same):
+            kept.append(scores_SM)
+    return np.stack(kept) if kept else scores_VSM
 
 
 def _variance(differences_PSM: Values, seeds_P: Values) -> Values:

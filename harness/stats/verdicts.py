@@ -2,7 +2,9 @@
 
 A family is what is read together: the variants' headline comparisons are one, all cells of the class table are another.
 Within a family, `improved` and `regressed` are called by Holm's step-down procedure (Holm 1979): the chance of even one
-false call is at most 5 %, whatever the dependence between the comparisons. `equivalent` is called by two one-sided
+false call is at most 5 %, whatever the dependence between the comparisons. A comparison that is 0 in every run and
+every group (a component that is off, a class that no model predicts) can have no small p-value and therefore is not
+counted in the family (Tarone 1990). `equivalent` is called by two one-sided
 tests at 5 % each (Schuirmann 1987), which is the same as the 90 % interval lying within the margin; it is judged first,
 so a difference that is shown to be too small to matter is called equivalent even where it is not zero.
 """
@@ -39,7 +41,7 @@ class Verdict:
     p_holm: float
     """The p-value adjusted for the family; NaN where the effect is not judged."""
     family: int
-    """Comparisons in the family that were judged."""
+    """Comparisons in the family that were judged and could have differed."""
     level: float
     """Level at which the first difference of the family is called: what `harness.stats.power` plans with."""
     tost: tuple[float, float]
@@ -53,14 +55,16 @@ def judge(effects: Mapping[Key, Effect], margin: float, *, fewest_seeds: int = 2
     largest difference that does not matter (fraction); 0 where none is stated, as for classes. Effects of fewer than
     `fewest_seeds` are outside the family too.
     """
-    judged = [
+    judged = {
         key
         for key, effect in effects.items()
         if effect.scope == "new seeds and images" and effect.spread.seeds >= fewest_seeds
-    ]
-    adjusted = dict(zip(judged, holm([effects[key].p for key in judged]), strict=True))
+    }
+    counted = [key for key in effects if key in judged and not effects[key].is_nothing]
+    adjusted = dict(zip(counted, holm([effects[key].p for key in counted]), strict=True))
+    family = len(counted)
     return {
-        key: _judge_one(effect, adjusted[key], len(judged), margin) if key in adjusted else _silent(effect, len(judged))
+        key: _judge_one(effect, adjusted.get(key, 1.0), family, margin) if key in judged else _silent(effect, family)
         for key, effect in effects.items()
     }
 
@@ -86,7 +90,7 @@ def _judge_one(effect: Effect, p_holm: float, family: int, margin: float) -> Ver
         outcome = "improved" if effect.delta > 0 else "regressed"
     else:
         reason = "only before correction" if effect.p <= FAMILY_ERROR else "noise"
-    return Verdict(outcome, reason, p_holm, family, FAMILY_ERROR / family, tost)
+    return Verdict(outcome, reason, p_holm, family, FAMILY_ERROR / max(family, 1), tost)
 
 
 def _silent(effect: Effect, family: int) -> Verdict:

@@ -71,7 +71,16 @@ def start_head(place, cpus):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    head = _start(place / "head.log", cpus, "--head", "--port", str(port), "--temp-dir", str(place / "ray"))
+    head = _start(
+        place / "head.log",
+        cpus,
+        "--head",
+        "--include-dashboard=false",
+        "--port",
+        str(port),
+        "--temp-dir",
+        str(place / "ray"),
+    )
     host = head.wait(r"Local node IP: (\S+)")[1]
     head.wait("Ray runtime started")
     return head, f"{host}:{port}"
@@ -87,7 +96,7 @@ def start_node(place, cpus, address):
 def _start(log, cpus, *arguments):
     ray = str(Path(sys.executable).with_name("ray"))
     options = [f"--num-cpus={cpus}", f"--object-store-memory={100 * 2**20}", *arguments]
-    command = [ray, "start", "--block", "--disable-usage-stats", "--include-dashboard=false", *options]
+    command = [ray, "start", "--block", "--disable-usage-stats", *options]
     with log.open("w") as file:
         process = subprocess.Popen(command, env={**os.environ, **SETTINGS}, stdout=file, stderr=file)
     return Node(process, log)

@@ -84,8 +84,17 @@ def test_a_missing_run_leaves_the_other_pairs():
 def test_a_copy_under_another_name_is_not_evidence_of_little_noise():
     scores_VSM = draw_scores(0, [1.0] * 3)
     copied = np.concatenate([scores_VSM, scores_VSM[:1]])
-    assert pool_noise(copied).variance_M[0] > 0.5 * pool_noise(scores_VSM).variance_M[0]
+    np.testing.assert_array_equal(pool_noise(copied).variance_M, pool_noise(scores_VSM).variance_M)
+    assert pool_noise(copied).degrees == pool_noise(scores_VSM).degrees
     assert pool_noise(np.concatenate([scores_VSM[:1]] * 3)).degrees == 0
+
+
+def test_two_variants_and_a_copy_have_nothing_to_borrow():
+    scores_VSM = draw_scores(0, [1.0, 1.0])
+    assert pool_noise(scores_VSM[[0, 1, 0]]).degrees == 0
+    copied = scores_VSM[[0, 1, 0]].copy()
+    copied[2, 1] = np.nan  # the copy lacks a run
+    assert pool_noise(copied).degrees == 0
 
 
 def test_what_rounding_alone_moves_is_no_noise():

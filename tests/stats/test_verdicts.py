@@ -85,6 +85,17 @@ def test_a_family_is_harder_to_convince_than_one_comparison():
     assert (family["c"].outcome, family["c"].reason) == ("undecided", "noise")
 
 
+def test_what_differs_nowhere_is_equivalent_and_leaves_the_family_as_it_is():
+    effect = make_effect(0.03, seeds=5)
+    nothing = make_effect(0.0, seed_sd=0.0, group_se=0.0, seeds=5)
+    alone = judge({"effect": effect}, 0.0)["effect"]
+    among = judge({"effect": effect} | {f"copy {n}": nothing for n in range(9)}, 0.0)
+    assert among["effect"] == alone
+    assert alone.outcome == "improved"
+    assert {(among[f"copy {n}"].outcome, among[f"copy {n}"].p_holm) for n in range(9)} == {("equivalent", 1.0)}
+    assert judge({"copy": nothing}, 0.0)["copy"].family == 0
+
+
 def test_one_seed_gets_no_verdict_and_is_in_no_family():
     verdicts = judge({"b": make_effect(0.5, seeds=1), "c": make_effect(0.05)}, 0.005)
     assert (verdicts["b"].outcome, verdicts["b"].reason) == ("undecided", "one seed")
