@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -74,6 +76,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 DEFAULT_ROOT = Path("mlruns")
 DEFAULT_REPORTS = Path("reports")
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Within it, an interrupt says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it was", file=sys.stderr)
+        raise
 
 
 def read_spec(spec: Path, profile: str | None, set_: list[str] | None, seeds: str | None) -> Spec:

@@ -30,6 +30,7 @@ from harness.cli_options import (
     check_place,
     print_results,
     read_spec,
+    resumable,
 )
 
 
@@ -71,7 +72,7 @@ def run(
     budget = Budget(max_hours, max_runs)
     store = api.open_store(root, tracking_uri)
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
-    with show_progress(study.runs) as show:
+    with resumable(), show_progress(study.runs) as show:
 
         def listen(event: Event) -> None:
             if isinstance(event, Started):

@@ -24,6 +24,7 @@ from harness.cli_options import (
     Uri,
     print_results,
     read_spec,
+    resumable,
 )
 from harness.errors import InputError
 
@@ -73,7 +74,7 @@ def tune(
     study = _with_budget(read_spec(spec, profile, set_, seeds), trials, hours)
     store = api.open_store(root, tracking_uri)
     _refuse_shared(storage, tracking_uri, root)
-    with show_trials() as listen:
+    with resumable(), show_trials() as listen:
         searches = api.tune(study, store=store, variants=variant or (), storage=storage, device=device, listen=listen)
     running = sum(trial.state == "running" for item in searches for trial in item.trials)
     if running:
@@ -111,7 +112,7 @@ def _compare(
     from harness.progress import show_progress
 
     plan = api.make_tuned_plan(study, searches)
-    with show_progress(plan.runs) as show:
+    with resumable(), show_progress(plan.runs) as show:
         results = api.execute(plan, store=store, jobs=jobs, device=device, listen=show)
     api.make_tuning_report(study, searches, api.make_report(plan, results, reports), reports)
     store.attach_report(plan.study, reports / plan.study)

@@ -223,6 +223,7 @@ def test_ctrl_c_ends_every_process_and_leaves_all_resumable(harness_cli, workpla
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert err.endswith("interrupted: the same command goes on where it was\n")
     assert "Traceback" not in err
     assert no_process_left(process.pid)
     folders = list(Path("mlruns/runs").iterdir())
