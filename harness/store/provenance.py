@@ -30,7 +30,7 @@ PACKAGES = (
 )
 _SECRET_NAME = r"(?:passw(?:or)?d|pwd|token|secret|api[_-]?key|access[_-]?key|signature|credential)s?"
 _SECRET = re.compile(rf"(?i)({_SECRET_NAME}[\"']?(?:\s*[=:]\s*(?=[\"'])|=))(\"[^\"\n]*\"|'[^'\n]*'|[^\s&\"',;)]+)")
-_ENVIRONMENT = re.compile(r"(?i)passw|pwd|token|secret|key|credential")
+_ENVIRONMENT = re.compile(r"(?i)^(?!(?:old)?pwd$).*(?:passw|pwd|token|secret|key|credential)")  # PWD is a folder
 _SHORTEST_SECRET = 8
 DIFF_BYTES = 200_000
 GIT_SECONDS = 10

@@ -399,6 +399,15 @@ def test_what_is_no_secret_stays(text):
     assert mask_credentials(text) == text
 
 
+def test_the_working_folder_is_no_password(monkeypatch):
+    for name in ("PWD", "OLDPWD"):
+        monkeypatch.setenv(name, "/data/my-lab")
+    monkeypatch.setenv("DB_PWD", SECRET)
+    assert mask_credentials(f"sqlite:////data/my-lab/mlruns/mlflow.db {SECRET}") == (
+        "sqlite:////data/my-lab/mlruns/mlflow.db ***"
+    )
+
+
 def test_provenance_of_a_repository_holds_no_secret(tmp_path, monkeypatch):
     """A remote with a password, a diff with a key, an environment with a token, a command line with an address."""
 
