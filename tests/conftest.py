@@ -1,6 +1,7 @@
 """What tests share: a private cache, tiny studies, and the program as a user runs it."""
 
 import os
+import signal
 import subprocess
 import textwrap
 
@@ -15,6 +16,8 @@ def private_surroundings(tmp_path_factory):
         patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        # a shell has what it runs in the background ignore Ctrl-C, and programs started from there would inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
 
 
