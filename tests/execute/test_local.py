@@ -229,7 +229,8 @@ def test_ctrl_c_ends_every_process_and_leaves_all_resumable(harness_cli, workpla
     folders = list(Path("mlruns/runs").iterdir())
     assert len(folders) >= 2
     assert not any(is_running(run_folder(Path("mlruns"), folder.name)) for folder in folders)
-    before = {folder.name: (folder / "journal.jsonl").read_text() for folder in folders}
+    before = {journal.parent.name: journal.read_text() for journal in Path("mlruns/runs").glob("*/journal.jsonl")}
+    assert before
     done = harness_cli(
         "run", "tiny.yaml", "--jobs", "2", "--set", "train.epochs=12", "--max-runs", "2", "--only", "baseline"
     )
