@@ -1,4 +1,4 @@
-"""The spec, key by key, as a page of Markdown: made from the schema and the catalog, so that it cannot be behind them."""
+"""The spec, key by key, as a page of Markdown, made from the schema and the catalog."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Made from the code by `harness schema --markdown`; a test holds the two together
 same for one part, `harness schema` is the JSON Schema with which editors complete and check keys.
 
 A spec is YAML, read strictly: an unknown key, a wrong type or a value out of range is one message with line, column and
-the nearest valid spelling. Write numbers with a dot before an exponent (`1.0e-3`; YAML takes `1e-3` for text). A part is
-written with its name and those settings that are not to be the defaults; the defaults are written into every run's
+the nearest valid spelling. Write numbers with a dot before an exponent (`1.0e-3`; YAML takes `1e-3` for text). A part
+is written with its name and those settings that are not to be the defaults; the defaults are written into every run's
 config, so that a run's id covers them. (required) means that there is no default. Fractions are from 0 to 1.
 """
 _KINDS: Mapping[Kind, str] = {
     "data": "Below `base`: the data set, `data: {name: desert, size: [96, 96]}`.",
     "model": "Below `base`: the network, `model: {name: unet, base_channels: 16}`.",
-    "loss": "Below `base`: terms, of which the weighted sum is minimised, `loss: {cross_entropy: {}, dice: {weight: 0.5}}`.",
+    "loss": "Below `base`: terms; their weighted sum is minimised, `loss: {cross_entropy: {}, dice: {weight: 0.5}}`.",
     "augment": "Below `base`: steps, applied to training images in the order written, `augment: {flip: {p: 0.5}}`.",
     "optimizer": "Below `base`: `optimizer: {name: adamw, lr: 1.0e-3}`. Default: `{name: adam}`.",
-    "schedule": "Below `base`: the learning rate over the epochs, `schedule: {name: poly}`. Default: `{name: constant}`.",
+    "schedule": "Below `base`: the learning rate by epoch, `schedule: {name: poly}`. Default: `{name: constant}`.",
 }
 _CHANGES = """\
 A dotted key changes one setting (`optimizer.lr: 1.0e-4`). A key of a whole part or term (`optimizer: {name: sgd}`,
