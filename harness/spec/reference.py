@@ -103,10 +103,9 @@ def _table(schema: Schema, definitions: Schema, skip: tuple[str, ...] = ()) -> s
         if name in skip:
             continue
         whole = _resolved(item, definitions)
-        default = (
-            f"`{json.dumps(whole['default'])}`" if "default" in whole else "(required)" if name in required else "–"
-        )
-        rows.append((f"`{name}`", _plain(type_text(whole)), default, _plain(whole.get("description", ""))))
+        default = f"`{json.dumps(whole['default'])}`" if "default" in whole else "–"
+        cells = (f"`{name}`", type_text(whole), "(required)" if name in required else default)
+        rows.append((*map(_plain, cells), _plain(whole.get("description", "")).replace("\n", " ")))
     titles = ("key", "type", "default", "meaning")[: 4 if any(row[3] for row in rows) else 3]
     lines = [titles, (":--",) * len(titles), *(row[: len(titles)] for row in rows)]
     return "".join("| " + " | ".join(re.sub(r"([|])", r"\\\1", cell) for cell in line) + " |\n" for line in lines)
