@@ -12,6 +12,7 @@ from running import Place
 
 CAMVID = ROOT.parent / "shared" / "data" / "camvid-tiny"
 DRIVES = ("0001TP", "0006R0", "0016E5")
+SHARES = np.array([16, 23, 1, 30, 6, 12, 1, 2, 5, 0.4, 0.6, 3]) / 100
 STUDY = """
 study: camvid
 question: Is more width worth it?
@@ -75,7 +76,7 @@ def finished(place: Place) -> None:
 def scene(number: int) -> tuple[str, np.ndarray, np.ndarray]:
     """Return the name, picture and ids of a coarse scene: eleven classes and pixels without one."""
     rng = np.random.default_rng(number)
-    mask_HW = np.kron(rng.integers(12, size=(6, 8)), np.ones((10, 10), int)).astype(np.uint8)
+    mask_HW = np.kron(rng.choice(12, (6, 8), p=SHARES), np.ones((10, 10), int)).astype(np.uint8)
     shades_HW = (mask_HW * 20 + rng.integers(16, size=mask_HW.shape)).astype(np.uint8)
     return f"{DRIVES[number % 3]}_{number:06}", np.stack([shades_HW] * 3, axis=-1), mask_HW
 
