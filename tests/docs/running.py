@@ -58,7 +58,7 @@ class Place:
         elif "file" not in block.marks:
             program = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [sys.executable, "-c"]
             done = subprocess.run(
-                [*program, text], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600
+                [*program, text], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1800
             )
             assert done.returncode == int(block.marks.get("exit", 0)), f"{text}\n{done.stdout}{done.stderr}"
             self.printed = done.stdout + done.stderr
