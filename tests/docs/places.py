@@ -69,7 +69,9 @@ def photos(place: Place) -> None:
 def finished(place: Place) -> None:
     """A finished study named first."""
     spec = STUDY.replace("study: camvid", "study: first")
-    spec = spec.replace("name: camvid, root: data/camvid", "name: desert, train_images: 8, val_images: 6, test_images: 2")
+    spec = spec.replace(
+        "name: camvid, root: data/camvid", "name: desert, train_images: 8, val_images: 6, test_images: 2"
+    )
     _finish(place, spec, "first.yaml")
 
 

@@ -13,7 +13,14 @@ from harness.cli import app, main
 from harness.spec.designs import combine
 
 SLOW = {"README.md", "export.md", "predict.md", "tuning.md", "own-data.md", "first-study.md", "adding-parts.md"}
-OTHERS = {"--env-manager", "--disable-usage-stats", "--app-name", "--artifacts-destination", "--allowed-hosts"}
+OTHERS = {
+    "--env-manager",
+    "--disable-usage-stats",
+    "--app-name",
+    "--artifacts-destination",
+    "--allowed-hosts",
+    "--multirun",
+}
 """Options of other programs that the text mentions."""
 
 
