@@ -40,6 +40,7 @@ def shipped(place: Place) -> None:
         if base["data"]["name"] == "desert":
             base["data"] |= {"size": [64, 64], "train_images": 8, "val_images": 9, "test_images": 2}
             base["train"] |= {"epochs": 1}
+            spec["seeds"] = [0, 1]
         (folder / path.name).write_text(yaml.safe_dump(spec, sort_keys=False))
     shutil.copytree(ROOT / "reports" / "phase3", place.folder / "reports" / "phase3")
 
