@@ -62,7 +62,7 @@ def read_page(path: Path) -> Page:
     tokens = _PARSER.parse(path.read_text())
     for index, token in enumerate(tokens):
         if token.type == "html_block":
-            marks = MARK.findall(token.content)
+            marks += MARK.findall(token.content)
         elif token.type == "fence":
             here = [(before, after) for kind, text in marks if kind == "here" for before, after in [text.split(" -> ")]]
             others = {kind: text for kind, text in marks if kind != "here"}
