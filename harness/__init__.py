@@ -1,18 +1,20 @@
 """Ablation studies for semantic segmentation: one YAML file in, tracked runs and an honest comparison out.
 
->>> import harness
->>> spec = harness.load_spec("ablations/phase3.yaml")  # doctest: +SKIP
->>> plan = harness.make_plan(spec)  # doctest: +SKIP
->>> results = harness.execute(plan)  # doctest: +SKIP
->>> report = harness.make_report(plan, results)  # doctest: +SKIP
+>>> from harness import api
+>>> spec = api.load_spec("ablations/phase3.yaml")  # doctest: +SKIP
+>>> plan = api.make_plan(spec)  # doctest: +SKIP
+>>> results = api.execute(plan)  # doctest: +SKIP
+>>> report = api.make_report(plan, results)  # doctest: +SKIP
+
+All but `execute` can also be called on `harness` itself; there `execute` is the package of that name.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import execute, load_results, load_spec, make_plan, make_report, open_store
+    from harness.api import load_results, load_spec, make_plan, make_report, open_store
 
-__all__ = ["execute", "load_results", "load_spec", "make_plan", "make_report", "open_store"]
+__all__ = ["load_results", "load_spec", "make_plan", "make_report", "open_store"]
 __version__ = "0.1.0"
 
 

@@ -186,13 +186,16 @@ def parts(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as a page, key by key, for people.")] = False,
+) -> None:
     """Print the JSON Schema of a study, by which editors complete and check keys.
 
     Example: harness schema > study.schema.json
     """
     import harness.data
     import harness.parts  # noqa: F401 - enter the parts into the catalog
+    from harness.spec.reference import make_reference
     from harness.spec.schema import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(make_reference() if markdown else json.dumps(json_schema(), indent=2), end="" if markdown else "\n")

@@ -19,6 +19,7 @@ from harness.fingerprint import thaw
 from harness.records import Plan, Run
 from harness.spec.lint import Concern
 from harness.spec.plan import plan_to_json
+from harness.spec.reference import type_text
 
 PIPE_WIDTH = 160
 
@@ -119,7 +120,7 @@ def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
         table = Table("setting", "type", "default", "meaning")
         for name, schema in part.schema.model_json_schema()["properties"].items():
             default = json.dumps(schema["default"]) if "default" in schema else "(required)"
-            table.add_row(name, Text(_type_text(schema)), Text(default), Text(schema.get("description", "")))
+            table.add_row(name, Text(type_text(schema)), Text(default), Text(schema.get("description", "")))
         console.print(table)
 
 
@@ -131,18 +132,3 @@ def _part_as_json(part: Part) -> dict[str, Any]:
 def _settings_line(part: Part) -> str:
     fields = part.schema.model_fields.items()
     return ", ".join(name if field.is_required() else f"{name}={field.default}" for name, field in fields)
-
-
-def _type_text(schema: Mapping[str, Any]) -> str:
-    """Return a JSON Schema's type in few words: `number > 0`, `none | inverse_frequency | list of number`."""
-    if "anyOf" in schema:
-        return " | ".join(_type_text(item) for item in schema["anyOf"])
-    if "enum" in schema or "const" in schema:
-        return " | ".join(str(item) for item in schema.get("enum", [schema.get("const")]))
-    if schema.get("type") == "array":
-        inner: Mapping[str, Any] = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
-        count = f"{schema['maxItems']} x " if "maxItems" in schema else "list of "
-        return f"[{count}{_type_text(inner)}]"
-    signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
-    limits = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
-    return " ".join([str(schema.get("type", "any")), *limits])

@@ -1,0 +1,108 @@
+"""Every command, study and snippet of the documentation runs as printed; links lead somewhere; options exist."""
+
+import re
+import sys
+
+import pytest
+import typer
+from pages import LANGUAGES, PAGES, ROOT, read_page
+from places import BEFORE
+from running import placed, run_page
+
+from harness.cli import app, main
+from harness.spec.designs import combine
+
+SLOW = {"README.md", "export.md", "predict.md", "tuning.md", "own-data.md", "first-study.md", "adding-parts.md"}
+OTHERS = {
+    "--env-manager",
+    "--disable-usage-stats",
+    "--app-name",
+    "--artifacts-destination",
+    "--allowed-hosts",
+    "--multirun",
+}
+"""Options of other programs that the text mentions."""
+
+
+def page_of(path):
+    return pytest.param(path, id=path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
+
+
+@pytest.mark.parametrize("path", [page_of(path) for path in PAGES])
+def test_a_page_runs_from_top_to_bottom(path, tmp_path):
+    page = read_page(path)
+    with placed(tmp_path) as place:
+        for prepare in BEFORE.get(path.name, []):
+            prepare(place)
+        run_page(page, place)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_block_says_what_it_is(path):
+    for block in read_page(path).blocks:
+        assert block.language in LANGUAGES, f"line {block.line}: no language"
+        assert len(block.marks.get("not run", "a good reason")) > 10, f"line {block.line}: no reason"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_and_anchors_lead_somewhere(path):
+    for link in read_page(path).links:
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in read_page(target).anchors, link
+
+
+def options(command):
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_commands_and_options_that_are_named_exist(path):
+    """Also those in tables, and in blocks that are not run."""
+    known = typer.main.get_command(app).commands
+    page = read_page(path)
+    lines = [line for block in page.blocks for line in block.text.splitlines()]
+    for text in [*page.code, *lines]:
+        called = re.search(r"(?:^|\s)harness ([a-z]+)( [a-z]+)?\b(.*?)(#|$)", text)
+        if called is None or text.lstrip().startswith(("#", "from", "import")):
+            continue
+        command = known.get(called[1])
+        assert command is not None, f"there is no command '{called[1]}': {text}"
+        if called[1] == "data":
+            command = command.commands[called[2].strip()]
+        for option in re.findall(r"(?<=\s)--[a-z0-9-]+", called[3]):
+            assert option in options(command), f"harness {called[1]} has no {option}: {text}"
+    everywhere = {name for command in known.values() for name in options(command)} | OTHERS | {"--help"}
+    for option in re.findall(r"^--[a-z0-9-]+", "\n".join(page.code), re.MULTILINE):
+        assert option in everywhere, option
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = {(ROOT / link.partition("#")[0]).resolve() for link in read_page(ROOT / "README.md").links}
+    assert {path for path in (ROOT / "docs").iterdir() if path.is_file()} <= linked
+
+
+def test_readme_keeps_its_two_command_lines_and_is_short():
+    text = (ROOT / "README.md").read_text()
+    assert '\npip install . && harness run ablations/phase3.yaml\npip install -e ".[test]" && pytest\n' in text
+    assert len(text.splitlines()) <= 150
+
+
+def test_the_reference_of_the_spec_is_current(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["harness", "schema", "--markdown"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out == (ROOT / "docs" / "spec.md").read_text(), (
+        "renew it: harness schema --markdown > docs/spec.md"
+    )
+
+
+def test_costs_of_the_designs_are_those_of_a_plan():
+    rows = re.findall(
+        r"^\| `(\[?[a-z_, ]+\]?)` \|((?: \d+ \|)+)$", (ROOT / "docs/designs.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) == 8
+    for designs, counts in rows:
+        for k, count in zip((2, 3, 4, 5, 6, 8), re.findall(r"\d+", counts), strict=True):
+            assert len(combine(designs.strip("[]").split(", "), "abcdefgh"[:k])) == int(count), (designs, k)
