@@ -14,7 +14,7 @@ from harness.records import Counts, Examples, Predictions
 from harness.train.batches import Batch, cut, read_sample, stack
 from harness.train.regions import REGIONS, Confusion, count_confusion, count_regions
 from harness.train.strips import label_pixels
-from harness.train.workbench import Bench, forward, mixed_precision, total_loss
+from harness.train.workbench import Bench, forward, forward_batch, mixed_precision, total_loss
 
 EXAMPLES = 4
 
@@ -103,7 +103,7 @@ def forward_images(bench: Bench, split_name: str, places: list[int]) -> Forwarde
     """Put some images of a split through the model together; it is in evaluation mode."""
     batch = _load(bench, split_name, places)
     with mixed_precision(bench):
-        logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
+        logits_BCHW, auxiliary = forward_batch(bench, split_name, batch)
     return Forwarded(places, batch, logits_BCHW.float(), auxiliary)
 
 
@@ -138,7 +138,8 @@ def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
 
 def _load(bench: Bench, split_name: str, places: list[int]) -> Batch:
     split = bench.splits[split_name]
-    return stack([read_sample(split, i) for i in places], [split.names[i] for i in places]).to(bench.device)
+    batch = stack([read_sample(split, i) for i in places], [split.names[i] for i in places])
+    return batch._replace(places=tuple(places)).to(bench.device)
 
 
 @torch.inference_mode()
