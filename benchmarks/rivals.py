@@ -110,12 +110,14 @@ def make_plain(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
 
 def make_lightning(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
     """Return the same with Lightning's Trainer and torchmetrics, without loggers, checkpoints and progress bars."""
+    import logging
     import warnings
 
     import lightning
     from lightning.pytorch.callbacks import LambdaCallback
 
     warnings.filterwarnings("ignore", module="lightning.*")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     marks: dict[str, float] = {}
 
     def mark(name: str) -> Callable[..., None]:

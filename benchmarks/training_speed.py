@@ -150,14 +150,18 @@ def measure(sides: dict[str, Epoch], rounds: int) -> dict[str, list[Spent]]:
     return spent
 
 
-def make_sides(bench: Bench, config: RunConfig, machine: Machine, files: Path, clock: Clock) -> dict[str, Epoch]:
-    """Return all sides of a case, each with a network of its own."""
+def make_sides(config: RunConfig, machine: Machine, clock: Clock) -> dict[str, Epoch]:
+    """Return floor and harness, each with a network of its own."""
+    benches = [build_bench(config, machine, start=None) for _ in range(2)]
+    return {"floor": make_floor(benches[0], clock), "harness": make_harness(benches[1], clock)}
+
+
+def make_rivals(config: RunConfig, machine: Machine, files: Path, clock: Clock) -> dict[str, Epoch]:
+    """Return the other sides of a case, each with a network of its own."""
+    bench = build_bench(config, machine, start=None)
     for split in ("train", "val"):
         write_pngs(bench.splits[split], files / split)
-    sides = {
-        "floor": make_floor(build_bench(config, machine, start=None), clock),
-        "harness": make_harness(bench, clock),
-    }
+    sides: dict[str, Epoch] = {}
     for workers in (0, 2):
         sides[f"plain, {workers} workers"] = make_plain(bench, files, workers, clock)
     if find_spec("lightning") and find_spec("torchmetrics"):
@@ -197,7 +201,7 @@ def profile(config: RunConfig, machine: Machine) -> None:
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profiling(activities=kinds) as made:
         epoch()
-    order = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
+    order = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     print(made.key_averages().table(sort_by=order, row_limit=18, max_name_column_width=40))
 
 
@@ -229,12 +233,11 @@ def main() -> None:
             profile(config, machine)
             continue
         print(f"{name}: {check_same_weights(config, machine)}", flush=True)
-        bench = build_bench(config, machine, start=None)
         with tempfile.TemporaryDirectory() as place:
-            sides = make_sides(bench, config, machine, Path(place), CLOCKS[given.clock])
-            if given.floor_only:
-                sides = {side: sides[side] for side in ("floor", "harness")}
-            rows += make_rows(name, len(bench.splits["train"]), measure(sides, given.rounds))
+            sides = make_sides(config, machine, CLOCKS[given.clock])
+            if not given.floor_only:
+                sides |= make_rivals(config, machine, Path(place), CLOCKS[given.clock])
+            rows += make_rows(name, config.data["train_images"], measure(sides, given.rounds))
     if rows:
         print(f"\n{given.clock} clock, {given.threads} threads, medians of {given.rounds} rounds")
         print_table(["case", "side", "images/s", "range", "harness / side, training", "harness / side, epoch"], rows)
