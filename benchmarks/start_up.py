@@ -163,7 +163,7 @@ def main() -> None:
             write, step = statistics.median(measure_tracking(place, 30)[5:]), statistics.median(measure_steps(20))
             share = write / (100 * step)
             print(
-                f"\none epoch's write into MLflow (SQLite) {1000 * write:.1f} ms, a step of phase3 {1000 * step:.1f} ms: "
+                f"\none epoch's write into MLflow {1000 * write:.1f} ms, a step of phase3 {1000 * step:.1f} ms: "
                 f"tracking takes {share:.2%} of 100 steps"
             )
 

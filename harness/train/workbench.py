@@ -195,15 +195,24 @@ def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np
 
 
 def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.Optimizer, dict[str, float]]:
-    """Make one parameter group for each of `backbone` and `head` that has weights to move."""
+    """Make one parameter group for each of `backbone` and `head` that has weights to move.
+
+    Raises:
+        InputError: a fused step is asked for, and the optimizer has none.
+    """
     members: dict[str, list[torch.nn.Parameter]] = {name: [] for name in GROUPS}
     for name, parameter in network.module.named_parameters():
         if parameter.requires_grad:
             members[group_of(network, name)].append(parameter)
     multipliers, lr = config.optimizer["multipliers"], config.optimizer["lr"]
     base_lr = {name: lr * multipliers.get(name, 1.0) for name in GROUPS if members[name]}
-    groups = [{"params": members[name], "lr": base_lr[name], "name": name} for name in base_lr]
-    return catalog.build("optimizer", config.optimizer, groups=groups), base_lr
+    fused = config.train.optimizer_step == "fused"
+    kernel = {"fused": True, "foreach": False} if fused else {}
+    groups = [{"params": members[name], "lr": base_lr[name], "name": name, **kernel} for name in base_lr]
+    optimizer: torch.optim.Optimizer = catalog.build("optimizer", config.optimizer, groups=groups)
+    if fused and "fused" not in optimizer.defaults:
+        raise InputError(f"train.optimizer_step: {config.optimizer.name} has no fused step; use plain")
+    return optimizer, base_lr
 
 
 def _check(config: RunConfig, network: Network, device: torch.device) -> None:
