@@ -16,8 +16,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.setting import describe, print_table
 from benchmarks.training_speed import CASES, CLOCKS, make_config

@@ -37,12 +37,12 @@ class Batch(NamedTuple):
     """Which of the split's images they are, if they are whole batches of one."""
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device; a GPU is not waited for."""
+        """Return the batch on a device."""
         depths = self.depths_BHW
         return Batch(
-            _send(self.images_BCHW, device),
-            _send(self.labels_BHW, device),
-            None if depths is None else _send(depths, device),
+            send(self.images_BCHW, device),
+            send(self.labels_BHW, device),
+            None if depths is None else send(depths, device),
             self.places,
         )
 
@@ -58,8 +58,8 @@ class Batch(NamedTuple):
         return [Batch(*pair, depth) for pair, depth in zip(pairs, depths, strict=True)]
 
 
-def _send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on a device. Only from memory that stays where it is can a GPU read by itself."""
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device; a GPU is not waited for. It reads by itself only from memory that is pinned."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
