@@ -44,10 +44,11 @@ def write_pngs(split: PreparedSplit, folder: Path) -> None:
 
 
 class Pngs(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """PNG pairs, decoded each time they are asked for."""
+    """PNG pairs, decoded each time they are asked for, and cut at random to [H, W] where `crop` says so."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, crop: tuple[int, int] | None = None) -> None:
         self.labels = sorted(folder.glob("*_label.png"))
+        self.crop = crop
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,13 +58,19 @@ class Pngs(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         image = np.array(PIL.Image.open(path.with_name(path.name.replace("_label", ""))).convert("RGB"))
         image_CHW = torch.from_numpy(image).permute(2, 0, 1).float() / 255
         mean, std = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25)
-        return (image_CHW - mean) / std, torch.from_numpy(np.array(PIL.Image.open(path)).astype(np.int64))
+        label_HW = torch.from_numpy(np.array(PIL.Image.open(path)).astype(np.int64))
+        if self.crop:
+            top, left = (int(torch.randint(s - w + 1, ())) for s, w in zip(label_HW.shape, self.crop, strict=True))
+            window = (..., slice(top, top + self.crop[0]), slice(left, left + self.crop[1]))
+            image_CHW, label_HW = image_CHW[window], label_HW[window]
+        return (image_CHW - mean) / std, label_HW
 
 
 def _loaders(bench: Bench, files: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
     extra = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": bench.device.type == "cuda"}
+    crop = next((step["size"] for step in bench.config.augment if step.name == "crop"), None)
     return (
-        DataLoader(Pngs(files / "train"), batch_size=bench.config.train.batch_size, shuffle=True, **extra),
+        DataLoader(Pngs(files / "train", crop), batch_size=bench.config.train.batch_size, shuffle=True, **extra),
         DataLoader(Pngs(files / "val"), batch_size=bench.config.evaluate.batch_size, **extra),
     )
 
