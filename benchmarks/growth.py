@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,14 +109,12 @@ def prepare_plan(runs: int) -> Callable[[], object]:
         "study: growth\nquestion: How long does a plan take?\nbase:\n  data: {name: desert}\n  model: {name: unet}\n"
         "  loss: {cross_entropy: {}}\n  optimizer: {name: adam, lr: 1.0}\nvariants:\n  baseline: {}\n" + variants
     )
-    path = FIGURES / "growth.yaml"
 
     def plan() -> object:
-        path.write_text(text)
-        try:
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / "study.yaml"
+            path.write_text(text)
             made = make_plan(load_spec(path, seeds=list(range(seeds))), lambda config: {"data": "x"})
-        finally:
-            path.unlink()
         assert len(made.runs) == runs
         return made
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,10 +18,11 @@ from harness.data.digests import cache_folder
 from harness.nets.network import Features, Network, Stages
 from harness.records import RunConfig
 
+LOG = logging.getLogger(__name__)
 MEMORY_BYTES = 256 * 2**20
 """Features of one split that are kept in memory; more lie in a file that is mapped."""
-FILE_BYTES = 16 * 2**30
-"""Features of one split that are kept at all."""
+FILE_BYTES = 8 * 2**30
+"""Features of one split that are kept at all; the disk must have twice the room, so that checkpoints find theirs."""
 
 
 class Sized(Protocol):
@@ -73,8 +77,8 @@ class KeptFeatures:
     def _keep(self, places: list[int], features: Features) -> None:
         if self._stores is None:
             self._open(features)
-        if self._stores is None:
-            return
+        if self._stores is None or any(a.stride() != b.stride() for a, b in zip(self._stores, features, strict=True)):
+            return  # a batch of another size may lie otherwise in memory
         for store, feature in zip(self._stores, features, strict=True):
             for place, of_image in zip(places, feature, strict=True):
                 store[place].copy_(of_image)
@@ -91,27 +95,37 @@ class KeptFeatures:
         return tuple(batches)
 
     def _open(self, features: Features) -> None:
-        """Make room for all images; say in the run's log where."""
+        """Make room for all images; say in the run's log where it is."""
         total = self._images * sum(feature[0].numel() * feature.element_size() for feature in features)
         if not all(map(_is_dense, features)) or total > FILE_BYTES:
             self._stop(f"they would take {total / 2**30:.1f} GiB" if total > FILE_BYTES else "they are views")
             return
         try:
+            if total > MEMORY_BYTES:
+                _require_room(2 * total)
             self._stores = tuple(_make_store(self._images, feature, total <= MEMORY_BYTES) for feature in features)
         except OSError as error:
             self._stop(f"{cache_folder()}: {error.strerror}")
             return
         where = "in memory" if total <= MEMORY_BYTES else f"in a file below {cache_folder()}"
-        print(f"features of frozen layers, {self._images} images: kept, {total / 2**20:.0f} MiB {where}")
+        LOG.info("features of frozen layers, %d images: kept, %.0f MiB %s", self._images, total / 2**20, where)
 
     def _stop(self, reason: str) -> None:
         self._off, self._stores = True, None
-        print(f"features of frozen layers, {self._images} images: not kept ({reason})")
+        LOG.info("features of frozen layers, %d images: not kept (%s)", self._images, reason)
 
 
 def _is_dense(feature: torch.Tensor) -> bool:
     """Tell whether a batch's elements lie without gaps, image after image."""
-    return torch.empty_like(feature).stride() == feature.stride() and feature.stride(0) == math.prod(feature.shape[1:])
+    gapless = torch.empty_like(feature).stride() == feature.stride()
+    return not feature.numel() or (gapless and feature.stride(0) == math.prod(feature.shape[1:]))
+
+
+def _require_room(wanted: int) -> None:
+    """Raise OSError where the disk has less room than so many bytes."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(cache_folder()).free < wanted:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _make_store(images: int, feature: torch.Tensor, in_memory: bool) -> torch.Tensor:
@@ -124,7 +138,6 @@ def _make_store(images: int, feature: torch.Tensor, in_memory: bool) -> torch.Te
     with torch.inference_mode(False):
         if in_memory or not feature.numel():
             return torch.empty_strided(shape, stride, dtype=feature.dtype).zero_()
-        cache_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache_folder()) as file:
             count = math.prod(shape) * feature.element_size()
             os.posix_fallocate(file.fileno(), 0, count)

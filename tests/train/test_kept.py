@@ -1,6 +1,7 @@
 """Features of frozen layers, kept: the same numbers as without keeping, bit for bit, in every network that is cut."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,6 +52,11 @@ def make_config(network: str, which: str, **changes) -> RunConfig:
         seed=0,
     )
     return replace(config, **changes)
+
+
+@pytest.fixture(autouse=True)
+def log(caplog):
+    caplog.set_level("INFO", "harness")
 
 
 def run(config: RunConfig, *, keeping: bool):
@@ -116,27 +122,37 @@ def test_the_two_stages_are_the_module(network, which, mode):
         assert all(map(torch.equal, first, second))
 
 
-def test_a_file_keeps_what_memory_has_no_room_for(tmp_path, monkeypatch, capsys):
+def test_a_file_keeps_what_memory_has_no_room_for(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(kept, "MEMORY_BYTES", 0)
     config = make_config("unet", "backbone")
     plain, keeping = run(config, keeping=False), run(config, keeping=True)
     require_same(plain, keeping)
     assert keeping[0].kept["train"].trusted
-    said = capsys.readouterr().out
-    assert f"14 images: kept, 0 MiB in a file below {tmp_path / 'cache'}" in said
+    assert f"14 images: kept, 0 MiB in a file below {tmp_path / 'cache'}" in caplog.text
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"prepared"}
 
 
-def test_features_too_large_for_the_disk_are_computed_as_ever(monkeypatch, capsys):
+def test_features_too_large_for_the_disk_are_computed_as_ever(monkeypatch, caplog):
     monkeypatch.setattr(kept, "FILE_BYTES", 1000)
     config = make_config("unet", "backbone")
     plain, keeping = run(config, keeping=False), run(config, keeping=True)
     require_same(plain, keeping)
-    assert "14 images: not kept (they would take 0.0 GiB)" in capsys.readouterr().out
+    assert "14 images: not kept (they would take 0.0 GiB)" in caplog.text
 
 
-def test_features_that_depend_on_neighbours_are_found_out(capsys):
+def test_a_full_disk_is_no_reason_to_stop(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    monkeypatch.setattr(kept, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(kept.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    features = KeptFeatures(Stages(lambda images: (images + 1,), lambda made, size: made[0]), images=2, full=2)
+    images = torch.rand(2, 1, 3, 3)
+    for _ in range(3):
+        assert torch.equal(features.output([0, 1], lambda: images, (3, 3)), images + 1)
+    assert f"not kept ({tmp_path}: No space left on device)" in caplog.text
+
+
+def test_features_that_depend_on_neighbours_are_found_out(caplog):
     """As BatchNorm would make them that is not in evaluation mode."""
     features = KeptFeatures(
         Stages(lambda images: (images - images.mean(),), lambda made, size: made[0]), images=4, full=2
@@ -148,7 +164,7 @@ def test_features_that_depend_on_neighbours_are_found_out(capsys):
             given = features.output(places, lambda batch=batch: batch, (2, 3))
             assert torch.equal(given, batch - batch.mean())
     assert features.trusted is False
-    assert "not kept (computed among other images they differ" in capsys.readouterr().out
+    assert "not kept (computed among other images they differ" in caplog.text
 
 
 def test_nothing_is_kept_where_epochs_differ_or_bits_are_not_known():
