@@ -207,10 +207,10 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
     assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
-    def broken(bench, images_BCHW):
+    def broken(bench, split_name, batch):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(step, "forward", broken)
+    monkeypatch.setattr(step, "forward_batch", broken)
     with pytest.raises(RuntimeError, match="shapes") as caught:
         next(train(make_bench(), ()))
     assert not isinstance(caught.value, OutOfMemory)
