@@ -1,9 +1,9 @@
 """How cost grows, and where it bends: `python -m benchmarks.growth [images side classes runs seeds epochs] [--short]`.
 
 Along each axis one thing grows and all else stays. Seconds are of the processor, the fewest of `--rounds` (what a
-busy machine adds is never negative); the slope is that of a straight line through the points in log-log: 1 means twice as much costs twice
-as much. The first bend is the first interval whose slope is steeper than that of all before it by more than 0.25. A
-figure of each is written below docs/figures. `epochs`: memory of a process over 1,000 short epochs.
+busy machine adds is never negative); the slope is that of a straight line through the points in log-log: 1 means twice
+as much costs twice as much. The first bend is the first interval whose slope is steeper than that of all before it by
+more than 0.25. A figure of each is written below docs/figures. `epochs`: memory of a process over 1,000 short epochs.
 """
 
 from __future__ import annotations
