@@ -127,7 +127,7 @@ def _label_rows(logits_CHW: torch.Tensor) -> Label:
 def _write_rows(logits_CHW: torch.Tensor, label_HW: Label) -> int:
     """Write the labels of some logits into the first rows of an array of zeros; return how many rows that were."""
     values_CHW = logits_CHW.numpy()
-    rows = values_CHW.shape[1]
+    rows = int(values_CHW.shape[1])
     best_HW = np.full(values_CHW.shape[1:], -np.inf, np.float32)
     _raise(best_HW, label_HW[:rows], values_CHW, 0)
     if np.isnan(best_HW).any():
