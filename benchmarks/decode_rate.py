@@ -32,7 +32,7 @@ from harness.data.listing import list_pairs
 from harness.data.pairs import make_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import Source
-from harness.train.batches import as_tensors
+from harness.train.batches import read_sample
 
 FULL, INPUT = (1024, 2048), (256, 512)
 SCENES, NOISE = 4, 0.8
@@ -74,8 +74,8 @@ def plain_epoch(root: Path) -> Iterator[Pair]:
 def harness_epoch(split: PreparedSplit) -> Iterator[Pair]:
     """Yield every pair as training reads it, brought to the same form."""
     for index in range(len(split)):
-        image_CHW, label_HW = as_tensors(*split.pair(index))
-        yield tv.to_dtype(image_CHW, torch.float32, scale=True), label_HW.long()
+        sample = read_sample(split, index)
+        yield tv.to_dtype(sample.image_CHW, torch.float32, scale=True), sample.label_HW.long()
 
 
 def measure(make_epoch: Callable[[], Iterator[Pair]], pairs: int) -> float:

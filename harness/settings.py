@@ -78,6 +78,8 @@ class TrainSettings(Settings):
     """What happens where memory does not hold a batch: `fail` ends the run and says which batch fits; `accumulate` goes
     on with batches cut into pieces that fit, their gradients added up. What looks at a batch as one (BatchNorm, Dice)
     then sees the pieces."""
+    optimizer_step: Literal["plain", "fused"] = "plain"
+    """How the weights are moved: `fused` does it in one pass over memory, by the same formula; the last bits differ."""
     threads: Count = 1
     """CPU threads of one run: they change the order of sums, so they are a setting and not a matter of the machine."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -60,3 +61,5 @@ def _print_into(log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    logging.getLogger("harness").setLevel(logging.INFO)
+    logging.getLogger("harness").addHandler(logging.StreamHandler(sys.stdout))

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from harness.errors import InputError, SettingError, did_you_mean
 from harness.nets.channels import RGB
-from harness.nets.network import Network
+from harness.nets.network import Features, Freeze, Network, Stages
 from harness.nets.weights import CLASSIFICATION, load_state, load_weights, require_one_start
 
 TIMM = "tu-"
@@ -60,6 +60,7 @@ def make_smp(
         min_batch=min_batch,
         min_batch_reason="normalises (BatchNorm) one value per channel of each image" if min_batch > 1 else "",
         notes=notes,
+        stages=_cut(module, architecture),
     )
 
 
@@ -87,11 +88,39 @@ def _create(
         architecture, encoder, encoder_weights=encoder_weights, in_channels=in_channels, classes=num_classes, **extra
     )
     if module.requires_divisible_input_shape:
-        # DPT halves the map of patches once more; PAN halves the encoder's map three times.
-        multiple = module.encoder.output_stride * (2 if architecture == "dpt" else 1)
-        least = module.encoder.output_stride * (8 if architecture == "pan" else 1)
-        module.forward = partial(_forward_any_size, module.forward, multiple, least)
+        module.forward = partial(_forward_any_size, module.forward, partial(_pad, *_strides(module, architecture)))
     return module
+
+
+def _strides(module: Any, architecture: str) -> tuple[int, int]:
+    """Return what an image's sides must be multiples of, and the least that they may be (pixels)."""
+    # DPT halves the map of patches once more; PAN halves the encoder's map three times.
+    stride: int = module.encoder.output_stride
+    return stride * (2 if architecture == "dpt" else 1), stride * (8 if architecture == "pan" else 1)
+
+
+def _cut(module: Any, architecture: str) -> dict[Freeze, Stages]:
+    """Return a model of smp cut behind its encoder (but not DPT, whose encoder returns more), and before its head."""
+    any_size = not module.requires_divisible_input_shape
+
+    def encode(images_BCHW: Tensor) -> Any:
+        return module.encoder(images_BCHW if any_size else _pad(*_strides(module, architecture), images_BCHW))
+
+    def decode(images_BCHW: Tensor) -> Features:
+        encoded = encode(images_BCHW)
+        return (module.decoder(*encoded) if architecture == "dpt" else module.decoder(encoded),)
+
+    def classify(features: Features, size: tuple[int, int]) -> Tensor:
+        logits_BCHW: Tensor = module.segmentation_head(features[0])
+        return logits_BCHW if any_size else logits_BCHW[:, :, : size[0], : size[1]]
+
+    stages: dict[Freeze, Stages] = {"all_but_classifier": Stages(decode, classify)}
+    if architecture != "dpt":
+        stages["backbone"] = Stages(
+            lambda images_BCHW: tuple(encode(images_BCHW)),
+            lambda features, size: classify((module.decoder(list(features)),), size),
+        )
+    return stages
 
 
 def _fetch_encoder(architecture: str, encoder: str) -> dict[str, Tensor]:
@@ -126,11 +155,15 @@ def _find_min_batch(module: nn.Module, in_channels: int) -> int:
     return 1
 
 
-def _forward_any_size(forward: Callable[[Tensor], Tensor], multiple: int, least: int, images_BCHW: Tensor) -> Tensor:
-    """Run a model that takes multiples of its stride only: pad below and right with zeros, cut the logits back.
-
-    Zero is near the mean colour of normalised images, and what the convolutions themselves pad with.
-    """
+def _forward_any_size(
+    forward: Callable[[Tensor], Tensor], pad: Callable[[Tensor], Tensor], images_BCHW: Tensor
+) -> Tensor:
+    """Run a model that takes multiples of its stride only: pad, and cut the logits back."""
     height, width = images_BCHW.shape[2:]
-    below, right = (max(least, side + -side % multiple) - side for side in (height, width))
-    return forward(functional.pad(images_BCHW, (0, right, 0, below)))[:, :, :height, :width]
+    return forward(pad(images_BCHW))[:, :, :height, :width]
+
+
+def _pad(multiple: int, least: int, images_BCHW: Tensor) -> Tensor:
+    """Pad below and right with zeros: near the mean colour of normalised images, and what convolutions add."""
+    below, right = (max(least, side + -side % multiple) - side for side in images_BCHW.shape[2:])
+    return functional.pad(images_BCHW, (0, right, 0, below))

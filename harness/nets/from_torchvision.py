@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models import get_model, get_model_weights, get_weight
 
 from harness.nets.channels import rebuild_first_conv
-from harness.nets.network import Auxiliary, Network
+from harness.nets.network import Auxiliary, Features, Freeze, Network, Stages
 from harness.nets.weights import CLASSIFICATION, fetch_state, load_state, read_state, require_one_start
 
 
@@ -69,6 +72,7 @@ def make_torchvision(
         if recipe.pools_to_one
         else "",
         notes=notes,
+        stages=_cut_lraspp(module) if name.startswith("lraspp") else _cut(module),
     )
 
 
@@ -81,3 +85,62 @@ def _state_of(weights: str, url: str, setting: str) -> tuple[dict[str, Tensor], 
 
 def _auxiliary(module: nn.Module, output: dict[str, Tensor], aux_weight: float) -> Auxiliary:
     return ((aux_weight, output["aux"]),) if module.training and "aux" in output else ()
+
+
+def _cut(module: Any) -> dict[Freeze, Stages]:
+    """Return a model of one or two heads, each a sequence of layers, cut behind its backbone and before their last."""
+    heads = {"out": module.classifier} | ({"aux": module.aux_classifier} if module.aux_classifier is not None else {})
+
+    def backbone(images_BCHW: Tensor) -> Features:
+        maps = module.backbone(images_BCHW)
+        return tuple(maps[name] for name in heads)
+
+    def run(pick: slice, features: Features) -> Features:
+        return tuple(_run(list(head)[pick], map_) for head, map_ in zip(heads.values(), features, strict=True))
+
+    def enlarge(maps: Features, size: tuple[int, int]) -> dict[str, Tensor]:
+        return {name: _resize(map_, size) for name, map_ in zip(heads, maps, strict=True)}
+
+    return {
+        "backbone": Stages(backbone, lambda features, size: enlarge(run(slice(None), features), size)),
+        "all_but_classifier": Stages(
+            lambda images_BCHW: run(slice(-1), backbone(images_BCHW)),
+            lambda features, size: enlarge(run(slice(-1, None), features), size),
+        ),
+    }
+
+
+def _cut_lraspp(module: Any) -> dict[Freeze, Stages]:
+    """Return Lite R-ASPP cut behind its backbone, and before the two layers that classify."""
+    head = module.classifier
+
+    def backbone(images_BCHW: Tensor) -> Features:
+        maps = module.backbone(images_BCHW)
+        return maps["low"], maps["high"]
+
+    def merge(images_BCHW: Tensor) -> Features:
+        low, high = backbone(images_BCHW)
+        return low, _resize(head.cbr(high) * head.scale(high), (low.shape[-2], low.shape[-1]))
+
+    return {
+        "backbone": Stages(
+            backbone,
+            lambda features, size: {"out": _resize(head(dict(zip(("low", "high"), features, strict=True))), size)},
+        ),
+        "all_but_classifier": Stages(
+            merge,
+            lambda features, size: {
+                "out": _resize(head.low_classifier(features[0]) + head.high_classifier(features[1]), size)
+            },
+        ),
+    }
+
+
+def _run(layers: Iterable[nn.Module], map_: Tensor) -> Tensor:
+    for layer in layers:
+        map_ = layer(map_)
+    return map_
+
+
+def _resize(map_: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(map_, size=size, mode="bilinear", align_corners=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -11,6 +11,20 @@ from torch import Tensor, nn
 Freeze = Literal["none", "backbone", "all_but_classifier"]
 Auxiliary = tuple[tuple[float, Tensor], ...]
 """Weight in the loss and logits_BCHW of each auxiliary head."""
+Features = tuple[Tensor, ...]
+"""What leaves the frozen layers of a network; the first axis of each is the batch."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A module cut in two behind its frozen layers.
+
+    `rest(features(images_BCHW), (H, W))` is what the module returns, made by the same operations in the same order.
+    """
+
+    features: Callable[[Tensor], Features]
+    rest: Callable[[Features, tuple[int, int]], Any]
+    """What `features` gave, and the images' height and width -> the module's output."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,8 @@ class Network:
     """Why it is more than one, as the end of a sentence that begins with the model's name."""
     notes: tuple[str, ...] = ()
     """What was done while building that a reader of the results should know."""
+    stages: Mapping[Freeze, Stages] = field(default_factory=dict)
+    """For what can be frozen, the module cut there; one that is not given is computed anew in each epoch."""
 
 
 def group_of(network: Network, parameter_name: str) -> Literal["backbone", "head"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, cat, nn
 
-from harness.nets.network import Network
+from harness.nets.network import Features, Network, Stages
 
 DEPTH = 4
 
@@ -29,16 +29,24 @@ class UNet(nn.Module):
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Return logits_BCHW at the images' size."""
+        logits_BCHW: Tensor = self.classifier(self.expand(self.contract(images_BCHW)))
+        return logits_BCHW
+
+    def contract(self, images_BCHW: Tensor) -> Features:
+        """Return the maps that are skipped to the other side, from large to small, and last that of the bottleneck."""
         x_BCHW, skips = images_BCHW, []
         for convs in self.down:
             skips.append(convs(x_BCHW))
             x_BCHW = self.pool(skips[-1])
-        x_BCHW = self.bottleneck(x_BCHW)
+        return (*skips, self.bottleneck(x_BCHW))
+
+    def expand(self, features: Features) -> Tensor:
+        """Return the map, at the images' size, that the classifier reads."""
+        *skips, x_BCHW = features
         for up, merge, skip_BCHW in zip(self.up, self.merge, reversed(skips), strict=True):
             height, width = skip_BCHW.shape[2:]
             x_BCHW = merge(cat([skip_BCHW, up(x_BCHW)[:, :, :height, :width]], dim=1))
-        logits_BCHW: Tensor = self.classifier(x_BCHW)
-        return logits_BCHW
+        return x_BCHW
 
 
 def _double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -59,9 +67,17 @@ def make_unet(num_classes: int, in_channels: int, base_channels: int) -> Network
     Its backbone is all that runs before the first doubling (the contracting path and the bottleneck), as an encoder
     taken from a classification network would be; the head is the rest.
     """
+    module = UNet(num_classes, in_channels, base_channels)
     return Network(
-        module=UNet(num_classes, in_channels, base_channels),
+        module=module,
         read=lambda logits_BCHW: (logits_BCHW, ()),
         backbone=("down.", "bottleneck."),
         classifier=("classifier.",),
+        stages={
+            "backbone": Stages(module.contract, lambda features, size: module.classifier(module.expand(features))),
+            "all_but_classifier": Stages(
+                lambda images_BCHW: (module.expand(module.contract(images_BCHW)),),
+                lambda features, size: module.classifier(features[0]),
+            ),
+        },
     )

@@ -6,6 +6,7 @@ Every term leaves pixels with label 255 out, and is 0 with gradient 0 for a batc
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -19,6 +20,8 @@ from harness.settings import Fraction, NonNegative
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch import device as torch_device
+    from torch import dtype as torch_dtype
 
 Loss: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 """(logits_BCHW float, labels_BHW int64 with 255 = ignored) -> scalar."""
@@ -44,7 +47,7 @@ def cross_entropy(
     which reads beta), from the pixels of the training split: mean 1, and 0 for a class that has none; or a list, one
     weight for each class.
     """
-    weights_C = weigh_classes(class_weights, class_pixels, beta)
+    weights_like = _make_once(weigh_classes(class_weights, class_pixels, beta))
 
     def loss(logits_BCHW: Tensor, labels_BHW: Tensor) -> Tensor:
         from torch.nn import functional
@@ -52,12 +55,12 @@ def cross_entropy(
         total = functional.cross_entropy(
             logits_BCHW,
             labels_BHW,
-            weight=None if weights_C is None else logits_BCHW.new_tensor(weights_C),
+            weight=weights_like(logits_BCHW),
             ignore_index=IGNORE,
             reduction="sum",
             label_smoothing=label_smoothing,
         )
-        return total / _pixel_weights(logits_BCHW, labels_BHW, weights_C).sum().clamp_min(SMALLEST)
+        return total / _pixel_weights(logits_BCHW, labels_BHW, weights_like(logits_BCHW)).sum().clamp_min(SMALLEST)
 
     return loss
 
@@ -76,7 +79,7 @@ def focal(
     gamma 0 is cross_entropy with the same class_weights. (That of segmentation_models_pytorch is one class against all
     others, on sigmoids: another loss.)
     """
-    weights_C = weigh_classes(class_weights, class_pixels, beta)
+    weights_like = _make_once(weigh_classes(class_weights, class_pixels, beta))
 
     def loss(logits_BCHW: Tensor, labels_BHW: Tensor) -> Tensor:
         from torch.nn import functional
@@ -84,7 +87,7 @@ def focal(
         surprise_BHW = functional.cross_entropy(logits_BCHW, labels_BHW, ignore_index=IGNORE, reduction="none")
         # 1 - p, kept from 0, where a power below 1 has no slope
         missing_BHW = (-(-surprise_BHW).expm1()).clamp_min(SMALLEST)
-        weights_BHW = _pixel_weights(logits_BCHW, labels_BHW, weights_C)
+        weights_BHW = _pixel_weights(logits_BCHW, labels_BHW, weights_like(logits_BCHW))
         return (weights_BHW * missing_BHW**gamma * surprise_BHW).sum() / weights_BHW.sum().clamp_min(SMALLEST)
 
     return loss
@@ -138,9 +141,25 @@ def _smp_loss(name: str, **settings: Any) -> Loss:
     return loss
 
 
-def _pixel_weights(logits_BCHW: Tensor, labels_BHW: Tensor, weights_C: npt.NDArray[np.float64] | None) -> Tensor:
+def _make_once(weights_C: npt.NDArray[np.float64] | None) -> Callable[[Tensor], Tensor | None]:
+    """Return what gives class weights as a tensor like another, or None.
+
+    It is made once for each device: sending one to a GPU waits for all that the GPU has been asked before.
+    """
+
+    @cache
+    def make(device: torch_device, dtype: torch_dtype) -> Tensor:
+        import torch
+
+        with torch.inference_mode(False):  # the first to ask may be an evaluation; training must be able to use it
+            return torch.tensor(weights_C, device=device, dtype=dtype)
+
+    return lambda like: None if weights_C is None else make(like.device, like.dtype)
+
+
+def _pixel_weights(logits_BCHW: Tensor, labels_BHW: Tensor, weights_C: Tensor | None) -> Tensor:
     """Return the weight of each pixel's class, 0 where the pixel is ignored, [B, H, W]."""
     valid_BHW = labels_BHW != IGNORE
     if weights_C is None:
         return valid_BHW.to(logits_BCHW.dtype)
-    return logits_BCHW.new_tensor(weights_C)[labels_BHW.where(valid_BHW, 0)] * valid_BHW
+    return weights_C[labels_BHW.where(valid_BHW, 0)] * valid_BHW

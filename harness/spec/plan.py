@@ -20,9 +20,9 @@ PLAN_VERSION = 2
 """Format 1 had no families."""
 NO_NUMBERS = ("checkpoint_every", "epochs_by")
 """Settings of training and evaluation that change what an interruption costs or what is noted, and no number."""
-NEUTRAL = {"on_oom": "fail"}
-"""Values that decide no number, of settings whose other values may: a run that would fail where memory runs out, and
-ends, is the run that it was before anything else could be asked for."""
+NEUTRAL = {"on_oom": "fail", "optimizer_step": "plain"}
+"""Values that are left out, of settings that are younger than ids: with them a run is the one that it was before
+anything else could be asked for."""
 
 
 def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) -> Plan:

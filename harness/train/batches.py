@@ -33,12 +33,17 @@ class Batch(NamedTuple):
     """uint8, 255 = ignored."""
     depths_BHW: torch.Tensor | None
     """float32, inverse distance, NaN where unknown; None where the model does not see it."""
+    places: tuple[int, ...] = ()
+    """Which of the split's images they are, if they are whole batches of one."""
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
         depths = self.depths_BHW
         return Batch(
-            self.images_BCHW.to(device), self.labels_BHW.to(device), None if depths is None else depths.to(device)
+            send(self.images_BCHW, device),
+            send(self.labels_BHW, device),
+            None if depths is None else send(depths, device),
+            self.places,
         )
 
     def pieces(self, most: int | None, least: int) -> list[Batch]:
@@ -46,9 +51,16 @@ class Batch(NamedTuple):
         fewer than `least`.
         """
         parts = count_pieces(len(self.labels_BHW), most, least)
+        if parts == 1:
+            return [self]
         depths = [None] * parts if self.depths_BHW is None else self.depths_BHW.tensor_split(parts)
         pairs = zip(self.images_BCHW.tensor_split(parts), self.labels_BHW.tensor_split(parts), strict=True)
         return [Batch(*pair, depth) for pair, depth in zip(pairs, depths, strict=True)]
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device; a GPU is not waited for. It reads by itself only from memory that is pinned."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 @dataclass(frozen=True)
@@ -146,12 +158,14 @@ def training_batches(
     order = make_rng(seed, "order", epoch).permutation(len(split))
     for batch in cut(order.tolist(), batch_size):
         samples = [augmented(split, index, augment, seed=seed, epoch=epoch) for index in batch]
-        yield stack(samples, [split.names[index] for index in batch])
+        yield stack(samples, [split.names[index] for index in batch])._replace(places=tuple(batch))
 
 
 def augmented(split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int) -> Sample:
     """Return one image as training sees it in an epoch."""
     sample = read_sample(split, index)
+    if not augment:
+        return sample
     rng = make_rng(seed, "augment", epoch, split.names[index])
     for step in augment:
         sample = step(sample, rng)

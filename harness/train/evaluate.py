@@ -11,10 +11,10 @@ from harness.counts import make_counts
 from harness.data.source import IGNORE, Label
 from harness.predictions import Seen, choose_kept, downscale, pack_predictions
 from harness.records import Counts, Examples, Predictions
-from harness.train.batches import Batch, cut, read_sample, stack
+from harness.train.batches import Batch, cut, read_sample, send, stack
 from harness.train.regions import REGIONS, Confusion, count_confusion, count_regions
 from harness.train.strips import label_pixels
-from harness.train.workbench import Bench, forward, mixed_precision, total_loss
+from harness.train.workbench import Bench, forward, forward_batch, mixed_precision, total_loss
 
 EXAMPLES = 4
 
@@ -103,7 +103,7 @@ def forward_images(bench: Bench, split_name: str, places: list[int]) -> Forwarde
     """Put some images of a split through the model together; it is in evaluation mode."""
     batch = _load(bench, split_name, places)
     with mixed_precision(bench):
-        logits_BCHW, auxiliary = forward(bench, bench.normalize(batch))
+        logits_BCHW, auxiliary = forward_batch(bench, split_name, batch)
     return Forwarded(places, batch, logits_BCHW.float(), auxiliary)
 
 
@@ -120,7 +120,7 @@ def _count(logits_CHW: torch.Tensor, label_HW: Label, num_classes: int) -> torch
     predicted_HW = label_pixels(logits_CHW, label_HW.shape)
     if predicted_HW.device.type == "cpu":
         return torch.from_numpy(count_confusion(predicted_HW.numpy(), label_HW, num_classes))
-    return count_confusion_device(predicted_HW, torch.tensor(label_HW, device=predicted_HW.device), num_classes)
+    return count_confusion_device(predicted_HW, send(torch.tensor(label_HW), predicted_HW.device), num_classes)
 
 
 def count_confusion_device(predicted_HW: torch.Tensor, label_HW: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -138,7 +138,8 @@ def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
 
 def _load(bench: Bench, split_name: str, places: list[int]) -> Batch:
     split = bench.splits[split_name]
-    return stack([read_sample(split, i) for i in places], [split.names[i] for i in places]).to(bench.device)
+    batch = stack([read_sample(split, i) for i in places], [split.names[i] for i in places])
+    return batch._replace(places=tuple(places)).to(bench.device)
 
 
 @torch.inference_mode()

@@ -97,7 +97,7 @@ def _largest_piece(bench: Bench, images: int) -> Batch:
 
 def _evaluate_some(bench: Bench, images: int) -> None:
     bench.network.module.eval()
-    bench = replace(bench, at_once=replace(bench.at_once, evaluate=images))
+    bench = replace(bench, kept={}, at_once=replace(bench.at_once, evaluate=images))
     largest = max(evaluation_batches(bench, bench.selects_on), key=len)
     with torch.inference_mode():
         judge_images(bench, bench.selects_on, forward_images(bench, bench.selects_on, largest))

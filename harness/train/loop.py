@@ -5,21 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
-import torch
-
-from harness.errors import RunFailed
-from harness.nets.network import set_train_mode
 from harness.records import GROUP_PREFIX, Progress
 from harness.scores import all_scores, iou_class, score_groups
 from harness.settings import EarlyStop
-from harness.train.batches import cut, training_batches
+from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.measures import Pixels, clip_gradient, count_shown, measure_gradient, measure_shown
 from harness.train.memory import memory_metrics, noting_memory
-from harness.train.seeding import seed_torch
-from harness.train.step import add_gradient
 from harness.train.workbench import Bench
 
 
@@ -37,40 +29,11 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
     if not done and (bench.warm or config.epochs == 0):
         done.append(_judge(bench, 0, done, {}))
         yield done[-1]
-    trainable = [parameter for parameter in bench.network.module.parameters() if parameter.requires_grad]
-    steps = len(cut(range(len(bench.splits["train"])), config.batch_size))
     for epoch in range(done[-1].epoch + 1 if done else 1, config.epochs + 1):
         if config.early_stop and stops_early(done, config.early_stop):
             return
-        seed_torch(bench.config.seed, "dropout", epoch)
-        set_train_mode(bench.network, bench.config.model["freeze"])
         scores = [item.metrics[f"val/{bench.config.evaluate.select_on}"] for item in done if item.epoch > 0]
-        losses: list[torch.Tensor] = []
-        weights: list[int] = []
-        norms: list[torch.Tensor] = []
-        shown: list[Pixels] = []
-        began = time.perf_counter()
-        batches = training_batches(
-            bench.splits["train"], bench.augment, config.batch_size, seed=bench.config.seed, epoch=epoch
-        )
-        while group := list(islice(batches, config.accumulate)):
-            _set_lr(bench, bench.schedule(epoch - 1 + len(losses) / steps, scores))
-            bench.optimizer.zero_grad(set_to_none=True)
-            shown += [count_shown(item.labels_BHW, len(bench.held_C)) for item in group]
-            with noting_memory("train"):
-                for batch in (item.to(bench.device) for item in group):
-                    losses.append(add_gradient(bench, batch, len(group)))
-                    weights.append(len(batch.labels_BHW))
-                if bench.device.type == "cpu":  # on a GPU looking at a loss waits for it: there, once an epoch
-                    _require_finite(bench, losses[-len(group) :], epoch, len(losses) - len(group), steps)
-                norms.append(clip_gradient(trainable, config.clip_norm))
-                bench.optimizer.step()
-        _require_finite(bench, losses, epoch, 0, steps)
-        seconds = time.perf_counter() - began
-        train_loss = float(torch.stack(losses) @ torch.tensor(weights, dtype=torch.float32, device=bench.device))
-        measured = {"train/loss": train_loss / sum(weights), "train/images_per_s": sum(weights) / seconds}
-        measured |= measure_gradient(norms)
-        measured |= measure_shown(bench.source.taxonomy.classes, shown, bench.held_C, bench.class_weights_C)
+        measured = train_epoch(bench, epoch, scores)
         done.append(_judge(bench, epoch, done, measured))
         yield done[-1]
 
@@ -110,20 +73,3 @@ def stops_early(done: Sequence[Progress], rule: EarlyStop) -> bool:
         if score > best + rule.min_delta:
             best, risen_at = score, item.epoch
     return bool(done) and done[-1].epoch - risen_at >= rule.patience
-
-
-def _set_lr(bench: Bench, factor: float) -> None:
-    for group in bench.optimizer.param_groups:
-        group["lr"] = bench.base_lr[group["name"]] * factor
-
-
-def _require_finite(bench: Bench, losses: Sequence[torch.Tensor], epoch: int, first_step: int, steps: int) -> None:
-    bad = (~torch.stack(list(losses)).isfinite()).nonzero()
-    if not len(bad):
-        return
-    place = int(bad[0])
-    rates = ", ".join(f"{group['name']} {group['lr']:.3g}" for group in bench.optimizer.param_groups)
-    raise RunFailed(
-        f"the loss is {float(losses[place])} at epoch {epoch}, step {first_step + place + 1} of {steps}, learning rate "
-        f"{rates}; a lower optimizer.lr, schedule.warmup or train.clip_norm may help"
-    )

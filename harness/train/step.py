@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.train.batches import Batch
-from harness.train.workbench import Bench, forward, mixed_precision, total_loss
+from harness.train.workbench import Bench, forward_batch, mixed_precision, total_loss
 
 
 def add_gradient(bench: Bench, batch: Batch, batches: int) -> torch.Tensor:
@@ -20,7 +20,7 @@ def add_gradient(bench: Bench, batch: Batch, batches: int) -> torch.Tensor:
     for piece in batch.pieces(bench.at_once.train, bench.network.min_batch):
         share = len(piece.labels_BHW) / images
         with mixed_precision(bench):
-            logits_BCHW, auxiliary = forward(bench, bench.normalize(piece))
+            logits_BCHW, auxiliary = forward_batch(bench, "train", piece)
         loss = share * total_loss(bench, logits_BCHW.float(), auxiliary, piece.labels_BHW.long())
         torch.autograd.backward(loss / batches)
         losses.append(loss.detach())

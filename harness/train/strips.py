@@ -32,9 +32,10 @@ def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tenso
     """Return the likeliest class of each pixel at a size [H, W], uint8, on the logits' device.
 
     float32 logits are interpolated (bilinear, corners not aligned), not labels. Of equal classes the first is taken,
-    and a NaN is greater than all, as in `torch.argmax`. Beside the logits a CPU holds about `PIECE_BYTES` where h / H
-    is a simple fraction with a power of two below the line (1024x512 to 2048x1024, say), and else at most `GROUP`
-    classes at full size; a GPU holds everything.
+    and a NaN is greater than all, as in `torch.argmax`. Beside the logits a CPU holds one piece of about `PIECE_BYTES`
+    where h / H is a simple fraction with a power of two below the line (1024x512 to 2048x1024, say), and else `GROUP`
+    classes at full size; a GPU holds everything. With the labels, and counting them, 34 classes at 2048x1024 so take at
+    most 64 MiB more than logits and label do, or 96 MiB.
     """
     if logits_CHW.device.type != "cpu":
         return _resize(logits_CHW, size).argmax(dim=0).to(torch.uint8)
@@ -44,7 +45,10 @@ def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tenso
     elif logits_CHW.shape[0] * height * width * 4 <= PIECE_BYTES:
         label_HW = _label_rows(_resize(logits_CHW, size))
     elif 3 * logits_CHW.shape[0] <= GROUP * _count_blocks(logits_CHW.shape[1], height):
-        label_HW = np.concatenate([_label_rows(piece_CHW) for piece_CHW in _cut_rows(logits_CHW, height, width)])
+        label_HW = np.zeros((height, width), np.uint8)
+        pieces, done = _cut_rows(logits_CHW, height, width), 0
+        while done < height:  # a piece has no name here: it is gone before the next one is made, and leaves no gap
+            done += _write_rows(next(pieces), label_HW[done:])
     else:
         label_HW = _label_by_groups(logits_CHW, height, width)
     return torch.from_numpy(label_HW)
@@ -72,7 +76,8 @@ def _count_blocks(rows_in: int, rows_out: int) -> int:
 def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
     """Yield the interpolated logits in strips of rows, top to bottom.
 
-    A strip is some blocks, made together with one more on either side, since weights reach over its border.
+    A strip is some blocks, made together with one more on either side, since weights reach over its border; at the ends
+    with two on one side: windows of one size are made in the same place in memory, one after another.
     """
     blocks = _count_blocks(logits_CHW.shape[1], height)
     rows_in, rows_out = logits_CHW.shape[1] // blocks, height // blocks
@@ -81,47 +86,53 @@ def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[tor
     step = -(-enough // rows_out)
     for start in range(0, blocks, step):
         end = min(start + step, blocks)
-        first, last = max(0, min(start - 1, end - step)), min(end + 1, blocks)
+        first = max(0, min(start - 1, blocks - step - 2))
+        last = min(first + step + 2, blocks)
         window_CHW = logits_CHW[:, first * rows_in : last * rows_in]
-        wide_CHW = _resize(window_CHW, ((last - first) * rows_out, width))
-        yield wide_CHW[:, (start - first) * rows_out : (end - first) * rows_out]
+        kept = slice((start - first) * rows_out, (end - first) * rows_out)
+        yield _resize(window_CHW, ((last - first) * rows_out, width))[:, kept]
 
 
 def _label_by_groups(logits_CHW: torch.Tensor, height: int, width: int) -> Label:
     best_HW = np.full((height, width), -np.inf, np.float32)
     label_HW = np.zeros((height, width), np.uint8)
-    for first, group_CHW in _resize_groups(logits_CHW, (height, width)):
-        _raise(best_HW, label_HW, group_CHW.numpy(), first)
+    for first in range(0, logits_CHW.shape[0], GROUP):
+        _raise(best_HW, label_HW, _resize_group(logits_CHW, first, (height, width)).numpy(), first)
     if np.isnan(best_HW).any():
         return _resize(logits_CHW, (height, width)).argmax(dim=0).to(torch.uint8).numpy()
     return label_HW
 
 
-def _resize_groups(logits_CHW: torch.Tensor, size: tuple[int, int]) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield groups of classes, interpolated, each with its first class.
+def _resize_group(logits_CHW: torch.Tensor, start: int, size: tuple[int, int]) -> torch.Tensor:
+    """Return up to `GROUP` classes from `start` on, interpolated.
 
     The memory format chooses torch's kernel. That for channels last needs more than three of them, and rounds otherwise
     in whole vectors of channels than in what is left over; so a short last group is read with four classes before it,
     which are then left out.
     """
-    total = logits_CHW.shape[0]
     channels_last = logits_CHW[None].is_contiguous(memory_format=torch.channels_last)
     kept = torch.channels_last if channels_last else torch.contiguous_format
-    for start in range(0, total, GROUP):
-        end = min(start + GROUP, total)
-        first = max(0, start - 4) if end - start < 4 else start
-        group_CHW = logits_CHW[None, first:end].contiguous(memory_format=kept)[0]
-        yield start, _resize(group_CHW, size)[start - first :]
+    end = min(start + GROUP, logits_CHW.shape[0])
+    first = max(0, start - 4) if end - start < 4 else start
+    group_CHW = logits_CHW[None, first:end].contiguous(memory_format=kept)[0]
+    return _resize(group_CHW, size)[start - first :]
 
 
 def _label_rows(logits_CHW: torch.Tensor) -> Label:
-    values_CHW = logits_CHW.numpy()
-    best_HW = np.full(values_CHW.shape[1:], -np.inf, np.float32)
-    label_HW = np.zeros(best_HW.shape, np.uint8)
-    _raise(best_HW, label_HW, values_CHW, 0)
-    if np.isnan(best_HW).any():
-        return logits_CHW.argmax(dim=0).to(torch.uint8).numpy()
+    label_HW = np.zeros(logits_CHW.shape[1:], np.uint8)
+    _write_rows(logits_CHW, label_HW)
     return label_HW
+
+
+def _write_rows(logits_CHW: torch.Tensor, label_HW: Label) -> int:
+    """Write the labels of some logits into the first rows of an array of zeros; return how many rows that were."""
+    values_CHW = logits_CHW.numpy()
+    rows = int(values_CHW.shape[1])
+    best_HW = np.full(values_CHW.shape[1:], -np.inf, np.float32)
+    _raise(best_HW, label_HW[:rows], values_CHW, 0)
+    if np.isnan(best_HW).any():
+        label_HW[:rows] = logits_CHW.argmax(dim=0).to(torch.uint8).numpy()
+    return rows
 
 
 def _raise(best_HW: Values, label_HW: Label, values_CHW: Values, first: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from harness.parts.class_weights import weigh_classes
 from harness.parts.losses import Loss
 from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Choice, Machine, RunConfig
-from harness.train.batches import Normalizer, make_normalizer, measure_preprocessing
+from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing
+from harness.train.kept import KeptFeatures, keep_features
 from harness.train.seeding import seed_torch
 
 GROUPS = ("backbone", "head")
@@ -68,6 +69,8 @@ class Bench:
     """The split that chooses the best epoch: `val`, or `select`, which is held out of it."""
     notes: tuple[str, ...]
     """What was done while building that a reader of the results should know."""
+    kept: Mapping[str, KeptFeatures] = field(default_factory=dict)
+    """Split -> what frozen layers make of its images, where that is the same in every epoch."""
     at_once: AtOnce = AtOnce()
 
 
@@ -102,6 +105,8 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
     _check(config, network, device)
     pixels_IC = count_class_pixels(splits["train"], num_classes)
+    selects_on = "select" if "select" in splits else "val"
+    kept = keep_features(config, network, splits, selects_on) if device.type == "cpu" else {}
     return Bench(
         config=config,
         device=device,
@@ -117,8 +122,9 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         schedule=with_warmup(schedule, config.schedule["warmup"], config.schedule["floor"]),
         normalize=make_normalizer(preprocessing, config.train.memory_format, device),
         warm=start is not None,
-        selects_on="select" if "select" in splits else "val",
-        notes=(*network.notes, *notes),
+        selects_on=selects_on,
+        notes=(*network.notes, *notes, *(f"features of frozen layers: computed once ({name})" for name in kept)),
+        kept=kept,
     )
 
 
@@ -189,15 +195,24 @@ def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np
 
 
 def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.Optimizer, dict[str, float]]:
-    """Make one parameter group for each of `backbone` and `head` that has weights to move."""
+    """Make one parameter group for each of `backbone` and `head` that has weights to move.
+
+    Raises:
+        InputError: a fused step is asked for, and the optimizer has none.
+    """
     members: dict[str, list[torch.nn.Parameter]] = {name: [] for name in GROUPS}
     for name, parameter in network.module.named_parameters():
         if parameter.requires_grad:
             members[group_of(network, name)].append(parameter)
     multipliers, lr = config.optimizer["multipliers"], config.optimizer["lr"]
     base_lr = {name: lr * multipliers.get(name, 1.0) for name in GROUPS if members[name]}
-    groups = [{"params": members[name], "lr": base_lr[name], "name": name} for name in base_lr]
-    return catalog.build("optimizer", config.optimizer, groups=groups), base_lr
+    fused = config.train.optimizer_step == "fused"
+    kernel = {"fused": True, "foreach": False} if fused else {}
+    groups = [{"params": members[name], "lr": base_lr[name], "name": name, **kernel} for name in base_lr]
+    optimizer: torch.optim.Optimizer = catalog.build("optimizer", config.optimizer, groups=groups)
+    if fused and "fused" not in optimizer.defaults:
+        raise InputError(f"train.optimizer_step: {config.optimizer.name} has no fused step; use plain")
+    return optimizer, base_lr
 
 
 def _check(config: RunConfig, network: Network, device: torch.device) -> None:
@@ -232,6 +247,17 @@ def mixed_precision(bench: Bench) -> AbstractContextManager[object]:
 def forward(bench: Bench, images_BCHW: torch.Tensor) -> tuple[torch.Tensor, Sequence[tuple[float, torch.Tensor]]]:
     """Return logits_BCHW at input size, and weighted logits of auxiliary heads (none in evaluation)."""
     return bench.network.read(bench.network.module(images_BCHW))
+
+
+def forward_batch(
+    bench: Bench, split_name: str, batch: Batch
+) -> tuple[torch.Tensor, Sequence[tuple[float, torch.Tensor]]]:
+    """Do what `forward` does with a batch of a split; what frozen layers make of it is computed once, if it is kept."""
+    kept = bench.kept.get(split_name) if batch.places else None
+    if kept is None:
+        return forward(bench, bench.normalize(batch))
+    height, width = batch.labels_BHW.shape[1:]
+    return bench.network.read(kept.output(batch.places, lambda: bench.normalize(batch), (height, width)))
 
 
 def total_loss(

@@ -17,7 +17,7 @@ from harness.report.diagnosis import diagnose
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plugins import import_plugin
 from harness.store.folder import load_result, run_folder
-from harness.train import loop
+from harness.train import epoch, feeding, loop
 from harness.train.measures import FEWEST_STEPS, clip_gradient, count_shown, measure_gradient, measure_shown
 from harness.train.workbench import build_bench, prepare_process
 
@@ -117,10 +117,10 @@ def test_measuring_moves_no_number_of_the_training(clip_norm, monkeypatch):
             nn.utils.clip_grad_norm_(weights, limit)
         return torch.zeros(())
 
-    monkeypatch.setattr(loop, "clip_gradient", clip_only)
-    monkeypatch.setattr(loop, "count_shown", lambda labels_BHW, num_classes: np.zeros(num_classes))
-    monkeypatch.setattr(loop, "measure_gradient", lambda norms: {})
-    monkeypatch.setattr(loop, "measure_shown", lambda *given: {})
+    monkeypatch.setattr(epoch, "clip_gradient", clip_only)
+    monkeypatch.setattr(feeding, "count_shown", lambda labels_BHW, num_classes: np.zeros(num_classes))
+    monkeypatch.setattr(epoch, "measure_gradient", lambda norms: {})
+    monkeypatch.setattr(epoch, "measure_shown", lambda *given: {})
     without_bench, without_history = trained(config)
     for mine, other in zip(with_history, without_history, strict=True):
         kept = [name for name in other.metrics if name != "train/images_per_s"]

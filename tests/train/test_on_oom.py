@@ -118,15 +118,15 @@ def test_a_limit_that_is_never_reached_changes_no_bit():
 
 def no_memory_for(images, monkeypatch, since=0):
     """Let training fail, as torch does, with more images at once than that, from the given call on."""
-    calls, forward = [], step.forward
+    calls, forward = [], step.forward_batch
 
-    def limited(bench, images_BCHW):
-        calls.append(len(images_BCHW))
-        if len(calls) > since and len(images_BCHW) > images:
+    def limited(bench, split_name, batch):
+        calls.append(len(batch.labels_BHW))
+        if len(calls) > since and len(batch.labels_BHW) > images:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
-        return forward(bench, images_BCHW)
+        return forward(bench, split_name, batch)
 
-    monkeypatch.setattr(step, "forward", limited)
+    monkeypatch.setattr(step, "forward_batch", limited)
 
 
 def make_run(**changes):
@@ -187,14 +187,14 @@ def test_a_batch_that_does_not_divide_says_what_the_step_becomes(tmp_path, monke
 def test_an_evaluation_out_of_memory_names_its_own_setting(tmp_path, monkeypatch):
     from harness.train import evaluate
 
-    forward = evaluate.forward
+    forward = evaluate.forward_batch
 
-    def limited(bench, images_BCHW):
-        if len(images_BCHW) > 2:
+    def limited(bench, split_name, batch):
+        if len(batch.labels_BHW) > 2:
             raise MemoryError("std::bad_alloc")
-        return forward(bench, images_BCHW)
+        return forward(bench, split_name, batch)
 
-    monkeypatch.setattr(evaluate, "forward", limited)
+    monkeypatch.setattr(evaluate, "forward_batch", limited)
     with pytest.raises(RunFailed, match=r"while evaluating 16 images at once .* set evaluate.batch_size: 2 "):
         run_to_end(make_run(), tmp_path / "fail")
     result = run_to_end(make_run(train=TrainSettings(epochs=1, on_oom="accumulate")), tmp_path / "go on")
@@ -207,10 +207,10 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
     assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
-    def broken(bench, images_BCHW):
+    def broken(bench, split_name, batch):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(step, "forward", broken)
+    monkeypatch.setattr(step, "forward_batch", broken)
     with pytest.raises(RuntimeError, match="shapes") as caught:
         next(train(make_bench(), ()))
     assert not isinstance(caught.value, OutOfMemory)

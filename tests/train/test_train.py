@@ -151,8 +151,8 @@ def test_a_picture_depends_on_seed_epoch_and_name_alone():
     bench = make_bench()
     seen = {}
     for batch_size in (2, 5):
-        for images, labels, _ in training_batches(bench.splits["train"], bench.augment, batch_size, seed=3, epoch=2):
-            for image, label in zip(images, labels, strict=True):
+        for batch in training_batches(bench.splits["train"], bench.augment, batch_size, seed=3, epoch=2):
+            for image, label in zip(batch.images_BCHW, batch.labels_BHW, strict=True):
                 seen.setdefault(batch_size, set()).add((image.numpy().tobytes(), label.numpy().tobytes()))
     assert seen[2] == seen[5]
 

@@ -1,0 +1,44 @@
+"""What every benchmark here says of itself: the machine, the versions, and a table."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+
+def describe(device: str, packages: Iterable[str]) -> str:
+    """Return machine, device and versions, in lines."""
+    names = ["torch", *packages]
+    processor = next(
+        (line.split(":")[1].strip() for line in _read_cpuinfo() if line.startswith("model name")), platform.machine()
+    )
+    lines = [f"{processor}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}"]
+    if device.startswith("cuda"):
+        lines.append(torch.cuda.get_device_name(device))
+    lines.append(f"Python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in names))
+    return "\n".join(lines)
+
+
+def _read_cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a Markdown table whose columns also stand straight in a terminal."""
+    rows = [list(row) for row in rows]
+    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
+    for row in (list(head), ["-" * width for width in widths], *rows):
+        print("| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |")
