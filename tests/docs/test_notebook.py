@@ -17,6 +17,7 @@ def test_it_is_kept_without_outputs():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_it_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     shutil.copy(NOTEBOOK, tmp_path)

@@ -25,7 +25,9 @@ OTHERS = {
 
 
 def page_of(path):
-    return pytest.param(path, id=path.name, marks=[pytest.mark.slow] if path.name in SLOW else [])
+    return pytest.param(
+        path, id=path.name, marks=[pytest.mark.timeout(1500), *([pytest.mark.slow] if path.name in SLOW else [])]
+    )
 
 
 @pytest.mark.parametrize("path", [page_of(path) for path in PAGES])
