@@ -62,6 +62,7 @@ def run(
     from harness.execute.budget import Budget
     from harness.execute.events import Event, Started
     from harness.progress import show_progress
+    from harness.store.studies import is_unchanged
 
     started: list[str] = []
     check_place(on, jobs, address, cpus_per_run)
@@ -72,6 +73,7 @@ def run(
     budget = Budget(max_hours, max_runs)
     store = api.open_store(root, tracking_uri)
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
+    unchanged = is_unchanged(root, study)
     with resumable(), show_progress(study.runs) as show:
 
         def listen(event: Event) -> None:
@@ -81,7 +83,7 @@ def run(
 
         results = api.execute(study, store=store, only=only or (), executor=executor, budget=budget, listen=listen)
     report = reports / study.study / "report.md"
-    if started or not report.exists():
+    if started or not unchanged or not report.exists():
         api.make_report(study, results, reports)
         attach_report(store, study.study, report.parent)
     else:

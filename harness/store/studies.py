@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import InputError
@@ -50,6 +51,15 @@ def load_study(root: Path, study: str) -> Plan | None:
         return None
     except (ValueError, KeyError) as error:
         raise InputError(f"{path}: damaged ({error}); harness run writes it again") from None
+
+
+def is_unchanged(root: Path, plan: Plan) -> bool:
+    """Whether a study was last run here with this plan; the command's words do not matter."""
+    try:
+        kept = load_study(root, plan.study)
+    except InputError:
+        return False
+    return kept is not None and replace(kept, command=plan.command) == plan
 
 
 def studies_here(root: Path) -> tuple[str, ...]:

@@ -50,6 +50,19 @@ def test_the_second_time_it_does_nothing_and_says_so(undisturbed):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_a_changed_comparison_is_reported_without_training(harness_cli, workplace):
+    options = ("run", "tiny.yaml", "--seeds", "0")
+    assert harness_cli(*options).returncode == 0
+    spec = workplace / "tiny.yaml"
+    spec.write_text(spec.read_text() + "compare: {reference: baseline, margin: 0.25}\n")
+    done = harness_cli(*options)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1/" not in done.stderr
+    assert "nothing to do" not in done.stderr
+    assert json.loads((workplace / "reports/tiny/report.json").read_text())["margin"] == 0.25
+    assert "nothing to do: all 2 runs are finished" in harness_cli(*options).stderr
+
+
 def test_report_is_made_again_from_the_store_alone(undisturbed, tmp_path):
     place, _ = undisturbed
     done = subprocess.run(
