@@ -151,9 +151,8 @@ def ranking_sentence(ranking: Ranking) -> str:
     shown = {rank.variant: f"{escape(rank.variant)} {percent(rank.mean)}" for rank in ranking.ranks}
     tied = [shown[rank.variant] for rank in others if not rank.behind]
     behind = [shown[rank.variant] for rank in others if rank.behind]
-    told = (
-        f"Ranking on {escape(ranking.split)} by mean miou_dataset (all {counted(ranking.family, 'pair')} one family): "
-    )
+    family = f" (all {ranking.family} pairs one family)" if ranking.family > 1 else ""
+    told = f"Ranking on {escape(ranking.split)} by mean miou_dataset{family}: "
     told += f"{shown[first.variant]} is first"
     told += f"; not told apart from it: {', '.join(tied)}" if tied else ""
     return f"{told}; shown to be behind it: {', '.join(behind) if behind else 'none'}."
