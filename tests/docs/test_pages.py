@@ -20,6 +20,7 @@ OTHERS = {
     "--artifacts-destination",
     "--allowed-hosts",
     "--multirun",
+    "--clock",
 }
 """Options of other programs that the text mentions."""
 
