@@ -22,7 +22,7 @@ OTHERS = {
     "--multirun",
     "--clock",
 }
-"""Options of other programs that the text mentions."""
+"""Options of other programs, and of benchmarks, that the text mentions."""
 
 
 def page_of(path):
