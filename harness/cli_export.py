@@ -219,7 +219,7 @@ def reproduce(
 
 
 def _print_outcomes(changes: Sequence[Change], outcomes: Sequence[SplitOutcome]) -> None:
-    print(f"{len(changes)} things differ from the record{':' if changes else ''}")
+    print("what differs from the record:" if changes else "nothing differs from the record")
     for change in changes:
         print(f"  {change.what}: {change.recorded} -> {change.here}")
     for item in outcomes:
