@@ -114,13 +114,14 @@ def _distinct(scores_VSM: Values) -> Values:
     """Return the variants that differ from every earlier one in a run that both have."""
     kept: list[Values] = []
     for scores_SM in scores_VSM:
-        common = [~np.isnan(scores_SM - earlier_SM) for earlier_SM in kept]
-        same = (
-            there.any() and bool((scores_SM == before)[there].all()) for there, before in zip(common, kept, strict=True)
-        )
-        if not any(same):
+        if not any(_same_runs(scores_SM, earlier_SM) for earlier_SM in kept):
             kept.append(scores_SM)
-    return np.stack(kept) if kept else scores_VSM
+    return np.stack(kept)
+
+
+def _same_runs(first_SM: Values, second_SM: Values) -> bool:
+    there_SM = ~np.isnan(first_SM - second_SM)
+    return bool(there_SM.any() and (first_SM == second_SM)[there_SM].all())
 
 
 def _variance(differences_PSM: Values, seeds_P: Values) -> Values:
