@@ -63,6 +63,12 @@ def _explaining(path: Path) -> Iterator[None]:
         raise
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """Raise OSError (ENOSPC) where the disk of a folder that exists has fewer bytes free than are needed."""
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def write_whole(path: Path, fill: Callable[[IO[bytes]], object], *, previous: Path | None = None) -> None:
     """Let `fill` write a file so that readers, and a machine that loses power, see the old file or the new one.
 

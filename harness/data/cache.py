@@ -8,7 +8,6 @@ mapped it keeps what they have, and the next one builds it again, as they do whe
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -28,7 +27,7 @@ import numpy.typing as npt
 
 from harness.data.digests import cache_folder
 from harness.errors import InputError
-from harness.files import NO_ROOM, locked, write_text
+from harness.files import NO_ROOM, locked, require_room, write_text
 from harness.fingerprint import canonical, digest_bytes
 
 Array = npt.NDArray[Any]
@@ -156,8 +155,7 @@ def _build(folder: Path, title: str, number: int, read: Read) -> None:
     try:
         with _explaining(partial, needed):
             partial.mkdir()
-            if shutil.disk_usage(partial).free < needed:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            require_room(partial, needed)
         _fill(partial, title, first, needed, _read_rest(read, number))
         with _explaining(partial, needed):
             partial.rename(folder)

@@ -13,7 +13,6 @@ locally, and so are the ids of runs.
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 import sys
@@ -27,7 +26,7 @@ from urllib.parse import unquote
 
 from harness.data.digests import cache_folder
 from harness.errors import InputError, did_you_mean
-from harness.files import locked
+from harness.files import locked, require_room
 from harness.fingerprint import canonical, digest_bytes
 
 _MARKS = (
@@ -165,8 +164,7 @@ def _copy(url: str, listing: _Listing, place: Path) -> None:
     total = sum(listing.sizes.values())
     size = f", {total / 1e6:,.1f} MB" if total else ""
     print(f"{url}: copying {len(targets):,} files{size} to {place}", file=sys.stderr)
-    if shutil.disk_usage(place.parent).free < total:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    require_room(place.parent, total)
     try:
         for target in targets.values():
             target.parent.mkdir(parents=True, exist_ok=True)

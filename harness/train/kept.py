@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 
 from harness.data.digests import cache_folder
+from harness.files import require_room
 from harness.nets.network import Features, Network, Stages
 from harness.records import RunConfig
 
@@ -102,7 +101,8 @@ class KeptFeatures:
             return
         try:
             if total > MEMORY_BYTES:
-                _require_room(2 * total)
+                cache_folder().mkdir(parents=True, exist_ok=True)
+                require_room(cache_folder(), 2 * total)
             self._stores = tuple(_make_store(self._images, feature, total <= MEMORY_BYTES) for feature in features)
         except OSError as error:
             self._stop(f"{cache_folder()}: {error.strerror}")
@@ -119,13 +119,6 @@ def _is_dense(feature: torch.Tensor) -> bool:
     """Tell whether a batch's elements lie without gaps, image after image."""
     gapless = torch.empty_like(feature).stride() == feature.stride()
     return not feature.numel() or (gapless and feature.stride(0) == math.prod(feature.shape[1:]))
-
-
-def _require_room(wanted: int) -> None:
-    """Raise OSError where the disk has less room than so many bytes."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(cache_folder()).free < wanted:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _make_store(images: int, feature: torch.Tensor, in_memory: bool) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Features of frozen layers, kept: the same numbers as without keeping, bit for bit, in every network that is cut."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -144,7 +145,7 @@ def test_features_too_large_for_the_disk_are_computed_as_ever(monkeypatch, caplo
 def test_a_full_disk_is_no_reason_to_stop(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr(kept, "MEMORY_BYTES", 0)
-    monkeypatch.setattr(kept.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
     features = KeptFeatures(Stages(lambda images: (images + 1,), lambda made, size: made[0]), images=2, full=2)
     images = torch.rand(2, 1, 3, 3)
     for _ in range(3):
