@@ -11,7 +11,7 @@ from harness import catalog
 from harness.catalog import COMMON, Kind, Part
 from harness.records import SINGLE
 from harness.settings import EarlyStop
-from harness.spec.schema import json_schema
+from harness.spec.schema import json_schema, written_out
 
 Schema = Mapping[str, Any]
 
@@ -102,24 +102,13 @@ def _table(schema: Schema, definitions: Schema, skip: tuple[str, ...] = ()) -> s
     for name, item in schema["properties"].items():
         if name in skip:
             continue
-        whole = _resolved(item, definitions)
+        whole = written_out(item, definitions)
         default = f"`{json.dumps(whole['default'])}`" if "default" in whole else "–"
         cells = (f"`{name}`", type_text(whole), "(required)" if name in required else default)
         rows.append((*map(_plain, cells), _plain(whole.get("description", "")).replace("\n", " ")))
     titles = ("key", "type", "default", "meaning")[: 4 if any(row[3] for row in rows) else 3]
     lines = [titles, (":--",) * len(titles), *(row[: len(titles)] for row in rows)]
     return "".join("| " + " | ".join(re.sub(r"([|])", r"\\\1", cell) for cell in line) + " |\n" for line in lines)
-
-
-def _resolved(value: Any, definitions: Schema) -> Any:
-    """Return a schema with the definitions that it names written into it."""
-    if isinstance(value, list):
-        return [_resolved(item, definitions) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "$ref" in value:
-        value = {**definitions[value["$ref"].rpartition("/")[2]], **{k: v for k, v in value.items() if k != "$ref"}}
-    return {key: item if key == "properties" else _resolved(item, definitions) for key, item in value.items()}
 
 
 def _plain(text: str) -> str:

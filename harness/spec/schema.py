@@ -165,22 +165,21 @@ def _part_schema(kind: Kind, part: Part) -> Schema:
 def _plain_schema(record: type[Settings]) -> Schema:
     """Return a record's schema with the records nested in it written out, and without titles."""
     schema = record.model_json_schema()
-    return dict(_written_out(schema, schema.pop("$defs", {})))
+    return dict(written_out(schema, schema.pop("$defs", {})))
 
 
-def _written_out(value: Any, definitions: Schema) -> Any:
+def written_out(value: Any, definitions: Schema) -> Any:
+    """Return a schema, or a part of one, with the definitions that it names written into it, and without titles."""
     if isinstance(value, list):
-        return [_written_out(item, definitions) for item in value]
+        return [written_out(item, definitions) for item in value]
     if not isinstance(value, dict):
         return value
     if "$ref" in value:
         target = definitions[value["$ref"].rpartition("/")[2]]
         value = {**target, **{key: item for key, item in value.items() if key != "$ref"}}
-    entries = {
-        key: _written_out(item, definitions) for key, item in value.items() if key not in ("title", "properties")
-    }
+    entries = {key: written_out(item, definitions) for key, item in value.items() if key not in ("title", "properties")}
     if "properties" in value:
-        entries["properties"] = {key: _written_out(item, definitions) for key, item in value["properties"].items()}
+        entries["properties"] = {key: written_out(item, definitions) for key, item in value["properties"].items()}
     return entries
 
 
