@@ -6,27 +6,20 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
+
+from harness.store.provenance import read_processor
 
 
 def describe(device: str, packages: Iterable[str]) -> str:
     """Return machine, device and versions, in lines."""
     names = ["torch", *packages]
-    processor = next(
-        (line.split(":")[1].strip() for line in _read_cpuinfo() if line.startswith("model name")), platform.machine()
-    )
-    lines = [f"{processor}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}"]
+    lines = [f"{read_processor()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}"]
     if device.startswith("cuda"):
         lines.append(torch.cuda.get_device_name(device))
     lines.append(f"Python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in names))
     return "\n".join(lines)
-
-
-def _read_cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def _version(name: str) -> str:

@@ -7,7 +7,7 @@ circle, weights that do not fit) only `load_spec` can say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness import catalog
@@ -168,7 +168,7 @@ def _plain_schema(record: type[Settings]) -> Schema:
     return dict(written_out(schema, schema.pop("$defs", {})))
 
 
-def written_out(value: Any, definitions: Schema) -> Any:
+def written_out(value: Any, definitions: Mapping[str, Any]) -> Any:
     """Return a schema, or a part of one, with the definitions that it names written into it, and without titles."""
     if isinstance(value, list):
         return [written_out(item, definitions) for item in value]

@@ -46,7 +46,7 @@ def read_provenance(machine: Machine) -> dict[str, Any]:
         "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
         "system": platform.platform(),
         "host": socket.gethostname(),
-        "cpu": _cpu_model(),
+        "cpu": read_processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": psutil.virtual_memory().total,
         "device_asked": machine.device,
@@ -101,7 +101,8 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _cpu_model() -> str:
+def read_processor() -> str:
+    """Return the name of the processor, or of its architecture where the system tells no more."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -2,13 +2,13 @@
 
 import re
 import subprocess
-import sys
 
 import pytest
 import typer
 from pages import LANGUAGES, PAGES, ROOT, read_page
 from places import BEFORE
 from running import placed, run_page
+from tiny_study import harness_command
 
 from harness.cli import app
 from harness.spec.designs import combine
@@ -95,7 +95,7 @@ def test_readme_keeps_its_two_command_lines_and_is_short():
 
 def test_the_reference_of_the_spec_is_current():
     """In a process of its own: other tests enter parts of theirs into the catalog."""
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "schema", "--markdown"]
+    command = harness_command("schema", "--markdown")
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed == (ROOT / "docs" / "spec.md").read_text(), "renew it: harness schema --markdown > docs/spec.md"
 
