@@ -11,6 +11,7 @@ from the system each millisecond, in a process of its own).
 from __future__ import annotations
 
 import argparse
+import ctypes
 import statistics
 import subprocess
 import sys
@@ -120,7 +121,11 @@ def used_bytes() -> int:
 
 @contextmanager
 def watching() -> Iterator[list[int]]:
-    """Give a list that holds, after the block, the memory used when it began and in every millisecond since."""
+    """Give a list that holds, after the block, the memory used when it began and in every millisecond since.
+
+    Memory that was freed before goes back to the system first: taken again, it would not be seen.
+    """
+    ctypes.CDLL(None).malloc_trim(0)
     used, done = [used_bytes()], threading.Event()
 
     def watch() -> None:

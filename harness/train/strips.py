@@ -46,9 +46,9 @@ def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tenso
         label_HW = _label_rows(_resize(logits_CHW, size))
     elif 3 * logits_CHW.shape[0] <= GROUP * _count_blocks(logits_CHW.shape[1], height):
         label_HW = np.zeros((height, width), np.uint8)
-        pieces, done = _cut_rows(logits_CHW, height, width), 0
-        while done < height:  # a piece has no name here: it is gone before the next one is made, and leaves no gap
-            done += _write_rows(next(pieces), label_HW[done:])
+        done = 0
+        for piece_CHW in _cut_rows(logits_CHW, height, width):
+            done += _write_rows(piece_CHW, label_HW[done:])
     else:
         label_HW = _label_by_groups(logits_CHW, height, width)
     return torch.from_numpy(label_HW)
@@ -74,23 +74,32 @@ def _count_blocks(rows_in: int, rows_out: int) -> int:
 
 
 def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
-    """Yield the interpolated logits in strips of rows, top to bottom.
+    """Yield the interpolated logits in strips of rows, top to bottom; each is overwritten by the next.
 
     A strip is some blocks, made together with one more on either side, since weights reach over its border; at the ends
-    with two on one side: windows of one size are made in the same place in memory, one after another.
+    with two on one side. All windows so are of one size and made in the same memory: freed and taken again for each,
+    the allocator would keep up to four of them.
     """
     blocks = _count_blocks(logits_CHW.shape[1], height)
     rows_in, rows_out = logits_CHW.shape[1] // blocks, height // blocks
     row_bytes = 4 * logits_CHW.shape[0] * width
     enough = max(PIECE_BYTES // row_bytes, TINY + 1 - width, 1)
-    step = -(-enough // rows_out)
+    step = min(-(-enough // rows_out), blocks)
+    size = min(step + 2, blocks)
+    made_1CHW = _like(logits_CHW, size * rows_out, width)
     for start in range(0, blocks, step):
         end = min(start + step, blocks)
-        first = max(0, min(start - 1, blocks - step - 2))
-        last = min(first + step + 2, blocks)
-        window_CHW = logits_CHW[:, first * rows_in : last * rows_in]
-        kept = slice((start - first) * rows_out, (end - first) * rows_out)
-        yield _resize(window_CHW, ((last - first) * rows_out, width))[:, kept]
+        first = max(0, min(start - 1, blocks - size))
+        window_1CHW = logits_CHW[None, :, first * rows_in : (first + size) * rows_in]
+        torch.ops.aten.upsample_bilinear2d.out(window_1CHW, made_1CHW.shape[2:], False, out=made_1CHW)
+        yield made_1CHW[0, :, (start - first) * rows_out : (end - first) * rows_out]
+
+
+def _like(logits_CHW: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Return memory for these logits at another size, [1, C, H, W], laid out as torch would interpolate them."""
+    channels_last = logits_CHW[None].is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty((1, logits_CHW.shape[0], height, width), dtype=logits_CHW.dtype, memory_format=layout)
 
 
 def _label_by_groups(logits_CHW: torch.Tensor, height: int, width: int) -> Label:
