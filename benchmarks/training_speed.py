@@ -151,9 +151,9 @@ def measure(sides: dict[str, Epoch], rounds: int) -> dict[str, list[Spent]]:
 
 
 def make_sides(config: RunConfig, machine: Machine, clock: Clock) -> dict[str, Epoch]:
-    """Return floor and harness, each with a network of its own."""
-    benches = [build_bench(config, machine, start=None) for _ in range(2)]
-    return {"floor": make_floor(benches[0], clock), "harness": make_harness(benches[1], clock)}
+    """Return floor and harness on one network: where its weights lie in memory moves a step by up to a tenth."""
+    bench = build_bench(config, machine, start=None)
+    return {"floor": make_floor(bench, clock), "harness": make_harness(bench, clock)}
 
 
 def make_rivals(config: RunConfig, machine: Machine, files: Path, clock: Clock) -> dict[str, Epoch]:

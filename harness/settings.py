@@ -80,6 +80,13 @@ class TrainSettings(Settings):
     then sees the pieces."""
     optimizer_step: Literal["plain", "fused"] = "plain"
     """How the weights are moved: `fused` does it in one pass over memory, by the same formula; the last bits differ."""
+    augment_as: Literal["steps", "one_sampling"] = "steps"
+    """How augmentations are made: `steps`, one after the other, image by image, on the CPU; `one_sampling`, from the
+    same draws, a batch at once where the run computes, flip, rotate, scale and crop as one sampling of the image.
+    Pixels then differ a little where `steps` interpolates twice, and more where it shrinks an image."""
+    compile: Literal["none", "default", "reduce-overhead"] = "none"
+    """`default` translates the network into kernels of its own (torch.compile), `reduce-overhead` replays them as CUDA
+    graphs too. The first steps take a minute or more, and last bits differ."""
     threads: Count = 1
     """CPU threads of one run: they change the order of sums, so they are a setting and not a matter of the machine."""
 

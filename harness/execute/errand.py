@@ -6,7 +6,6 @@ has: the same code in the same surroundings, hence the same numbers.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -24,6 +23,7 @@ from harness.execute.child import Failure, run_in_child
 from harness.execute.events import Warned
 from harness.execute.inputs import make_reader
 from harness.execute.parcels import Outbox, Piece
+from harness.execute.processes import run_context
 from harness.files import locked
 from harness.records import Machine, Progress, Run
 from harness.spec.plugins import import_plugin
@@ -129,8 +129,7 @@ def _require_same_inputs(run: Run) -> None:
 
 
 def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Message]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.execute.one"])
+    context = run_context()
     ours, theirs = context.Pipe()
     arguments = (errand.run, folder, errand.machine, start, theirs)
     process = context.Process(target=run_in_child, args=arguments, name=errand.run.label)

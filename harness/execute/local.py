@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.execute.machine import read_memory, read_offer
 from harness.execute.memory import GIB, Needs, UnderWay
 from harness.execute.places import Places, make_places
+from harness.execute.processes import run_context
 from harness.records import Machine, Progress, Run, RunResult
 from harness.store.folder import RunFolder, is_finished, load_result, read_progress, save_result
 
@@ -129,8 +129,7 @@ def _lack_of_memory(
 
 
 def _start(run: Run, folders: Mapping[str, RunFolder], machine: Machine) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.execute.one"])
+    context = run_context()
     ours, theirs = context.Pipe()
     arguments = (run, folders[run.id], machine, _start_file(run, folders), theirs)
     process = context.Process(target=run_in_child, args=arguments, name=run.label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from harness.execute.memory import kind_of
+from harness.execute.processes import run_context
 from harness.predictions import MOST
 from harness.records import Machine, Run, RunResult
 from harness.store.folder import RunFolder, files_to_keep, save_result
@@ -72,8 +72,7 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
     """
     kinds = {kind_of(run.config): run for run in reversed(runs)}
     copies = ceil(jobs / max(len(kinds), 1))
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=run_context(), max_tasks_per_child=1) as pool:
         measured = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
         of_kind = {kind: _mean([future.result() for future in futures]) for kind, futures in measured.items()}
     unique = {run.id: run for run in runs}

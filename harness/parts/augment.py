@@ -1,8 +1,7 @@
 """Augmentations. Letters: C channel, H, W.
 
-A step draws from the generator it is given and from nothing else. Label and depth follow by nearest neighbour; a pixel
-that a step makes up is 255 (ignored) in the label, unknown in the depth, and in the image grey: near zero once
-normalised, as convolutions pad.
+A step draws from the generator it is given and from nothing else. One that only moves pixels is `Geometric`: it says
+which move it draws, and several in a row can be made by one sampling.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from harness.catalog import part
 from harness.errors import InputError
+from harness.parts.moves import Geometric, Mirror, Move, Resize, Shape, Turn, Window
 from harness.parts.sample import Sample
 from harness.settings import Fraction, Positive, Size
 
@@ -23,66 +23,40 @@ Augment: TypeAlias = "Callable[[Sample, np.random.Generator], Sample]"
 """A sample and a generator -> the sample with picture, label and depth changed together."""
 Angle = Annotated[float, Field(gt=0, le=180)]
 HalfTurn = Annotated[float, Field(ge=0, le=0.5)]
-GREY = 127
 
 
 @part("augment")
 def flip(*, p: Fraction = 0.5) -> Augment:
     """Mirror left and right, with probability p."""
 
-    def apply(sample: Sample, rng: np.random.Generator) -> Sample:
-        if rng.random() >= p:
-            return sample
-        return sample.moved(lambda image_CHW: image_CHW.flip(-1), lambda map_1HW, fill: map_1HW.flip(-1))
+    def draw(have: Shape, rng: np.random.Generator) -> Move | None:
+        return Mirror() if rng.random() < p else None
 
-    return apply
+    return Geometric(draw)
 
 
 @part("augment")
 def rotate(*, degrees: Angle, p: Fraction = 1.0) -> Augment:
     """Turn about the centre by up to `degrees` either way, with probability p; what comes into view is ignored."""
 
-    def apply(sample: Sample, rng: np.random.Generator) -> Sample:
-        from torchvision.transforms import InterpolationMode
-        from torchvision.transforms.v2 import functional
+    def draw(have: Shape, rng: np.random.Generator) -> Move | None:
+        return Turn(rng.uniform(-degrees, degrees)) if rng.random() < p else None
 
-        if rng.random() >= p:
-            return sample
-        angle = rng.uniform(-degrees, degrees)
-        return sample.moved(
-            lambda image_CHW: functional.rotate(image_CHW, angle, InterpolationMode.BILINEAR, fill=[GREY]),
-            lambda map_1HW, fill: functional.rotate(map_1HW, angle, InterpolationMode.NEAREST, fill=[fill]),
-        )
-
-    return apply
+    return Geometric(draw)
 
 
 @part("augment")
 def crop(*, size: Size) -> Augment:
     """Cut out a random window of `size` (height, width); an image that is smaller is set into ignored pixels first."""
 
-    def apply(sample: Sample, rng: np.random.Generator) -> Sample:
-        from torch.nn import functional
+    def draw(have: Shape, rng: np.random.Generator) -> Move:
+        missing = [max(0, want - side) for side, want in zip(have, size, strict=True)]
+        before = [int(rng.integers(lack + 1)) for lack in missing]
+        room = [side + lack - want for side, lack, want in zip(have, missing, size, strict=True)]
+        top, left = (int(rng.integers(free + 1)) - lack for free, lack in zip(room, before, strict=True))
+        return Window(top, left, (size[0], size[1]))
 
-        have = sample.label_HW.shape
-        above_below, beside = (_border(side, want, rng) for side, want in zip(have, size, strict=True))
-        padded = sample.moved(
-            lambda image_CHW: functional.pad(image_CHW, (*beside, *above_below), value=GREY),
-            lambda map_1HW, fill: functional.pad(map_1HW, (*beside, *above_below), value=fill),
-        )
-        have = padded.label_HW.shape
-        top, left = (int(rng.integers(side - want + 1)) for side, want in zip(have, size, strict=True))
-        window = (..., slice(top, top + size[0]), slice(left, left + size[1]))
-        return padded.moved(lambda image_CHW: image_CHW[window], lambda map_1HW, fill: map_1HW[window])
-
-    return apply
-
-
-def _border(have: int, want: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Return how many pixels to add before and after, at a random place."""
-    missing = max(0, want - have)
-    before = int(rng.integers(missing + 1))
-    return before, missing - before
+    return Geometric(draw)
 
 
 @part("augment")
@@ -94,18 +68,12 @@ def scale(*, low: Positive = 0.5, high: Positive = 2.0) -> Augment:
     if low > high:
         raise InputError(f"augment.scale: low is {low:g}, above high, {high:g}; exchange them")
 
-    def apply(sample: Sample, rng: np.random.Generator) -> Sample:
-        from torchvision.transforms import InterpolationMode
-        from torchvision.transforms.v2 import functional
-
+    def draw(have: Shape, rng: np.random.Generator) -> Move:
         factor = rng.uniform(low, high)
-        size = [max(1, round(side * factor)) for side in sample.label_HW.shape]
-        return sample.moved(
-            lambda image_CHW: functional.resize(image_CHW, size, InterpolationMode.BILINEAR, antialias=True),
-            lambda map_1HW, fill: functional.resize(map_1HW, size, InterpolationMode.NEAREST_EXACT),
-        )
+        height, width = (max(1, round(side * factor)) for side in have)
+        return Resize((height, width))
 
-    return apply
+    return Geometric(draw)
 
 
 @part("augment")

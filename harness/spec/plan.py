@@ -20,7 +20,7 @@ PLAN_VERSION = 2
 """Format 1 had no families."""
 NO_NUMBERS = ("checkpoint_every", "epochs_by")
 """Settings of training and evaluation that change what an interruption costs or what is noted, and no number."""
-NEUTRAL = {"on_oom": "fail", "optimizer_step": "plain"}
+NEUTRAL = {"on_oom": "fail", "optimizer_step": "plain", "augment_as": "steps", "compile": "none"}
 """Values that are left out, of settings that are younger than ids: with them a run is the one that it was before
 anything else could be asked for."""
 

@@ -148,17 +148,28 @@ def cut(order: Sequence[int], batch_size: int) -> list[list[int]]:
     return batches
 
 
+def training_order(images: int, batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:
+    """Return the batches of one epoch as places in the split, shuffled."""
+    return cut(make_rng(seed, "order", epoch).permutation(images).tolist(), batch_size)
+
+
 def training_batches(
     split: PreparedSplit, augment: Sequence[Augment], batch_size: int, *, seed: int, epoch: int
 ) -> Iterator[Batch]:
-    """Yield one epoch of batches, shuffled and augmented.
+    """Yield one epoch of batches, shuffled and augmented step by step."""
+    for places in training_order(len(split), batch_size, seed=seed, epoch=epoch):
+        yield make_batch(split, places, augment, seed=seed, epoch=epoch)
+
+
+def make_batch(
+    split: PreparedSplit, places: Sequence[int], augment: Sequence[Augment], *, seed: int, epoch: int
+) -> Batch:
+    """Return some images as training sees them in an epoch.
 
     What a picture becomes depends on (seed, epoch, its name) alone, not on its place in the order.
     """
-    order = make_rng(seed, "order", epoch).permutation(len(split))
-    for batch in cut(order.tolist(), batch_size):
-        samples = [augmented(split, index, augment, seed=seed, epoch=epoch) for index in batch]
-        yield stack(samples, [split.names[index] for index in batch])._replace(places=tuple(batch))
+    samples = [augmented(split, place, augment, seed=seed, epoch=epoch) for place in places]
+    return stack(samples, [split.names[place] for place in places])._replace(places=tuple(places))
 
 
 def augmented(split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int) -> Sample:

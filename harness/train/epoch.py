@@ -12,7 +12,7 @@ from harness.errors import RunFailed
 from harness.nets.network import set_train_mode
 from harness.train.batches import cut
 from harness.train.feeding import feed
-from harness.train.measures import Pixels, clip_gradient, measure_gradient, measure_shown
+from harness.train.measures import clip_gradient, measure_gradient, measure_shown
 from harness.train.memory import noting_memory
 from harness.train.seeding import seed_torch
 from harness.train.step import add_gradient
@@ -36,7 +36,7 @@ def train_epoch(bench: Bench, epoch: int, scores: Sequence[float]) -> dict[str, 
     losses: list[torch.Tensor] = []
     weights: list[int] = []
     norms: list[torch.Tensor] = []
-    shown: list[Pixels] = []
+    shown: list[torch.Tensor] = []
     began = time.perf_counter()
     batches = feed(bench, epoch)
     while group := list(islice(batches, config.accumulate)):

@@ -111,16 +111,18 @@ def judge_images(bench: Bench, split_name: str, item: Forwarded) -> tuple[torch.
     """Return the loss of some images together, and the confusion matrix of each."""
     split, num_classes = bench.splits[split_name], len(bench.source.taxonomy.classes)
     loss = total_loss(bench, item.logits_BCHW, item.auxiliary, item.batch.labels_BHW.long())
-    images = zip(item.places, item.logits_BCHW, strict=True)
-    return loss, [_count(logits_CHW, split.judged_label(place), num_classes) for place, logits_CHW in images]
+    images = zip(item.places, item.logits_BCHW, item.batch.labels_BHW, strict=True)
+    return loss, [_count(logits_CHW, split.judged_label(i), seen_HW, num_classes) for i, logits_CHW, seen_HW in images]
 
 
-def _count(logits_CHW: torch.Tensor, label_HW: Label, num_classes: int) -> torch.Tensor:
-    """Count pixels of (true, predicted), [C, C], where the logits are."""
+def _count(logits_CHW: torch.Tensor, label_HW: Label, seen_HW: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Count pixels of (true, predicted), [C, C], where the logits are; `seen_HW` is the label at input size, there."""
     predicted_HW = label_pixels(logits_CHW, label_HW.shape)
     if predicted_HW.device.type == "cpu":
         return torch.from_numpy(count_confusion(predicted_HW.numpy(), label_HW, num_classes))
-    return count_confusion_device(predicted_HW, send(torch.tensor(label_HW), predicted_HW.device), num_classes)
+    if seen_HW.shape != label_HW.shape:
+        seen_HW = send(torch.tensor(label_HW), predicted_HW.device)
+    return count_confusion_device(predicted_HW, seen_HW, num_classes)
 
 
 def count_confusion_device(predicted_HW: torch.Tensor, label_HW: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -137,6 +139,8 @@ def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
 
 
 def _load(bench: Bench, split_name: str, places: list[int]) -> Batch:
+    if (resident := bench.resident.get(split_name)) is not None:
+        return resident.batch(places)
     split = bench.splits[split_name]
     batch = stack([read_sample(split, i) for i in places], [split.names[i] for i in places])
     return batch._replace(places=tuple(places)).to(bench.device)

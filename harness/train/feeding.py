@@ -1,17 +1,24 @@
-"""From batches in the main memory to batches on the device, each with the pixels it shows."""
+"""The batches of an epoch on the run's device, each with the pixels it shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
-from harness.train.batches import Batch, training_batches
-from harness.train.measures import Pixels, count_shown
+import torch
+
+from harness.train.batches import Batch, make_batch, training_order
+from harness.train.measures import count_shown
 from harness.train.memory import noting_memory
+from harness.train.sampling import augment_together
 from harness.train.workbench import Bench
 
 Item = TypeVar("Item")
+MOST_THREADS = 8
 
 
 class Fed(NamedTuple):
@@ -19,32 +26,46 @@ class Fed(NamedTuple):
 
     batch: Batch
     """On the run's device."""
-    shown_C: Pixels
-    """Labelled pixels of each class, counted where the labels were made: a GPU would have to be waited for."""
+    shown_C: torch.Tensor
+    """Labelled pixels of each class, on the device too."""
 
 
 def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
     """Yield the batches of an epoch.
 
-    On a GPU the next one is made and sent by a thread while the GPU computes: a picture depends on (seed, epoch, name)
-    alone, so that who makes it changes nothing. On a CPU a thread would only take the core from the step.
+    Where they have to be read and sent to a GPU, the next ones are made by threads while it computes: a picture depends
+    on (seed, epoch, name) alone, so that who makes it changes nothing. On a CPU a thread would only take the core from
+    the step.
     """
-    batches = training_batches(
-        bench.splits["train"], bench.augment, bench.config.train.batch_size, seed=bench.config.seed, epoch=epoch
-    )
-    fed = (_send(bench, batch) for batch in batches)
-    return fed if bench.device.type == "cpu" else read_ahead(fed)
+    config, split = bench.config, bench.splits["train"]
+    order = training_order(len(split), config.train.batch_size, seed=config.seed, epoch=epoch)
+    makers = [partial(_make, bench, epoch, places) for places in order]
+    if bench.device.type == "cpu" or "train" in bench.resident:
+        return (make() for make in makers)
+    return read_ahead(makers, min(len(os.sched_getaffinity(0)), MOST_THREADS))
 
 
-def _send(bench: Bench, batch: Batch) -> Fed:
+def _make(bench: Bench, epoch: int, places: list[int]) -> Fed:
+    split, seed = bench.splits["train"], bench.config.seed
+    together = bench.config.train.augment_as == "one_sampling"
+    resident = bench.resident.get("train")
     with noting_memory("train"):
-        return Fed(batch.to(bench.device), count_shown(batch.labels_BHW, len(bench.held_C)))
+        if resident is None:
+            steps = () if together else bench.augment
+            batch = make_batch(split, places, steps, seed=seed, epoch=epoch).to(bench.device)
+        else:
+            batch = resident.batch(places)
+        if together:
+            names = [split.names[place] for place in places]
+            batch = augment_together(batch, names, bench.augment, seed=seed, epoch=epoch)
+        return Fed(batch, count_shown(batch.labels_BHW, len(bench.held_C)))
 
 
-def read_ahead(items: Iterator[Item], most: int = 2) -> Iterator[Item]:
-    """Yield the same items in the same order; a thread makes up to `most` of them before they are asked for."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead = [pool.submit(next, items, None) for _ in range(most)]
-        while (item := ahead.pop(0).result()) is not None:
-            ahead.append(pool.submit(next, items, None))
-            yield item
+def read_ahead(makers: Sequence[Callable[[], Item]], threads: int) -> Iterator[Item]:
+    """Yield what each call returns, in their order; threads call them before they are asked for, two calls each."""
+    waiting, ahead = deque(makers), deque[Future[Item]]()
+    with ThreadPoolExecutor(threads) as pool:
+        while waiting or ahead:
+            while waiting and len(ahead) < 2 * threads:
+                ahead.append(pool.submit(waiting.popleft()))
+            yield ahead.popleft().result()

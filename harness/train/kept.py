@@ -149,6 +149,8 @@ def keep_features(
     stages = network.stages.get(config.model["freeze"])
     if stages is None or config.data["size"] == "native" or config.train.precision != "float32":
         return {}
+    if config.train.compile != "none":  # what is compiled is the whole network, whose parts may round otherwise alone
+        return {}
     kept = {evaluated: KeptFeatures(stages, len(splits[evaluated]), None)}
     if not config.augment:
         kept["train"] = KeptFeatures(stages, len(splits["train"]), config.train.batch_size)

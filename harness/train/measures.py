@@ -34,10 +34,14 @@ def clip_gradient(trainable: Sequence[nn.Parameter], clip_norm: float | None) ->
     return norm
 
 
-def count_shown(labels_BHW: torch.Tensor, num_classes: int) -> Pixels:
-    """Return the pixels of each class in uint8 labels that lie on the CPU, ignored ones left out, [C]."""
-    pixels: Pixels = torch.bincount(labels_BHW.flatten(), minlength=IGNORE + 1)[:num_classes].numpy()
-    return pixels
+def count_shown(labels_BHW: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return the pixels of each class in uint8 labels, ignored ones left out, int64 [C], where the labels are.
+
+    A GPU would be waited for by a histogram, whose length it must tell first, and is not by a sum for each class.
+    """
+    if labels_BHW.device.type == "cpu":
+        return torch.bincount(labels_BHW.flatten(), minlength=IGNORE + 1)[:num_classes]
+    return torch.stack([(labels_BHW == index).sum() for index in range(num_classes)])
 
 
 def measure_gradient(norms: Sequence[torch.Tensor]) -> dict[str, float]:
@@ -56,7 +60,7 @@ def measure_gradient(norms: Sequence[torch.Tensor]) -> dict[str, float]:
 
 
 def measure_shown(
-    classes: Sequence[str], shown: Sequence[Pixels], held_C: Pixels, weights_C: Weights | None
+    classes: Sequence[str], shown: Sequence[torch.Tensor], held_C: Pixels, weights_C: Weights | None
 ) -> dict[str, float]:
     """Return what an epoch showed of each class, against what the training split holds, and what class weights made of
     it.
@@ -71,7 +75,7 @@ def measure_shown(
     cross-entropy is a mean over pixels with these weights, so the weight share is the class's part of the loss'
     gradient (with respect to the logits) while all pixels are equally wrong; what the class has learned lowers it.
     """
-    shown_SC = np.array(shown, np.float64)
+    shown_SC = torch.stack(list(shown)).double().cpu().numpy()
     shown_C = shown_SC.sum(axis=0)
     measured = {"train/shown": float(shown_C.sum() / held_C.sum())} if held_C.any() else {}
     measured |= {

@@ -27,6 +27,7 @@ from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Choice, Machine, RunConfig
 from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing
 from harness.train.kept import KeptFeatures, keep_features
+from harness.train.resident import ResidentSplit, keep_resident, spare_bytes
 from harness.train.seeding import seed_torch
 
 GROUPS = ("backbone", "head")
@@ -71,6 +72,8 @@ class Bench:
     """What was done while building that a reader of the results should know."""
     kept: Mapping[str, KeptFeatures] = field(default_factory=dict)
     """Split -> what frozen layers make of its images, where that is the same in every epoch."""
+    resident: Mapping[str, ResidentSplit] = field(default_factory=dict)
+    """Split -> its images on the device, where it is a GPU that has room for them."""
     at_once: AtOnce = AtOnce()
 
 
@@ -101,6 +104,8 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     preprocessing = measure_preprocessing(config.data["normalize"], config.data["inputs"], splits["train"])
     network, notes = build_network(config, num_classes, preprocessing.channels, start)
     network.module.to(device).to(memory_format=memory_format(config))
+    if config.train.compile != "none":
+        network.module.compile(mode=config.train.compile)
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
     _check(config, network, device)
@@ -125,6 +130,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         selects_on=selects_on,
         notes=(*network.notes, *notes, *(f"features of frozen layers: computed once ({name})" for name in kept)),
         kept=kept,
+        resident=keep_resident(config, splits, device, spare_bytes(device)) if device.type == "cuda" else {},
     )
 
 
@@ -221,6 +227,8 @@ def _check(config: RunConfig, network: Network, device: torch.device) -> None:
             f"train.batch_size is {config.train.batch_size}, but {config.model.name} {network.min_batch_reason}: "
             f"use at least {network.min_batch} (with train.accumulate for a larger effective batch)"
         )
+    if config.train.augment_as == "one_sampling" and config.data["size"] == "native":
+        raise InputError("train.augment_as: one_sampling needs images of one size; set data.size, or use steps")
     if config.train.precision == "bfloat16" and not has_bfloat16(device):
         raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
 

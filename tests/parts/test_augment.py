@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import catalog
 from harness.errors import InputError
-from harness.parts.augment import GREY
+from harness.parts.moves import GREY
 from harness.parts.sample import Sample
 
 torch.set_num_threads(1)

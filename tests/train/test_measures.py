@@ -75,7 +75,7 @@ def test_shown_pixels_by_hand():
     first_C = count_shown(labels_BHW, 3)
     assert first_C.tolist() == [2, 3, 0]
     measured = measure_shown(
-        ("a", "b", "c"), [first_C, np.array([5, 0, 0])], np.array([14, 6, 0]), np.array([1.0, 4.0, 0.0])
+        ("a", "b", "c"), [first_C, torch.tensor([5, 0, 0])], np.array([14, 6, 0]), np.array([1.0, 4.0, 0.0])
     )
     assert measured == pytest.approx(
         {
@@ -101,7 +101,7 @@ def test_weight_share_is_the_classes_share_of_the_gradient_while_all_pixels_are_
     logits_BCHW = torch.zeros(1, 3, 2, 3, requires_grad=True)
     loss(logits_BCHW, labels_BHW).backward()
     length_BHW = logits_BCHW.grad.norm(dim=1)
-    measured = measure_shown("abc", [np.array([2, 1, 3])], held_IC[0], np.array(weights_C))
+    measured = measure_shown("abc", [torch.tensor([2, 1, 3])], held_IC[0], np.array(weights_C))
     for index, name in enumerate("abc"):
         share = length_BHW[labels_BHW == index].sum() / length_BHW.sum()
         assert measured[f"train/weight_share/{name}"] == pytest.approx(float(share))
@@ -118,7 +118,7 @@ def test_measuring_moves_no_number_of_the_training(clip_norm, monkeypatch):
         return torch.zeros(())
 
     monkeypatch.setattr(epoch, "clip_gradient", clip_only)
-    monkeypatch.setattr(feeding, "count_shown", lambda labels_BHW, num_classes: np.zeros(num_classes))
+    monkeypatch.setattr(feeding, "count_shown", lambda labels_BHW, num_classes: torch.zeros(num_classes))
     monkeypatch.setattr(epoch, "measure_gradient", lambda norms: {})
     monkeypatch.setattr(epoch, "measure_shown", lambda *given: {})
     without_bench, without_history = trained(config)

@@ -1,0 +1,72 @@
+"""A split's images on the run's device, where a GPU has room for them: a batch is then indexed, not read and sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from harness.data.prepared import PreparedSplit
+from harness.records import RunConfig
+from harness.train.batches import Batch, read_sample, send, stack
+
+LOG = logging.getLogger(__name__)
+SHARE = 0.25
+"""Of the device's free memory, for all splits together: the rest is the network's."""
+AT_ONCE = 64
+"""Images sent together."""
+
+
+class ResidentSplit:
+    """All images of a split as three tensors. The bytes are those of the split: no number depends on where they lie."""
+
+    def __init__(self, split: PreparedSplit, device: torch.device) -> None:
+        parts = []
+        for first in range(0, len(split), AT_ONCE):
+            places = range(first, min(first + AT_ONCE, len(split)))
+            parts.append(stack([read_sample(split, i) for i in places], [split.names[i] for i in places]).to(device))
+        depths = [part.depths_BHW for part in parts if part.depths_BHW is not None]
+        self._whole = Batch(
+            torch.cat([part.images_BCHW for part in parts]),
+            torch.cat([part.labels_BHW for part in parts]),
+            torch.cat(depths) if depths else None,
+        )
+
+    def batch(self, places: Sequence[int]) -> Batch:
+        """Return some images as a batch on the device; a GPU is not waited for."""
+        images_NCHW, labels_NHW, depths_NHW, _ = self._whole
+        index_B = send(torch.tensor(places), images_NCHW.device)
+        return Batch(
+            images_NCHW[index_B],
+            labels_NHW[index_B],
+            None if depths_NHW is None else depths_NHW[index_B],
+            tuple(places),
+        )
+
+
+def keep_resident(
+    config: RunConfig, splits: Mapping[str, PreparedSplit], device: torch.device, room: int
+) -> dict[str, ResidentSplit]:
+    """Return by split what is to lie on a device that has so many bytes to spare; the smallest splits first.
+
+    Images must have one size. The training split lies there unless its augmentations are made one by one on the host.
+    """
+    if config.data["size"] == "native":
+        return {}
+    augmented_here = config.augment and config.train.augment_as == "steps"
+    wanted = {name: split for name, split in splits.items() if name != "train" or not augmented_here}
+    resident: dict[str, ResidentSplit] = {}
+    for name, split in sorted(wanted.items(), key=lambda item: len(item[1])):
+        needed = len(split) * sum(tensor.nbytes for tensor in read_sample(split, 0) if tensor is not None)
+        where = "on the device" if needed <= room else "in the main memory: the device has no room"
+        LOG.info("images of %s, %d: %.0f MiB, %s", name, len(split), needed / 2**20, where)
+        if needed <= room:
+            resident[name] = ResidentSplit(split, device)
+            room -= needed
+    return resident
+
+
+def spare_bytes(device: torch.device) -> int:
+    """Return the bytes of a GPU that images may take."""
+    return int(SHARE * torch.cuda.mem_get_info(device)[0])

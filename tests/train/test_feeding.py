@@ -1,0 +1,136 @@
+"""Where images lie, and who makes a batch, changes no number; one sampling is a setting of the run."""
+
+import time
+from dataclasses import replace
+from functools import partial
+
+import PIL.Image
+import pytest
+import torch
+
+import harness.data
+import harness.parts  # noqa: F401 - enter the parts into the catalog
+from harness.catalog import choose
+from harness.errors import InputError
+from harness.records import Machine, RunConfig
+from harness.settings import EvaluateSettings, TrainSettings
+from harness.spec.plan import run_id
+from harness.train.epoch import train_epoch
+from harness.train.evaluate import evaluate
+from harness.train.feeding import feed, read_ahead
+from harness.train.measures import count_shown
+from harness.train.resident import keep_resident
+from harness.train.workbench import build_bench, prepare_process
+
+AUGMENT = (choose("augment", "rotate", {"degrees": 20.0}), choose("augment", "flip", {}))
+ROOM = 2**30
+
+
+def make_config(augment=(), **train) -> RunConfig:
+    scenes = {"size": [48, 64], "train_images": 7, "val_images": 3, "normalize": "centered"}
+    return RunConfig(
+        data=choose("data", "desert", scenes),
+        model=choose("model", "unet", {"base_channels": 4}),
+        loss=(choose("loss", "cross_entropy", {}),),
+        augment=augment,
+        optimizer=choose("optimizer", "adam", {"lr": 1e-3}),
+        schedule=choose("schedule", "constant", {}),
+        train=TrainSettings(epochs=1, batch_size=3, **train),
+        evaluate=EvaluateSettings(),
+        seed=5,
+    )
+
+
+def build(config: RunConfig):
+    prepare_process(config)
+    return build_bench(config, Machine("cpu"), start=None)
+
+
+def with_images_on_device(bench):
+    return replace(bench, resident=keep_resident(bench.config, bench.splits, bench.device, ROOM))
+
+
+def trained(bench):
+    measured = train_epoch(bench, 1, ())
+    del measured["train/images_per_s"]
+    counts = evaluate(bench, "val").counts
+    return measured, counts.confusion_CC().tolist(), bench.network.module.state_dict()
+
+
+@pytest.mark.parametrize("config", [make_config(), make_config(AUGMENT, augment_as="one_sampling")], ids=str)
+def test_images_on_the_device_change_no_bit(config):
+    resident = with_images_on_device(build(config))
+    assert set(resident.resident) == {"train", "val", "test"}
+    (measured, counts, weights), other = trained(resident), trained(build(config))
+    assert (measured, counts) == other[:2]
+    assert all(torch.equal(weights[name], other[2][name]) for name in weights)
+
+
+def test_images_that_are_augmented_on_the_host_stay_there():
+    assert set(with_images_on_device(build(make_config(AUGMENT))).resident) == {"val", "test"}
+
+
+def test_what_does_not_fit_is_read_and_sent():
+    bench = build(make_config())
+    image_bytes = 48 * 64 * 4
+    assert set(keep_resident(bench.config, bench.splits, bench.device, 3 * image_bytes)) == {"val"}
+    assert not keep_resident(bench.config, bench.splits, bench.device, 3 * image_bytes - 1)
+
+
+def test_one_sampling_needs_images_of_one_size(tmp_path):
+    for folder, mode in (("images", "RGB"), ("masks", "L")):
+        (tmp_path / folder).mkdir()
+        for name in range(8):
+            PIL.Image.new(mode, (64, 48), name * 20 if mode == "RGB" else 0).save(tmp_path / folder / f"{name}.png")
+    config = make_config(AUGMENT, augment_as="one_sampling")
+    native = replace(
+        config,
+        data=choose(
+            "data", "folder", {"root": str(tmp_path), "size": "native", "normalize": "centered", "classes": ["one"]}
+        ),
+    )
+    with pytest.raises(InputError, match=r"train.augment_as: one_sampling needs images of one size; set data.size"):
+        build(native)
+
+
+def test_one_sampling_is_part_of_the_id_and_its_default_is_not():
+    plain = make_config(AUGMENT)
+    assert "augment_as" not in str(plain.to_dict()) or run_id(plain, {}, None) == run_id(make_config(AUGMENT), {}, None)
+    assert run_id(make_config(AUGMENT, augment_as="one_sampling"), {}, None) != run_id(plain, {}, None)
+
+
+def test_one_sampling_shows_other_pixels_of_the_same_draws():
+    by_steps, together = (
+        next(iter(feed(build(make_config(AUGMENT, augment_as=how)), 1))) for how in ("steps", "one_sampling")
+    )
+    near = (by_steps.batch.images_BCHW.int() - together.batch.images_BCHW.int()).abs() <= 1
+    assert 0.9 < near.float().mean() < 1
+    assert torch.equal(by_steps.shown_C, count_shown(by_steps.batch.labels_BHW, len(by_steps.shown_C)))
+
+
+def test_threads_read_ahead_in_order():
+    def make(place: int) -> int:
+        time.sleep(0.01 * (place % 3))
+        return place
+
+    assert list(read_ahead([partial(make, place) for place in range(20)], threads=4)) == list(range(20))
+
+
+def test_an_error_in_a_thread_comes_out_where_its_batch_would():
+    def make(place: int) -> int:
+        if place == 3:
+            raise InputError("image 3 cannot be read")
+        return place
+
+    found = []
+    with pytest.raises(InputError, match="image 3"):
+        for item in read_ahead([partial(make, place) for place in range(20)], threads=2):
+            found.append(item)
+    assert found == [0, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_to_nearly_the_same(capfd):
+    plain, compiled = (trained(build(make_config(compile=how))) for how in ("none", "default"))
+    assert compiled[0]["train/loss"] == pytest.approx(plain[0]["train/loss"], rel=1e-4)
+    assert list(compiled[2]) == list(plain[2])
