@@ -182,8 +182,8 @@ def make_rows(name: str, images: int, spent: dict[str, list[Spent]]) -> Iterable
         yield [
             name,
             side,
-            f"{statistics.median(rates):.1f}",
-            f"{min(rates):.1f} to {max(rates):.1f}",
+            f"{statistics.median(rates):.3g}",
+            f"{min(rates):.3g} to {max(rates):.3g}",
             f"{ratio(side, lambda item: item.train):.3f}",
             whole,
         ]
