@@ -1,6 +1,6 @@
 """Images/s of training: the harness against the bare floor, a plain loop and Lightning.
 
-    python -m benchmarks.training_speed [unet-128-b8 phase3 ...] [--rounds 7] [--device cuda] [--profile]
+    python -m benchmarks.training_speed [unet-128-b8 phase3 ...] [--rounds 7] [--device cuda]
 
 Every side trains the same network from the same weights on the same drawn scenes, in one process with the same number
 of threads, one epoch each in turn, the order reversed from round to round. Medians of rounds; ratios are medians of the
@@ -35,9 +35,9 @@ from harness.catalog import choose
 from harness.nets.network import set_train_mode
 from harness.records import Machine, RunConfig
 from harness.settings import EvaluateSettings, TrainSettings
-from harness.train.batches import training_batches
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
+from harness.train.feeding import feed
 from harness.train.seeding import seed_torch
 from harness.train.workbench import Bench, build_bench, prepare_process, resolve_device
 
@@ -104,8 +104,7 @@ def make_harness(bench: Bench, clock: Clock) -> Epoch:
 
 def make_floor(bench: Bench, clock: Clock) -> Epoch:
     """Return an epoch of steps on tensors that lie on the device; the batches are those of the first epoch."""
-    order = training_batches(bench.splits["train"], (), bench.config.train.batch_size, seed=bench.config.seed, epoch=1)
-    batches = [(bench.normalize(item), item.labels_BHW.long()) for item in (b.to(bench.device) for b in order)]
+    batches = [(bench.normalize(item.batch), item.batch.labels_BHW.long()) for item in feed(bench, 1)]
 
     def epoch() -> Spent:
         set_train_mode(bench.network, "none")
@@ -189,22 +188,6 @@ def make_rows(name: str, images: int, spent: dict[str, list[Spent]]) -> Iterable
         ]
 
 
-def profile(config: RunConfig, machine: Machine) -> None:
-    """Print where the time of one epoch goes, by operation."""
-    from torch.profiler import ProfilerActivity
-    from torch.profiler import profile as profiling
-
-    bench = build_bench(config, machine, start=None)
-    epoch = make_harness(bench, time.perf_counter)
-    epoch()
-    on_gpu = bench.device.type == "cuda"
-    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    with profiling(activities=kinds) as made:
-        epoch()
-    order = "self_device_time_total" if on_gpu else "self_cpu_time_total"
-    print(made.key_averages().table(sort_by=order, row_limit=18, max_name_column_width=40))
-
-
 def main() -> None:
     """Measure the cases, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -214,7 +197,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--floor-only", action="store_true", help="leave the rivals out")
-    parser.add_argument("--profile", action="store_true", help="print a profile of each case's epoch instead")
     given = parser.parse_args()
     device = resolve_device(given.device)
     print(
@@ -228,19 +210,14 @@ def main() -> None:
         config = replace(config, train=config.train.model_copy(update={"threads": given.threads}))
         prepare_process(config)
         machine = Machine(str(device))
-        if given.profile:
-            print(name)
-            profile(config, machine)
-            continue
         print(f"{name}: {check_same_weights(config, machine)}", flush=True)
         with tempfile.TemporaryDirectory() as place:
             sides = make_sides(config, machine, CLOCKS[given.clock])
             if not given.floor_only:
                 sides |= make_rivals(config, machine, Path(place), CLOCKS[given.clock])
             rows += make_rows(name, config.data["train_images"], measure(sides, given.rounds))
-    if rows:
-        print(f"\n{given.clock} clock, {given.threads} threads, medians of {given.rounds} rounds")
-        print_table(["case", "side", "images/s", "range", "harness / side, training", "harness / side, epoch"], rows)
+    print(f"\n{given.clock} clock, {given.threads} threads, medians of {given.rounds} rounds")
+    print_table(["case", "side", "images/s", "range", "harness / side, training", "harness / side, epoch"], rows)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from harness.errors import InputError, did_you_mean
 from harness.parts.augment import Augment
 from harness.records import RunConfig
 from harness.report.show_picture import Look, draw_looks
-from harness.train.batches import NORMALIZATIONS, Batch, Preprocessing, augmented, make_normalizer, stack
+from harness.train.batches import NORMALIZATIONS, Batch, Preprocessing, make_normalizer
+from harness.train.sampling import finish_batch, read_batch
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def _describe(config: RunConfig, split: str, epoch: int) -> str:
 
 def _look(view: _View, config: RunConfig, index: int, epoch: int) -> Look:
     files = view.source.splits[view.name]
-    sample = augmented(view.prepared, index, view.augment, seed=config.seed, epoch=epoch)
-    batch = stack([sample], [files.names[index]])
+    batch = read_batch(config, view.prepared, view.augment, [index], epoch)
+    batch = finish_batch(config, view.prepared, view.augment, batch, epoch)
     colour, depth = _seen(batch, config)
     return Look(
         files.names[index], files.read_image(index), files.read_label(index), colour, depth, batch.labels_BHW[0].numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -151,14 +151,6 @@ def cut(order: Sequence[int], batch_size: int) -> list[list[int]]:
 def training_order(images: int, batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:
     """Return the batches of one epoch as places in the split, shuffled."""
     return cut(make_rng(seed, "order", epoch).permutation(images).tolist(), batch_size)
-
-
-def training_batches(
-    split: PreparedSplit, augment: Sequence[Augment], batch_size: int, *, seed: int, epoch: int
-) -> Iterator[Batch]:
-    """Yield one epoch of batches, shuffled and augmented step by step."""
-    for places in training_order(len(split), batch_size, seed=seed, epoch=epoch):
-        yield make_batch(split, places, augment, seed=seed, epoch=epoch)
 
 
 def make_batch(

@@ -11,10 +11,10 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from harness.train.batches import Batch, make_batch, training_order
+from harness.train.batches import Batch, training_order
 from harness.train.measures import count_shown
 from harness.train.memory import noting_memory
-from harness.train.sampling import augment_together
+from harness.train.sampling import finish_batch, read_batch
 from harness.train.workbench import Bench
 
 Item = TypeVar("Item")
@@ -46,18 +46,13 @@ def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
 
 
 def _make(bench: Bench, epoch: int, places: list[int]) -> Fed:
-    split, seed = bench.splits["train"], bench.config.seed
-    together = bench.config.train.augment_as == "one_sampling"
-    resident = bench.resident.get("train")
+    config, split, resident = bench.config, bench.splits["train"], bench.resident.get("train")
     with noting_memory("train"):
         if resident is None:
-            steps = () if together else bench.augment
-            batch = make_batch(split, places, steps, seed=seed, epoch=epoch).to(bench.device)
+            batch = read_batch(config, split, bench.augment, places, epoch).to(bench.device)
         else:
             batch = resident.batch(places)
-        if together:
-            names = [split.names[place] for place in places]
-            batch = augment_together(batch, names, bench.augment, seed=seed, epoch=epoch)
+        batch = finish_batch(config, split, bench.augment, batch, epoch)
         return Fed(batch, count_shown(batch.labels_BHW, len(bench.held_C)))
 
 

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE
 from harness.parts.augment import Augment
 from harness.parts.moves import GREY, Affine, Geometric, Move, Shape
 from harness.parts.sample import UNKNOWN_DEPTH, Sample
 from harness.randomness import make_rng
-from harness.train.batches import Batch, stack
+from harness.records import RunConfig
+from harness.train.batches import Batch, make_batch, stack
 
 
 class Course(NamedTuple):
@@ -32,6 +34,24 @@ class Course(NamedTuple):
     """Size before each move."""
     shape: Shape
     """Size at the end."""
+
+
+def read_batch(
+    config: RunConfig, split: PreparedSplit, augment: Sequence[Augment], places: Sequence[int], epoch: int
+) -> Batch:
+    """Return some images in the main memory, with the augmentations that a run makes one by one there."""
+    steps = augment if config.train.augment_as == "steps" else ()
+    return make_batch(split, places, steps, seed=config.seed, epoch=epoch)
+
+
+def finish_batch(
+    config: RunConfig, split: PreparedSplit, augment: Sequence[Augment], batch: Batch, epoch: int
+) -> Batch:
+    """Return a batch with the augmentations that a run makes where the batch is by now."""
+    if config.train.augment_as == "steps":
+        return batch
+    names = [split.names[place] for place in batch.places]
+    return augment_together(batch, names, augment, seed=config.seed, epoch=epoch)
 
 
 def augment_together(batch: Batch, names: Sequence[str], augment: Sequence[Augment], *, seed: int, epoch: int) -> Batch:

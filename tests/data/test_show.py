@@ -15,7 +15,8 @@ from harness.cli import main
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.execute import show
-from harness.train.batches import training_batches
+from harness.train.batches import training_order
+from harness.train.sampling import finish_batch, read_batch
 
 SPEC = """
 study: looks
@@ -47,8 +48,9 @@ def study(tmp_path, monkeypatch):
     (tmp_path / "looks.yaml").write_text(SPEC)
 
 
-def config_of(variant, inputs=("rgb", "depth")):
-    spec = harness.load_spec("looks.yaml", overrides=[f"data.inputs=[{', '.join(inputs)}]"])
+def config_of(variant, inputs=("rgb", "depth"), augment_as="steps"):
+    overrides = [f"data.inputs=[{', '.join(inputs)}]", f"train.augment_as={augment_as}"]
+    spec = harness.load_spec("looks.yaml", overrides=overrides)
     return next(replace(item.config, seed=3) for item in spec.variants if item.name == variant)
 
 
@@ -71,7 +73,9 @@ def batches_of(config, epoch):
         cached=False,
     )
     augment = [catalog.build("augment", step) for step in config.augment]
-    return list(training_batches(split, augment, 5, seed=config.seed, epoch=epoch))
+    order = training_order(len(split), 5, seed=config.seed, epoch=epoch)
+    batches = (read_batch(config, split, augment, places, epoch) for places in order)
+    return [finish_batch(config, split, augment, batch, epoch) for batch in batches]
 
 
 def as_bytes(images, labels, depths):
@@ -81,8 +85,9 @@ def as_bytes(images, labels, depths):
 
 @pytest.mark.parametrize("variant", ["plain", "augmented"])
 @pytest.mark.parametrize("epoch", [1, 4])
-def test_what_is_shown_is_what_training_gets(monkeypatch, variant, epoch):
-    config = config_of(variant)
+@pytest.mark.parametrize("augment_as", ["steps", "one_sampling"])
+def test_what_is_shown_is_what_training_gets(monkeypatch, variant, epoch, augment_as):
+    config = config_of(variant, augment_as=augment_as)
     looks = looks_of(config, monkeypatch, epoch=epoch).values()
     [batch] = batches_of(config, epoch)
     trained = as_bytes(

@@ -24,6 +24,7 @@ from harness.train.workbench import build_bench, prepare_process
 
 AUGMENT = (choose("augment", "rotate", {"degrees": 20.0}), choose("augment", "flip", {}))
 ROOM = 2**30
+DEVICES = ["cpu", *(["cuda:0"] if torch.cuda.is_available() else [])]
 
 
 def make_config(augment=(), **train) -> RunConfig:
@@ -41,9 +42,9 @@ def make_config(augment=(), **train) -> RunConfig:
     )
 
 
-def build(config: RunConfig):
+def build(config: RunConfig, device: str = "cpu"):
     prepare_process(config)
-    return build_bench(config, Machine("cpu"), start=None)
+    return build_bench(config, Machine(device), start=None)
 
 
 def with_images_on_device(bench):
@@ -57,11 +58,12 @@ def trained(bench):
     return measured, counts.confusion_CC().tolist(), bench.network.module.state_dict()
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("config", [make_config(), make_config(AUGMENT, augment_as="one_sampling")], ids=str)
-def test_images_on_the_device_change_no_bit(config):
-    resident = with_images_on_device(build(config))
+def test_images_on_the_device_change_no_bit(config, device):
+    resident = with_images_on_device(build(config, device))
     assert set(resident.resident) == {"train", "val", "test"}
-    (measured, counts, weights), other = trained(resident), trained(build(config))
+    (measured, counts, weights), other = trained(resident), trained(replace(build(config, device), resident={}))
     assert (measured, counts) == other[:2]
     assert all(torch.equal(weights[name], other[2][name]) for name in weights)
 

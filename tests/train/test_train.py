@@ -13,7 +13,7 @@ from harness.errors import InputError, RunFailed
 from harness.predictions import unpack
 from harness.records import Machine, Progress, RunConfig
 from harness.settings import EarlyStop, EvaluateSettings, TrainSettings
-from harness.train.batches import cut, training_batches
+from harness.train.batches import cut, make_batch, training_order
 from harness.train.checkpoint import Standing, copy_weights, load_newest, save_state, save_weights
 from harness.train.evaluate import evaluate, evaluate_closely
 from harness.train.loop import stops_early, train
@@ -151,7 +151,8 @@ def test_a_picture_depends_on_seed_epoch_and_name_alone():
     bench = make_bench()
     seen = {}
     for batch_size in (2, 5):
-        for batch in training_batches(bench.splits["train"], bench.augment, batch_size, seed=3, epoch=2):
+        for places in training_order(len(bench.splits["train"]), batch_size, seed=3, epoch=2):
+            batch = make_batch(bench.splits["train"], places, bench.augment, seed=3, epoch=2)
             for image, label in zip(batch.images_BCHW, batch.labels_BHW, strict=True):
                 seen.setdefault(batch_size, set()).add((image.numpy().tobytes(), label.numpy().tobytes()))
     assert seen[2] == seen[5]

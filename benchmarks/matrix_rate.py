@@ -1,0 +1,106 @@
+"""The share of a device's measured matrix rate that a training step reaches.
+
+    python -m benchmarks.matrix_rate [deeplab-512 unet-128-b8 ...] [--device cuda] [--rounds 5]
+
+Operations of a step are counted by torch (FlopCounterMode: convolutions and matrix products, forward and backward, two
+for each multiply-add). The device's rate is that of the product of two square matrices in the same arithmetic, measured
+before and after each step. Medians of the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import harness.parts  # noqa: F401 - enter the parts into the catalog
+from benchmarks.setting import describe, print_table
+from benchmarks.training_speed import CASES, make_config
+from harness.nets.network import set_train_mode
+from harness.records import Machine
+from harness.train.feeding import feed
+from harness.train.step import add_gradient
+from harness.train.workbench import Bench, build_bench, prepare_process, resolve_device
+
+SIDE = {"cpu": 2048, "cuda": 8192}
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds that work takes, to its end on the device."""
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def make_product(device: torch.device, dtype: torch.dtype) -> Callable[[], float]:
+    """Return what measures the device's rate, in operations a second."""
+    side = SIDE[device.type]
+    a, b = (torch.randn((side, side), device=device, dtype=dtype) for _ in range(2))
+    return lambda: 2 * side**3 / timed(lambda: a @ b, device)
+
+
+def make_step(bench: Bench) -> Callable[[], None]:
+    """Return a step on one batch that lies on the device."""
+    batch = next(iter(feed(bench, 1))).batch._replace(places=())
+
+    def step() -> None:
+        set_train_mode(bench.network, "none")
+        bench.optimizer.zero_grad(set_to_none=True)
+        add_gradient(bench, batch, 1)
+        bench.optimizer.step()
+
+    return step
+
+
+def measure(case: str, device: torch.device, precision: str, rounds: int) -> list[str]:
+    """Return a line of the table."""
+    config = make_config(case, device)
+    config = replace(config, train=config.train.model_copy(update={"precision": precision}))
+    prepare_process(config)
+    step = make_step(build_bench(config, Machine(str(device)), start=None))
+    product = make_product(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    operations = counter.get_total_flops()
+    step(), product()
+    rates, shares, seconds = [], [], []
+    for _ in range(rounds):
+        before, spent, after = product(), timed(step, device), product()
+        rates.append((before + after) / 2)
+        seconds.append(spent)
+        shares.append(operations / spent / rates[-1])
+    return [
+        case,
+        precision,
+        f"{operations / 1e9:.3g}",
+        f"{statistics.median(seconds):.3g}",
+        f"{operations / statistics.median(seconds) / 1e9:.3g}",
+        f"{statistics.median(rates) / 1e9:.3g}",
+        f"{statistics.median(shares):.0%}",
+    ]
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", default=["deeplab-512", "unet-128-b8", "phase3"], help=", ".join(CASES))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    device = resolve_device(given.device)
+    print(describe(str(device), ["torchvision"]))
+    rows = [measure(case, device, given.precision, given.rounds) for case in given.cases]
+    head = ["case", "arithmetic", "GFLOP a step", "s", "GFLOP/s", "matrix product, GFLOP/s", "share"]
+    print_table(head, rows)
+
+
+if __name__ == "__main__":
+    main()
