@@ -22,7 +22,7 @@ from harness.parts.moves import GREY, Affine, Geometric, Move, Shape
 from harness.parts.sample import UNKNOWN_DEPTH, Sample
 from harness.randomness import make_rng
 from harness.records import RunConfig
-from harness.train.batches import Batch, make_batch, stack
+from harness.train.batches import Batch, make_batch, send, stack
 
 
 class Course(NamedTuple):
@@ -121,8 +121,10 @@ def sample_batch(batch: Batch, courses: Sequence[Course]) -> Batch:
     """
     device, (height, width) = batch.labels_BHW.device, courses[0].shape
     most = max(len(course.origins) for course in courses)
-    origins_BK23 = torch.tensor(np.array([_lengthen(course.origins, most) for course in courses]), device=device)
-    sides_BK2 = torch.tensor(np.array([_lengthen(course.shapes, most) for course in courses]), device=device)
+    origins_BK23, sides_BK2 = (
+        send(torch.tensor(np.array([_lengthen(parts, most) for parts in of_courses])), device)
+        for of_courses in ([course.origins for course in courses], [course.shapes for course in courses])
+    )
     y_H1, x_W = (torch.arange(side, dtype=torch.float64, device=device) + 0.5 for side in (height, width))
     y_H1 = y_H1[:, None]
     inside_BHW = torch.ones((len(courses), height, width), dtype=torch.bool, device=device)
