@@ -20,8 +20,8 @@ from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiling
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
+from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table
-from benchmarks.training_speed import CASES, make_config
 from harness.execute.processes import KEEP_MEMORY, TUNABLES
 from harness.records import Machine
 from harness.train.loop import train

@@ -14,9 +14,10 @@ from dataclasses import replace
 import torch
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
+from benchmarks.cases import CLOCKS
 from benchmarks.rivals import Spent
 from benchmarks.setting import describe, print_table
-from benchmarks.training_speed import CLOCKS, make_harness
+from benchmarks.training_speed import make_harness
 from harness.catalog import choose
 from harness.records import Machine, RunConfig
 from harness.settings import EvaluateSettings, TrainSettings

@@ -20,8 +20,8 @@ import time
 from typing import Any
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
+from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table
-from benchmarks.training_speed import CASES, make_config
 from harness.execute.processes import KEEP_MEMORY, TUNABLES
 from harness.records import Machine
 from harness.train.loop import train

@@ -19,8 +19,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
+from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table
-from benchmarks.training_speed import CASES, make_config
 from harness.nets.network import set_train_mode
 from harness.records import Machine
 from harness.train.feeding import feed

@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import Any
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
+from benchmarks.cases import CASES, CLOCKS, make_config
 from benchmarks.setting import describe, print_table
-from benchmarks.training_speed import CASES, CLOCKS, make_config
 from harness.records import Machine, RunConfig
 from harness.scores import all_scores
 from harness.train.epoch import train_epoch

@@ -127,7 +127,7 @@ def measure_steps(steps: int) -> list[float]:
     import torch
 
     import harness.parts  # noqa: F401 - enter the parts into the catalog
-    from benchmarks.training_speed import make_config
+    from benchmarks.cases import make_config
     from harness.records import Machine
     from harness.train.epoch import train_epoch
     from harness.train.workbench import build_bench, prepare_process
