@@ -26,8 +26,9 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
 from harness.data.cache import clear_caches, list_caches
-from harness.data.desert import OFFROAD, make_split
+from harness.data.desert import TAXONOMY, make_split
 from harness.data.folder import make_taxonomy
+from harness.data.label_sets import shipped_taxonomy
 from harness.data.listing import list_pairs
 from harness.data.pairs import make_source
 from harness.data.prepared import PreparedSplit
@@ -139,8 +140,9 @@ def main() -> None:
         size = statistics.mean(path.stat().st_size for path in (root / "images").iterdir())
         print(f"{options.pairs} PNG pairs {FULL[1]}x{FULL[0]}, {size / 1e6:.2f} MB a picture; read at {INPUT}")
         began = time.perf_counter()
-        taxonomy = make_taxonomy(list(OFFROAD.classes))
-        source = make_source(root, taxonomy, {"train": list_pairs(root / "images", root / "masks")})
+        pairs = list_pairs(root, root / "images", root / "masks").pairs
+        taxonomy = make_taxonomy(list(shipped_taxonomy(TAXONOMY).classes))
+        source = make_source(root, taxonomy, {"train": pairs})
         print(f"opening the tree (digest of its content), once: {time.perf_counter() - began:.1f} s")
         rounds = [measure_round(root, source, options.pairs) for _ in range(options.rounds)]
         check_same_pixels(root, source)

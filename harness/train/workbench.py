@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -229,6 +231,11 @@ def _check(config: RunConfig, network: Network, device: torch.device) -> None:
         )
     if config.train.augment_as == "one_sampling" and config.data["size"] == "native":
         raise InputError("train.augment_as: one_sampling needs images of one size; set data.size, or use steps")
+    compiler = os.environ.get("CXX", "g++")
+    if config.train.compile != "none" and not shutil.which(compiler):
+        raise InputError(
+            f"train.compile: {config.train.compile} needs the compiler {compiler}; install it, or use none"
+        )
     if config.train.precision == "bfloat16" and not has_bfloat16(device):
         raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
 

@@ -131,6 +131,13 @@ def test_an_error_in_a_thread_comes_out_where_its_batch_would():
     assert found == [0, 1, 2]
 
 
+def test_compiling_without_a_compiler_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(InputError, match=r"train.compile: default needs the compiler g\+\+; install it, or use none"):
+        build(make_config(compile="default"))
+
+
 @pytest.mark.slow
 def test_a_compiled_network_trains_to_nearly_the_same(capfd):
     plain, compiled = (trained(build(make_config(compile=how))) for how in ("none", "default"))
