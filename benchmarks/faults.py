@@ -29,6 +29,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from benchmarks.setting import harness_command
 from harness.api import load_spec, make_plan
 from harness.errors import InputError
 from harness.execute.events import Advanced, Ended, Event, Warned
@@ -52,7 +53,7 @@ variants:
   finetune: {from: baseline@best, like: baseline, set: {loss.dice: {weight: 1.0}}}
 seeds: [0, 1]
 """
-COMMAND = [sys.executable, "-c", "from harness.cli import main; main()", "run", "tiny.yaml", "--jobs", "2", "--json"]
+COMMAND = harness_command("run", "tiny.yaml", "--jobs", "2", "--json")
 PATIENCE_S = 1800
 
 Counts = dict[str, bytes]

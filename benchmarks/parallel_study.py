@@ -29,7 +29,6 @@ variants:
   slower: {{set: {{optimizer.lr: 3.0e-4}}}}
 seeds: [0, 1]
 """
-PROGRAM = "from harness.cli import main; main()"
 
 
 def time_study(place: Path, name: str, *options: str) -> float:
@@ -39,7 +38,7 @@ def time_study(place: Path, name: str, *options: str) -> float:
         SystemExit: a run failed; what the program said is printed.
     """
     folders = ["--root", str(place / name), "--reports", str(place / name)]
-    command = [sys.executable, "-c", PROGRAM, "run", str(place / "parallel.yaml"), *folders, *options]
+    command = harness_command("run", str(place / "parallel.yaml"), *folders, *options)
     environment = {**os.environ, "HARNESS_CACHE": str(place / "cache")}
     environment.pop("MLFLOW_TRACKING_URI", None)
     began = time.perf_counter()

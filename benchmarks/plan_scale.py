@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.setting import harness_command
 
 HEAD = """
 study: {name}
@@ -52,7 +53,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             (Path(place) / "study.yaml").write_text(HEAD.format(name=name) + variants)
             began = time.perf_counter()
-            command = [sys.executable, "-c", "from harness.cli import main; main()", "plan", "study.yaml"]
+            command = harness_command("plan", "study.yaml")
             with (Path(place) / "out").open("wb") as out:
                 process = subprocess.Popen(
                     command, cwd=place, stdout=out, env={**os.environ, "PYTHONPATH": str(Path.cwd())}

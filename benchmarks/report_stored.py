@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report_scale import draw_counts, make_study_of
+from benchmarks.setting import harness_command
 from harness.records import Progress
 from harness.store.folder import append_progress, run_folder, save_result
 from harness.store.mlflow_store import MlflowStore
@@ -50,7 +51,7 @@ def store_study(place: Path, runs: int, uri: str | None) -> str:
 def report(place: Path, uri: str) -> str:
     """Run `harness report` in a folder; return what it took."""
     place.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "report", "scale", "--tracking-uri", uri]
+    command = harness_command("report", "scale", "--tracking-uri", uri)
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=place, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
     _, status, used = os.wait4(process.pid, 0)

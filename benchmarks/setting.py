@@ -1,9 +1,10 @@
-"""What every benchmark here says of itself: the machine, the versions, and a table."""
+"""What the benchmarks share: how they say what they ran on, how they print a table, how they start the program."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
@@ -27,6 +28,11 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "(not installed)"
+
+
+def harness_command(*arguments: str) -> list[str]:
+    """Return the program's command line, for this Python and the code that it would import."""
+    return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

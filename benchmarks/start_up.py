@@ -19,10 +19,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.setting import describe, print_table
+from benchmarks.setting import describe, harness_command, print_table
 
 REPOSITORY = Path(__file__).parents[1]
-HARNESS = "from harness.cli import main; main()"
 STUDY = """
 study: tiny
 question: How long does the program take around a study of seconds?
@@ -53,23 +52,23 @@ add_gradient(bench, next(iter(feed(bench, 1))).batch, 1)
 bench.optimizer.step()
 """
 ASKED: Mapping[str, list[str]] = {
-    "python, nothing else": ["-c", "pass"],
-    "harness --help": ["-c", HARNESS, "--help"],
-    "harness plan phase3": ["-c", HARNESS, "plan", str(REPOSITORY / "ablations" / "phase3.yaml")],
-    "harness report tiny": ["-c", HARNESS, "report", "tiny"],
-    "harness run tiny, nothing to do": ["-c", HARNESS, "run", "study.yaml"],
-    "import torch": ["-c", "import torch"],
-    "first training step (torch and all)": ["-c", FIRST_STEP],
-    "import mlflow": ["-c", "import mlflow"],
+    "python, nothing else": [sys.executable, "-c", "pass"],
+    "harness --help": harness_command("--help"),
+    "harness plan phase3": harness_command("plan", str(REPOSITORY / "ablations" / "phase3.yaml")),
+    "harness report tiny": harness_command("report", "tiny"),
+    "harness run tiny, nothing to do": harness_command("run", "study.yaml"),
+    "import torch": [sys.executable, "-c", "import torch"],
+    "first training step (torch and all)": [sys.executable, "-c", FIRST_STEP],
+    "import mlflow": [sys.executable, "-c", "import mlflow"],
 }
 
 
-def run_once(arguments: list[str], place: Path) -> tuple[float, float]:
+def run_once(command: list[str], place: Path) -> tuple[float, float]:
     """Return wall and processor seconds of one Python process and its children, in a folder of its own."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HARNESS_CACHE": str(place / "cache")}
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *arguments],
+        command,
         cwd=place,
         env=environment,
         stdout=subprocess.PIPE,
@@ -155,7 +154,7 @@ def main() -> None:
         place = Path(name)
         (place / "study.yaml").write_text(STUDY)
         os.environ["HARNESS_CACHE"] = str(place / "cache")
-        run_once(["-c", HARNESS, "run", "study.yaml"], place)
+        run_once(harness_command("run", "study.yaml"), place)
         rows = measure_commands(place, given.rounds)
         print(f"\n{given.rounds} rounds")
         print_table(["asked for", "wall, s", "fastest, s", "processor, s"], rows)

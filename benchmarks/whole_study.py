@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.rivals import make_plain, write_pngs
-from benchmarks.setting import describe, print_table
+from benchmarks.setting import describe, harness_command, print_table
 from harness.records import Machine, Plan
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
@@ -33,7 +32,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 def run_harness(study: Path, place: Path) -> float:
     """Return the wall seconds of the whole study."""
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "run", str(study.resolve())]
+    command = harness_command("run", str(study.resolve()))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HARNESS_CACHE": str(place / "cache")}
     began = time.perf_counter()
     subprocess.run(command, cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL)
