@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.setting import harness_command
+
 STUDY = """
 study: parallel
 question: How long do four runs take that do not wait for each other?

@@ -78,7 +78,7 @@ def run_once(command: list[str], place: Path) -> tuple[float, float]:
     said = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{arguments}: {said.decode()}")
+        raise SystemExit(f"{command}: {said.decode()}")
     return time.perf_counter() - began, used.ru_utime + used.ru_stime
 
 
