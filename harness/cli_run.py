@@ -62,7 +62,7 @@ def run(
     from harness.execute.budget import Budget
     from harness.execute.events import Event, Started
     from harness.progress import show_progress
-    from harness.store.studies import is_unchanged
+    from harness.store.studies import is_reported, note_report
 
     started: list[str] = []
     check_place(on, jobs, address, cpus_per_run)
@@ -73,7 +73,6 @@ def run(
     budget = Budget(max_hours, max_runs)
     store = api.open_store(root, tracking_uri)
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
-    unchanged = is_unchanged(root, study)
     with resumable(), show_progress(study.runs) as show:
 
         def listen(event: Event) -> None:
@@ -83,9 +82,10 @@ def run(
 
         results = api.execute(study, store=store, only=only or (), executor=executor, budget=budget, listen=listen)
     report = reports / study.study / "report.md"
-    if started or not unchanged or not report.exists():
+    if started or not is_reported(root, study, results, report):
         api.make_report(study, results, reports)
         attach_report(store, study.study, report.parent)
+        note_report(root, study, results, report)
     else:
         print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
     print_results(study, results, report, as_json=as_json)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.files import write_text
-from harness.records import Plan
+from harness.records import Plan, RunResult
 from harness.spec.plan import plan_from_json, plan_to_json
+
+REPORTED = "reported"
+"""Digest of what the last report was written from."""
 
 
 def study_folder(root: Path, study: str) -> Path:
@@ -53,13 +59,26 @@ def load_study(root: Path, study: str) -> Plan | None:
         raise InputError(f"{path}: damaged ({error}); harness run writes it again") from None
 
 
-def is_unchanged(root: Path, plan: Plan) -> bool:
-    """Whether a study was last run here with this plan; the command's words do not matter."""
+def is_reported(root: Path, plan: Plan, results: Mapping[str, RunResult], report: Path) -> bool:
+    """Whether a study's report, in this file, was written to its end from this plan and these results."""
     try:
-        kept = load_study(root, plan.study)
-    except InputError:
+        noted = (study_folder(root, plan.study) / REPORTED).read_text()
+    except OSError:
         return False
-    return kept is not None and replace(kept, command=plan.command) == plan
+    return report.exists() and noted == _reported(plan, results, report)
+
+
+def note_report(root: Path, plan: Plan, results: Mapping[str, RunResult], report: Path) -> None:
+    """Keep in mind that a study's report is written; where that cannot be kept it will be written again."""
+    with suppress(OSError):
+        write_text(study_folder(root, plan.study) / REPORTED, _reported(plan, results, report))
+
+
+def _reported(plan: Plan, results: Mapping[str, RunResult], report: Path) -> str:
+    """Return a digest of what a report says and where; an id stands for a run's numbers."""
+    statuses = {id_: result.status for id_, result in sorted(results.items())}
+    told = [plan_text(replace(plan, command="")), statuses, str(report.resolve())]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def studies_here(root: Path) -> tuple[str, ...]:

@@ -63,6 +63,28 @@ def test_a_changed_comparison_is_reported_without_training(harness_cli, workplac
     assert "nothing to do: all 2 runs are finished" in harness_cli(*options).stderr
 
 
+def test_killed_before_its_report_it_writes_that_the_next_time(harness_cli, workplace):
+    """The report of an earlier run of the study is there, and is not taken for this one's."""
+    options = ("run", "tiny.yaml", "--seeds", "0")
+    assert harness_cli(*options).returncode == 0
+    spec, report = workplace / "tiny.yaml", workplace / "reports/tiny/report.json"
+    spec.write_text(spec.read_text().replace("lr: 3.0e-3", "lr: 2.0e-3"))
+    earlier = report.read_text()
+    with subprocess.Popen(harness_command(*options), cwd=workplace, stderr=subprocess.PIPE, text=True) as process:
+        lines = iter(process.stderr)
+        for _ in ("baseline", "the other"):
+            while ": finished" not in next(lines):
+                pass
+        process.kill()
+    assert report.read_text() == earlier
+    done = harness_cli(*options)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1/" not in done.stderr
+    assert "nothing to do" not in done.stderr
+    assert report.read_text() != earlier
+    assert "nothing to do: all 2 runs are finished" in harness_cli(*options).stderr
+
+
 def test_report_is_made_again_from_the_store_alone(undisturbed, tmp_path):
     place, _ = undisturbed
     done = subprocess.run(
