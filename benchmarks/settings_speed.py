@@ -5,7 +5,7 @@
 One setting at a time is changed from the defaults (float32, channels_last, plain step). Epochs of the same images in
 turn in one process, the order reversed from round to round; medians of the rounds' own ratios. Numbers: the loss on the
 training images in the last round, and the validation score after it, of the defaults and of the changed run.
-`--compile` measures torch.compile too, which is no setting: its first step takes minutes.
+`--compile` measures torch.compile too, whose first step takes a minute or more.
 """
 
 from __future__ import annotations
@@ -31,22 +31,17 @@ CHANGES: dict[str, dict[str, Any]] = {
     "optimizer_step: fused": {"optimizer_step": "fused"},
     "precision: bfloat16": {"precision": "bfloat16"},
 }
-COMPILED = "torch.compile"
+COMPILED = {"compile: default": {"compile": "default"}}
 
 
 def make_benches(config: RunConfig, machine: Machine, compiled: bool) -> dict[str, Bench]:
     """Return a bench for each change that the device is able to make."""
     device = resolve_device(machine.device)
-    benches = {
+    return {
         name: build_bench(replace(config, train=config.train.model_copy(update=change)), machine, start=None)
-        for name, change in CHANGES.items()
+        for name, change in (CHANGES | (COMPILED if compiled else {})).items()
         if change.get("precision") != "bfloat16" or has_bfloat16(device)
     }
-    if compiled:
-        bench = build_bench(config, machine, start=None)
-        bench.network.module.compile()
-        benches[COMPILED] = bench
-    return benches
 
 
 def measure(benches: dict[str, Bench], rounds: int, clock: str) -> tuple[dict[str, list[float]], dict[str, float]]:
