@@ -185,6 +185,8 @@ class Machine:
     """A torch device, such as `cpu` or `cuda:0`."""
     cache: bool = True
     """Whether images are decoded and resized once and kept on disk for all runs; else each time they are asked for."""
+    resident: bool = True
+    """Whether a GPU that has room for a split's images holds them."""
     origin: Origin | None = None
     """None where the command was given here."""
 

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from harness.errors import HarnessError, is_out_of_memory
+from harness.execute.processes import forget_setting
 from harness.records import Machine, Run
 from harness.store.folder import RunFolder
 
@@ -29,6 +30,7 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides what ends
     threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
     _print_into(folder.log)
+    forget_setting()
     try:
         from harness.execute.one import run_one  # here: a failing import is then a failure of the run, with its reason
 

@@ -92,6 +92,15 @@ def _train_and_judge(
             phase, reason = error.phase, str(error)
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+        if bench.resident:
+            tell(
+                Warned(
+                    f"{run.label}: memory ran out on {bench.device}; images are read from the main memory from now on"
+                )
+            )
+            machine = replace(machine, resident=False)
+            del bench
+            continue
         try:  # only here, with the error, has what the failed step held left memory
             at_once = adapt(bench, phase, reason)
         except RunFailed as error:

@@ -31,5 +31,11 @@ def run_context() -> ForkServerContext:
     try:
         forkserver.ensure_running()
     finally:
-        del os.environ[TUNABLES]
+        os.environ.pop(TUNABLES, None)
     return context
+
+
+def forget_setting() -> None:
+    """Leave programs that a run's process starts (compilers, git) their own ways with memory."""
+    if os.environ.get(TUNABLES) == KEEP_MEMORY:
+        del os.environ[TUNABLES]

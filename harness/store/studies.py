@@ -62,10 +62,10 @@ def load_study(root: Path, study: str) -> Plan | None:
 def is_reported(root: Path, plan: Plan, results: Mapping[str, RunResult], report: Path) -> bool:
     """Whether a study's report, in this file, was written to its end from this plan and these results."""
     try:
-        noted = (study_folder(root, plan.study) / REPORTED).read_text()
+        noted = (study_folder(root, plan.study) / REPORTED).read_bytes()
+        return noted == _reported(plan, results, report).encode()
     except OSError:
         return False
-    return report.exists() and noted == _reported(plan, results, report)
 
 
 def note_report(root: Path, plan: Plan, results: Mapping[str, RunResult], report: Path) -> None:
@@ -75,9 +75,10 @@ def note_report(root: Path, plan: Plan, results: Mapping[str, RunResult], report
 
 
 def _reported(plan: Plan, results: Mapping[str, RunResult], report: Path) -> str:
-    """Return a digest of what a report says and where; an id stands for a run's numbers."""
+    """Return a digest of a report and of what it was written from; an id stands for a run's numbers."""
     statuses = {id_: result.status for id_, result in sorted(results.items())}
-    told = [plan_text(replace(plan, command="")), statuses, str(report.resolve())]
+    written = hashlib.sha256(report.read_bytes()).hexdigest()
+    told = [plan_text(replace(plan, command="")), statuses, str(report.resolve()), written]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

@@ -127,8 +127,11 @@ def _count(logits_CHW: torch.Tensor, label_HW: Label, seen_HW: torch.Tensor, num
 
 def count_confusion_device(predicted_HW: torch.Tensor, label_HW: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Do what `count_confusion` does, with uint8 tensors on any device; int64 [C, C] on theirs."""
-    keys = label_HW.int() * num_classes + predicted_HW.int()
-    counted = torch.bincount(keys.flatten(), minlength=num_classes * (IGNORE + 1))
+    keys_N = (label_HW.long() * num_classes + predicted_HW).flatten()
+    counted = torch.zeros(num_classes * (IGNORE + 1), dtype=torch.int64, device=keys_N.device)
+    counted.scatter_add_(
+        0, keys_N, torch.ones_like(keys_N)
+    )  # a histogram would wait for the GPU: it has no fixed length
     return counted[: num_classes * num_classes].view(num_classes, num_classes)
 
 

@@ -33,34 +33,38 @@ class Fed(NamedTuple):
 def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
     """Yield the batches of an epoch.
 
-    Where they have to be read and sent to a GPU, the next ones are made by threads while it computes: a picture depends
-    on (seed, epoch, name) alone, so that who makes it changes nothing. On a CPU a thread would only take the core from
-    the step.
+    Where they have to be read for a GPU, threads read the next ones into the main memory while it computes: a picture
+    depends on (seed, epoch, name) alone, so that who makes it changes nothing. On a CPU a thread would only take the
+    core from the step.
     """
-    config, split = bench.config, bench.splits["train"]
-    order = training_order(len(split), config.train.batch_size, seed=config.seed, epoch=epoch)
-    makers = [partial(_make, bench, epoch, places) for places in order]
-    if bench.device.type == "cpu" or "train" in bench.resident:
-        return (make() for make in makers)
-    return read_ahead(makers, min(len(os.sched_getaffinity(0)), MOST_THREADS))
-
-
-def _make(bench: Bench, epoch: int, places: list[int]) -> Fed:
     config, split, resident = bench.config, bench.splits["train"], bench.resident.get("train")
+    order = training_order(len(split), config.train.batch_size, seed=config.seed, epoch=epoch)
+    read = resident.batch if resident else partial(_read, bench, epoch)
+    makers = [partial(read, places) for places in order]
+    alone = bench.device.type == "cpu" or resident is not None
+    threads = min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    batches = (make() for make in makers) if alone else read_ahead(makers, threads)
+    return (_finish(bench, epoch, batch) for batch in batches)
+
+
+def _read(bench: Bench, epoch: int, places: Sequence[int]) -> Batch:
+    return read_batch(bench.config, bench.splits["train"], bench.augment, places, epoch)
+
+
+def _finish(bench: Bench, epoch: int, batch: Batch) -> Fed:
     with noting_memory("train"):
-        if resident is None:
-            batch = read_batch(config, split, bench.augment, places, epoch).to(bench.device)
-        else:
-            batch = resident.batch(places)
-        batch = finish_batch(config, split, bench.augment, batch, epoch)
+        batch = finish_batch(bench.config, bench.splits["train"], bench.augment, batch.to(bench.device), epoch)
         return Fed(batch, count_shown(batch.labels_BHW, len(bench.held_C)))
 
 
 def read_ahead(makers: Sequence[Callable[[], Item]], threads: int) -> Iterator[Item]:
     """Yield what each call returns, in their order; threads call them before they are asked for, two calls each."""
     waiting, ahead = deque(makers), deque[Future[Item]]()
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         while waiting or ahead:
             while waiting and len(ahead) < 2 * threads:
                 ahead.append(pool.submit(waiting.popleft()))
             yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -16,22 +16,28 @@ SHARE = 0.25
 """Of the device's free memory, for all splits together: the rest is the network's."""
 AT_ONCE = 64
 """Images sent together."""
+ORDER = ("train", "select", "val", "test")
+"""Of splits, by how often they are used."""
 
 
 class ResidentSplit:
     """All images of a split as three tensors. The bytes are those of the split: no number depends on where they lie."""
 
     def __init__(self, split: PreparedSplit, device: torch.device) -> None:
-        parts = []
+        wholes = [
+            None if one is None else torch.empty((len(split), *one.shape), dtype=one.dtype, device=device)
+            for one in read_sample(split, 0)
+        ]
         for first in range(0, len(split), AT_ONCE):
             places = range(first, min(first + AT_ONCE, len(split)))
-            parts.append(stack([read_sample(split, i) for i in places], [split.names[i] for i in places]).to(device))
-        depths = [part.depths_BHW for part in parts if part.depths_BHW is not None]
-        self._whole = Batch(
-            torch.cat([part.images_BCHW for part in parts]),
-            torch.cat([part.labels_BHW for part in parts]),
-            torch.cat(depths) if depths else None,
-        )
+            part = stack([read_sample(split, i) for i in places], [split.names[i] for i in places])
+            for whole, of_part in zip(wholes, part[:3], strict=True):
+                if whole is not None and of_part is not None:
+                    whole[first : first + len(places)].copy_(of_part)
+        images_NCHW, labels_NHW, depths_NHW = wholes
+        assert images_NCHW is not None
+        assert labels_NHW is not None
+        self._whole = Batch(images_NCHW, labels_NHW, depths_NHW)
 
     def batch(self, places: Sequence[int]) -> Batch:
         """Return some images as a batch on the device; a GPU is not waited for."""
@@ -48,16 +54,16 @@ class ResidentSplit:
 def keep_resident(
     config: RunConfig, splits: Mapping[str, PreparedSplit], device: torch.device, room: int
 ) -> dict[str, ResidentSplit]:
-    """Return by split what is to lie on a device that has so many bytes to spare; the smallest splits first.
+    """Return by split what is to lie on a device that has so many bytes to spare; the most used splits first.
 
     Images must have one size. The training split lies there unless its augmentations are made one by one on the host.
     """
-    if config.data["size"] == "native":
+    if config.data["size"] == "native" or not room:
         return {}
     augmented_here = config.augment and config.train.augment_as == "steps"
     wanted = {name: split for name, split in splits.items() if name != "train" or not augmented_here}
     resident: dict[str, ResidentSplit] = {}
-    for name, split in sorted(wanted.items(), key=lambda item: len(item[1])):
+    for name, split in sorted(wanted.items(), key=lambda item: ORDER.index(item[0])):
         needed = len(split) * sum(tensor.nbytes for tensor in read_sample(split, 0) if tensor is not None)
         where = "on the device" if needed <= room else "in the main memory: the device has no room"
         LOG.info("images of %s, %d: %.0f MiB, %s", name, len(split), needed / 2**20, where)
@@ -68,5 +74,5 @@ def keep_resident(
 
 
 def spare_bytes(device: torch.device) -> int:
-    """Return the bytes of a GPU that images may take."""
-    return int(SHARE * torch.cuda.mem_get_info(device)[0])
+    """Return the bytes of a device that images may take: none on a CPU, in whose memory they are already."""
+    return int(SHARE * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0

@@ -7,6 +7,7 @@ one. The results differ where those interpolate twice, and where they shrink an 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ from harness.parts.sample import UNKNOWN_DEPTH, Sample
 from harness.randomness import make_rng
 from harness.records import RunConfig
 from harness.train.batches import Batch, make_batch, send, stack
+
+PIXELS_AT_ONCE = 2**22
+"""Pixels sampled together: their positions take about half a GiB."""
 
 
 class Course(NamedTuple):
@@ -82,14 +86,14 @@ def _unstack(batch: Batch) -> list[Sample]:
 
 
 def _move(samples: Sequence[Sample], steps: Sequence[Geometric], rngs: Sequence[np.random.Generator]) -> list[Sample]:
-    """Move each sample; those that have one size before and after go together."""
+    """Move each sample; those that have one size before and after go together, as many as memory is meant for."""
     courses = [_draw(sample.label_HW.shape, steps, rng) for sample, rng in zip(samples, rngs, strict=True)]
     sizes = {(sample.label_HW.shape, course.shape) for sample, course in zip(samples, courses, strict=True)}
-    at_once = len(samples) if len(sizes) == 1 else 1
+    at_once = max(1, PIXELS_AT_ONCE // math.prod(courses[0].shape)) if len(sizes) == 1 else 1
     moved: list[Sample] = []
     for first in range(0, len(samples), at_once):
         part = slice(first, first + at_once)
-        moved += _unstack(sample_batch(stack(samples[part], [""] * at_once), courses[part]))
+        moved += _unstack(sample_batch(stack(samples[part], [""] * len(samples[part])), courses[part]))
     return moved
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from harness.parts.losses import Loss
 from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Choice, Machine, RunConfig
 from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing
+from harness.train.compiled import check_compile, compile_network
 from harness.train.kept import KeptFeatures, keep_features
 from harness.train.resident import ResidentSplit, keep_resident, spare_bytes
 from harness.train.seeding import seed_torch
@@ -106,8 +105,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     preprocessing = measure_preprocessing(config.data["normalize"], config.data["inputs"], splits["train"])
     network, notes = build_network(config, num_classes, preprocessing.channels, start)
     network.module.to(device).to(memory_format=memory_format(config))
-    if config.train.compile != "none":
-        network.module.compile(mode=config.train.compile)
+    compile_network(config, network)
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
     _check(config, network, device)
@@ -132,7 +130,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         selects_on=selects_on,
         notes=(*network.notes, *notes, *(f"features of frozen layers: computed once ({name})" for name in kept)),
         kept=kept,
-        resident=keep_resident(config, splits, device, spare_bytes(device)) if device.type == "cuda" else {},
+        resident=keep_resident(config, splits, device, spare_bytes(device)) if machine.resident else {},
     )
 
 
@@ -231,11 +229,7 @@ def _check(config: RunConfig, network: Network, device: torch.device) -> None:
         )
     if config.train.augment_as == "one_sampling" and config.data["size"] == "native":
         raise InputError("train.augment_as: one_sampling needs images of one size; set data.size, or use steps")
-    compiler = os.environ.get("CXX", "g++")
-    if config.train.compile != "none" and not shutil.which(compiler):
-        raise InputError(
-            f"train.compile: {config.train.compile} needs the compiler {compiler}; install it, or use none"
-        )
+    check_compile(config, device)
     if config.train.precision == "bfloat16" and not has_bfloat16(device):
         raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
 

@@ -83,6 +83,10 @@ def test_killed_before_its_report_it_writes_that_the_next_time(harness_cli, work
     assert "nothing to do" not in done.stderr
     assert report.read_text() != earlier
     assert "nothing to do: all 2 runs are finished" in harness_cli(*options).stderr
+    (workplace / "reports/tiny/report.md").write_text("another study's")
+    assert "nothing to do" not in harness_cli(*options).stderr
+    (workplace / "mlruns/studies/tiny/reported").write_bytes(b"\xff\xfe")
+    assert harness_cli(*options).returncode == 0
 
 
 def test_report_is_made_again_from_the_store_alone(undisturbed, tmp_path):

@@ -12,9 +12,13 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness.catalog import choose
 from harness.errors import InputError
-from harness.records import Machine, RunConfig
+from harness.execute.events import Warned
+from harness.execute.one import run_one
+from harness.records import Machine, Run, RunConfig
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import run_id
+from harness.store.folder import RunFolder, load_result
+from harness.train import epoch, step, workbench
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
 from harness.train.feeding import feed, read_ahead
@@ -75,8 +79,9 @@ def test_images_that_are_augmented_on_the_host_stay_there():
 def test_what_does_not_fit_is_read_and_sent():
     bench = build(make_config())
     image_bytes = 48 * 64 * 4
-    assert set(keep_resident(bench.config, bench.splits, bench.device, 3 * image_bytes)) == {"val"}
-    assert not keep_resident(bench.config, bench.splits, bench.device, 3 * image_bytes - 1)
+    few = len(bench.splits["val"]) * image_bytes
+    assert set(keep_resident(bench.config, bench.splits, bench.device, few)) == {"val"}
+    assert not keep_resident(bench.config, bench.splits, bench.device, few - 1)
 
 
 def test_one_sampling_needs_images_of_one_size(tmp_path):
@@ -131,6 +136,53 @@ def test_an_error_in_a_thread_comes_out_where_its_batch_would():
     assert found == [0, 1, 2]
 
 
+def test_batches_that_nobody_wants_are_not_made():
+    made = []
+
+    def make(place: int) -> int:
+        time.sleep(0.05)
+        made.append(place)
+        return place
+
+    reading = read_ahead([partial(make, place) for place in range(20)], threads=1)
+    assert next(reading) == 0
+    reading.close()
+    assert len(made) <= 3
+
+
+def test_where_memory_runs_out_images_leave_the_device_first(tmp_path, monkeypatch):
+    """A GPU is played by the CPU; the first step of a network whose images lie there finds no memory."""
+    config = make_config()
+    undisturbed = run_alone(config, tmp_path / "undisturbed")
+    monkeypatch.setattr(workbench, "spare_bytes", lambda device: ROOM)
+    steps = []
+
+    def add_gradient(bench, batch, batches):
+        steps.append(set(bench.resident))
+        if bench.resident:
+            raise torch.OutOfMemoryError("out of memory")
+        return step.add_gradient(bench, batch, batches)
+
+    monkeypatch.setattr(epoch, "add_gradient", add_gradient)
+    told = []
+    assert run_alone(config, tmp_path / "disturbed", told.append) == undisturbed
+    assert steps[0] == {"train", "val", "test"}
+    assert not any(steps[1:])
+    [warned] = [item for item in told if isinstance(item, Warned)]
+    assert warned.text.endswith("memory ran out on cpu; images are read from the main memory from now on")
+
+
+def run_alone(config, place, tell=lambda event: None):
+    run_one(Run("id", "v", 0, config, {}), RunFolder(place), Machine("cpu"), None, tell)
+    return load_result(RunFolder(place)).counts["val"].confusion_CC().tolist()
+
+
+@pytest.mark.parametrize("more", [{"accumulate": 2}, {"on_oom": "accumulate"}], ids=str)
+def test_whole_steps_are_not_replayed_where_gradients_are_added_up(more):
+    with pytest.raises(InputError, match=r"train\.compile: reduce-overhead replays whole steps"):
+        build(make_config(compile="reduce-overhead", **more))
+
+
 def test_compiling_without_a_compiler_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
@@ -139,7 +191,18 @@ def test_compiling_without_a_compiler_says_so(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_compiled_network_trains_to_nearly_the_same(capfd):
+def test_a_compiled_network_takes_full_batches_alike_before_and_after_a_smaller_one():
+    bench = build(make_config(compile="default"))
+    images = torch.randn(3, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    images = images.contiguous(memory_format=torch.channels_last)
+    bench.network.module.eval()
+    with torch.inference_mode():
+        first, _, again = (bench.network.module(images[:count]) for count in (3, 2, 3))
+    assert torch.equal(first, again)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_to_nearly_the_same():
     plain, compiled = (trained(build(make_config(compile=how))) for how in ("none", "default"))
     assert compiled[0]["train/loss"] == pytest.approx(plain[0]["train/loss"], rel=1e-4)
     assert list(compiled[2]) == list(plain[2])

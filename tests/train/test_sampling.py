@@ -15,6 +15,7 @@ from harness.data.source import IGNORE
 from harness.parts.moves import GREY
 from harness.parts.sample import Sample
 from harness.randomness import make_rng
+from harness.train import sampling
 from harness.train.batches import Batch, stack
 from harness.train.sampling import augment_together
 
@@ -138,6 +139,13 @@ def test_what_left_the_picture_does_not_come_back(scenes):
     expected, found = both(scenes, ("crop", {"size": [48, 48]}), ("rotate", {"degrees": 45.0}))
     assert (expected.labels_BHW == IGNORE).any()
     assert torch.equal(expected.labels_BHW, found.labels_BHW)
+
+
+def test_how_many_go_together_changes_nothing(scenes, monkeypatch):
+    steps = ("rotate", {"degrees": 20.0}), ("scale", {}), ("crop", {"size": [96, 112]}), ("flip", {})
+    _, together = both(scenes, *steps)
+    monkeypatch.setattr(sampling, "PIXELS_AT_ONCE", 3 * 96 * 112)
+    assert_equal(together, both(scenes, *steps)[1])
 
 
 def test_images_of_other_sizes_in_between_and_no_depth(scenes):
