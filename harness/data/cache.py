@@ -196,7 +196,7 @@ def _read_rest(read: Read, number: int) -> Iterator[Mapping[str, Array]]:
 
     Decoding releases Python's global lock. Which thread decodes changes no byte.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = count_cores()
     ahead: deque[Future[Mapping[str, Array]]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         for index in range(1, number):
@@ -205,6 +205,11 @@ def _read_rest(read: Read, number: int) -> Iterator[Mapping[str, Array]]:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+def count_cores() -> int:
+    """Return how many cores this process may run on; those of the machine where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
+from harness.data.cache import count_cores
 from harness.train.batches import Batch, training_order
 from harness.train.measures import count_shown
 from harness.train.memory import noting_memory
@@ -42,7 +42,7 @@ def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
     read = resident.batch if resident else partial(_read, bench, epoch)
     makers = [partial(read, places) for places in order]
     alone = bench.device.type == "cpu" or resident is not None
-    threads = min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    threads = min(count_cores(), MOST_THREADS)
     batches = (make() for make in makers) if alone else read_ahead(makers, threads)
     return (_finish(bench, epoch, batch) for batch in batches)
 

@@ -35,9 +35,7 @@ class Course(NamedTuple):
     origins: tuple[Affine, ...]
     """Position at the end -> position before each move, the first move's first."""
     shapes: tuple[Shape, ...]
-    """Size before each move."""
-    shape: Shape
-    """Size at the end."""
+    """Size before each move, and at the end."""
 
 
 def read_batch(
@@ -88,8 +86,8 @@ def _unstack(batch: Batch) -> list[Sample]:
 def _move(samples: Sequence[Sample], steps: Sequence[Geometric], rngs: Sequence[np.random.Generator]) -> list[Sample]:
     """Move each sample; those that have one size before and after go together, as many as memory is meant for."""
     courses = [_draw(sample.label_HW.shape, steps, rng) for sample, rng in zip(samples, rngs, strict=True)]
-    sizes = {(sample.label_HW.shape, course.shape) for sample, course in zip(samples, courses, strict=True)}
-    at_once = max(1, PIXELS_AT_ONCE // math.prod(courses[0].shape)) if len(sizes) == 1 else 1
+    sizes = {(sample.label_HW.shape, course.shapes[-1]) for sample, course in zip(samples, courses, strict=True)}
+    at_once = max(1, PIXELS_AT_ONCE // math.prod(courses[0].shapes[-1])) if len(sizes) == 1 else 1
     moved: list[Sample] = []
     for first in range(0, len(samples), at_once):
         part = slice(first, first + at_once)
@@ -115,7 +113,7 @@ def make_course(moves: Sequence[tuple[Move, Shape]], shape: Shape) -> Course:
         origin = matrix[:, :2] @ origin
         origin[:, 2] += matrix[:, 2]
         origins.append(origin)
-    return Course(tuple(reversed(origins)), (*(before for _, before in moves), shape), shape)
+    return Course(tuple(reversed(origins)), (*(before for _, before in moves), shape))
 
 
 def sample_batch(batch: Batch, courses: Sequence[Course]) -> Batch:
@@ -123,7 +121,7 @@ def sample_batch(batch: Batch, courses: Sequence[Course]) -> Batch:
 
     Positions are float64, so that a device rounds as another: mirrors and windows are exact.
     """
-    device, (height, width) = batch.labels_BHW.device, courses[0].shape
+    device, (height, width) = batch.labels_BHW.device, courses[0].shapes[-1]
     most = max(len(course.origins) for course in courses)
     origins_BK23, sides_BK2 = (
         send(torch.tensor(np.array([_lengthen(parts, most) for parts in of_courses])), device)
