@@ -18,7 +18,7 @@ import torch
 
 import harness.data
 import harness.parts
-from benchmarks.setting import describe, print_table
+from benchmarks.setting import describe, print_table, wait_for
 from harness import catalog
 from harness.data.prepared import PreparedSplit
 from harness.parts.augment import Augment
@@ -67,8 +67,7 @@ def measure(
             began = time.perf_counter()
             for places in order:
                 sides[name](places)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            wait_for(device)
             if place:
                 spent[name].append(time.perf_counter() - began)
     return spent

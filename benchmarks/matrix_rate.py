@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CASES, make_config
-from benchmarks.setting import describe, print_table
+from benchmarks.setting import describe, print_table, wait_for
 from harness.nets.network import set_train_mode
 from harness.records import Machine
 from harness.train.feeding import feed
@@ -36,8 +36,7 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     """Return the seconds that work takes, to its end on the device."""
     began = time.perf_counter()
     work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for(device)
     return time.perf_counter() - began
 
 

@@ -35,6 +35,12 @@ def harness_command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a Markdown table whose columns also stand straight in a terminal."""
     rows = [list(row) for row in rows]

@@ -36,7 +36,7 @@ import torch
 
 from benchmarks.cases import CASES, CLOCKS, make_config
 from benchmarks.rivals import Clock, Epoch, Spent, make_lightning, make_plain, write_pngs
-from benchmarks.setting import describe, print_table
+from benchmarks.setting import describe, print_table, wait_for
 from harness.execute.processes import KEEP_MEMORY, TUNABLES
 from harness.nets.network import set_train_mode
 from harness.records import Machine, RunConfig
@@ -76,7 +76,7 @@ def make_floor(bench: Bench, clock: Clock) -> Epoch:
 
     def epoch() -> Spent:
         set_train_mode(bench.network, "none")
-        _wait(bench.device)
+        wait_for(bench.device)
         began = clock()
         for images_BCHW, labels_BHW in batches:
             bench.optimizer.zero_grad(set_to_none=True)
@@ -84,15 +84,10 @@ def make_floor(bench: Bench, clock: Clock) -> Epoch:
             for _, term in bench.loss:
                 term(logits_BCHW, labels_BHW).backward()
             bench.optimizer.step()
-        _wait(bench.device)
+        wait_for(bench.device)
         return Spent(clock() - began, float("nan"))
 
     return epoch
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def check_same_weights(config: RunConfig, machine: Machine) -> None:
