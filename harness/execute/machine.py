@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from harness.data.cache import count_cores
 from harness.execute.places import Offer
 
 GPU_DEVICES = ("dev/nvidiactl", "dev/kfd", "dev/dxg")
@@ -26,7 +26,7 @@ def read_offer(device: str, threads: int) -> Offer:
 
 def read_cores(root: Path = Path("/")) -> int:
     """Return how many cores this process may keep busy: those it may run on, and a container's share of time."""
-    cores = len(os.sched_getaffinity(0))
+    cores = count_cores()
     for folder in _cgroups(root, "cpu"):
         quota, period = _read_quota(folder)
         if quota > 0:

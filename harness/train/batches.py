@@ -95,12 +95,13 @@ class Normalizer:
         """Return float32 inputs_BCHW in the memory format of the run: colour, then depth, then where depth is known."""
         parts = []
         if "rgb" in self.preprocessing.inputs:
-            parts.append((batch.images_BCHW.float() / 255 - self.mean_C11) / self.std_C11)
+            parts.append(batch.images_BCHW.float().div_(255).sub_(self.mean_C11).div_(self.std_C11))
         if batch.depths_BHW is not None:
             depth_B1HW = (batch.depths_BHW[:, None] - self.preprocessing.depth_mean) / self.preprocessing.depth_std
             known_B1HW = ~depth_B1HW.isnan()
             parts += [depth_B1HW.nan_to_num(0.0), known_B1HW.float()]
-        return torch.cat(parts, dim=1).contiguous(memory_format=self.memory_format)
+        inputs_BCHW = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return inputs_BCHW.contiguous(memory_format=self.memory_format)
 
 
 def make_normalizer(preprocessing: Preprocessing, memory_format: str, device: torch.device) -> Normalizer:
@@ -160,15 +161,32 @@ def make_batch(
 
     What a picture becomes depends on (seed, epoch, its name) alone, not on its place in the order.
     """
+    if not augment:
+        return read_images(split, places)
     samples = [augmented(split, place, augment, seed=seed, epoch=epoch) for place in places]
     return stack(samples, [split.names[place] for place in places])._replace(places=tuple(places))
+
+
+def read_images(split: PreparedSplit, places: Sequence[int]) -> Batch:
+    """Return some images of a split as they are, copied.
+
+    Raises:
+        RunFailed: sizes differ; two images are named.
+    """
+    pairs = [split.pair(place) for place in places]
+    depths = [depth_HW for place in places if (depth_HW := split.depth(place)) is not None]
+    _require_one_size([label_HW.shape for _, label_HW in pairs], [split.names[place] for place in places])
+    return Batch(
+        torch.from_numpy(np.stack([image_HWC.transpose(2, 0, 1) for image_HWC, _ in pairs])),
+        torch.from_numpy(np.stack([label_HW for _, label_HW in pairs])),
+        torch.from_numpy(np.stack(depths)) if depths else None,
+        tuple(places),
+    )
 
 
 def augmented(split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int) -> Sample:
     """Return one image as training sees it in an epoch."""
     sample = read_sample(split, index)
-    if not augment:
-        return sample
     rng = make_rng(seed, "augment", epoch, split.names[index])
     for step in augment:
         sample = step(sample, rng)
@@ -192,16 +210,19 @@ def stack(samples: Sequence[Sample], names: Sequence[str]) -> Batch:
     Raises:
         RunFailed: sizes differ; two images are named.
     """
-    first = samples[0].label_HW.shape
-    for sample, name in zip(samples, names, strict=True):
-        if sample.label_HW.shape != first:
-            raise RunFailed(
-                f"images of one batch differ in size: '{names[0]}' is {tuple(first)}, '{name}' is "
-                f"{tuple(sample.label_HW.shape)} (height, width); set data.size, or crop to one size with augment.crop"
-            )
+    _require_one_size([sample.label_HW.shape for sample in samples], names)
     depths = [sample.depth_HW for sample in samples if sample.depth_HW is not None]
     return Batch(
         torch.stack([sample.image_CHW for sample in samples]),
         torch.stack([sample.label_HW for sample in samples]),
         torch.stack(depths) if depths else None,
     )
+
+
+def _require_one_size(shapes: Sequence[tuple[int, ...]], names: Sequence[str]) -> None:
+    for shape, name in zip(shapes, names, strict=True):
+        if shape != shapes[0]:
+            raise RunFailed(
+                f"images of one batch differ in size: '{names[0]}' is {tuple(shapes[0])}, '{name}' is {tuple(shape)} "
+                "(height, width); set data.size, or crop to one size with augment.crop"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -68,12 +69,12 @@ def _set_lr(bench: Bench, factor: float) -> None:
 
 
 def _require_finite(bench: Bench, losses: Sequence[torch.Tensor], epoch: int, first_step: int, steps: int) -> None:
-    bad = (~torch.stack(list(losses)).isfinite()).nonzero()
-    if not len(bad):
+    values = torch.stack(list(losses)).tolist()
+    place = next((place for place, value in enumerate(values) if not math.isfinite(value)), None)
+    if place is None:
         return
-    place = int(bad[0])
     rates = ", ".join(f"{group['name']} {group['lr']:.3g}" for group in bench.optimizer.param_groups)
     raise RunFailed(
-        f"the loss is {float(losses[place])} at epoch {epoch}, step {first_step + place + 1} of {steps}, learning rate "
+        f"the loss is {values[place]} at epoch {epoch}, step {first_step + place + 1} of {steps}, learning rate "
         f"{rates}; a lower optimizer.lr, schedule.warmup or train.clip_norm may help"
     )

@@ -11,7 +11,7 @@ from harness.counts import make_counts
 from harness.data.source import IGNORE, Label
 from harness.predictions import Seen, choose_kept, downscale, pack_predictions
 from harness.records import Counts, Examples, Predictions
-from harness.train.batches import Batch, cut, read_sample, send, stack
+from harness.train.batches import Batch, cut, read_images, send
 from harness.train.regions import REGIONS, Confusion, count_confusion, count_regions
 from harness.train.strips import label_pixels
 from harness.train.workbench import Bench, forward, forward_batch, mixed_precision, total_loss
@@ -144,9 +144,7 @@ def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
 def _load(bench: Bench, split_name: str, places: list[int]) -> Batch:
     if (resident := bench.resident.get(split_name)) is not None:
         return resident.batch(places)
-    split = bench.splits[split_name]
-    batch = stack([read_sample(split, i) for i in places], [split.names[i] for i in places])
-    return batch._replace(places=tuple(places)).to(bench.device)
+    return read_images(bench.splits[split_name], places).to(bench.device)
 
 
 @torch.inference_mode()

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from harness.data.prepared import PreparedSplit
+from harness.errors import is_out_of_memory
 from harness.records import RunConfig
-from harness.train.batches import Batch, read_sample, send, stack
+from harness.train.batches import Batch, read_images, send
 
 LOG = logging.getLogger(__name__)
 SHARE = 0.25
@@ -25,12 +26,12 @@ class ResidentSplit:
 
     def __init__(self, split: PreparedSplit, device: torch.device) -> None:
         wholes = [
-            None if one is None else torch.empty((len(split), *one.shape), dtype=one.dtype, device=device)
-            for one in read_sample(split, 0)
+            None if one is None else torch.empty((len(split), *one.shape[1:]), dtype=one.dtype, device=device)
+            for one in read_images(split, [0])[:3]
         ]
         for first in range(0, len(split), AT_ONCE):
             places = range(first, min(first + AT_ONCE, len(split)))
-            part = stack([read_sample(split, i) for i in places], [split.names[i] for i in places])
+            part = read_images(split, places)
             for whole, of_part in zip(wholes, part[:3], strict=True):
                 if whole is not None and of_part is not None:
                     whole[first : first + len(places)].copy_(of_part)
@@ -64,13 +65,24 @@ def keep_resident(
     wanted = {name: split for name, split in splits.items() if name != "train" or not augmented_here}
     resident: dict[str, ResidentSplit] = {}
     for name, split in sorted(wanted.items(), key=lambda item: ORDER.index(item[0])):
-        needed = len(split) * sum(tensor.nbytes for tensor in read_sample(split, 0) if tensor is not None)
-        where = "on the device" if needed <= room else "in the main memory: the device has no room"
+        needed = len(split) * sum(tensor.nbytes for tensor in read_images(split, [0])[:3] if tensor is not None)
+        lying = _send_all(split, device) if needed <= room else None
+        where = "on the device" if lying else "in the main memory: the device has no room"
         LOG.info("images of %s, %d: %.0f MiB, %s", name, len(split), needed / 2**20, where)
-        if needed <= room:
-            resident[name] = ResidentSplit(split, device)
+        if lying:
+            resident[name] = lying
             room -= needed
     return resident
+
+
+def _send_all(split: PreparedSplit, device: torch.device) -> ResidentSplit | None:
+    """Return a split on a device; None where it has no room after all, since another process was faster."""
+    try:
+        return ResidentSplit(split, device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 def spare_bytes(device: torch.device) -> int:

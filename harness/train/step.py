@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.train.batches import Batch
-from harness.train.workbench import Bench, forward_batch, mixed_precision, total_loss
+from harness.train.workbench import Bench, forward_batch, mixed_precision, scaled, total_loss
 
 
 def add_gradient(bench: Bench, batch: Batch, batches: int) -> torch.Tensor:
@@ -21,7 +21,7 @@ def add_gradient(bench: Bench, batch: Batch, batches: int) -> torch.Tensor:
         share = len(piece.labels_BHW) / images
         with mixed_precision(bench):
             logits_BCHW, auxiliary = forward_batch(bench, "train", piece)
-        loss = share * total_loss(bench, logits_BCHW.float(), auxiliary, piece.labels_BHW.long())
-        torch.autograd.backward(loss / batches)
+        loss = scaled(total_loss(bench, logits_BCHW.float(), auxiliary, piece.labels_BHW.long()), share)
+        torch.autograd.backward(loss / batches if batches > 1 else loss)
         losses.append(loss.detach())
-    return torch.stack(losses).sum()
+    return torch.stack(losses).sum() if len(losses) > 1 else losses[0]

@@ -227,8 +227,6 @@ def _check(config: RunConfig, network: Network, device: torch.device) -> None:
             f"train.batch_size is {config.train.batch_size}, but {config.model.name} {network.min_batch_reason}: "
             f"use at least {network.min_batch} (with train.accumulate for a larger effective batch)"
         )
-    if config.train.augment_as == "one_sampling" and config.data["size"] == "native":
-        raise InputError("train.augment_as: one_sampling needs images of one size; set data.size, or use steps")
     check_compile(config, device)
     if config.train.precision == "bfloat16" and not has_bfloat16(device):
         raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
@@ -278,6 +276,13 @@ def total_loss(
     """Return the weighted sum of all terms, on the main logits and on those of auxiliary heads."""
     heads = [(1.0, logits_BCHW), *auxiliary]
     terms = [
-        share * weight * term(logits.float(), labels_BHW) for share, logits in heads for weight, term in bench.loss
+        scaled(term(logits.float(), labels_BHW), share * weight)
+        for share, logits in heads
+        for weight, term in bench.loss
     ]
-    return torch.stack(terms).sum()
+    return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
+
+
+def scaled(loss: torch.Tensor, factor: float) -> torch.Tensor:
+    """Return factor * loss. By 1, as most are, the loss itself: each operation is done again on the way back."""
+    return loss if factor == 1 else factor * loss

@@ -163,6 +163,18 @@ WRONG = {
         ),
         ["multipliers.backbone", "no effect", "freeze: backbone"],
     ),
+    "one sampling of images of many sizes": (
+        base(f"train: {{epochs: 1, augment_as: {HERE}one_sampling}}").replace("toy_scenes", "toy_scenes, size: native"),
+        ["train.augment_as", "images of one size", "data.size", "steps"],
+    ),
+    "replayed steps that add up": (
+        base(f"train: {{epochs: 1, accumulate: 2, compile: {HERE}reduce-overhead}}"),
+        ["train.compile", "train.accumulate: 1", "train.on_oom: fail"],
+    ),
+    "replayed steps that may be cut": (
+        base(f"train: {{epochs: 1, on_oom: accumulate, compile: {HERE}reduce-overhead}}"),
+        ["train.compile", "train.accumulate: 1", "train.on_oom: fail"],
+    ),
     # variants
     "variant key": (variants(f"a: {{{HERE}sett: {{}}}}"), ["variants.a.sett", "did you mean 'set'"]),
     "parent": (variants(f"a: {{from: {HERE}plane@best}}"), ["variants.a.from", "did you mean 'plain'"]),

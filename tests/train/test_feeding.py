@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 from functools import partial
 
-import PIL.Image
 import pytest
 import torch
 
@@ -18,7 +17,7 @@ from harness.records import Machine, Run, RunConfig
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import run_id
 from harness.store.folder import RunFolder, load_result
-from harness.train import epoch, step, workbench
+from harness.train import epoch, resident, step, workbench
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
 from harness.train.feeding import feed, read_ahead
@@ -82,22 +81,6 @@ def test_what_does_not_fit_is_read_and_sent():
     few = len(bench.splits["val"]) * image_bytes
     assert set(keep_resident(bench.config, bench.splits, bench.device, few)) == {"val"}
     assert not keep_resident(bench.config, bench.splits, bench.device, few - 1)
-
-
-def test_one_sampling_needs_images_of_one_size(tmp_path):
-    for folder, mode in (("images", "RGB"), ("masks", "L")):
-        (tmp_path / folder).mkdir()
-        for name in range(8):
-            PIL.Image.new(mode, (64, 48), name * 20 if mode == "RGB" else 0).save(tmp_path / folder / f"{name}.png")
-    config = make_config(AUGMENT, augment_as="one_sampling")
-    native = replace(
-        config,
-        data=choose(
-            "data", "folder", {"root": str(tmp_path), "size": "native", "normalize": "centered", "classes": ["one"]}
-        ),
-    )
-    with pytest.raises(InputError, match=r"train.augment_as: one_sampling needs images of one size; set data.size"):
-        build(native)
 
 
 def test_one_sampling_is_part_of_the_id_and_its_default_is_not():
@@ -172,15 +155,17 @@ def test_where_memory_runs_out_images_leave_the_device_first(tmp_path, monkeypat
     assert warned.text.endswith("memory ran out on cpu; images are read from the main memory from now on")
 
 
+def test_a_device_that_is_full_after_all_leaves_images_in_the_main_memory(monkeypatch):
+    def full(split, device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(resident, "ResidentSplit", full)
+    assert not with_images_on_device(build(make_config())).resident
+
+
 def run_alone(config, place, tell=lambda event: None):
     run_one(Run("id", "v", 0, config, {}), RunFolder(place), Machine("cpu"), None, tell)
     return load_result(RunFolder(place)).counts["val"].confusion_CC().tolist()
-
-
-@pytest.mark.parametrize("more", [{"accumulate": 2}, {"on_oom": "accumulate"}], ids=str)
-def test_whole_steps_are_not_replayed_where_gradients_are_added_up(more):
-    with pytest.raises(InputError, match=r"train\.compile: reduce-overhead replays whole steps"):
-        build(make_config(compile="reduce-overhead", **more))
 
 
 def test_compiling_without_a_compiler_says_so(monkeypatch, tmp_path):
