@@ -7,9 +7,10 @@ runs as its users start it: a rival in a Python process of its own, the harness 
 (`benchmarks.kept_memory`), new ones in each round, in reversed order from round to round; one epoch warms up. Medians
 of all epochs; ratios are medians of pairs of epochs.
 
-- floor: the harness's network, loss and optimizer stepped on its batches as tensors already on the device; nothing
-  else. It shares process and network with the harness, since where weights lie in memory moves a step by up to a tenth,
-  and takes turns with it. Its weights after an epoch must be the harness's, bit for bit: the same work is compared.
+- floor: the harness's network and loss, and torch's optimizer as it comes, stepped on the harness's batches as tensors
+  already on the device; nothing else. It shares process and network with the harness, since where weights lie in memory
+  moves a step by up to a tenth, and takes turns with it. Its weights after an epoch must be the harness's, bit for bit:
+  the same work is compared.
 - plain: DataLoader with 0 and 2 workers, PNGs decoded by Pillow in each epoch, `.item()` at each step, scikit-learn's
   confusion matrix in evaluation. The PNGs have the size that the network sees, so that nothing is to be resized.
 - Lightning: its Trainer and torchmetrics on the same DataLoader (left out where it is not installed).
@@ -71,7 +72,12 @@ def make_harness(bench: Bench, clock: Clock) -> Epoch:
 
 
 def make_floor(bench: Bench, clock: Clock) -> Epoch:
-    """Return an epoch of steps on tensors that lie on the device; the batches are those of the first epoch."""
+    """Return an epoch of steps on tensors that lie on the device; the batches are those of the first epoch.
+
+    The optimizer is torch's, as it comes.
+    """
+    groups = [{"params": group["params"], "lr": group["lr"]} for group in bench.optimizer.param_groups]
+    optimizer = torch.optim.Adam(groups)
     batches = [(bench.normalize(item.batch), item.batch.labels_BHW.long()) for item in feed(bench, 1)]
 
     def epoch() -> Spent:
@@ -79,11 +85,11 @@ def make_floor(bench: Bench, clock: Clock) -> Epoch:
         wait_for(bench.device)
         began = clock()
         for images_BCHW, labels_BHW in batches:
-            bench.optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             logits_BCHW, _ = bench.network.read(bench.network.module(images_BCHW))
             for _, term in bench.loss:
                 term(logits_BCHW, labels_BHW).backward()
-            bench.optimizer.step()
+            optimizer.step()
         wait_for(bench.device)
         return Spent(clock() - began, float("nan"))
 

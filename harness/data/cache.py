@@ -34,6 +34,39 @@ Array = npt.NDArray[Any]
 Read = Callable[[int], Mapping[str, Array]]
 """Index of an image -> its arrays by kind. Every image has the same kinds; shapes may differ."""
 
+
+class Mapped:
+    """The arrays of all images of a cache, as read-only views of its files; a `Read`."""
+
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        self._columns = columns
+
+    def __call__(self, index: int) -> Mapping[str, Array]:
+        """Return the arrays of one image by kind."""
+        return {kind: column.one(index) for kind, column in self._columns.items()}
+
+    def together(self, kind: str, indices: Sequence[int]) -> Array | None:
+        """Return one kind of array of some images as one array, copied; None where shapes differ within the cache."""
+        whole = self._columns[kind].whole
+        return None if whole is None else whole[list(indices)]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One kind of array of all images: a flat file, mapped."""
+
+    flat: Array
+    bounds: Sequence[int]
+    """Where each image begins, and the last one ends."""
+    shapes: Sequence[Sequence[int]]
+    whole: Array | None
+    """The file as one array, first axis the image, where all images have one shape."""
+
+    def one(self, index: int) -> Array:
+        """Return the array of one image."""
+        return self.flat[self.bounds[index] : self.bounds[index + 1]].reshape(self.shapes[index])
+
+
 _FORMAT = 1
 """Raised when the layout changes, or what is kept under an unchanged key."""
 _INDEX = "index.json"
@@ -123,8 +156,7 @@ def _find(folder: Path) -> Read | None:
 
 def _map(folder: Path) -> Read:
     kinds = _load_index(folder)["kinds"]
-    columns = {kind: _map_column(folder / f"{kind}.bin", **column) for kind, column in kinds.items()}
-    return lambda index: {kind: column(index) for kind, column in columns.items()}
+    return Mapped({kind: _map_column(folder / f"{kind}.bin", **column) for kind, column in kinds.items()})
 
 
 def _load_index(folder: Path) -> dict[str, Any]:
@@ -136,13 +168,14 @@ def _load_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _map_column(path: Path, dtype: str, shapes: Sequence[Sequence[int]]) -> Callable[[int], Array]:
-    """Return what gives the views of one file's arrays; ValueError where the file is not as long as they are."""
+def _map_column(path: Path, dtype: str, shapes: Sequence[Sequence[int]]) -> Column:
+    """Return one file's arrays; ValueError where the file is not as long as they are."""
     flat = np.memmap(path, dtype, mode="r").view(np.ndarray)
     bounds = [0, *accumulate(math.prod(shape) for shape in shapes)]
     if bounds[-1] != flat.size:
         raise ValueError("the file was cut short, or is too long")
-    return lambda index: flat[bounds[index] : bounds[index + 1]].reshape(shapes[index])
+    same = all(shape == shapes[0] for shape in shapes)
+    return Column(flat, bounds, shapes, flat.reshape(len(shapes), *shapes[0]) if same else None)
 
 
 def _build(folder: Path, title: str, number: int, read: Read) -> None:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.cache import Read, open_cache
+from harness.data.cache import Mapped, Read, open_cache
 from harness.data.images import resize_pair
 from harness.data.source import Depth, Image, Label, Split
 from harness.data.taxonomy import Taxonomy
+from harness.errors import RunFailed
 
 _RESIZING = "bilinear antialiased, labels and depth nearest"
 """Part of the caches' keys: say it otherwise when `resize_pair` changes a number."""
+
+
+class Stacked(NamedTuple):
+    """Some images of one size, as `PreparedSplit.pair` and `depth` give them one by one."""
+
+    images_BHWC: npt.NDArray[np.uint8]
+    labels_BHW: npt.NDArray[np.uint8]
+    depths_BHW: npt.NDArray[np.float32] | None
 
 
 class PreparedSplit:
@@ -49,6 +59,25 @@ class PreparedSplit:
         """Return (image [H, W, 3], label [H, W]) at the model's input size."""
         arrays = self._pairs(index)
         return arrays["image"], arrays["label"]
+
+    def stacked(self, indices: Sequence[int]) -> Stacked:
+        """Return some images together, copied.
+
+        Raises:
+            RunFailed: sizes differ; two images are named.
+        """
+        if isinstance(self._pairs, Mapped):
+            images, labels = (self._pairs.together(kind, indices) for kind in ("image", "label"))
+            if images is not None and labels is not None:
+                return Stacked(images, labels, self._stacked_depths(indices))
+        pairs = [self.pair(index) for index in indices]
+        require_one_size([label.shape for _, label in pairs], [self.names[index] for index in indices])
+        images, labels = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
+        return Stacked(images, labels, self._stacked_depths(indices))
+
+    def _stacked_depths(self, indices: Sequence[int]) -> npt.NDArray[np.float32] | None:
+        depths = [self.depth(index) for index in indices] if self._with_depth else []
+        return np.stack([depth for depth in depths if depth is not None]) if depths and depths[0] is not None else None
 
     def judged_label(self, index: int) -> Label:
         """Return the label [H, W] at the size where predictions are judged."""
@@ -100,6 +129,20 @@ class PreparedSplit:
         at = size if size == "native" else f"{size[0]}x{size[1]}"
         named = f", taxonomy {taxonomy.name}" if taxonomy else ""
         return open_cache(f"{what} of {len(self)} images at {at}{named}", content, len(self), read)
+
+
+def require_one_size(shapes: Sequence[Sequence[int]], names: Sequence[str]) -> None:
+    """Refuse images that cannot be one batch; `shapes` are (height, width).
+
+    Raises:
+        RunFailed: sizes differ; two images are named.
+    """
+    for shape, name in zip(shapes, names, strict=True):
+        if tuple(shape) != tuple(shapes[0]):
+            raise RunFailed(
+                f"images of one batch differ in size: '{names[0]}' is {tuple(shapes[0])}, '{name}' is {tuple(shape)} "
+                "(height, width); set data.size, or crop to one size with augment.crop"
+            )
 
 
 def _resize_depth(depth_HW: Depth, size: tuple[int, int] | Literal["native"]) -> Depth:

@@ -74,6 +74,8 @@ def set_train_mode(network: Network, which: Freeze) -> None:
     function of its input, the one that the evaluation sees.
     """
     network.module.train()
+    if which == "none":
+        return
     for name, layer in network.module.named_modules():
         if name and _is_frozen(network, f"{name}.", which):
             layer.training = False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import repeat
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
 from harness.data.cache import count_cores
@@ -27,7 +29,7 @@ class Fed(NamedTuple):
     batch: Batch
     """On the run's device."""
     shown_C: torch.Tensor
-    """Labelled pixels of each class, on the device too."""
+    """Labelled pixels of each class; where the labels are counted, on the device too."""
 
 
 def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
@@ -44,17 +46,23 @@ def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
     alone = bench.device.type == "cpu" or resident is not None
     threads = min(count_cores(), MOST_THREADS)
     batches = (make() for make in makers) if alone else read_ahead(makers, threads)
-    return (_finish(bench, epoch, batch) for batch in batches)
+    shown = repeat(None, len(order)) if bench.augment else _count_held(bench, order)
+    return (_finish(bench, epoch, *given) for given in zip(batches, shown, strict=True))
 
 
 def _read(bench: Bench, epoch: int, places: Sequence[int]) -> Batch:
     return read_batch(bench.config, bench.splits["train"], bench.augment, places, epoch)
 
 
-def _finish(bench: Bench, epoch: int, batch: Batch) -> Fed:
+def _count_held(bench: Bench, order: Sequence[Sequence[int]]) -> Iterable[torch.Tensor]:
+    """Return the pixels of each class in each batch as the split holds them: without augmentation those are shown."""
+    return torch.from_numpy(np.array([bench.pixels_IC[places].sum(axis=0) for places in order]))
+
+
+def _finish(bench: Bench, epoch: int, batch: Batch, shown_C: torch.Tensor | None) -> Fed:
     with noting_memory("train"):
         batch = finish_batch(bench.config, bench.splits["train"], bench.augment, batch.to(bench.device), epoch)
-        return Fed(batch, count_shown(batch.labels_BHW, len(bench.held_C)))
+        return Fed(batch, count_shown(batch.labels_BHW, bench.pixels_IC.shape[1]) if shown_C is None else shown_C)
 
 
 def read_ahead(makers: Sequence[Callable[[], Item]], threads: int) -> Iterator[Item]:

@@ -55,8 +55,8 @@ class Bench:
     network: Network
     loss: tuple[tuple[float, Loss], ...]
     """Weight and function of each term."""
-    held_C: npt.NDArray[np.int64]
-    """Pixels of each class in the training split, at input size and before augmentation."""
+    pixels_IC: npt.NDArray[np.int64]
+    """Pixels of each class in each image of the training split, at input size and before augmentation."""
     class_weights_C: npt.NDArray[np.float64] | None
     """Those of the first loss term that weighs classes; None where none does."""
     augment: tuple[Augment, ...]
@@ -119,7 +119,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         splits=splits,
         network=network,
         loss=_build_loss(config, pixels_IC),
-        held_C=pixels_IC.sum(axis=0),
+        pixels_IC=pixels_IC,
         class_weights_C=_find_class_weights(config, pixels_IC),
         augment=tuple(catalog.build("augment", step) for step in config.augment),
         optimizer=optimizer,

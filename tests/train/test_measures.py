@@ -133,7 +133,11 @@ def test_without_augmentation_every_held_pixel_is_shown_once():
     bench, history = trained(make_config())
     for item in history:
         shown = {name: value for name, value in item.metrics.items() if name.startswith("train/shown/")}
-        held = [name for name, pixels in zip(bench.source.taxonomy.classes, bench.held_C, strict=True) if pixels]
+        held = [
+            name
+            for name, pixels in zip(bench.source.taxonomy.classes, bench.pixels_IC.sum(axis=0), strict=True)
+            if pixels
+        ]
         assert shown == {f"train/shown/{name}": 1.0 for name in held}
         assert item.metrics["train/shown"] == 1.0
         assert item.metrics["train/grad_norm"] > 0
