@@ -48,7 +48,7 @@ class Mapped:
     def together(self, kind: str, indices: Sequence[int]) -> Array | None:
         """Return one kind of array of some images as one array, copied; None where shapes differ within the cache."""
         whole = self._columns[kind].whole
-        return None if whole is None else whole[list(indices)]
+        return None if whole is None else whole.take(indices, axis=0)
 
 
 @dataclass(frozen=True)

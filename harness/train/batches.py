@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -53,12 +54,19 @@ class Batch(NamedTuple):
         """Return the batch in equal pieces (to one image) of at most `most` images, or more where a piece would have
         fewer than `least`.
         """
-        parts = count_pieces(len(self.labels_BHW), most, least)
-        if parts == 1:
+        count = count_pieces(len(self.labels_BHW), most, least)
+        if count == 1:
             return [self]
-        depths = [None] * parts if self.depths_BHW is None else self.depths_BHW.tensor_split(parts)
-        pairs = zip(self.images_BCHW.tensor_split(parts), self.labels_BHW.tensor_split(parts), strict=True)
-        return [Batch(*pair, depth) for pair, depth in zip(pairs, depths, strict=True)]
+        lengths = [len(piece) for piece in self.labels_BHW.tensor_split(count)]
+        return [piece._replace(places=()) for piece in self.parts(lengths)]
+
+    def parts(self, lengths: list[int]) -> list[Batch]:
+        """Return the batch as batches of these lengths, one after another; they share its memory."""
+        images, labels = torch.split(self.images_BCHW, lengths), torch.split(self.labels_BHW, lengths)
+        depths = [None] * len(lengths) if self.depths_BHW is None else torch.split(self.depths_BHW, lengths)
+        starts = accumulate(lengths, initial=0)
+        places = [self.places[start : start + length] for start, length in zip(starts, lengths, strict=False)]
+        return [Batch(*maps) for maps in zip(images, labels, depths, places, strict=True)]
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

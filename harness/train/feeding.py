@@ -6,14 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 from harness.data.cache import count_cores
-from harness.train.batches import Batch, training_order
+from harness.data.prepared import PreparedSplit
+from harness.train.batches import Batch, read_images, training_order
 from harness.train.measures import count_shown
 from harness.train.memory import noting_memory
 from harness.train.sampling import finish_batch, read_batch
@@ -21,6 +22,8 @@ from harness.train.workbench import Bench
 
 Item = TypeVar("Item")
 MOST_THREADS = 8
+BYTES_AT_ONCE = 2**20
+"""Of batches that are read together: they stay in the processor's own memory until they are used."""
 
 
 class Fed(NamedTuple):
@@ -46,8 +49,18 @@ def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
     alone = bench.device.type == "cpu" or resident is not None
     threads = min(count_cores(), MOST_THREADS)
     batches = (make() for make in makers) if alone else read_ahead(makers, threads)
+    if bench.device.type == "cpu" and not bench.augment and config.data["size"] != "native":
+        batches = read_together(split, order)
     shown = repeat(None, len(order)) if bench.augment else _count_held(bench, order)
     return (_finish(bench, epoch, *given) for given in zip(batches, shown, strict=True))
+
+
+def read_together(split: PreparedSplit, order: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    """Yield batches as they are, the smallest many at a time: finding the bytes takes longer than copying them."""
+    at_once = max(1, BYTES_AT_ONCE // (len(order[0]) * sum(array.nbytes for array in split.pair(0))))
+    for first in range(0, len(order), at_once):
+        part = order[first : first + at_once]
+        yield from read_images(split, list(chain.from_iterable(part))).parts([len(places) for places in part])
 
 
 def _read(bench: Bench, epoch: int, places: Sequence[int]) -> Batch:

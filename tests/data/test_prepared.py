@@ -179,3 +179,18 @@ def test_a_changed_file_is_read_anew_and_one_changed_back_is_not(make_tree):
     make_tree(names)
     np.testing.assert_array_equal(first_image(), before)
     assert len(list_caches()) == 2
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("size", [SMALL, "native"])
+def test_images_together_are_those_one_by_one(scenes, size, cached):
+    prepared = PreparedSplit(scenes[0], OFFROAD, size, "input", with_depth=True, cached=cached)
+    images_BHWC, labels_BHW, depths_BHW = prepared.stacked([4, 0, 4])
+    for place, index in enumerate([4, 0, 4]):
+        image_HWC, label_HW = prepared.pair(index)
+        assert np.array_equal(images_BHWC[place], image_HWC)
+        assert np.array_equal(labels_BHW[place], label_HW)
+        assert np.array_equal(depths_BHW[place], prepared.depth(index), equal_nan=True)
+    before = prepared.pair(4)[0].copy()
+    images_BHWC += 1
+    assert np.array_equal(prepared.pair(4)[0], before)

@@ -6,6 +6,7 @@ import torch
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import catalog
 from harness.errors import InputError, SettingError
+from harness.parts import optimizers
 
 OPTIMIZERS = [entry.name for entry in catalog.parts("optimizer") if entry.function.__module__.startswith("harness.")]
 VARIANTS = [(name, {}) for name in OPTIMIZERS] + [("sgd", {"momentum_form": "nesterov"}), ("sgd", {"momentum": 0.0})]
@@ -32,6 +33,27 @@ def test_steps_lower_a_quadratic(name, options):
         values.append(value.item())
     assert values == sorted(values, reverse=True)
     assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize(("name", "options"), [*VARIANTS, ("adam", {"weight_decay": 0.01})])
+def test_few_weights_are_moved_together_to_the_same_bits(name, options, monkeypatch):
+    shapes = [(3, 4, 5, 5), (7,), (11, 13), (64, 3, 3, 3)]
+    draw = torch.Generator().manual_seed(0)
+    first = [torch.randn(shape, generator=draw) for shape in shapes]
+    sides = []
+    for few in (optimizers.FEW_WEIGHTS, 0):
+        monkeypatch.setattr(optimizers, "FEW_WEIGHTS", few)
+        weights = [torch.nn.Parameter(weight.clone()) for weight in first]
+        sides.append((weights, build(name, [{"params": weights, "lr": 0.01, "name": "head"}], **options)))
+    assert [optimizer.defaults["foreach"] for _, optimizer in sides] == [True, None]
+    for _ in range(7):
+        gradients = [torch.randn(shape, generator=draw) for shape in shapes]
+        for weights, optimizer in sides:
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient.clone()
+            optimizer.step()
+    assert all(torch.equal(*pair) for pair in zip(*(weights for weights, _ in sides), strict=True))
+    assert not any(torch.equal(*pair) for pair in zip(sides[0][0], first, strict=True))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -4,20 +4,22 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import PIL.Image
 import pytest
 import torch
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness.catalog import choose
-from harness.errors import InputError
+from harness.errors import InputError, RunFailed
 from harness.execute.events import Warned
 from harness.execute.one import run_one
 from harness.records import Machine, Run, RunConfig
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import run_id
 from harness.store.folder import RunFolder, load_result
-from harness.train import epoch, resident, step, workbench
+from harness.train import epoch, feeding, resident, step, workbench
+from harness.train.batches import Batch, Preprocessing, make_normalizer, read_sample, stack, training_order
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
 from harness.train.feeding import feed, read_ahead
@@ -96,6 +98,49 @@ def test_one_sampling_shows_other_pixels_of_the_same_draws():
     near = (by_steps.batch.images_BCHW.int() - together.batch.images_BCHW.int()).abs() <= 1
     assert 0.9 < near.float().mean() < 1
     assert torch.equal(by_steps.shown_C, count_shown(by_steps.batch.labels_BHW, len(by_steps.shown_C)))
+
+
+@pytest.mark.parametrize("room", [1, 2 * 3 * 48 * 64 * 4, 2**20], ids=["one", "two", "all"])
+def test_batches_read_together_are_those_read_one_by_one(room, monkeypatch):
+    monkeypatch.setattr(feeding, "BYTES_AT_ONCE", room)
+    bench = build(make_config())
+    fed, order = list(feed(bench, 2)), training_order(7, 3, seed=5, epoch=2)
+    assert [list(item.batch.places) for item in fed] == order
+    for item, places in zip(fed, order, strict=True):
+        samples = [read_sample(bench.splits["train"], place) for place in places]
+        alone = stack(samples, [""] * len(places))
+        assert torch.equal(item.batch.images_BCHW, alone.images_BCHW)
+        assert torch.equal(item.batch.labels_BHW, alone.labels_BHW)
+        assert torch.equal(item.shown_C, count_shown(alone.labels_BHW, len(item.shown_C)))
+
+
+@pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
+def test_normalising_does_not_ask_how_images_lie_in_memory(memory_format):
+    draw = torch.Generator().manual_seed(0)
+    stored_BHWC = torch.randint(0, 256, (2, 5, 7, 3), generator=draw, dtype=torch.uint8)
+    labels_BHW, depths_BHW = torch.zeros(2, 5, 7, dtype=torch.uint8), torch.rand(2, 5, 7, generator=draw)
+    preprocessing = Preprocessing(("rgb", "depth"), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.4, 0.2)
+    normalize = make_normalizer(preprocessing, memory_format, torch.device("cpu"))
+    as_stored = stored_BHWC.permute(0, 3, 1, 2)
+    batches = [Batch(images, labels_BHW, depths_BHW) for images in (as_stored, as_stored.contiguous())]
+    for few in (None, depths_BHW):
+        found, other = (normalize(batch._replace(depths_BHW=few)) for batch in batches)
+        assert torch.equal(found, other)
+        assert found.stride() == other.stride()
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (preprocessing.mean, preprocessing.std))
+    assert torch.equal(found[:, :3], (as_stored.float() / 255 - mean) / std)
+
+
+def test_images_of_two_sizes_are_no_batch(tmp_path):
+    for folder, mode in (("images", "RGB"), ("masks", "L")):
+        (tmp_path / folder).mkdir()
+        for name in range(8):
+            size = (64, 48) if name % 2 else (48, 64)
+            PIL.Image.new(mode, size, name * 20 if mode == "RGB" else 0).save(tmp_path / folder / f"{name}.png")
+    scenes = {"root": str(tmp_path), "size": "native", "normalize": "centered", "classes": ["one"]}
+    bench = build(replace(make_config(), data=choose("data", "folder", scenes)))
+    with pytest.raises(RunFailed, match=r"'\d' is \(\d\d, \d\d\), '\d' is \(\d\d, \d\d\) .*; set data.size, or crop"):
+        train_epoch(bench, 1, ())
 
 
 def test_threads_read_ahead_in_order():
