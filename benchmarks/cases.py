@@ -25,6 +25,7 @@ class Case:
     batch: int
     images: int
     settings: tuple[tuple[str, object], ...] = ()
+    augment: tuple[str, ...] = ()
 
 
 CASES = {
@@ -35,6 +36,7 @@ CASES = {
     "phase3": Case("deeplabv3_mobilenet_v3_large", 96, 4, 32, (("norm_momentum", 0.1),)),
     "data-scaling": Case("unet", 96, 8, 32, (("base_channels", 16),)),
     "tune-desert": Case("unet", 48, 8, 64, (("base_channels", 4),)),
+    "tune-desert-flip": Case("unet", 48, 8, 64, (("base_channels", 4),), ("flip",)),
 }
 ON_GPU = {"unet-128-b1": 256, "unet-128-b8": 1024, "unet-128-b64": 2048, "deeplab-512": 64}
 """Images of an epoch there; other cases have eight times those of the CPU."""
@@ -50,7 +52,7 @@ def make_config(name: str, device: torch.device) -> RunConfig:
         data=choose("data", "desert", {**scenes, "normalize": "centered"}),
         model=choose("model", case.model, dict(case.settings)),
         loss=(choose("loss", "cross_entropy", {}),),
-        augment=(),
+        augment=tuple(choose("augment", part, {}) for part in case.augment),
         optimizer=choose("optimizer", "adam", {"lr": 1e-3}),
         schedule=choose("schedule", "constant", {}),
         train=TrainSettings(epochs=10**6, batch_size=GPU_BATCH.get(name, case.batch) if on_gpu else case.batch),
