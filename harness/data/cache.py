@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.cores import count_cores
 from harness.data.digests import cache_folder
 from harness.errors import InputError
 from harness.files import NO_ROOM, locked, require_room, write_text
@@ -33,6 +34,10 @@ from harness.fingerprint import canonical, digest_bytes
 Array = npt.NDArray[Any]
 Read = Callable[[int], Mapping[str, Array]]
 """Index of an image -> its arrays by kind. Every image has the same kinds; shapes may differ."""
+
+_FORMAT = 1
+"""Raised when the layout changes, or what is kept under an unchanged key."""
+_INDEX = "index.json"
 
 
 class Mapped:
@@ -65,11 +70,6 @@ class Column:
     def one(self, index: int) -> Array:
         """Return the array of one image."""
         return self.flat[self.bounds[index] : self.bounds[index + 1]].reshape(self.shapes[index])
-
-
-_FORMAT = 1
-"""Raised when the layout changes, or what is kept under an unchanged key."""
-_INDEX = "index.json"
 
 
 @dataclass(frozen=True)
@@ -238,11 +238,6 @@ def _read_rest(read: Read, number: int) -> Iterator[Mapping[str, Array]]:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-
-
-def count_cores() -> int:
-    """Return how many cores this process may run on; those of the machine where the system does not say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -76,8 +76,9 @@ class PreparedSplit:
         return Stacked(images, labels, self._stacked_depths(indices))
 
     def _stacked_depths(self, indices: Sequence[int]) -> npt.NDArray[np.float32] | None:
-        depths = [self.depth(index) for index in indices] if self._with_depth else []
-        return np.stack([depth for depth in depths if depth is not None]) if depths and depths[0] is not None else None
+        if not (self._with_depth and self._split.read_depth):
+            return None
+        return np.stack([self._depths(index)["depth"] for index in indices])
 
     def judged_label(self, index: int) -> Label:
         """Return the label [H, W] at the size where predictions are judged."""

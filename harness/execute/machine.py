@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.data.cache import count_cores
+from harness.cores import count_cores
 from harness.execute.places import Offer
 
 GPU_DEVICES = ("dev/nvidiactl", "dev/kfd", "dev/dxg")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.clashes import find_clash
 from harness.errors import InputError, did_you_mean
 from harness.records import RunConfig, Which
 from harness.spec.comparability import check_components, check_start
@@ -190,6 +191,8 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
         trees[written.name] = _with_components(start, written)
         on[written.name] = frozenset(written.components) | (on[written.like] if written.like else frozenset())
         config = resolve(trees[written.name], plugins)
+        if clash := find_clash(config):
+            raise trees[written.name].mapping()["train"].mapping()[clash.key].error(clash.problem)
         unchecked = [name for name in written.components if (written.family, name) not in checked]
         _refuse_idle_components(start, written, unchecked, config)
         checked |= {(written.family, name) for name in unchecked}

@@ -45,7 +45,6 @@ def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
     if not config.loss:
         raise sections["loss"].error("there is no loss; write at least one term, such as cross_entropy: {}")
     _refuse_idle_multipliers(config, sections["optimizer"])
-    _refuse_clashes(config, sections["train"])
     return config
 
 
@@ -125,13 +124,3 @@ def _refuse_idle_multipliers(config: RunConfig, optimizer: Node) -> None:
                 f"this multiplier has no effect: model.freeze: {config.model['freeze']} keeps the group {group} still;"
                 " do not freeze it, or write optimizer.multipliers: {}"
             )
-
-
-def _refuse_clashes(config: RunConfig, train: Node) -> None:
-    if config.train.augment_as == "one_sampling" and config.data["size"] == "native":
-        raise train.mapping()["augment_as"].error("one_sampling needs images of one size; set data.size, or use steps")
-    if config.train.compile == "reduce-overhead" and (config.train.accumulate > 1 or config.train.on_oom != "fail"):
-        raise train.mapping()["compile"].error(
-            "reduce-overhead replays whole steps, and gradients added up over batches are lost between them; use"
-            " default, or train.accumulate: 1 and train.on_oom: fail"
-        )

@@ -40,8 +40,6 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        if self.labels_BHW.device == device:
-            return self
         depths = self.depths_BHW
         return Batch(
             send(self.images_BCHW, device),
@@ -71,7 +69,8 @@ class Batch(NamedTuple):
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return a tensor on a device; a GPU is not waited for. It reads by itself only from memory that is pinned."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    arriving = device.type == "cuda" and not tensor.is_cuda
+    return tensor.pin_memory().to(device, non_blocking=True) if arriving else tensor.to(device)
 
 
 @dataclass(frozen=True)
@@ -118,22 +117,21 @@ class Normalizer:
         """Return (x / 255 - mean) / std.
 
         Where the colours of a pixel lie side by side, a row of pixels meets mean and deviation written out for as many:
-        a loop over three colours is a slow one.
+        on a CPU a loop over three colours is a slow one.
         """
         images_BHWC = images_BCHW.permute(0, 2, 3, 1)
-        if not images_BHWC.is_contiguous():
-            return images_BCHW.float().div_(255).sub_(self.mean_C11).div_(self.std_C11)
+        if images_BHWC.device.type != "cpu" or not images_BHWC.is_contiguous():
+            return images_BCHW.to(torch.float32, copy=True).div_(255).sub_(self.mean_C11).div_(self.std_C11)
         mean_N, std_N = (
-            _write_out(values, images_BHWC.shape[2], images_BHWC.device)
-            for values in (self.preprocessing.mean, self.preprocessing.std)
+            _write_out(values, images_BHWC.shape[2]) for values in (self.preprocessing.mean, self.preprocessing.std)
         )
-        rows_BHN = images_BHWC.float().flatten(2).div_(255).sub_(mean_N).div_(std_N)
+        rows_BHN = images_BHWC.to(torch.float32, copy=True).flatten(2).div_(255).sub_(mean_N).div_(std_N)
         return rows_BHN.view(images_BHWC.shape).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=64)
-def _write_out(values: tuple[float, ...], times: int, device: torch.device) -> torch.Tensor:
-    return torch.tensor(values, device=device).repeat(times)
+def _write_out(values: tuple[float, ...], times: int) -> torch.Tensor:
+    return torch.tensor(values).repeat(times)
 
 
 def make_normalizer(preprocessing: Preprocessing, memory_format: str, device: torch.device) -> Normalizer:

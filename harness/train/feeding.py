@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from harness.data.cache import count_cores
+from harness.cores import count_cores
 from harness.data.prepared import PreparedSplit
+from harness.records import RunConfig
 from harness.train.batches import Batch, read_images, training_order
 from harness.train.measures import count_shown
 from harness.train.memory import noting_memory
@@ -32,39 +33,48 @@ class Fed(NamedTuple):
     batch: Batch
     """On the run's device."""
     shown_C: torch.Tensor
-    """Labelled pixels of each class; where the labels are counted, on the device too."""
+    """Labelled pixels of each class; on the device where augmentation makes counting necessary, else on the CPU."""
 
 
 def feed(bench: Bench, epoch: int) -> Iterator[Fed]:
-    """Yield the batches of an epoch.
+    """Yield the batches of an epoch."""
+    config = bench.config
+    order = training_order(len(bench.splits["train"]), config.train.batch_size, seed=config.seed, epoch=epoch)
+    shown = repeat(None, len(order)) if bench.augment else _count_held(bench, order)
+    batches = _read(bench, epoch, order)
+    return (_finish(bench, epoch, *given) for given in zip(batches, shown, strict=True))
+
+
+def _read(bench: Bench, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    """Yield batches from where the images lie.
 
     Where they have to be read for a GPU, threads read the next ones into the main memory while it computes: a picture
     depends on (seed, epoch, name) alone, so that who makes it changes nothing. On a CPU a thread would only take the
     core from the step.
     """
-    config, split, resident = bench.config, bench.splits["train"], bench.resident.get("train")
-    order = training_order(len(split), config.train.batch_size, seed=config.seed, epoch=epoch)
-    read = resident.batch if resident else partial(_read, bench, epoch)
-    makers = [partial(read, places) for places in order]
-    alone = bench.device.type == "cpu" or resident is not None
-    threads = min(count_cores(), MOST_THREADS)
-    batches = (make() for make in makers) if alone else read_ahead(makers, threads)
+    config, split = bench.config, bench.splits["train"]
+    if (resident := bench.resident.get("train")) is not None:
+        return map(resident.batch, order)
     if bench.device.type == "cpu" and not bench.augment and config.data["size"] != "native":
-        batches = read_together(split, order)
-    shown = repeat(None, len(order)) if bench.augment else _count_held(bench, order)
-    return (_finish(bench, epoch, *given) for given in zip(batches, shown, strict=True))
+        return read_together(split, order, bytes_of_image(config))
+    makers = [partial(read_batch, config, split, bench.augment, places, epoch) for places in order]
+    if bench.device.type == "cpu":
+        return (make() for make in makers)
+    return read_ahead(makers, min(count_cores(), MOST_THREADS))
 
 
-def read_together(split: PreparedSplit, order: Sequence[Sequence[int]]) -> Iterator[Batch]:
+def bytes_of_image(config: RunConfig) -> int:
+    """Return the bytes of an image of the one size of a run, with its label and depth."""
+    height, width = config.data["size"]
+    return int(height * width * (8 if "depth" in config.data["inputs"] else 4))
+
+
+def read_together(split: PreparedSplit, order: Sequence[Sequence[int]], image_bytes: int) -> Iterator[Batch]:
     """Yield batches as they are, the smallest many at a time: finding the bytes takes longer than copying them."""
-    at_once = max(1, BYTES_AT_ONCE // (len(order[0]) * sum(array.nbytes for array in split.pair(0))))
+    at_once = max(1, BYTES_AT_ONCE // (len(order[0]) * image_bytes))
     for first in range(0, len(order), at_once):
         part = order[first : first + at_once]
         yield from read_images(split, list(chain.from_iterable(part))).parts([len(places) for places in part])
-
-
-def _read(bench: Bench, epoch: int, places: Sequence[int]) -> Batch:
-    return read_batch(bench.config, bench.splits["train"], bench.augment, places, epoch)
 
 
 def _count_held(bench: Bench, order: Sequence[Sequence[int]]) -> Iterable[torch.Tensor]:

@@ -11,7 +11,7 @@ import torch
 
 from harness.errors import RunFailed, is_out_of_memory
 from harness.nets.network import set_train_mode
-from harness.train.batches import Batch, augmented, count_pieces, cut, stack
+from harness.train.batches import Batch, count_pieces, cut, make_batch
 from harness.train.evaluate import evaluation_batches, forward_images, judge_images
 from harness.train.memory import Phase
 from harness.train.step import add_gradient
@@ -95,8 +95,7 @@ def _largest_piece(bench: Bench, images: int) -> Batch:
     largest = max(cut(range(len(split)), bench.config.train.batch_size), key=len)
     parts = count_pieces(len(largest), images, bench.network.min_batch)
     chosen = largest[: math.ceil(len(largest) / parts)]
-    samples = [augmented(split, index, bench.augment, seed=0, epoch=1) for index in chosen]
-    return stack(samples, [split.names[index] for index in chosen])
+    return make_batch(split, chosen, bench.augment, seed=0, epoch=1)._replace(places=())
 
 
 def _evaluate_some(bench: Bench, images: int) -> None:

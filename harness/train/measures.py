@@ -26,8 +26,8 @@ known to a third of itself at best."""
 def clip_gradient(trainable: Sequence[nn.Parameter], clip_norm: float | None) -> torch.Tensor:
     """Scale the gradient down to `clip_norm`, where it is given; return its L2 norm over all weights before that.
 
-    The two halves of `torch.nn.utils.clip_grad_norm_`, whose first half asks of each gradient where it lies: on a small
-    network that takes longer than the norm. The norm stays on the device: reading it would wait for it.
+    What `torch.nn.utils.clip_grad_norm_` does, by the calls inside it: its first half asks of each gradient where it
+    lies, and on a small network that takes longer than the norm. The norm stays on the device: reading it would wait.
     """
     gradients = [gradient for parameter in trainable if (gradient := parameter.grad) is not None]
     norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))

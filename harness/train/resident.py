@@ -76,10 +76,10 @@ def keep_resident(
 
 
 def _send_all(split: PreparedSplit, device: torch.device) -> ResidentSplit | None:
-    """Return a split on a device; None where it has no room after all, since another process was faster."""
+    """Return a split on a device; None where memory runs out, since another process was faster."""
     try:
         return ResidentSplit(split, device)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return None

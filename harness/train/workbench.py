@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from harness import catalog
+from harness.clashes import find_clash
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
@@ -227,6 +228,8 @@ def _check(config: RunConfig, network: Network, device: torch.device) -> None:
             f"train.batch_size is {config.train.batch_size}, but {config.model.name} {network.min_batch_reason}: "
             f"use at least {network.min_batch} (with train.accumulate for a larger effective batch)"
         )
+    if clash := find_clash(config):
+        raise InputError(f"train.{clash.key}: {clash.problem}")
     check_compile(config, device)
     if config.train.precision == "bfloat16" and not has_bfloat16(device):
         raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
@@ -280,9 +283,10 @@ def total_loss(
         for share, logits in heads
         for weight, term in bench.loss
     ]
-    return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
+    total = torch.stack(terms) if len(terms) > 1 else terms[0]
+    return total.sum() if total.ndim else total
 
 
 def scaled(loss: torch.Tensor, factor: float) -> torch.Tensor:
-    """Return factor * loss. By 1, as most are, the loss itself: each operation is done again on the way back."""
+    """Return factor * loss. By 1, as most are, the loss itself: each operation has a backward of its own."""
     return loss if factor == 1 else factor * loss

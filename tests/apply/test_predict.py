@@ -255,6 +255,7 @@ def test_patterns_and_several_folders_keep_their_subfolders_apart(trained, tmp_p
     assert len({name.casefold() for name in names}) == 4
 
 
+@pytest.mark.slow
 def test_the_program_itself_predicts_and_says_how_fast(trained, tmp_path):
     command = harness_command("predict", RUN, str(trained.images / "val_000[01].png"), "--out", str(tmp_path))
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}

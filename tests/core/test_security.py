@@ -267,6 +267,7 @@ def make_odd_data(place: Path) -> None:
         Image.fromarray(mask).save(place / "masks" / name)
 
 
+@pytest.mark.slow
 def test_a_study_on_odd_classes_and_files_stays_in_its_folders(harness_cli, workplace):
     make_odd_data(workplace / "data")
     classes = json.dumps(ODD_CLASSES, ensure_ascii=False)

@@ -58,6 +58,7 @@ def test_plans_are_as_they_were(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_studies_run_to_the_end(case, tmp_path):
     plan = api.make_plan(load(case, tmp_path, small=True))
     one_epoch = [run for run in plan.runs if run.config.train.epochs <= 20]

@@ -70,6 +70,7 @@ def test_sizes_are_of_nearly_the_same_shape_and_fit_the_network():
     assert _fit((5, 9), 256) == (32, 32)
 
 
+@pytest.mark.slow
 def test_init_and_run_from_the_command_line(harness_cli, workplace, monkeypatch, capsys):
     make_folder(workplace / "my data")
     monkeypatch.setattr(sys, "argv", ["harness", "init", "my data", "--out", "first.yaml"])

@@ -13,7 +13,16 @@ from tiny_study import harness_command
 from harness.cli import app
 from harness.spec.designs import combine
 
-SLOW = {"README.md", "export.md", "predict.md", "tuning.md", "own-data.md", "first-study.md", "adding-parts.md"}
+SLOW = {
+    "README.md",
+    "export.md",
+    "predict.md",
+    "tuning.md",
+    "own-data.md",
+    "first-study.md",
+    "adding-parts.md",
+    "record.md",
+}
 OTHERS = {
     "--env-manager",
     "--disable-usage-stats",

@@ -123,6 +123,7 @@ def test_without_a_budget_chains_keep_the_order_that_fills_the_cores(study):
     assert spend((single, folders), Budget())[1][:2] == ["reference0", "a0"]
 
 
+@pytest.mark.slow
 def test_a_study_in_three_calls_ends_whole(tmp_path):
     """The program as its user runs it: a report comes out each time, and nothing is done twice."""
     (tmp_path / "tiny.yaml").write_text(TINY)

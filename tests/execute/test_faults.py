@@ -95,6 +95,7 @@ def run_all(runs, root: Path) -> dict[str, str]:
     return {e.run.id: e.result.reason for e in events if isinstance(e, Ended) and e.result.status != "finished"}
 
 
+@pytest.mark.slow
 def test_killed_at_each_moment_of_a_run_nothing_is_lost(tmp_path, monkeypatch):
     """Each of these runs is killed once, at another moment; continued, all have the counts of an undisturbed one."""
     monkeypatch.syspath_prepend(tmp_path)
@@ -138,6 +139,7 @@ MlflowClient.log_batch = log_batch
 """
 
 
+@pytest.mark.slow
 def test_parent_killed_while_mlflow_is_written_each_metric_is_there_once(harness_cli, workplace):
     (workplace / "parent_saboteur.py").write_text(PARENT_SABOTEUR)
     (workplace / "tiny.yaml").write_text(f"{TINY}plugins: [parent_saboteur]\n")
@@ -173,6 +175,7 @@ def limit_files(size: int):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.slow
 def test_no_room_for_a_checkpoint_stops_that_run_alone_and_is_made_good(workplace):
     """Weights of 8 MB do not fit, those of the small network do: real refusals of the system, with no right needed."""
     (workplace / "tiny.yaml").write_text(
@@ -216,6 +219,7 @@ def on_folder(text: str) -> str:
     return "\n".join(lines[0] if line.startswith("  data:") else line for line in text.splitlines()) + "\n"
 
 
+@pytest.mark.slow
 def test_data_changed_between_two_runs_stale_results_are_named_and_not_mixed(harness_cli, workplace):
     (workplace / "tiny.yaml").write_text(on_folder(TINY))
     make_dataset(workplace / "data")

@@ -67,6 +67,7 @@ def test_a_longer_training_called_a_better_method(tmp_path):
     assert "new takes 3 times as many steps of the optimizer as old" in told
 
 
+@pytest.mark.slow
 def test_training_images_have_no_scores(workplace, harness_cli):
     """A score on training images is never in a table with validation scores: there is none."""
     done = harness_cli("run", "tiny.yaml", "--seeds", "0", "--only", "baseline")

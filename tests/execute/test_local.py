@@ -215,6 +215,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_checkpoint_and_others_go
     assert folders[hot.id].best.read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_every_process_and_leaves_all_resumable(harness_cli, workplace):
     """The terminal sends the signal to the parent, its runs and what serves them, all at once."""
     command = harness_command("run", "tiny.yaml", "--jobs", "2", "--set", "train.epochs=12")

@@ -126,6 +126,7 @@ def epoch_of(line):
     return line.split(": epoch ")[0] if ": epoch 3/" in line else None
 
 
+@pytest.mark.slow
 def test_a_study_on_a_cluster_is_the_study_on_this_machine(on_cluster, locally, workplace):
     text = TWELVE.replace("epochs: 6", "epochs: 1, threads: 2").replace("[0, 1, 2]", "[0]")  # Ray would make it one
     text = (

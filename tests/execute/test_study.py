@@ -31,6 +31,7 @@ def test_a_study_becomes_tracked_runs_and_a_report(undisturbed):
     assert len(list((place / "reports/tiny/figures").glob("*.png"))) >= 6
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_give_identical_counts(undisturbed, harness_cli, workplace):
     place, _ = undisturbed
     done = harness_cli("run", "tiny.yaml", "--jobs", "2")
@@ -50,6 +51,7 @@ def test_the_second_time_it_does_nothing_and_says_so(undisturbed):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_changed_comparison_is_reported_without_training(harness_cli, workplace):
     options = ("run", "tiny.yaml", "--seeds", "0")
     assert harness_cli(*options).returncode == 0
@@ -63,6 +65,7 @@ def test_a_changed_comparison_is_reported_without_training(harness_cli, workplac
     assert "nothing to do: all 2 runs are finished" in harness_cli(*options).stderr
 
 
+@pytest.mark.slow
 def test_killed_before_its_report_it_writes_that_the_next_time(harness_cli, workplace):
     """The report of an earlier run of the study is there, and is not taken for this one's."""
     options = ("run", "tiny.yaml", "--seeds", "0")
@@ -126,6 +129,7 @@ def kill_study_after(workplace, seconds, signum):
 
 
 @pytest.mark.parametrize("seconds", [4.0, 6.0, 8.0, 10.0, 13.0])
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_counts(undisturbed, harness_cli, workplace, seconds):
     place, _ = undisturbed
     kill_study_after(workplace, seconds, signal.SIGKILL)
@@ -135,6 +139,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_counts(undisturbed, harness_
     assert set(mlflow_statuses(workplace).values()) == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_interrupt_ends_all_processes_marks_the_runs_and_is_resumable(undisturbed, harness_cli, workplace):
     place, _ = undisturbed
     process = subprocess.Popen(
@@ -150,6 +155,7 @@ def test_interrupt_ends_all_processes_marks_the_runs_and_is_resumable(undisturbe
     assert final_counts(workplace / "mlruns") == final_counts(place / "mlruns")
 
 
+@pytest.mark.slow
 def test_one_run_killed_takes_only_itself_and_those_that_need_it(harness_cli, workplace):
     process = subprocess.Popen(
         harness_command("run", "tiny.yaml", "--jobs", "1", "--json", "--set", "train.epochs=40"),
@@ -180,6 +186,7 @@ def has_open(process, ending):
         return False
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_reported_and_the_others_go_on(harness_cli, workplace):
     spec = (workplace / "tiny.yaml").read_text()
     spec = spec.replace("  finetune:", "  hot: {set: {optimizer: {name: sgd, lr: 1.0e+30}}}\n  finetune:")

@@ -12,6 +12,7 @@ import scipy.stats
 from test_wrong_specs import HERE, top
 from toys import MINIMAL
 
+from harness.clashes import find_clash
 from harness.errors import HarnessError, InputError
 from harness.spec.load import load_spec
 from harness.spec.search import Search, measure_importance
@@ -380,6 +381,17 @@ def test_trials_and_finals_are_studies_of_their_own(write_spec):
     tuned = next(run for run in finals.runs if run.variant == "child-tuned")
     assert tuned.changed == {"optimizer.lr": (0.2, 0.3), "optimizer.momentum": (0.0, 0.5)}
     assert not {run.id for run in finals.runs} & {run.id for run in plan.runs}
+
+
+@pytest.mark.parametrize("choices", ["[none, reduce-overhead]", "[reduce-overhead, none]"])
+def test_values_that_clash_are_one_trial_that_fails_and_not_the_end_of_the_search(write_spec, choices):
+    space = f"train.compile: {{choice: {choices}}}\n    train.accumulate: {{choice: [1, 2]}}"
+    spec = load(write_spec, f"tune:\n  space:\n    {space}\n")
+    values = {"train.compile": "reduce-overhead", "train.accumulate": 2}
+    plain = spec.variants[0]
+    tree = with_values(plain.tree, spec.tune.knobs, values)
+    _, runs = plan_trial(spec, plain, lambda config: {"data": "d"}, number=0, tree=tree)
+    assert find_clash(runs[-1].config).key == "compile"
 
 
 def test_another_search_is_asked_where_anything_differs_that_decides_its_trials(write_spec):

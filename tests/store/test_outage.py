@@ -61,6 +61,7 @@ def journals(root: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_server_down_for_a_while_gets_every_epoch_once_and_in_order(lab, tmp_path):
     process = start_study(tmp_path, "outage", lab.uri)
     read_until(process, "epoch 3/25")

@@ -25,7 +25,7 @@ from harness.train.evaluate import evaluate
 from harness.train.feeding import feed, read_ahead
 from harness.train.measures import count_shown
 from harness.train.resident import keep_resident
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.workbench import build_bench, prepare_process, total_loss
 
 AUGMENT = (choose("augment", "rotate", {"degrees": 20.0}), choose("augment", "flip", {}))
 ROOM = 2**30
@@ -211,6 +211,25 @@ def test_a_device_that_is_full_after_all_leaves_images_in_the_main_memory(monkey
 def run_alone(config, place, tell=lambda event: None):
     run_one(Run("id", "v", 0, config, {}), RunFolder(place), Machine("cpu"), None, tell)
     return load_result(RunFolder(place)).counts["val"].confusion_CC().tolist()
+
+
+@pytest.mark.parametrize("more", [{"accumulate": 2}, {"on_oom": "accumulate"}], ids=str)
+def test_whole_steps_are_not_replayed_where_gradients_are_added_up(more):
+    """A trial's drawn values meet here first; what a study says is refused when it is planned."""
+    with pytest.raises(InputError, match=r"train\.compile: reduce-overhead replays whole steps"):
+        build(make_config(compile="reduce-overhead", **more))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)], ids=str)
+def test_a_loss_that_is_no_scalar_is_summed_however_many_terms_there_are(shape):
+    logits_BCHW, labels_BHW = torch.ones(3, 2, 4, 5), torch.zeros(3, 4, 5, dtype=torch.int64)
+    term = (0.5, lambda logits_BCHW, labels_BHW: torch.ones(shape))
+    bench = build(make_config())
+    for times in (1, 2):
+        several = replace(bench, loss=(term,) * times)
+        total = total_loss(several, logits_BCHW, (), labels_BHW)
+        assert total.shape == ()
+        assert total == times * 0.5 * max(sum(shape), 1)
 
 
 def test_compiling_without_a_compiler_says_so(monkeypatch, tmp_path):

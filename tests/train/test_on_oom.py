@@ -64,6 +64,7 @@ def large_config(on_oom):
     )
 
 
+@pytest.mark.slow
 def test_out_of_memory_a_run_says_which_batch_fits_or_goes_on_with_less_and_records_it(tmp_path):
     command = [sys.executable, "-c", LIMITED, str(Path(__file__).parent), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -184,6 +185,7 @@ def test_a_batch_that_does_not_divide_says_what_the_step_becomes(tmp_path, monke
         run_to_end(make_run(train=TrainSettings(batch_size=5)), tmp_path)
 
 
+@pytest.mark.slow
 def test_an_evaluation_out_of_memory_names_its_own_setting(tmp_path, monkeypatch):
     from harness.train import evaluate
 
