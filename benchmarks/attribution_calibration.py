@@ -56,7 +56,8 @@ def simulate(components: str, world: World, studies: int, seed: int) -> dict[str
 
 
 def _effects(found: Attribution) -> Iterator[tuple[str, Effect]]:
-    yield "total", found.total
+    if found.total is not None:
+        yield "total", found.total
     yield from (("main", effect) for effect in found.main.values())
     yield from (("interaction", effect) for effect in found.interactions.values())
     yield from (("shapley", effect) for effect in found.shapley.values())

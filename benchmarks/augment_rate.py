@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -41,7 +42,12 @@ def open_scenes(side: int, images: int) -> PreparedSplit:
 
 def build_steps(side: int) -> list[Augment]:
     """Return the usual four."""
-    wanted = {"rotate": {"degrees": 10.0}, "scale": {}, "crop": {"size": [side, side]}, "flip": {}}
+    wanted: dict[str, dict[str, Any]] = {
+        "rotate": {"degrees": 10.0},
+        "scale": {},
+        "crop": {"size": [side, side]},
+        "flip": {},
+    }
     return [catalog.build("augment", catalog.choose("augment", name, options)) for name, options in wanted.items()]
 
 

@@ -55,8 +55,10 @@ def make_counters(num_classes: int) -> dict[str, Counter]:
         return count_confusion(predicted, label, num_classes)
 
     def metrics(predicted: Label, label: Label) -> npt.NDArray[np.int64]:
-        given = (torch.from_numpy(array).long() for array in (predicted, label))
-        counted: npt.NDArray[np.int64] = multiclass_confusion_matrix(*given, num_classes, ignore_index=IGNORE).numpy()
+        said, truth = (torch.from_numpy(array).long() for array in (predicted, label))
+        counted: npt.NDArray[np.int64] = multiclass_confusion_matrix(
+            said, truth, num_classes, ignore_index=IGNORE
+        ).numpy()
         return counted
 
     def sklearn(predicted: Label, label: Label) -> npt.NDArray[np.int64]:

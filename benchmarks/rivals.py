@@ -67,7 +67,11 @@ class Pngs(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 def _loaders(bench: Bench, files: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    extra = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": bench.device.type == "cuda"}
+    extra: dict[str, Any] = {
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "pin_memory": bench.device.type == "cuda",
+    }
     crop = next((step["size"] for step in bench.config.augment if step.name == "crop"), None)
     return (
         DataLoader(Pngs(files / "train", crop), batch_size=bench.config.train.batch_size, shuffle=True, **extra),

@@ -78,7 +78,8 @@ def draw_training(world: World, generator: np.random.Generator, seeds: int) -> A
     own = _noise(generator, (variants, seeds, classes), world.shares)
     shared = _noise(generator, (1, seeds, classes), world.shares)
     mixed = np.sqrt(world.pairing) * shared + np.sqrt(1 - world.pairing) * own
-    return world.noise_VC[:, None] * mixed
+    noise_VSC: Array = world.noise_VC[:, None] * mixed
+    return noise_VSC
 
 
 def _noise(generator: np.random.Generator, shape: tuple[int, int, int], shares: tuple[float, float]) -> Array:
@@ -142,4 +143,5 @@ def _misses(world: World) -> Array:
     frequency_C = SIZE * world.held_C
     share_CC = np.tile(frequency_C, (len(SKILL), 1))
     np.fill_diagonal(share_CC, 0.0)
-    return share_CC / share_CC.sum(axis=1, keepdims=True)
+    missed_CC: Array = share_CC / share_CC.sum(axis=1, keepdims=True)
+    return missed_CC

@@ -76,7 +76,8 @@ def main() -> None:
     """Print a line for each store."""
     print("| store | runs found | metrics logged | found | errors | seconds | metrics/s |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for uri in sys.argv[1:] or [None]:
+    uris: list[str | None] = [*sys.argv[1:]] or [None]
+    for uri in uris:
         with tempfile.TemporaryDirectory() as name:
             place, now = Path(name), time.strftime("%H%M%S")
             (place / "study.yaml").write_text(SPEC.format(now=now))

@@ -88,7 +88,7 @@ def make_floor(bench: Bench, clock: Clock) -> Epoch:
             optimizer.zero_grad(set_to_none=True)
             logits_BCHW, _ = bench.network.read(bench.network.module(images_BCHW))
             for _, term in bench.loss:
-                term(logits_BCHW, labels_BHW).backward()
+                torch.autograd.backward(term(logits_BCHW, labels_BHW))
             optimizer.step()
         wait_for(bench.device)
         return Spent(clock() - began, float("nan"))
