@@ -69,7 +69,7 @@ def die_at_second_rename(path, target):
 
 kept = checkpoint._save_sealed
 match claim():
-    case "loading": at_call(60, PreparedSplit, "pair")
+    case "loading": at_call(3, PreparedSplit, "stacked")
     case "forward": at_call(4, step, "forward_batch")
     case "best half": at_call(1, checkpoint, "_save_sealed", write_half)
     case "state half": at_call(4, checkpoint, "_save_sealed", write_half)
