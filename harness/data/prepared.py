@@ -76,9 +76,11 @@ class PreparedSplit:
         return Stacked(images, labels, self._stacked_depths(indices))
 
     def _stacked_depths(self, indices: Sequence[int]) -> npt.NDArray[np.float32] | None:
-        if not (self._with_depth and self._split.read_depth):
-            return None
-        return np.stack([self._depths(index)["depth"] for index in indices])
+        return np.stack([self._depths(index)["depth"] for index in indices]) if self._has_depth else None
+
+    @property
+    def _has_depth(self) -> bool:
+        return self._with_depth and self._split.read_depth is not None
 
     def judged_label(self, index: int) -> Label:
         """Return the label [H, W] at the size where predictions are judged."""
@@ -92,7 +94,7 @@ class PreparedSplit:
 
         Greater is nearer; NaN where unknown. Resized by nearest neighbour, so that unknown pixels stay unknown.
         """
-        return self._depths(index)["depth"] if self._with_depth and self._split.read_depth else None
+        return self._depths(index)["depth"] if self._has_depth else None
 
     @cached_property
     def _pairs(self) -> Read:

@@ -17,6 +17,7 @@ from harness.errors import InputError
 from harness.parts.augment import Augment
 from harness.parts.sample import Sample
 from harness.randomness import make_rng
+from harness.records import RunConfig
 
 NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -210,6 +211,12 @@ def read_images(split: PreparedSplit, places: Sequence[int]) -> Batch:
         None if depths_BHW is None else torch.from_numpy(depths_BHW),
         tuple(places),
     )
+
+
+def bytes_of_image(config: RunConfig) -> int:
+    """Return the bytes of an image of the one size of a run, with its label and depth."""
+    height, width = config.data["size"]
+    return int(height * width * (8 if "depth" in config.data["inputs"] else 4))
 
 
 def augmented(split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int) -> Sample:

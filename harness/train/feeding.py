@@ -14,8 +14,7 @@ import torch
 
 from harness.cores import count_cores
 from harness.data.prepared import PreparedSplit
-from harness.records import RunConfig
-from harness.train.batches import Batch, read_images, training_order
+from harness.train.batches import Batch, bytes_of_image, read_images, training_order
 from harness.train.measures import count_shown
 from harness.train.memory import noting_memory
 from harness.train.sampling import finish_batch, read_batch
@@ -61,12 +60,6 @@ def _read(bench: Bench, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[
     if bench.device.type == "cpu":
         return (make() for make in makers)
     return read_ahead(makers, min(count_cores(), MOST_THREADS))
-
-
-def bytes_of_image(config: RunConfig) -> int:
-    """Return the bytes of an image of the one size of a run, with its label and depth."""
-    height, width = config.data["size"]
-    return int(height * width * (8 if "depth" in config.data["inputs"] else 4))
 
 
 def read_together(split: PreparedSplit, order: Sequence[Sequence[int]], image_bytes: int) -> Iterator[Batch]:

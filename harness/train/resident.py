@@ -10,7 +10,7 @@ import torch
 from harness.data.prepared import PreparedSplit
 from harness.errors import is_out_of_memory
 from harness.records import RunConfig
-from harness.train.batches import Batch, read_images, send
+from harness.train.batches import Batch, bytes_of_image, read_images, send
 
 LOG = logging.getLogger(__name__)
 SHARE = 0.25
@@ -65,7 +65,7 @@ def keep_resident(
     wanted = {name: split for name, split in splits.items() if name != "train" or not augmented_here}
     resident: dict[str, ResidentSplit] = {}
     for name, split in sorted(wanted.items(), key=lambda item: ORDER.index(item[0])):
-        needed = len(split) * sum(tensor.nbytes for tensor in read_images(split, [0])[:3] if tensor is not None)
+        needed = len(split) * bytes_of_image(config)
         lying = _send_all(split, device) if needed <= room else None
         where = "on the device" if lying else "in the main memory: the device has no room"
         LOG.info("images of %s, %d: %.0f MiB, %s", name, len(split), needed / 2**20, where)
