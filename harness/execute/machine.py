@@ -9,8 +9,6 @@ from functools import cache
 from math import ceil
 from pathlib import Path
 
-import psutil
-
 from harness.cores import count_cores
 from harness.execute.places import Offer
 
@@ -36,6 +34,8 @@ def read_cores(root: Path = Path("/")) -> int:
 
 def read_memory(root: Path = Path("/")) -> int:
     """Return how many bytes of memory are still to be had: in the machine, and below each limit of a container."""
+    import psutil  # only here: what measures a run needs no more than what trains one
+
     left = [int(psutil.virtual_memory().available)]
     for folder in _cgroups(root, "memory"):
         limit = _read_number(folder, "memory.max", "memory.limit_in_bytes")

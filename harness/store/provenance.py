@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from harness.cores import read_processor
 from harness.records import Machine, Origin
 
 PACKAGES = (
@@ -99,12 +100,3 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
-
-
-def read_processor() -> str:
-    """Return the name of the processor, or of its architecture where the system tells no more."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
