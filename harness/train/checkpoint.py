@@ -140,7 +140,8 @@ def _noted(standing: Standing, damaged: Sequence[str], then: str) -> Standing:
 
 def _load_state(path: Path, bench: Bench) -> Standing:
     try:
-        state = torch.load(path, map_location=bench.device, weights_only=True)
+        # On the CPU: Adam's counts of its steps stay where they are put, and on a GPU each step would wait for each.
+        state = torch.load(path, map_location="cpu", weights_only=True)
         bench.network.module.load_state_dict(state["model"])
         bench.optimizer.load_state_dict(state["optimizer"])
         return Standing(
