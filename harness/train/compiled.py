@@ -20,13 +20,15 @@ def check_compile(config: RunConfig, device: torch.device) -> None:
     """Refuse what cannot be compiled.
 
     Raises:
-        InputError: a compiler is missing.
+        InputError: a compiler is missing: that of C++, or, on a GPU, that of C, by which Triton starts its kernels.
     """
-    compiler = (shlex.split(os.environ.get("CXX", "")) or ["g++"])[0]
-    if config.train.compile != "none" and device.type == "cpu" and not shutil.which(compiler):
-        raise InputError(
-            f"train.compile: {config.train.compile} needs the compiler {compiler}; install it, or use none"
-        )
+    if config.train.compile == "none":
+        return
+    variable, usual = ("CXX", ["g++"]) if device.type == "cpu" else ("CC", ["gcc", "clang"])
+    compilers = shlex.split(os.environ.get(variable, ""))[:1] or usual
+    if not any(map(shutil.which, compilers)):
+        names = " or ".join(compilers)
+        raise InputError(f"train.compile: {config.train.compile} needs the compiler {names}; install it, or use none")
 
 
 def compile_network(config: RunConfig, network: Network) -> None:

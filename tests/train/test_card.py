@@ -92,7 +92,7 @@ def config_of(way, images):
 @pytest.mark.parametrize("way", WAYS)
 def test_an_epoch_waits_for_a_gpu_as_often_with_many_steps_as_with_few(way, monkeypatch):
     with card_here(monkeypatch) as card:
-        benches = [build(config_of(way, images), resident=WAYS[way][1]) for images in (8, 16)]
+        benches = [build(config_of(way, images), resident=WAYS[way][1]) for images in (4, 8)]
         assert bool(benches[0].resident) is WAYS[way][1]
         for bench in benches:
             train_epoch(bench, 1, ())  # what is sent once

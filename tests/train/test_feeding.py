@@ -20,6 +20,7 @@ from harness.spec.plan import run_id
 from harness.store.folder import RunFolder, load_result
 from harness.train import epoch, feeding, resident, step, workbench
 from harness.train.batches import Batch, Preprocessing, make_normalizer, read_sample, stack, training_order
+from harness.train.compiled import check_compile
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
 from harness.train.feeding import feed, read_ahead
@@ -237,6 +238,16 @@ def test_compiling_without_a_compiler_says_so(monkeypatch, tmp_path):
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(InputError, match=r"train.compile: default needs the compiler g\+\+; install it, or use none"):
         build(make_config(compile="default"))
+
+
+def test_compiling_for_a_gpu_needs_a_compiler_of_c(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    config, gpu = make_config(compile="default"), torch.device("cuda", 0)
+    with pytest.raises(InputError, match=r"train.compile: default needs the compiler gcc or clang; install it"):
+        check_compile(config, gpu)
+    (tmp_path / "clang").touch(0o755)
+    check_compile(config, gpu)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Training: what a run promises, on tiny scenes."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,17 @@ def same(first, second):
 def without_speed(progress: Progress) -> dict[str, str]:
     """Return the figures as exact text, in which a NaN equals itself."""
     return {name: repr(value) for name, value in progress.metrics.items() if name != "train/images_per_s"}
+
+
+def test_a_process_is_prepared_for_one_order_of_sums_on_a_gpu_and_a_users_own_workspace_stays(monkeypatch):
+    for own, deterministic, then in ((None, True, ":4096:8"), (None, False, None), (":16:8", True, ":16:8")):
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+        if own:
+            monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", own)
+        prepare_process(make_config(train=TrainSettings(deterministic=deterministic)))
+        assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == then
+        assert torch.are_deterministic_algorithms_enabled() is deterministic
+        assert torch.empty(2**16).isnan().sum() < 2**16  # nothing is filled only to be overwritten
 
 
 def test_twice_is_bit_identical_and_another_seed_is_not():
