@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -44,10 +44,21 @@ GPU_BATCH = {"deeplab-512": 8}
 
 
 def make_config(name: str, device: torch.device) -> RunConfig:
-    """Return a case as a run's config."""
+    """Return a case as a run's config; on a GPU with more images, and a batch that fills it."""
     case, on_gpu = CASES[name], device.type == "cuda"
-    images = ON_GPU.get(name, 8 * case.images) if on_gpu else case.images
-    scenes = {"size": [case.side] * 2, "train_images": images, "val_images": max(images // 4, 2), "test_images": 1}
+    if on_gpu:
+        case = replace(case, images=ON_GPU.get(name, 8 * case.images), batch=GPU_BATCH.get(name, case.batch))
+    return configure(case)
+
+
+def configure(case: Case) -> RunConfig:
+    """Return a case as a run's config, with the images and the batch that it has."""
+    scenes = {
+        "size": [case.side] * 2,
+        "train_images": case.images,
+        "val_images": max(case.images // 4, 2),
+        "test_images": 1,
+    }
     return RunConfig(
         data=choose("data", "desert", {**scenes, "normalize": "centered"}),
         model=choose("model", case.model, dict(case.settings)),
@@ -55,7 +66,7 @@ def make_config(name: str, device: torch.device) -> RunConfig:
         augment=tuple(choose("augment", part, {}) for part in case.augment),
         optimizer=choose("optimizer", "adam", {"lr": 1e-3}),
         schedule=choose("schedule", "constant", {}),
-        train=TrainSettings(epochs=10**6, batch_size=GPU_BATCH.get(name, case.batch) if on_gpu else case.batch),
+        train=TrainSettings(epochs=10**6, batch_size=case.batch),
         evaluate=EvaluateSettings(),
         seed=0,
     )

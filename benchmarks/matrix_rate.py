@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -24,7 +25,7 @@ import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table, wait_for
 from harness.nets.network import set_train_mode
-from harness.records import Machine
+from harness.records import Machine, RunConfig
 from harness.train.feeding import feed
 from harness.train.step import add_gradient
 from harness.train.workbench import Bench, build_bench, prepare_process, resolve_device
@@ -40,9 +41,19 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def make_peak(device: torch.device, dtype: torch.dtype) -> Callable[[], float]:
-    """Return what measures the device's rate, in operations a second."""
-    side = SIDE[device.type]
+class Measured(NamedTuple):
+    """Medians of the rounds."""
+
+    operations: int
+    """Of a step."""
+    seconds: float
+    rate: float
+    """The device's, in operations a second."""
+    share: float
+
+
+def make_peak(device: torch.device, dtype: torch.dtype, side: int) -> Callable[[], float]:
+    """Return what measures the device's rate, in operations a second, by matrices of side x side."""
     a, b = (torch.randn((side, side), device=device, dtype=dtype) for _ in range(2))
     batch, channels, pixels = side // 256, 256, 64
     images_BCHW, kernel = (
@@ -69,13 +80,11 @@ def make_step(bench: Bench) -> Callable[[], None]:
     return step
 
 
-def measure(case: str, device: torch.device, precision: str, rounds: int) -> list[str]:
-    """Return a line of the table."""
-    config = make_config(case, device)
-    config = replace(config, train=config.train.model_copy(update={"precision": precision}))
+def measure(config: RunConfig, device: torch.device, rounds: int, side: int) -> Measured:
+    """Return what a step of a run reaches, and what a device does with matrices of side x side."""
     prepare_process(config)
     step = make_step(build_bench(config, Machine(str(device)), start=None))
-    peak = make_peak(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    peak = make_peak(device, torch.bfloat16 if config.train.precision == "bfloat16" else torch.float32, side)
     with FlopCounterMode(display=False) as counter:
         step()
     operations = counter.get_total_flops()
@@ -86,14 +95,22 @@ def measure(case: str, device: torch.device, precision: str, rounds: int) -> lis
         rates.append((before + after) / 2)
         seconds.append(spent)
         shares.append(operations / spent / rates[-1])
+    return Measured(operations, *map(statistics.median, (seconds, rates, shares)))
+
+
+def make_row(case: str, precision: str, device: torch.device, rounds: int) -> list[str]:
+    """Return a line of the table."""
+    config = make_config(case, device)
+    config = replace(config, train=config.train.model_copy(update={"precision": precision}))
+    found = measure(config, device, rounds, SIDE[device.type])
     return [
         case,
         precision,
-        f"{operations / 1e9:.3g}",
-        f"{statistics.median(seconds):.3g}",
-        f"{operations / statistics.median(seconds) / 1e9:.3g}",
-        f"{statistics.median(rates) / 1e9:.3g}",
-        f"{statistics.median(shares):.0%}",
+        f"{found.operations / 1e9:.3g}",
+        f"{found.seconds:.3g}",
+        f"{found.operations / found.seconds / 1e9:.3g}",
+        f"{found.rate / 1e9:.3g}",
+        f"{found.share:.0%}",
     ]
 
 
@@ -107,7 +124,7 @@ def main() -> None:
     given = parser.parse_args()
     device = resolve_device(given.device)
     print(describe(str(device), ["torchvision"]))
-    rows = [measure(case, device, given.precision, given.rounds) for case in given.cases]
+    rows = [make_row(case, given.precision, device, given.rounds) for case in given.cases]
     head = ["case", "arithmetic", "GFLOP a step", "s", "GFLOP/s", "device's rate, GFLOP/s", "share"]
     print_table(head, rows)
 

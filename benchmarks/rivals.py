@@ -66,7 +66,8 @@ class Pngs(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return (image_CHW - mean) / std, label_HW
 
 
-def _loaders(bench: Bench, files: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+def make_loaders(bench: Bench, files: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """Return the loaders of `train` and `val`, from folders of PNGs below `files`."""
     extra: dict[str, Any] = {
         "num_workers": workers,
         "persistent_workers": workers > 0,
@@ -79,7 +80,8 @@ def _loaders(bench: Bench, files: Path, workers: int) -> tuple[DataLoader[Any], 
     )
 
 
-def _plain_network(bench: Bench) -> nn.Module:
+def plain_network(bench: Bench) -> nn.Module:
+    """Return a copy of the network in torch's own memory format."""
     return copy.deepcopy(bench.network.module).to(memory_format=torch.contiguous_format).train()
 
 
@@ -88,24 +90,36 @@ def _logits(output: Any) -> torch.Tensor:
     return logits
 
 
-def make_plain(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
-    """Return the loop that tutorials write: DataLoader, `.item()` each step, scikit-learn's confusion matrix."""
-    from sklearn.metrics import confusion_matrix
-
-    network, criterion = _plain_network(bench), nn.CrossEntropyLoss(ignore_index=IGNORE)
+def make_plain_training(bench: Bench, network: nn.Module, loader: DataLoader[Any]) -> Callable[[], None]:
+    """Return an epoch of steps of the loop that tutorials write, with `.item()` each step."""
+    criterion = nn.CrossEntropyLoss(ignore_index=IGNORE)
     optimizer = torch.optim.Adam(network.parameters(), lr=bench.config.optimizer["lr"])
-    train_loader, val_loader = _loaders(bench, files, workers)
-    classes = list(range(len(bench.source.taxonomy.classes)))
 
-    def epoch() -> Spent:
-        began, running = clock(), 0.0
+    def train() -> None:
+        running = 0.0
         network.train()
-        for images, labels in train_loader:
+        for images, labels in loader:
             optimizer.zero_grad()
             loss = criterion(_logits(network(images.to(bench.device))), labels.to(bench.device))
             loss.backward()
             optimizer.step()
             running += loss.item()
+
+    return train
+
+
+def make_plain(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
+    """Return that loop with scikit-learn's confusion matrix after each epoch."""
+    from sklearn.metrics import confusion_matrix
+
+    network = plain_network(bench)
+    train_loader, val_loader = make_loaders(bench, files, workers)
+    train = make_plain_training(bench, network, train_loader)
+    classes = list(range(len(bench.source.taxonomy.classes)))
+
+    def epoch() -> Spent:
+        began = clock()
+        train()
         trained = clock() - began
         network.eval()
         total = np.zeros((len(classes), len(classes)), np.int64)
@@ -151,7 +165,7 @@ def make_lightning(bench: Bench, files: Path, workers: int, clock: Clock) -> Epo
             )
         ],
     )
-    model, loaders = _make_module(bench), _loaders(bench, files, workers)
+    model, loaders = _make_module(bench), make_loaders(bench, files, workers)
 
     def epoch() -> Spent:
         trainer.fit_loop.max_epochs = trainer.current_epoch + 1
@@ -169,7 +183,7 @@ def _make_module(bench: Bench) -> Any:
     class Segmenter(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.network = _plain_network(bench)
+            self.network = plain_network(bench)
             self.criterion = nn.CrossEntropyLoss(ignore_index=IGNORE)
             classes = len(bench.source.taxonomy.classes)
             self.iou = JaccardIndex(task="multiclass", num_classes=classes, ignore_index=IGNORE)

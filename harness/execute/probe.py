@@ -117,7 +117,7 @@ def measure(run: Run, machine: Machine) -> Cost:
     for module in run.config.plugins:
         import_plugin(module)
     prepare_process(run.config)
-    _shorten(build_bench(run.config, machine, start=None))  # fills the cache
+    shorten(build_bench(run.config, machine, start=None))  # fills the cache
     began = perf_counter()
     bench = build_bench(run.config, machine, start=None)
     build_s = perf_counter() - began
@@ -126,12 +126,12 @@ def measure(run: Run, machine: Machine) -> Cost:
     epochs, warm = run.config.train.epochs, run.start is not None
     with TemporaryDirectory() as place:
         folder = RunFolder(Path(place))
-        pace = _measure_pace(_shorten(bench), folder)
+        pace = _measure_pace(shorten(bench), folder)
         select_s = images[bench.selects_on] * pace.judge_s
         epoch_s = images["train"] * pace.train_s + select_s + pace.save_s
         return Cost(
             seconds=build_s + epochs * epoch_s + warm * select_s + reported * pace.judge_closely_s + pace.finish_s,
-            memory_bytes=_peak_memory(machine),
+            memory_bytes=peak_memory(machine),
             kept_bytes=_kept_bytes(folder, reported / min(JUDGED, images["val"])),
             resume_bytes=3 * folder.state.stat().st_size,  # two are kept, while a third is written
         )
@@ -181,7 +181,7 @@ def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
     )
 
 
-def _shorten(bench: Bench) -> Bench:
+def shorten(bench: Bench) -> Bench:
     """Return the same bench with a few images of each split and a few epochs; the whole splits come into the cache."""
     train = bench.config.train
     short = replace(bench.config, train=train.model_copy(update={"epochs": EPOCHS, "early_stop": None}))
@@ -227,7 +227,8 @@ def _kept_bytes(folder: RunFolder, share: float) -> int:
     return round(2 * (sum(copied.values()) + (share - 1) * counts)) + folder.last.stat().st_size
 
 
-def _peak_memory(machine: Machine) -> int:
+def peak_memory(machine: Machine) -> int:
+    """Return the most bytes that this process has held so far, in main memory or, where it computes there, on a GPU."""
     import resource
 
     import torch

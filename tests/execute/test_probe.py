@@ -9,7 +9,7 @@ import pytest
 from tiny_study import TINY
 
 from harness import api
-from harness.execute.probe import EPOCHS, _shorten, _span, measure
+from harness.execute.probe import EPOCHS, _span, measure, shorten
 from harness.records import Machine, Start
 
 
@@ -43,11 +43,11 @@ def test_longer_runs_cost_more_time_and_no_more_memory(runs):
     assert short_cost.memory_bytes > 50 * 2**20
 
 
-def test_a_shortened_bench_is_the_same_bench_with_fewer_images(runs):
+def test_ashortened_bench_is_the_same_bench_with_fewer_images(runs):
     from harness.train.workbench import build_bench
 
     bench = build_bench(runs[0].config, Machine(), start=None)
-    short = _shorten(bench)
+    short = shorten(bench)
     assert short.network is bench.network
     assert short.config.train.epochs == EPOCHS
     assert {name: len(split) for name, split in short.splits.items()} == {"train": 12, "val": 6, "test": 3}
