@@ -21,12 +21,12 @@ from benchmarks.gpu.numbers import NUMBERS
 from benchmarks.gpu.paths import COMPILED, PATHS
 from benchmarks.gpu.record import Record, Row, count, describe_machine, load, save
 from benchmarks.gpu.sharing import SHARING
-from benchmarks.gpu.speed import SPEED
+from benchmarks.gpu.speed import SPEED, TRAINING
 from benchmarks.gpu.steps import Rig, Step, make_steps, supervise
 from harness.train.workbench import resolve_device
 
-STEPS: tuple[Step, ...] = (*PATHS, *NUMBERS, *COMPILED, *SPEED, *SHARING)
-"""The most important first: what is compiled takes minutes, and waits for whether the numbers are right."""
+STEPS: tuple[Step, ...] = (*PATHS, *NUMBERS, *TRAINING, *COMPILED, *SPEED, *SHARING)
+"""The most important first; compiling takes minutes, and waits for whether the numbers are right and steps are fast."""
 
 
 def main() -> None:

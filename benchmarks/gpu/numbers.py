@@ -81,9 +81,9 @@ def counting(rig: Rig) -> Found:
     rng, classes, shape = np.random.default_rng(0), 19, (64, 64) if rig.toy else (1024, 2048)
     predicted, truth = (rng.integers(classes, size=shape, dtype=np.uint8) for _ in range(2))
     truth[rng.random(shape) < 0.05] = 255
-    given = (torch.from_numpy(array).to(rig.device) for array in (predicted, truth))
+    there, label = (torch.from_numpy(array).to(rig.device) for array in (predicted, truth))
     same = np.array_equal(
-        count_confusion_device(*given, classes).cpu().numpy(), count_confusion(predicted, truth, classes)
+        count_confusion_device(there, label, classes).cpu().numpy(), count_confusion(predicted, truth, classes)
     )
     return Found(f"{truth.size} pixels of {classes} classes: {'the same counts' if same else 'OTHER counts'}", {}, same)
 

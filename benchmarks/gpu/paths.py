@@ -196,6 +196,6 @@ PATHS = (
     *(_step(f"model {name}", partial(model, name=name)) for name in MODELS),
 )
 COMPILED = (
-    _step("compile: default", partial(compiled, mode="default"), 100.0),
+    _step("compile: default", partial(compiled, mode="default"), 120.0),
     _step("compile: reduce-overhead", partial(compiled, mode="reduce-overhead"), 100.0),
 )

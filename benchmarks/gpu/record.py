@@ -64,7 +64,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
             "memory_gib": round(torch.cuda.get_device_properties(device).total_memory / 2**30, 1),
             "capability": ".".join(map(str, torch.cuda.get_device_capability(device))),
             "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             "tf32_convolutions": torch.backends.cudnn.allow_tf32,
             "tf32_products": torch.backends.cuda.matmul.allow_tf32,
         }

@@ -146,7 +146,7 @@ def prepare_process(config: RunConfig) -> None:
     """
     torch.set_num_threads(config.train.threads)
     torch.use_deterministic_algorithms(config.train.deterministic, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if config.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False

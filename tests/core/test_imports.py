@@ -85,7 +85,8 @@ HEAVY = ["torch", "torchvision", "mlflow", "optuna", "ray", "segmentation_models
 
 def modules_after(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
-    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", program]
+    out = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=True).stdout
     return {line.split(".")[0] for line in out.splitlines()}
 
 
@@ -96,6 +97,7 @@ def modules_after(code: str) -> set[str]:
         ("import harness.api, harness.parts, harness.data, harness.spec.load, harness.spec.plan", HEAVY),
         ("import harness.report.write", HEAVY),
         ("import harness.train.loop, harness.parts, harness.data", ["mlflow", "optuna", "ray", "matplotlib"]),
+        ("import benchmarks.gpu.__main__", ["mlflow", "optuna", "ray", "matplotlib", "psutil", "sklearn", "typer"]),
     ],
 )
 def test_light_commands_import_nothing_heavy(code, banned):
