@@ -38,7 +38,7 @@ class Used(NamedTuple):
 def start_processes(count: int) -> ProcessPoolExecutor:
     """Return so many processes that have imported torch, as `harness run` has them; each makes one run."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.gpu.sharing"])
+    context.set_forkserver_preload(["benchmarks.gpu.__main__"])
     return ProcessPoolExecutor(count, mp_context=context, max_tasks_per_child=1)
 
 

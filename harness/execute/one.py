@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 import warnings
@@ -93,20 +94,17 @@ def _train_and_judge(
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
         if bench.resident:
-            tell(
-                Warned(
-                    f"{run.label}: memory ran out on {bench.device}; images are read from the main memory from now on"
-                )
-            )
+            told = f"memory ran out on {bench.device}; images are read from the main memory from now on"
             machine = replace(machine, resident=False)
-            del bench
-            continue
-        try:  # only here, with the error, has what the failed step held left memory
-            at_once = adapt(bench, phase, reason)
-        except RunFailed as error:
-            raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-        tell(Warned(f"{run.label}: {'; '.join(describe_memory(bench, at_once))}"))
+        else:
+            try:  # only here, with the error, has what the failed step held left memory
+                at_once = adapt(bench, phase, reason)
+            except RunFailed as error:
+                raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+            told = "; ".join(describe_memory(bench, at_once))
+        tell(Warned(f"{run.label}: {told}"))
         del bench
+        gc.collect()  # a compiled network refers to itself: its memory would lie beside that of the next one
 
 
 def _require_weights(start: Path) -> None:

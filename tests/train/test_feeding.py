@@ -1,6 +1,7 @@
 """Where images lie, and who makes a batch, changes no number; one sampling is a setting of the run."""
 
 import time
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +13,7 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness.catalog import choose
 from harness.errors import InputError, RunFailed
+from harness.execute import one
 from harness.execute.events import Warned
 from harness.execute.one import run_one
 from harness.records import Machine, Run, RunConfig
@@ -192,9 +194,20 @@ def test_where_memory_runs_out_images_leave_the_device_first(tmp_path, monkeypat
             raise torch.OutOfMemoryError("out of memory")
         return step.add_gradient(bench, batch, batches)
 
+    networks = []
+
+    def build_alone(*given, **named):
+        assert not any(network() for network in networks), "the network before it still takes memory"
+        bench = build_bench(*given, **named)
+        bench.network.module.__dict__["itself"] = bench.network.module.forward  # as a compiled one refers to itself
+        networks.append(weakref.ref(bench.network.module))
+        return bench
+
     monkeypatch.setattr(epoch, "add_gradient", add_gradient)
+    monkeypatch.setattr(one, "build_bench", build_alone)
     told = []
     assert run_alone(config, tmp_path / "disturbed", told.append) == undisturbed
+    assert len(networks) == 2
     assert steps[0] == {"train", "val", "test"}
     assert not any(steps[1:])
     [warned] = [item for item in told if isinstance(item, Warned)]
