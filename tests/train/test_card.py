@@ -26,7 +26,7 @@ MOVES = {
 }
 AUGMENT = tuple(choose("augment", name, settings) for name, settings in MOVES.items())
 READING = ("lovasz",)
-"""Losses that ask the device how many pixels there are: of segmentation_models_pytorch."""
+"""Losses that ask the device which classes a batch has: that of segmentation_models_pytorch, as docs/performance.md says."""
 LOSSES = [part.name for part in parts("loss")]
 
 
