@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +29,8 @@ PIXELS = {"float32": 1e-3, "TF32": 1e-2}
 LOSS = {"float32": 0.01, "TF32": 0.05}
 """Relative difference of an epoch's loss that is allowed: rounding grows from step to step."""
 EPOCHS = 4
+NOT_DETERMINISTIC = re.compile(r"(\w+) does not have a deterministic implementation")
+"""How torch names, in a warning, what is not."""
 THREADS = 8
 """Of the CPU, where a GPU is compared with it."""
 
@@ -121,22 +125,24 @@ def _roundings(rig: Rig) -> tuple[str, ...]:
 
 
 def repeated(rig: Rig, deterministic: bool) -> Found:
-    """One seed twice: equal where algorithms are deterministic, else the noise is measured."""
+    """One seed twice: equal where every algorithm is deterministic; else which is not, as torch says, and the noise."""
     ends = []
-    for _ in range(2):
-        bench = build(_config(rig, epochs=EPOCHS, deterministic=deterministic), rig.device)
-        metrics = {key: value for key, value in train_all(bench)[-1].metrics.items() if key != "train/images_per_s"}
-        state = {key: value.double().cpu() for key, value in bench.network.module.state_dict().items()}
-        ends.append((metrics, state))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            bench = build(_config(rig, epochs=EPOCHS, deterministic=deterministic), rig.device)
+            metrics = train_all(bench)[-1].metrics
+            ends.append((metrics, {key: value.cpu() for key, value in bench.network.module.state_dict().items()}))
+    without = sorted({found[1] for item in caught if (found := NOT_DETERMINISTIC.match(str(item.message)))})
     (first, weights), (second, others) = ends
     moved = sum(int((weights[key] != others[key]).sum()) for key in weights)
     total = sum(value.numel() for value in weights.values())
     noise = abs(first["train/loss"] - second["train/loss"]) / first["train/loss"]
     scores = abs(first["val/miou_dataset"] - second["val/miou_dataset"])
     says = f"{moved} of {total} weights differ; loss by {noise:.1e}, miou_dataset by {scores:.1e}"
-    return Found(
-        says, {"weights_apart": moved, "loss_apart": noise, "miou_apart": scores}, not (deterministic and moved)
-    )
+    says += f"; without a deterministic algorithm: {', '.join(without)}" if without else ""
+    numbers = {"weights_apart": moved, "loss_apart": noise, "miou_apart": scores, "not_deterministic": without}
+    return Found(says, numbers, not (deterministic and moved and not without))
 
 
 NUMBERS = (

@@ -26,7 +26,7 @@ MOVES = {
 }
 AUGMENT = tuple(choose("augment", name, settings) for name, settings in MOVES.items())
 READING = ("lovasz",)
-"""Losses that ask the device which classes a batch has: that of segmentation_models_pytorch, as docs/performance.md says."""
+"""Losses that ask the device which classes a batch has; docs/performance.md names them."""
 LOSSES = [part.name for part in parts("loss")]
 
 
