@@ -144,6 +144,9 @@ def print_results(study: Plan, results: dict[str, RunResult], report: Path, *, a
 
 
 def _outcome(result: RunResult | None) -> dict[str, Any]:
+    from harness.judged import is_inherited
+
     if result is None:
         return {"status": "to do", "reason": ""}
-    return {"status": result.status, "reason": result.reason, "best_epoch": result.best_epoch}
+    best = None if is_inherited(result) else result.best_epoch
+    return {"status": result.status, "reason": result.reason, "best_epoch": best}

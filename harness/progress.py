@@ -52,6 +52,8 @@ def describe_end(event: Ended) -> str:
 
 def _best(result: RunResult) -> str:
     score = next(item for item in result.history if item.epoch == result.best_epoch).metrics["val/miou_dataset"]
+    if result.best_epoch == 0:
+        return f"evaluated only, miou_dataset {score:.4f}"
     return f"best miou_dataset {score:.4f} at epoch {result.best_epoch}"
 
 

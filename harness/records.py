@@ -27,7 +27,6 @@ GROUP_PREFIX = "val/group/"
 """Metrics of an epoch, by group of images: the score that chooses the best epoch, of that group alone."""
 WEIGHT_SHARE_PREFIX = "train/weight_share/"
 """By class: its share of those pixels, each times its class weight."""
-
 IMAGES_AT_ONCE = {"train": "train/images_at_once", "evaluate": "val/images_at_once"}
 """Metrics of an epoch in which memory held fewer images than a batch: how many went through the network at once."""
 
@@ -138,6 +137,8 @@ class Plan:
     margin: float
     """Differences of miou_dataset smaller than this do not matter to the study's author (fraction)."""
     runs: tuple[Run, ...]
+    epoch: Which = "best"
+    """Which of a run's trained epochs is compared."""
     spec_text: str = ""
     """The spec as written."""
     command: str = ""
@@ -193,7 +194,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Progress:
-    """One finished epoch of one run. Epoch 0 is the evaluation of the weights that a warm-started run begins with."""
+    """One finished epoch of one run. Epoch 0 is the evaluation of the weights that a run begins with: its start."""
 
     epoch: int
     epochs: int
@@ -201,19 +202,15 @@ class Progress:
     metrics: Mapping[str, float]
     """Named as in MLflow: `train/loss`, `val/loss`, `val/miou_dataset`, `val/iou/<class>`, `lr/<group>`, ..."""
     improved: bool
-    """Whether this is the best epoch so far."""
+    """Whether this is the best epoch so far, of those that the run trained; of a run of 0 epochs, epoch 0."""
     time_ms: int
     """Wall clock when the epoch ended, milliseconds since 1970."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as one line of a run's journal."""
-        return {
-            "epoch": self.epoch,
-            "epochs": self.epochs,
-            "improved": self.improved,
-            "time_ms": self.time_ms,
-            "metrics": dict(self.metrics),
-        }
+        line = dict(vars(self))
+        line["metrics"] = dict(line.pop("metrics"))
+        return line
 
 
 COUNTS_VERSION = 1
@@ -282,11 +279,15 @@ class RunResult:
     """Why it failed, was skipped or was pruned, in words for the user."""
     history: tuple[Progress, ...] = ()
     best_epoch: int | None = None
+    """The best of the epochs that the run trained; 0 for a run of 0 epochs."""
     counts: Mapping[str, Counts] = field(default_factory=dict)
-    """Split name -> counts of the best checkpoint."""
+    """Split name -> counts of the best epoch."""
+    last_counts: Mapping[str, Counts] = field(default_factory=dict)
+    """Split name -> counts of the last epoch; results of older versions have none."""
+    start_counts: Mapping[str, Counts] = field(default_factory=dict)
+    """Split name -> counts of the weights that a warm-started run began with; results of older versions have none."""
     regions: Mapping[str, Mapping[str, Counts]] = field(default_factory=dict)
-    """Split name -> region -> counts within it: border and interior, and the thirds of the height. Older results have
-    none."""
+    """Split name -> region (border, interior, a third of the height) -> counts in it; older results have none."""
     contract: Mapping[str, Any] = field(default_factory=dict)
     """What must agree before two results are compared: split hashes, size, ignore rule, taxonomy, selection."""
     examples: Examples | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from harness.apply.export_options import Licences
 from harness.catalog import find_part
 from harness.files import write_text
 from harness.fingerprint import thaw
-from harness.records import Examples, Plan, RunResult
+from harness.judged import is_evaluated_only, last_epoch
+from harness.records import Counts, Examples, Plan, RunResult
 from harness.report import text
 from harness.report.pictures import draw_examples
 from harness.report.seeds import order_splits
@@ -59,7 +60,8 @@ def write_card(
     `exported` are sentences about a file that the card goes with.
     """
     result, folder = chosen.result, path.with_name(f"{path.stem}-pictures")
-    worst = [(picture, folder / f"worst{rank}.png") for rank, picture in enumerate(find_worst(result), start=1)]
+    pictured = result if _epoch(chosen) == result.best_epoch else replace(result, predictions=None)
+    worst = [(picture, folder / f"worst{rank}.png") for rank, picture in enumerate(find_worst(pictured), start=1)]
     for picture, file in worst:
         _draw(picture, chosen, file)
     pictures = [{"name": item.name, "miou": item.miou, "file": f"{folder.name}/{file.name}"} for item, file in worst]
@@ -67,8 +69,12 @@ def write_card(
     return (path, *(file for _, file in worst))
 
 
+def _epoch(chosen: Chosen) -> int | None:
+    return chosen.result.best_epoch if chosen.which == "best" else last_epoch(chosen.result)
+
+
 def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping[str, Any]) -> str:
-    result, config = chosen.result, chosen.config
+    result, config, counts = chosen.result, chosen.config, _counts(chosen)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.apply"),
         undefined=jinja2.StrictUndefined,
@@ -89,16 +95,17 @@ def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping
         run_id=chosen.run_id,
         variant=chosen.variant,
         which=chosen.which,
+        is_of_best=chosen.which == "last" and not chosen.counts,
         note=chosen.note,
-        splits=[_describe_split(chosen, context, split) for split in order_splits(result.counts)],
+        splits=[_describe_split(chosen, context, split) for split in order_splits(counts)],
         selected={
             "by": result.contract["selected_by"],
             "on": result.contract["selected_on"],
-            "epoch": result.best_epoch,
+            "epoch": _epoch(chosen),
         },
         **_quote_report(chosen, context),
-        weak=weak_sentences(result.counts["val"]),
-        class_table=class_table(result.counts["val"]),
+        weak=weak_sentences(counts["val"]),
+        class_table=class_table(counts["val"]),
         kept=len(result.predictions.names) if result.predictions else 0,
         data_name=config.data.name,
         licences=licences.to_dict(),
@@ -113,8 +120,13 @@ def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping
     )
 
 
+def _counts(chosen: Chosen) -> Mapping[str, Counts]:
+    """Return the counts of the checkpoint; of the best epoch where no others were kept, which the card then says."""
+    return chosen.counts or chosen.result.counts
+
+
 def _describe_split(chosen: Chosen, context: Context, split: str) -> dict[str, Any]:
-    counts = chosen.result.counts[split]
+    counts = _counts(chosen)[split]
     found: dict[str, Any] = {
         "name": split,
         "images": len(counts.images),
@@ -155,7 +167,8 @@ def _describe_start(chosen: Chosen) -> str:
     """Return what the weights began with, in words; empty where they were random."""
     start = chosen.result.provenance.get("run", {}).get("starts_from")
     if start:
-        return f"they are those of run {start['run_id']} ({start['which']} epoch), trained further"
+        then = "not trained further" if is_evaluated_only(chosen.config) else "trained further"
+        return f"they are those of run {start['run_id']} ({start['which']} epoch), {then}"
     settings = chosen.config.model.settings
     given = [(name, settings[name]) for name in ("weights", "backbone_weights") if settings.get(name, "none") != "none"]
     return "; ".join(f"model.{name} is {Path(value).name}" for name, value in given)

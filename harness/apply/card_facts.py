@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.apply.choose import Chosen
+from harness.judged import counts_at
 from harness.predictions import Seen, unpack
 from harness.records import Counts, Plan, RunResult
 from harness.scores import iou_class
@@ -64,7 +65,8 @@ def own_intervals(counts: Counts) -> dict[str, Interval]:
 def seed_interval(plan: Plan, chosen: Chosen, split: str, results: Mapping[str, RunResult]) -> Effect | None:
     """Return the variant's mean score over its seeds, speaking for new seeds and images; None with fewer than two."""
     runs = [run for run in plan.runs if run.variant == chosen.variant and run.id in results]
-    counts = {("variant", run.seed): results[run.id].counts[split] for run in runs if split in results[run.id].counts}
+    found = {run.seed: counts_at(results[run.id], chosen.which) for run in runs}
+    counts = {("variant", seed): by_split[split] for seed, by_split in found.items() if split in by_split}
     if len(counts) < 2 or chosen.config.data["folds"] is not None:  # folds share no images
         return None
     return contrast(make_study(sum_margins(counts)), {"variant": 1.0})[HEADLINE]

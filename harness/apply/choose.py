@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any, get_args
 from harness.apply.recorded import read_config, read_taxonomy
 from harness.data.taxonomy import Colour, Taxonomy
 from harness.errors import InputError, did_you_mean
-from harness.records import Run, RunConfig, RunResult, Which
+from harness.judged import INHERITED, counts_at, is_inherited, last_epoch
+from harness.records import Counts, Run, RunConfig, RunResult, Which
 from harness.store.folder import RunFolder, is_finished, load_result, run_folder
 from harness.store.mlflow_lookup import MODELS
 from harness.store.protocol import Store, StoreError
@@ -49,6 +50,11 @@ class Chosen:
         """Return `<study>/<variant>/seed<k>@best`; the run's id in place of the names where these are not known."""
         name = f"{self.study}/{self.variant}/seed{self.seed}" if self.study else self.run_id
         return f"{name}@{self.which}"
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """Return the counts of the checkpoint by split; none where an older version of harness kept none of it."""
+        return counts_at(self.result, self.which)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -89,6 +95,8 @@ def choose(text: str, store: Store) -> Chosen:
     if not is_finished(folder) and found.study:
         store.fetch(found.run_id, found.study, folder)
     result = load_result(folder)
+    if result is not None and which == "best" and is_inherited(result):
+        raise InputError(f"{text}: the weights of its best epoch are not its own: {INHERITED}; or use @last")
     if result is None or result.status != "finished":
         raise InputError(
             f"{text}: run {found.run_id} is not finished ({_became(result)}); only finished runs can be used"
@@ -140,7 +148,8 @@ def _find_named(text: str, named: re.Match[str], which: Which, store: Store) -> 
 def _pick_seed(text: str, runs: Sequence[Run], which: Which, study: str, store: Store) -> tuple[Run, str]:
     """Return the run of the seed with the highest selection score, and a note that says so."""
     results = [_load_anywhere(run.id, study, store) for run in runs]
-    finished = [(run, item) for run, item in zip(runs, results, strict=True) if item and item.status == "finished"]
+    found = [(run, item) for run, item in zip(runs, results, strict=True) if item and item.status == "finished"]
+    finished = [pair for pair in found if which == "last" or not is_inherited(pair[1])] or found
     if not finished:
         became = "; ".join(f"seed {run.seed}: {_became(item)}" for run, item in zip(runs, results, strict=True))
         raise InputError(f"{text}: no run of it is finished ({became}); harness run trains it")
@@ -158,7 +167,7 @@ def _pick_seed(text: str, runs: Sequence[Run], which: Which, study: str, store: 
 
 
 def _selection_score(result: RunResult, which: Which, key: str) -> float:
-    epoch = result.best_epoch if which == "best" else max(item.epoch for item in result.history)
+    epoch = result.best_epoch if which == "best" else last_epoch(result)
     score = next(item.metrics[key] for item in result.history if item.epoch == epoch)
     return -math.inf if math.isnan(score) else score
 

@@ -91,7 +91,7 @@ def quantize_and_judge(
     """Return an ONNX file's model in 8 bits, and what that does to the score that is stored for the run."""
     threads, proto = chosen.config.train.threads, quantize(content)
     quantized = wrap_onnx(proto, threads)
-    effect, outcome = judge_counts(chosen.result.counts["val"], _evaluate(chosen, quantized, split), margin)
+    effect, outcome = judge_counts(chosen.counts["val"], _evaluate(chosen, quantized, split), margin)
     import onnx
 
     before = wrap_onnx(onnx.load_from_string(content), threads)
@@ -116,10 +116,10 @@ def open_val(chosen: Chosen) -> PreparedSplit:
     """Open the val split that a run was judged on.
 
     Raises:
-        InputError: the data set is not at hand, or the stored counts are of other weights.
+        InputError: the data set is not at hand, or no counts of these weights are stored.
     """
-    if chosen.which != "best":
-        raise InputError(f"{chosen.label}: --int8 is judged against the stored counts, which are of @best")
+    if not chosen.counts:
+        raise InputError(f"{chosen.label}: --int8 is judged against stored counts, and this run has none of @last")
     config, source = chosen.config, open_judged(chosen)
     return PreparedSplit(source.splits["val"], source.taxonomy, config.data["size"], config.evaluate.size)
 

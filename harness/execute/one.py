@@ -22,7 +22,7 @@ from harness.execute.inputs import make_reader
 from harness.files import locked, remove_partial, write_text
 from harness.nets.weights import load_weights
 from harness.predictions import MOST
-from harness.records import Machine, Progress, Run, RunResult
+from harness.records import Counts, Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
 from harness.store.folder import RunFolder, append_progress, is_finished, save_result, write_progress
@@ -35,7 +35,7 @@ from harness.train.checkpoint import (
     save_state,
     save_weights,
 )
-from harness.train.evaluate import evaluate_closely, make_examples
+from harness.train.evaluate import evaluate, evaluate_closely, make_examples
 from harness.train.fitting import adapt
 from harness.train.loop import train
 from harness.train.memory import OutOfMemory, describe_memory, noting_memory, recall
@@ -88,7 +88,7 @@ def _train_and_judge(
         _save_provenance(bench, run, folder, machine, ())
         try:
             standing = _train(bench, standing, history, folder, tell)
-            return bench, _judge(bench, run, folder, standing)
+            return bench, _judge(bench, run, folder, standing, start)
         except OutOfMemory as error:
             phase, reason = error.phase, str(error)
         except RunFailed as error:
@@ -168,20 +168,23 @@ def _best_epoch(history: Sequence[Progress]) -> int:
 
 
 def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
-    if not history:
-        return "there is no good checkpoint yet"
+    if not any(item.improved for item in history):
+        return "there is no good checkpoint of its own yet"
     return f"the last good checkpoint is that of epoch {_best_epoch(history)}: {folder.best}"
 
 
-def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing) -> RunResult:
-    """Evaluate the best checkpoint on every labelled split but the training one, and draw the run's pictures."""
-    if problem := find_damage(folder.best):
-        raise RunFailed(f"{folder.best}: damaged ({problem}) since it was written; run again: it is then written anew")
-    load_weights(bench.network.module, folder.best)
+def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing, start: Path | None) -> RunResult:
+    """Evaluate start, last and best epoch on every labelled split but the training one, and draw the run's pictures.
+
+    Regions and pictures are those of the best epoch. Weights that are the same are evaluated once.
+    """
+    best, last = _best_epoch(standing.history), standing.history[-1].epoch
+    start_counts = _count_all(bench, start) if start is not None and last > 0 else {}
+    last_counts = _count_all(bench, folder.last) if last != best else {}
+    _load_whole(bench, folder.best)
     kept = {"val": MOST}
-    reported = [name for name in bench.splits if name not in ("train", "select")]
     with noting_memory("evaluate"):
-        judged = {name: evaluate_closely(bench, name, keep=kept.get(name, 0)) for name in reported}
+        judged = {name: evaluate_closely(bench, name, keep=kept.get(name, 0)) for name in _reported(bench)}
         examples = make_examples(bench)
     counts, taxonomy = {name: item.counts for name, item in judged.items()}, bench.source.taxonomy
     draw_confusion(counts["val"], folder.confusion_picture)
@@ -190,8 +193,10 @@ def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing) -> Run
         run_id=run.id,
         status="finished",
         history=standing.history,
-        best_epoch=_best_epoch(standing.history),
+        best_epoch=best,
         counts=counts,
+        last_counts=last_counts or counts,
+        start_counts=start_counts,
         contract=_make_contract(bench, counts),
         regions={name: item.regions for name, item in judged.items()},
         examples=examples,
@@ -199,6 +204,23 @@ def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing) -> Run
         colours=taxonomy.colours,
         seconds=standing.seconds,
     )
+
+
+def _reported(bench: Bench) -> list[str]:
+    return [name for name in bench.splits if name not in ("train", "select")]
+
+
+def _count_all(bench: Bench, weights: Path) -> dict[str, Counts]:
+    """Return the counts of a checkpoint on every reported split; its weights stay on the bench."""
+    _load_whole(bench, weights)
+    with noting_memory("evaluate"):
+        return {name: evaluate(bench, name).counts for name in _reported(bench)}
+
+
+def _load_whole(bench: Bench, weights: Path) -> None:
+    if problem := find_damage(weights):
+        raise RunFailed(f"{weights}: damaged ({problem}) since it was written; run again: it is then written anew")
+    load_weights(bench.network.module, weights)
 
 
 def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:

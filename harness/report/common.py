@@ -61,6 +61,8 @@ def _merge(
         seed: replace(
             result,
             counts=_merge_all(result.counts, target_of, coarse),
+            last_counts=_merge_all(result.last_counts, target_of, coarse),
+            start_counts=_merge_all(result.start_counts, target_of, coarse),
             regions={split: _merge_all(regions, target_of, coarse) for split, regions in result.regions.items()},
             predictions=result.predictions if _label_set(result) == coarse else None,  # pictures are not merged
             contract={**result.contract, **contract},

@@ -25,6 +25,8 @@ WEIGHT_PART = 0.03
 
 def find_never_predicted(trace: Trace) -> list[Finding]:
     """Find classes that occur in the validation split and that no pixel was predicted to be."""
+    if "val" not in trace.result.counts:
+        return []
     counts = trace.result.counts["val"]
     confusion_CC = counts.confusion_CC()
     rows = zip(counts.classes, confusion_CC.sum(axis=1).tolist(), confusion_CC.sum(axis=0).tolist(), strict=True)
@@ -96,7 +98,7 @@ CLASS_RULES = (
     Rule(
         "never_predicted",
         "Class never predicted",
-        "a class occurs in val's ground truth and the best epoch's weights predict it nowhere",
+        "a class occurs in val's ground truth and the judged epoch's weights predict it nowhere",
         find_never_predicted,
         of_the_end=True,
     ),

@@ -171,15 +171,15 @@ def find_best_is_last(trace: Trace) -> list[Finding]:
 
 def find_best_is_start(trace: Trace) -> list[Finding]:
     """Find a run that training made no better than the weights it started from."""
-    if trace.result.best_epoch != 0:
-        return []
     metric = f"val/{trace.score}"
-    start = next(item.metrics[metric] for item in trace.result.history if item.epoch == 0)
+    start = next((item.metrics[metric] for item in trace.result.history if item.epoch == 0), math.nan)
     best = max(trace.series(metric).values())
+    if not start >= best:
+        return []
     text = (
-        f"the weights that it started from were best, {percent(start)} % of val {trace.score}; the best of "
+        f"no epoch beat the weights that it started from, {percent(start)} % of val {trace.score}; the best of "
         f"{counted(len(trace.trained), 'trained epoch')} is {points(best - start)} points from them (threshold: above "
-        "0). This run's score is its parent's."
+        "0). It is judged by its own training all the same."
     )
     return [finding("best_is_start", "warning", text, {"start": start, "best_trained": best})]
 
@@ -277,7 +277,7 @@ CURVE_RULES = (
     Rule(
         "best_is_start",
         "No epoch beat the parent's weights",
-        "a run that starts from another's weights has its best score before its first step",
+        "a run that starts from another's weights never scores higher than before its first step",
         find_best_is_start,
         fewest=1,
         needs=("val/{score}",),

@@ -41,7 +41,8 @@ class Statistics:
 def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     """Return the statistics of every split on which variants were judged alike.
 
-    None where seeds validate on folds of their own: images are then not shared between seeds.
+    Variants that train nothing are left out, unless one is the reference. None where seeds validate on folds of their
+    own: images are then not shared between seeds.
     """
     by_name = {group.name: group for group in groups}
     base = by_name.get(reference)
@@ -49,9 +50,10 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
         return Statistics()
     if base.runs[0].config.data.settings.get("folds"):
         return Statistics(notes=("No intervals or verdicts are given over folds: their seeds share no images.",))
-    alike = [group for group in groups if group is base or comparable(group, base)]
+    alike = [group for group in groups if group is base or (comparable(group, base) and not group.is_evaluated_only)]
     names = {group.name for group in alike}
-    pairs = [(group.name, other) for group in alike for other in _others(group, reference) if other in names]
+    recipes = [group for group in alike if not group.is_evaluated_only]
+    pairs = [(group.name, other) for group in recipes for other in _others(group, reference) if other in names]
     pairs = [pair for place, pair in enumerate(pairs) if pair[::-1] not in pairs[:place]]
     pairs = [pair for pair in pairs if by_name[pair[0]].results.keys() & by_name[pair[1]].results.keys()]
     judged, notes = [], []

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from harness.records import IMAGES_AT_ONCE
 from harness.report.record import SeedResult, VariantSummary
-from harness.report.text import percent
 from harness.report.variants import VariantRuns, conflicts
 
 
@@ -16,7 +14,8 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
     notes = [
         *_contract_notes(reference, groups),
         *_data_notes(groups),
-        *_start_notes(variants),
+        *_evaluated_notes(reference, variants),
+        *_older_notes(groups, variants),
         *_memory_notes(variants),
         *_absence_notes(variants),
         *_shared_notes(variants),
@@ -60,19 +59,30 @@ def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
     return notes
 
 
-def _start_notes(variants: Sequence[VariantSummary]) -> list[str]:
-    """Return which variants never beat the weights that they began with: their scores are another variant's."""
+def _evaluated_notes(reference: str, variants: Sequence[VariantSummary]) -> list[str]:
+    """Return which variants train nothing: their scores are those of given weights, and no recipe's."""
+    notes = []
+    for variant in (item for item in variants if item.evaluated_only):
+        weights = f"the weights of {variant.starts_from}" if variant.starts_from else "the weights it was given"
+        then = "the others are compared with these" if variant.name == reference else "no verdict on it is given"
+        notes.append(f"'{variant.name}' is evaluated only (0 epochs): it scores {weights}, untrained; {then}.")
+    return notes
+
+
+def _older_notes(groups: Sequence[VariantRuns], variants: Sequence[VariantSummary]) -> list[str]:
+    """Return which results an older version of harness made, and what it did not keep."""
     notes = []
     for variant in variants:
-        finished = [seed for seed in variant.seeds if seed.status == "finished"]
-        kept = [seed for seed in finished if seed.best_epoch == 0 and seed.epochs_trained > 0]
-        if kept and variant.starts_from:
-            last = [score for seed in kept if (score := seed.last.get("miou_dataset")) is not None]
-            after = f" After its own training it scores {percent(fmean(last))} on val (last epoch)." if last else ""
+        reasons = dict.fromkeys(seed.reason for seed in variant.seeds if seed.status == "unjudged")
+        for reason in reasons:
+            seeds = [str(seed.seed) for seed in variant.seeds if (seed.status, seed.reason) == ("unjudged", reason)]
+            notes.append(f"'{variant.name}' with seed {', '.join(seeds)} is not judged: {reason}.")
+    for group in groups:
+        starts = [bool(result.start_counts) for result in group.results.values()]
+        if group.runs[0].start and not group.is_evaluated_only and not all(starts):
             notes.append(
-                f"'{variant.name}' did not improve on the weights it started from ({variant.starts_from}) with "
-                f"{len(kept)} of {len(finished)} seeds: its best epoch is 0, and its scores are those of these weights "
-                f"before any training of its own.{after}"
+                f"'{group.name}' was trained by an older version of harness, which kept no counts of its start: what "
+                "its own training did to that is not told."
             )
     return notes
 

@@ -12,15 +12,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
+from harness.records import Which
 from harness.report.base import Record
-from harness.report.claims import Comparison, Concern, Floor, Ranking
+from harness.report.claims import Claim, Comparison, Concern, Floor, Ranking
 from harness.report.diagnosis_records import Diagnosis
 from harness.report.evidence_record import Evidence
 from harness.report.shares import FamilyAttribution
 
 REPORT_VERSION = 1
 
-SeedStatus = Literal["finished", "failed", "skipped", "interrupted", "pruned", "missing"]
+SeedStatus = Literal["finished", "failed", "skipped", "interrupted", "pruned", "missing", "unjudged"]
+"""`unjudged`: finished by an older version of harness that kept no counts of what the run itself trained."""
 ByName = dict[str, float | None]
 
 
@@ -58,7 +60,7 @@ class Epoch(Record):
     """One epoch of one run; metrics are named as in the tracking store, those of single classes left out."""
 
     epoch: int
-    """0 is the evaluation of the weights that a warm-started run begins with."""
+    """0 is the evaluation of the weights that a run begins with; it is never the best of a run that trains."""
     improved: bool
     metrics: ByName
 
@@ -74,15 +76,15 @@ class SeedResult(Record):
     starts_from: str | None
     """The run whose weights this one starts from, such as `baseline/seed0@best`; null for a fresh start."""
     best_epoch: int | None
-    """Epoch whose weights were evaluated."""
+    """The best of the epochs that it trained; 0 where it trained none."""
     epochs_trained: int
     epochs_planned: int
     scores: dict[str, ByName]
-    """Split -> score -> value, of the best epoch's weights."""
+    """Split -> score -> value, of the weights of the epoch that the study compares."""
     last: ByName
     """Score -> value on the validation split after the last epoch."""
     iou_class: dict[str, ByName]
-    """Split -> class -> intersection over union of the best epoch's weights."""
+    """Split -> class -> intersection over union, of the same weights."""
     images_per_s: float | None
     """Training speed: median over epochs."""
     minutes: float
@@ -116,6 +118,8 @@ class VariantSummary(Record):
     differs: tuple[Change, ...]
     """Settings that differ from the reference's: all of them together stand behind `delta`."""
     components: dict[str, bool]
+    evaluated_only: bool
+    """Whether it trains nothing: its scores are those of given weights, and no verdict on a recipe is given."""
     same_runs_as: tuple[str, ...]
     """Other variants that are the very same runs: computed once, shown under each name."""
     seeds: tuple[SeedResult, ...]
@@ -127,6 +131,22 @@ class VariantSummary(Record):
     """Null for the reference, and where the two cannot be compared."""
     images_per_s: Estimate
     minutes: Estimate
+
+
+class OwnTraining(Record):
+    """What the training of a warm-started variant made of the weights that it started from, on one split."""
+
+    variant: str
+    start: str
+    """Variant and epoch that it started from, such as `baseline@best`."""
+    split: str
+    claim: Claim
+    """After its own training, less the start, seed by seed; all variants of a split are one family."""
+    kept: Estimate
+    """miou_dataset of whoever keeps the start with each seed where the score that selects epochs is no higher after
+    training."""
+    kept_start: tuple[int, ...]
+    """The seeds with which that is the start."""
 
 
 class CommonVariant(Record):
@@ -199,6 +219,8 @@ class Report(Record):
     """Variant that the others are compared with."""
     margin: float
     """Differences of miou_dataset smaller than this do not matter to the study's author."""
+    epoch: Which
+    """Which of the epochs that each run trained is compared."""
     command: str
     spec: str
     """The spec as written."""
@@ -217,6 +239,8 @@ class Report(Record):
     """Null where all variants have one label set; else differences between variants are those in the common one."""
     comparisons: tuple[Comparison, ...]
     """Each variant against the reference, and against the variant it was written from where that is another one."""
+    own_training: tuple[OwnTraining, ...]
+    """For each warm-started variant, what its own training did to its start."""
     rankings: tuple[Ranking, ...]
     floors: tuple[Floor, ...]
     next_runs: tuple[str, ...]

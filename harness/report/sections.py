@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.report.claims import Claim
 from harness.report.names import epochs_name, has_scores
-from harness.report.record import Delta, Epoch, Estimate, Report, SeedResult, VariantSummary
+from harness.report.record import Epoch, Estimate, Report, SeedResult, VariantSummary
 from harness.report.sentences import bounds
 from harness.report.text import (
     NOTHING,
@@ -45,12 +45,14 @@ def results_table(report: Report, split: str) -> str:
             f"**{mean_sd(estimate)}**" if estimate and estimate.mean is not None else NOTHING,
             ", ".join(percent(values.get(seed)) for seed in report.seeds),
         ]
-        rows.append(row + (_difference_cells(report, variant.delta, variant.name, split) if compared else []))
+        rows.append(row + (_difference_cells(report, variant, split) if compared else []))
     return table(header, rows, numeric_from=2)
 
 
 def selection(report: Report) -> str:
     """Return on which images the best epoch was chosen, and what that does to the scores on val."""
+    if report.epoch == "last":
+        return "No score chose the last epoch."
     evaluate = report.setup.get("evaluate")
     if isinstance(evaluate, dict) and evaluate.get("select_split") == "held_out":
         return "Other images of val, on which no score is reported, chose the best epoch."
@@ -61,13 +63,13 @@ def _name(report: Report, variant: VariantSummary) -> str:
     return escape(variant.name) + (" (reference)" if variant.name == report.reference else "")
 
 
-def _difference_cells(report: Report, delta: Delta | None, name: str, split: str) -> list[str]:
-    found = delta.scores.get(split, {}).get(SCORE) if delta else None
+def _difference_cells(report: Report, variant: VariantSummary, split: str) -> list[str]:
+    found = variant.delta.scores.get(split, {}).get(SCORE) if variant.delta else None
     if found is None or found.mean is None:
-        return [NOTHING, NOTHING, NOTHING]
+        return [NOTHING, NOTHING, "evaluated only" if variant.evaluated_only else NOTHING]
     by_seed = dict(zip(found.seeds, found.values, strict=True))
     singles = ", ".join(points(by_seed.get(seed)) for seed in report.seeds)
-    claim = headline(report, name, report.reference, split)
+    claim = headline(report, variant.name, report.reference, split)
     if claim is None:
         return [points(found.mean), singles, NOTHING]
     return [points(claim.delta) + bounds(claim), singles, f"**{claim.outcome}**"]
@@ -177,7 +179,7 @@ def _singles(estimate: Estimate) -> str:
 def runs_table(report: Report) -> str:
     """Return one line a run: what became of it, its best and its last epoch."""
     header = ["run", "id", "status", "starts from", "epochs", "best epoch", "val, best", "val, last"]
-    rows = [_run_row(variant, seed) for variant in report.variants for seed in variant.seeds]
+    rows = [_run_row(report, variant, seed) for variant in report.variants for seed in variant.seeds]
     return table(header, rows, numeric_from=4)
 
 
@@ -191,7 +193,13 @@ def failures(report: Report) -> list[str]:
     ]
 
 
-def _run_row(variant: VariantSummary, seed: SeedResult) -> list[str]:
+def _best_score(report: Report, seed: SeedResult) -> float | None:
+    if report.epoch == "best":
+        return seed.scores.get("val", {}).get(SCORE)
+    return next((item.metrics.get(f"val/{SCORE}") for item in seed.epochs if item.epoch == seed.best_epoch), None)
+
+
+def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> list[str]:
     return [
         escape(label(variant, seed)),
         code(seed.run_id),
@@ -199,7 +207,7 @@ def _run_row(variant: VariantSummary, seed: SeedResult) -> list[str]:
         escape(seed.starts_from or "") or NOTHING,
         f"{seed.epochs_trained}/{seed.epochs_planned}",
         NOTHING if seed.best_epoch is None else str(seed.best_epoch),
-        percent(seed.scores.get("val", {}).get(SCORE)),
+        percent(_best_score(report, seed)),
         percent(seed.last.get(SCORE)),
     ]
 

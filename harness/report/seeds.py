@@ -16,7 +16,7 @@ from harness.records import (
     RunResult,
 )
 from harness.report.estimates import known
-from harness.report.record import ByName, Epoch, SeedResult
+from harness.report.record import ByName, Epoch, SeedResult, SeedStatus
 from harness.scores import SCORES, all_scores, iou_class
 
 CLASS_PREFIXES = ("val/iou/", SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
@@ -27,17 +27,18 @@ def make_seed_result(plan: Plan, run: Run, result: RunResult | None) -> SeedResu
     """Return what became of one run; None stands for a run that has not been started."""
     history = result.history if result else ()
     counts = result.counts if result and result.status == "finished" else {}
+    status: SeedStatus = result.status if result else "missing"
     return SeedResult(
         seed=run.seed,
         run_id=run.id,
-        status=result.status if result else "missing",
+        status="unjudged" if status == "finished" and not counts else status,
         reason=result.reason if result else "not run yet",
         starts_from=_name_of_start(plan, run),
         best_epoch=result.best_epoch if result else None,
         epochs_trained=history[-1].epoch if history else 0,
         epochs_planned=run.config.train.epochs,
         scores={split: _by_name(all_scores(counts[split])) for split in order_splits(counts)},
-        last=_last_scores(history),
+        last=_last_scores(result) if result else {},
         iou_class={split: _class_values(counts[split]) for split in order_splits(counts)},
         images_per_s=_median_speed(history),
         minutes=result.seconds / 60 if result else 0.0,
@@ -73,8 +74,10 @@ def _class_values(counts: Counts) -> ByName:
     return _by_name(dict(zip(counts.classes, values_C, strict=True)))
 
 
-def _last_scores(history: tuple[Progress, ...]) -> ByName:
-    last = history[-1].metrics if history else {}
+def _last_scores(result: RunResult) -> ByName:
+    if "val" in result.last_counts:
+        return _by_name(all_scores(result.last_counts["val"]))
+    last = result.history[-1].metrics if result.history else {}
     return {name: known(last[f"val/{name}"]) for name in SCORES if f"val/{name}" in last}
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.fingerprint import thaw
+from harness.judged import judged_results
 from harness.records import Counts, Plan, Run, RunResult
 from harness.report.attribution import make_attributions
 from harness.report.common import find_common, summarise_common
@@ -18,6 +19,7 @@ from harness.report.facts import make_facts
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
 from harness.report.notes import make_notes
+from harness.report.own_training import make_own_training
 from harness.report.ranking import make_rankings, propose_next
 from harness.report.record import (
     ByName,
@@ -44,6 +46,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
 
     Pure: the same plan and results give an equal report.
     """
+    results = judged_results(plan, results)
     groups = group_runs(plan, results)
     seeds = _by_variant(plan, groups, results)
     common = find_common(groups)
@@ -67,6 +70,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         question=plan.question,
         reference=plan.reference,
         margin=plan.margin,
+        epoch=plan.epoch,
         command=plan.command,
         spec=plan.spec_text,
         seeds=tuple(sorted({run.seed for run in plan.runs})),
@@ -78,6 +82,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
         comparisons=comparisons,
+        own_training=make_own_training(plan, judged),
         rankings=make_rankings(statistics.judged),
         next_runs=propose_next(plan, comparisons),
         attributions=attributions,
@@ -111,7 +116,8 @@ def _delta(
     plan: Plan, name: str, groups: Sequence[VariantRuns], seeds: Mapping[str, Sequence[SeedResult]]
 ) -> Delta | None:
     by_name = {group.name: group for group in groups}
-    if name == plan.reference or not comparable(by_name[name], by_name.get(plan.reference)):
+    is_silent = name == plan.reference or by_name[name].is_evaluated_only
+    if is_silent or not comparable(by_name[name], by_name.get(plan.reference)):
         return None
     return _make_delta(seeds[name], seeds[plan.reference])
 
@@ -146,6 +152,7 @@ def _summarise(
         changed=_changes(first.changed),
         differs=_changes(_differs(first, reference)),
         components=dict(first.components),
+        evaluated_only=group.is_evaluated_only,
         same_runs_as=tuple(o.name for o in groups if o.name != group.name and ids & {run.id for run in o.runs}),
         seeds=own,
         scores=_estimates({seed.seed: seed.scores for seed in pooled}),

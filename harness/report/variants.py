@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.judged import is_evaluated_only
 from harness.records import Plan, Run, RunResult
 from harness.report.contracts import disagreements
 
@@ -22,6 +23,11 @@ class VariantRuns:
     def first(self) -> RunResult | None:
         """Return the finished result with which the others must agree, if any has finished."""
         return next(iter(self.results.values()), None)
+
+    @property
+    def is_evaluated_only(self) -> bool:
+        """Tell whether nothing is trained: the scores are those of given weights, and no recipe's."""
+        return is_evaluated_only(self.runs[0].config)
 
     @property
     def inner_conflicts(self) -> tuple[str, ...]:
@@ -54,7 +60,7 @@ def comparable(here: VariantRuns, reference: VariantRuns | None) -> bool:
 
 
 def group_runs(plan: Plan, results: Mapping[str, RunResult]) -> tuple[VariantRuns, ...]:
-    """Return the plan's variants, each with its runs and finished results."""
+    """Return the plan's variants, each with its runs and its finished results that have counts of their own."""
     return tuple(
         VariantRuns(name, runs, {run.seed: results[run.id] for run in runs if _is_finished(results.get(run.id))})
         for name in plan.variants
@@ -63,4 +69,4 @@ def group_runs(plan: Plan, results: Mapping[str, RunResult]) -> tuple[VariantRun
 
 
 def _is_finished(result: RunResult | None) -> bool:
-    return result is not None and result.status == "finished"
+    return result is not None and result.status == "finished" and bool(result.counts)

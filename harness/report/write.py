@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.files import write_text
+from harness.judged import judged_results
 from harness.records import Plan, RunResult
 from harness.report.figures import draw_figures
 from harness.report.html import render_html
@@ -29,6 +30,7 @@ def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path) -> 
     Raises:
         OSError: the folder cannot be written.
     """
+    results = judged_results(plan, results)
     report = make_report(plan, results)
     earlier = _listed(folder / "report.json")
     draw_figures(report, plan, results, folder / "figures")

@@ -53,6 +53,8 @@ class Spec:
     """Variant that the others are compared with."""
     margin: float
     """Differences of miou_dataset below this do not matter (fraction)."""
+    epoch: Which
+    """Which of a run's trained epochs is compared."""
     seeds: tuple[int, ...]
     plugins: tuple[str, ...]
     """Modules outside harness that define parts."""
@@ -108,6 +110,7 @@ def load_spec(
         question=outline.question,
         reference=outline.reference,
         margin=outline.margin,
+        epoch=outline.epoch,
         seeds=outline.seeds if seeds is None else _check_seeds(seeds),
         plugins=plugins,
         variants=variants,

@@ -18,7 +18,7 @@ from harness.strict_yaml.located import Node, join
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "tune", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
 PROFILE_KEYS = ("set", "seeds", "components")
-COMPARE_KEYS = ("reference", "margin")
+COMPARE_KEYS = ("reference", "margin", "epoch")
 DEFAULT_MARGIN = 0.005
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
@@ -73,6 +73,7 @@ class Outline:
     seeds: tuple[int, ...]
     reference: str
     margin: float
+    epoch: Which
     profiles: Mapping[str, Profile]
     tune: Node | None
     """The search for each variant's best settings, as written."""
@@ -108,6 +109,7 @@ def read_outline(root: Node) -> Outline:
         seeds=_read_seeds(top["seeds"]) if "seeds" in top else (0,),
         reference=_read_reference(compare, variants),
         margin=_read_margin(compare["margin"]) if "margin" in compare else DEFAULT_MARGIN,
+        epoch=_read_epoch(compare["epoch"]) if "epoch" in compare else "best",
         profiles={name: _read_profile(node, components) for name, node in profiles.items()},
         tune=top.get("tune"),
     )
@@ -220,6 +222,13 @@ def _read_margin(node: Node) -> float:
     if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < 1:
         raise node.error(f"{node.shown()} was given; the margin is a fraction below 1, such as {DEFAULT_MARGIN}")
     return float(margin)
+
+
+def _read_epoch(node: Node) -> Which:
+    for known in WHICH:
+        if node.value == known:
+            return known
+    raise node.error(f"{node.shown()} was given; the epoch that is compared is {' or '.join(WHICH)}")
 
 
 def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:

@@ -21,8 +21,9 @@ PLAN_VERSION = 2
 NO_NUMBERS = ("checkpoint_every", "epochs_by")
 """Settings of training and evaluation that change what an interruption costs or what is noted, and no number."""
 NEUTRAL = {"on_oom": "fail", "optimizer_step": "plain", "augment_as": "steps", "compile": "none"}
-"""Values that are left out, of settings that are younger than ids: with them a run is the one that it was before
-anything else could be asked for."""
+"""Values that are left out, of settings that are younger than ids: with them a run is what it was before they were."""
+WARM_VERSION = 2
+"""Of training on from a start: in version 1, which ids do not name, the start itself could be a run's best epoch."""
 
 
 def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) -> Plan:
@@ -58,6 +59,7 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
         question=spec.question,
         reference=spec.reference,
         margin=spec.margin,
+        epoch=spec.epoch,
         runs=tuple(runs.values()),
         spec_text=spec.text,
         command=_command(spec),
@@ -89,7 +91,7 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
             },
             "seed": config.seed,
             "inputs": counted,
-            "start": vars(start) if start else None,
+            "start": vars(start) | ({"version": WARM_VERSION} if config.train.epochs else {}) if start else None,
         }
     )
 
@@ -166,9 +168,7 @@ def select(plan: Plan, variants: Sequence[str]) -> Plan:
     for name in variants:
         if name not in known:
             raise InputError(f"--only {name}: the study has no such variant; {did_you_mean(name, known)}")
-    first_with: dict[str, Run] = {}
-    for run in plan.runs:
-        first_with.setdefault(run.id, run)
+    first_with = {run.id: run for run in reversed(plan.runs)}
     kept: set[str] = set()
     for run in plan.runs:
         chain: Run | None = run if run.variant in variants or run.family in variants else None
@@ -189,9 +189,7 @@ def _start_order(variants: Mapping[str, Variant]) -> tuple[Variant, ...]:
 
 
 def _settings_reference(spec: Spec, variant: Variant, variants: Mapping[str, Variant]) -> tuple[Variant, str]:
-    """Return the variant that another's settings are shown as a change of, and its name; itself, and no name, for the
-    reference of the study.
-    """
+    """Return the variant that another's settings are a change of, and its name; no name for the study's reference."""
     name = variant.like or (variant.start[0] if variant.start else spec.reference)
     return variants[name], "" if name == variant.name else name
 
@@ -213,6 +211,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "kind": plan.kind,
         "reference": plan.reference,
         "margin": plan.margin,
+        "epoch": plan.epoch,
         "command": plan.command,
         "spec_text": plan.spec_text,
         "component_keys": {name: list(keys) for name, keys in plan.component_keys.items()},
@@ -238,6 +237,7 @@ def plan_from_json(entry: Mapping[str, Any]) -> Plan:
         question=entry["question"],
         reference=entry["reference"],
         margin=entry["margin"],
+        epoch=entry.get("epoch", "best"),
         runs=tuple(_run_from_json(run) for run in entry["runs"]),
         spec_text=entry["spec_text"],
         command=entry["command"],

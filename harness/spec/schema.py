@@ -76,6 +76,11 @@ def _top() -> Schema:
                     "default": outline.DEFAULT_MARGIN,
                     "description": "Differences of miou_dataset below this do not matter (fraction).",
                 },
+                "epoch": {
+                    "enum": list(outline.WHICH),
+                    "default": "best",
+                    "description": "Which of the epochs that a run trained is compared; changing it trains nothing.",
+                },
             },
             (),
             "What the variants are compared with.",

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.counts import load_counts, save_counts
 from harness.errors import InputError
 from harness.files import CannotWrite, locked, write_text, write_whole
 from harness.npz import load_arrays
 from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult
 from harness.store.checks import damaged, digests_of, read_entry, require_same, write_entry
+from harness.store.evaluations import load_evaluations, save_evaluations
 
 RESULT_VERSION = 1
 
@@ -65,12 +65,8 @@ class RunFolder:
 
     @property
     def evaluation(self) -> Path:
-        """Return the folder of counts and contract."""
+        """Return the folder of counts and contract: of the best epoch; below it, of the last one and of the start."""
         return self.path / "evaluation"
-
-    def region(self, split: str, region: str) -> Path:
-        """Return the counts of one region of a split's images."""
-        return self.evaluation / "regions" / f"{split}-{region}.npz"
 
     @property
     def predictions(self) -> Path:
@@ -180,15 +176,9 @@ def save_result(folder: RunFolder, result: RunResult) -> None:
 
 
 def _save_result(folder: RunFolder, result: RunResult) -> None:
-    for split, counts in result.counts.items():
-        save_counts(folder.evaluation / f"{split}.npz", counts)
-    for split, by_region in result.regions.items():
-        for region, counts in by_region.items():
-            save_counts(folder.region(split, region), counts)
+    evaluations = save_evaluations(folder.evaluation, result)
     if result.predictions is not None:
         save_predictions(folder.predictions, result.predictions)
-    if result.contract:
-        write_text(folder.evaluation / "contract.json", json.dumps(result.contract, indent=2, ensure_ascii=False))
     if result.examples is not None:
         _save_examples(folder.examples, result.examples)
     entry = {
@@ -197,8 +187,7 @@ def _save_result(folder: RunFolder, result: RunResult) -> None:
         "status": result.status,
         "reason": result.reason,
         "best_epoch": result.best_epoch,
-        "splits": list(result.counts),
-        "regions": {split: list(by_region) for split, by_region in result.regions.items()},
+        **evaluations,
         "colours": [list(colour) for colour in result.colours],
         "seconds": result.seconds,
         "sha256": digests_of(_judged_files(folder), folder.path) if result.status == "finished" else {},
@@ -227,19 +216,13 @@ def load_result(folder: RunFolder) -> RunResult | None:
 
 
 def _to_result(entry: Mapping[str, Any], folder: RunFolder) -> RunResult:
-    contract = folder.evaluation / "contract.json"
     return RunResult(
         run_id=entry["run_id"],
         status=entry["status"],
         reason=entry["reason"],
         history=read_progress(folder),
         best_epoch=entry["best_epoch"],
-        counts={split: load_counts(folder.evaluation / f"{split}.npz") for split in entry["splits"]},
-        regions={
-            split: {region: load_counts(folder.region(split, region)) for region in names}
-            for split, names in entry.get("regions", {}).items()
-        },
-        contract=json.loads(contract.read_text()) if contract.exists() else {},
+        **load_evaluations(folder.evaluation, entry),
         examples=_load_examples(folder.examples) if folder.examples.exists() else None,
         predictions=load_predictions(folder.predictions) if folder.predictions.exists() else None,
         colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),

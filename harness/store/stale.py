@@ -101,7 +101,7 @@ def _describe(item: Stale) -> str:
     if settings:
         values = [f"{key} {_short(a)} then, {_short(b)} now" for key, (a, b) in settings.items()]
         told.append(f"with other settings ({'; '.join(values)})")
-    return " and ".join(told) or "from the weights of another run, or by another version of a part"
+    return " and ".join(told) or "from the weights of another run, or by another version of a part or of harness"
 
 
 def _short(value: Any) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.judged import counts_at, is_inherited
 from harness.records import (
     GROUP_PREFIX,
     SHOWN_PREFIX,
@@ -106,14 +107,19 @@ def epoch_metrics(progress: Progress) -> dict[str, float]:
 
 
 def final_metrics(result: RunResult) -> dict[str, float]:
-    """Return the metrics of the best and the last epoch, and the best checkpoint's scores on the other splits."""
+    """Return the metrics of the best and the last epoch, and their scores on the other splits.
+
+    Where the best epoch of an older result is not one that the run trained, there are only those of the last one.
+    """
     epochs = {progress.epoch: progress for progress in result.history}
-    chosen: Sequence[tuple[str, Progress]] = (
-        ("best", epochs[result.best_epoch if result.best_epoch is not None else max(epochs)]),
-        ("last", epochs[max(epochs)]),
-    )
-    metrics = {f"{which}/{key}": value for which, item in chosen for key, value in epoch_metrics(item).items()}
-    for split, counts in result.counts.items():
-        if split != "val":
-            metrics |= {f"best/{split}/{name}": value for name, value in all_scores(counts).items()}
-    return {**metrics, "best/epoch": float(chosen[0][1].epoch)}
+    chosen = {"last": (max(epochs), counts_at(result, "last"))}
+    if result.best_epoch is not None and not is_inherited(result):
+        chosen["best"] = result.best_epoch, result.counts
+    metrics: dict[str, float] = {}
+    for which, (epoch, by_split) in chosen.items():
+        metrics |= {f"{which}/{key}": value for key, value in epoch_metrics(epochs[epoch]).items()}
+        for split, counts in by_split.items():
+            if split != "val":
+                metrics |= {f"{which}/{split}/{name}": value for name, value in all_scores(counts).items()}
+        metrics[f"{which}/epoch"] = float(epoch)
+    return metrics

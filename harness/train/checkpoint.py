@@ -35,7 +35,7 @@ class Standing:
 
     history: tuple[Progress, ...] = ()
     best: Weights | None = None
-    """Weights of the best epoch; None before the first epoch."""
+    """Weights of the best epoch; None before an epoch is trained."""
     seconds: float = 0.0
     """Time spent so far."""
     notes: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ def _load_state(path: Path, bench: Bench) -> Standing:
         bench.optimizer.load_state_dict(state["optimizer"])
         return Standing(
             history=tuple(Progress(**item) for item in json.loads(state["history"])),
-            best={key: value.cpu() for key, value in state["best"].items()},
+            best={key: value.cpu() for key, value in state["best"].items()} or None,
             seconds=float(state["seconds"]),
             notes=tuple(json.loads(state["notes"])),
         )

@@ -19,7 +19,8 @@ def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:
     """Train from where `history` ends, and yield each finished epoch.
 
     When an epoch is yielded the bench holds its weights; they may be saved before the next one is asked for. A run that
-    starts from another's weights yields epoch 0 first: "best" may be the parent's own weights.
+    starts from another's weights yields epoch 0 first, its start. That is never its best epoch, and early stopping does
+    not look at it; a run of 0 epochs has no other.
 
     Raises:
         RunFailed: the loss is not finite; epoch, step and learning rates are named.
@@ -56,8 +57,10 @@ def _judge(bench: Bench, epoch: int, done: Sequence[Progress], measured: dict[st
         **memory_metrics(bench.at_once),
     }
     select_on = f"val/{bench.config.evaluate.select_on}"
-    improved = all(_is_higher(metrics[select_on], item.metrics[select_on]) for item in done)
-    return Progress(epoch, bench.config.train.epochs, metrics, improved, time.time_ns() // 1_000_000)
+    epochs, earlier = bench.config.train.epochs, [item for item in done if item.epoch > 0]
+    is_candidate = epoch > 0 or epochs == 0
+    improved = is_candidate and all(_is_higher(metrics[select_on], item.metrics[select_on]) for item in earlier)
+    return Progress(epoch, epochs, metrics, improved, time.time_ns() // 1_000_000)
 
 
 def _is_higher(value: float, earlier: float) -> bool:
@@ -66,10 +69,11 @@ def _is_higher(value: float, earlier: float) -> bool:
 
 
 def stops_early(done: Sequence[Progress], rule: EarlyStop) -> bool:
-    """Tell whether the watched score last rose more than `patience` epochs ago."""
+    """Tell whether the watched score last rose more than `patience` epochs ago, among the epochs that were trained."""
     best, risen_at = -math.inf, 0
-    for item in done:
+    trained = [item for item in done if item.epoch > 0]
+    for item in trained:
         score = item.metrics[f"val/{rule.score}"]
         if score > best + rule.min_delta:
             best, risen_at = score, item.epoch
-    return bool(done) and done[-1].epoch - risen_at >= rule.patience
+    return bool(trained) and trained[-1].epoch - risen_at >= rule.patience

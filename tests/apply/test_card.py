@@ -129,10 +129,22 @@ def test_the_same_record_gives_the_same_card(card, tmp_path):
 
 
 def test_weights_of_the_last_epoch_are_not_given_the_best_ones_scores(tmp_path):
-    study = finished()
-    last = study.choose("small/second/seed0@last")
-    write_card(last, Context(), tmp_path / "card.md", Licences())
-    assert "The scores below are those of the best epoch's weights, not of these." in (tmp_path / "card.md").read_text()
+    last = finished().choose("small/second/seed0@last")
+    counts = {split: replace(item, pixels_K=item.pixels_K * 2) for split, item in last.result.counts.items()}
+    own = replace(last, result=replace(last.result, best_epoch=1, last_counts=counts))
+    older = replace(last, result=replace(last.result, best_epoch=1, last_counts={}))
+    assert own.counts == counts
+    assert older.counts == {}
+    texts = []
+    for chosen in (own, older):
+        write_card(chosen, Context(), tmp_path / "card.md", Licences())
+        texts.append((tmp_path / "card.md").read_text())
+    told = "The scores below are those of the best epoch's weights, not of these."
+    assert [told in text for text in texts] == [False, True]
+    epoch = last.result.history[-1].epoch
+    assert all(f"The weights are those of the last epoch, epoch {epoch}." in text for text in texts)
+    assert epoch > 1
+    assert "### The worst pictures" not in texts[0], "the pictures kept are those of the best epoch"
 
 
 def test_what_a_user_named_cannot_break_the_page(tmp_path):

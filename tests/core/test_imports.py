@@ -12,7 +12,7 @@ FLOORS = {
     -1: ["errors"],
     0: ["settings", "cores", "files", "fingerprint", "npz", "randomness"],
     0.5: ["records", "common_settings"],
-    1: ["catalog", "clashes", "counts", "predictions", "scores", "merging", "stats", "strict_yaml"],
+    1: ["catalog", "clashes", "counts", "judged", "predictions", "scores", "merging", "stats", "strict_yaml"],
     2: ["spec", "data", "nets"],
     3: ["parts"],
     4: ["train", "store", "report"],

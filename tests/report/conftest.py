@@ -143,7 +143,7 @@ def _make_result(run: Run, skill: float, colours: Mapping, shares: np.ndarray, s
     for epoch in range(first, EPOCHS + 1):
         counts = _make_counts(rises[epoch] + rng.normal(0, 0.012), rng, colours, shares, "val")
         scores = all_scores(counts)
-        improved = scores["miou_dataset"] > best[0]
+        improved = epoch > 0 and scores["miou_dataset"] > best[0]
         best = (scores["miou_dataset"], epoch) if improved else best
         loss = 2.2 * (1 - rises[epoch])
         metrics = {"val/loss": 1.1 * loss} | {f"val/{key}": value for key, value in scores.items()}
@@ -156,14 +156,21 @@ def _make_result(run: Run, skill: float, colours: Mapping, shares: np.ndarray, s
         split: _make_counts(skill - 0.12 * (split == "test") + rng.normal(0, 0.01), rng, colours, shares, split)
         for split in splits
     }
+    examples = _make_examples(skill, rng, colours)
+    start, last = (
+        {split: _make_counts(level - 0.12 * (split == "test"), rng, colours, shares, split) for split in splits}
+        for level in (rises[0], skill - 0.01)
+    )
     return RunResult(
         run_id=run.id,
         status="finished",
         history=tuple(history),
         best_epoch=best[1],
         counts=counts,
+        last_counts=counts if best[1] == EPOCHS else last,
+        start_counts=start if run.start else {},
         contract=CONTRACT,
-        examples=_make_examples(skill, rng, colours),
+        examples=examples,
         colours=tuple(colours.values()),
         provenance={
             "commit": "c7be814",

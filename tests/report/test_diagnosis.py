@@ -160,8 +160,8 @@ def test_best_epochs_at_either_end(make):
     assert ("best_is_last", "") in found(make(3, best=3, **scores))
     assert ("best_is_last", "") not in found(make(3, best=2, **scores))
     assert ("best_is_last", "") not in found(make(3, best=3, planned=9, early_stop=EarlyStop(), **scores))
-    assert ("best_is_start", "") in found(make(3, best=0, warm=0.46, **scores))
-    assert ("best_is_start", "") not in found(make(3, best=1, warm=0.44, **scores))
+    assert ("best_is_start", "") in found(make(3, best=3, warm=0.46, **scores))
+    assert ("best_is_start", "") not in found(make(3, best=3, warm=0.44, **scores))
 
 
 @pytest.mark.parametrize(("trained", "severity"), [(4, "warning"), (5, "note"), (10, None)])
@@ -242,9 +242,9 @@ def test_scores_that_are_not_defined_count_as_epochs_that_are_not_there(make):
         ),
         (
             "best_is_start",
-            {"epochs": 3, "warm": 0.46, "best": 0, "metrics": curve(SCORE, [0.3, 0.4, 0.45])},
-            "the weights that it started from were best, 46.0 % of val miou_dataset; the best of 3 trained epochs is "
-            "−1.0 points from them (threshold: above 0). This run's score is its parent's.",
+            {"epochs": 3, "warm": 0.46, "best": 3, "metrics": curve(SCORE, [0.3, 0.4, 0.45])},
+            "no epoch beat the weights that it started from, 46.0 % of val miou_dataset; the best of 3 trained epochs is "
+            "−1.0 points from them (threshold: above 0). It is judged by its own training all the same.",
         ),
         (
             "noisy_gradient",

@@ -27,7 +27,7 @@ def with_taxonomies(study, coarse_variant="b", class_of=True):
         if run.variant == coarse_variant:
             counts = {split: merge_counts(c, GREEN, MERGED) for split, c in result.counts.items()}
             contract |= {"taxonomy": "four", **({"class_of": [(raw, GREEN[k]) for raw, k in IDS]} if class_of else {})}
-            result = replace(result, counts=counts, colours=result.colours[:4])
+            result = replace(result, counts=counts, last_counts={}, colours=result.colours[:4])
         results[run.id] = replace(result, contract=contract)
     return results
 

@@ -193,6 +193,30 @@ def test_the_run_it_starts_from_is_in_the_id(write_spec):
     assert len({run_id(config, {}, start) for start in starts}) == len(starts)
 
 
+def test_training_on_has_a_version_and_evaluating_a_start_has_none(write_spec):
+    """Ids of trained warm runs changed when their start was no candidate any more; those without training did not."""
+    config, start = load_spec(write_spec(MINIMAL)).variants[0].config, Start("a", "best")
+    idle = replace(config, train=config.train.model_copy(update={"epochs": 0}))
+    parts = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.spec.plan.fingerprint", lambda value: parts.setdefault(value["train"]["epochs"], value))
+        run_id(config, {}, start)
+        run_id(idle, {}, start)
+    assert parts.pop(0)["start"] == {"run_id": "a", "which": "best"}
+    assert [value["start"] for value in parts.values()] == [{"run_id": "a", "which": "best", "version": 2}]
+
+
+def test_which_epoch_is_compared_is_in_the_plan_and_in_no_id(write_spec):
+    texts = [STUDY.replace("compare: {", f"compare: {{epoch: {which}, ") for which in ("best", "last")]
+    plans = [plan_of(write_spec(text)) for text in texts]
+    assert [plan.epoch for plan in plans] == ["best", "last"]
+    assert [run.id for run in plans[0].runs] == [run.id for run in plans[1].runs]
+    assert [plan_from_json(plan_to_json(plan)) for plan in plans] == plans
+    entry = plan_to_json(plans[1])
+    del entry["epoch"]  # of a plan that is older than the key
+    assert plan_from_json(entry).epoch == "best"
+
+
 def test_parents_stand_before_children_and_seeds_together(write_spec):
     plan = plan_of(write_spec(STUDY))
     assert [run.label for run in plan.runs[:6]] == [

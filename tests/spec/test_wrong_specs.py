@@ -111,6 +111,7 @@ WRONG = {
     "seeds are equal": (top(f"seeds: {HERE}[1, 1]"), ["distinct"]),
     "reference": (top(f"compare: {{reference: {HERE}plane}}"), ["compare.reference", "did you mean 'plain'"]),
     "margin": (top(f"compare: {{margin: {HERE}5}}"), ["compare.margin", "5 was given", "0.005"]),
+    "epoch": (top(f"compare: {{epoch: {HERE}first}}"), ["compare.epoch", '"first" was given', "best or last"]),
     "compare key": (top(f"compare: {{{HERE}refrence: plain}}"), ["did you mean 'reference'"]),
     "plugin path": (top(f"plugins: [{HERE}my/lab.py]"), ["plugins.0", "module's name"]),
     "plugin absent": (top(f"plugins: [{HERE}toy_absent]"), ["toy_absent", "ModuleNotFoundError"]),
@@ -179,7 +180,7 @@ WRONG = {
     "variant key": (variants(f"a: {{{HERE}sett: {{}}}}"), ["variants.a.sett", "did you mean 'set'"]),
     "parent": (variants(f"a: {{from: {HERE}plane@best}}"), ["variants.a.from", "did you mean 'plain'"]),
     "parent without @": (variants(f"a: {{from: {HERE}plain}}"), ["plain@best or plain@last"]),
-    "which": (variants(f"a: {{from: {HERE}plain@first}}"), ["'first' was given", "plain@best"]),
+    "which": (variants(f"a: {{from: {HERE}plain@first}}"), ['"first" was given', "plain@best"]),
     "circle": (
         variants(f"a: {{from: {HERE}c@best}}\nb: {{from: a@best}}\nc: {{from: b@last}}"),
         ["variants.a.from", "a -> c -> b -> a"],

@@ -108,7 +108,24 @@ def test_warm_start_judges_the_parents_weights_as_epoch_zero(tmp_path):
     zero = next(iter(train(child, ())))
     assert zero.epoch == 0
     assert zero.metrics["val/miou_dataset"] == last.metrics["val/miou_dataset"]
-    assert zero.improved
+    assert not zero.improved
+
+
+def test_a_start_is_never_the_best_epoch_unless_nothing_is_trained(tmp_path):
+    """A rate that destroys the weights: the best epoch is one of the run's own, though each is worse than the start."""
+    parent = make_bench(make_config(train=TrainSettings(epochs=12, batch_size=4)))
+    start = list(train(parent, ()))[-1].metrics["val/miou_dataset"]
+    save_weights(tmp_path / "best.pt", copy_weights(parent))
+    ruinous = make_config(optimizer=choose("optimizer", "sgd", {"lr": 20.0}))
+    zero, *own = train(make_bench(ruinous, start=tmp_path / "best.pt"), ())
+    scores = [item.metrics["val/miou_dataset"] for item in own]
+    assert max(scores) < start == zero.metrics["val/miou_dataset"]
+    assert not zero.improved
+    assert own[0].improved
+    assert max(item.epoch for item in own if item.improved) == 1 + scores.index(max(scores))
+    untrained = replace(ruinous, train=TrainSettings(epochs=0, batch_size=4))
+    (only,) = train(make_bench(untrained, start=tmp_path / "best.pt"), ())
+    assert only.improved
 
 
 def test_checkpoint_is_the_plain_models_own_state(tmp_path):
@@ -227,6 +244,15 @@ def progress(epoch: int, score: float) -> Progress:
 def test_early_stop_waits_for_a_rise_of_min_delta(scores, stops):
     rule = EarlyStop(patience=2, min_delta=0.01)
     assert stops_early([progress(1 + i, score) for i, score in enumerate(scores)], rule) is stops
+
+
+def test_early_stop_does_not_look_at_the_start():
+    """A run that falls from its start and then rises is trained as long as one that rises from nothing."""
+    rule, rising = EarlyStop(patience=2), [progress(1 + i, score) for i, score in enumerate([0.1, 0.2, 0.3, 0.4])]
+    for start in (0.0, 0.9):
+        history = [progress(0, start), *rising]
+        assert not any(stops_early(history[:known], rule) for known in range(1, 6))
+        assert stops_early([*history, progress(5, 0.3), progress(6, 0.4)], rule)
 
 
 def test_learning_rates_follow_groups_and_schedule():

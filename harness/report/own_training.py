@@ -1,0 +1,124 @@
+"""Start -> own training: what a warm-started variant's training made of the weights it began with, and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from harness.errors import InputError
+from harness.judged import last_epoch
+from harness.records import Counts, Plan, RunResult
+from harness.report.contracts import flatten
+from harness.report.estimates import known, make_estimate
+from harness.report.judge import HEADLINE, Judged, make_comparisons
+from harness.report.record import OwnTraining, Report
+from harness.report.seeds import order_splits, start_of
+from harness.report.sentences import conclude
+from harness.report.text import counted, escape, percent
+from harness.report.variants import VariantRuns
+from harness.scores import miou_dataset
+from harness.stats.effects import Study, compare, make_study
+from harness.stats.margins import RunKey, sum_margins
+
+START = "@start"
+"""Ends the name under which a variant's start is in a study; no variant is called so."""
+
+
+def make_own_training(plan: Plan, groups: Sequence[VariantRuns]) -> tuple[OwnTraining, ...]:
+    """Return, on each split, the effect of each warm-started variant's own training; all of a split are one family.
+
+    A variant that trains nothing has none, and neither has one without counts of its start.
+    """
+    found: list[OwnTraining] = []
+    for split in order_splits(name for group in groups for item in group.results.values() for name in item.counts):
+        pairs = [(group, study) for study, warm in _make_studies(groups, split) for group in warm]
+        effects = {
+            (group.name, _name_start(plan, group)): compare(study, group.name, group.name + START, only=[HEADLINE])
+            for group, study in pairs
+        }
+        judged = [Judged(split, study, effects) for _, study in pairs[:1]]
+        claims = {item.variant: item.headline for item in make_comparisons(judged, plan.margin)}
+        for group, _ in pairs:
+            kept, scores = _keep_if_better(plan, group, split)
+            found.append(
+                OwnTraining(
+                    variant=group.name,
+                    start=claims[group.name].against,
+                    split=split,
+                    claim=claims[group.name],
+                    kept=make_estimate(scores),
+                    kept_start=kept,
+                )
+            )
+    return tuple(found)
+
+
+def _make_studies(groups: Sequence[VariantRuns], split: str) -> Iterator[tuple[Study, list[VariantRuns]]]:
+    """Yield, for variants that were judged alike, a study of them and of their starts, and which have a start.
+
+    All are in it, not the warm-started alone: each seed of the study tells how much training differs from seed to seed.
+    """
+    alike: dict[tuple[tuple[str, str], ...], list[VariantRuns]] = {}
+    for group in groups:
+        if group.first is not None and not group.inner_conflicts and not group.is_evaluated_only:
+            alike.setdefault(tuple(flatten(group.first.contract).items()), []).append(group)
+    for pool in alike.values():
+        counts: dict[RunKey, Counts] = {}
+        for group in pool:
+            for seed, own, start in _counts(group, split):
+                counts |= {(group.name, seed): own} | ({} if start is None else {(group.name + START, seed): start})
+        named = {name for name, _ in counts}
+        warm = [group for group in pool if group.name + START in named]
+        if not warm:
+            continue
+        try:
+            study = make_study(sum_margins(counts))
+        except InputError:  # the notes on comparisons say what differs
+            continue
+        yield study, warm
+
+
+def _counts(group: VariantRuns, split: str) -> Iterator[tuple[int, Counts, Counts | None]]:
+    """Yield seed, counts after training and counts of the start, where the split was reported."""
+    for seed, result in group.results.items():
+        if split in result.counts:
+            yield seed, result.counts[split], result.start_counts.get(split)
+
+
+def _name_start(plan: Plan, group: VariantRuns) -> str:
+    start = group.runs[0].start
+    assert start is not None
+    return f"{start_of(plan, group.runs[0])}@{start.which}"
+
+
+def _keep_if_better(plan: Plan, group: VariantRuns, split: str) -> tuple[tuple[int, ...], dict[int, float | None]]:
+    """Return the seeds with which the start is kept, and the score of each seed's choice."""
+    kept, scores = [], {}
+    for seed, own, start in _counts(group, split):
+        if start is None:
+            continue
+        keeps = not _is_higher(group, group.results[seed], plan)
+        kept += [seed] if keeps else []
+        scores[seed] = known(miou_dataset((start if keeps else own).confusion_CC()))
+    return tuple(kept), scores
+
+
+def _is_higher(group: VariantRuns, result: RunResult, plan: Plan) -> bool:
+    """Tell whether the score that selects epochs is higher after training than before; one that is undefined is not."""
+    by_epoch = {item.epoch: item.metrics[f"val/{group.runs[0].config.evaluate.select_on}"] for item in result.history}
+    own = by_epoch[result.best_epoch if plan.epoch == "best" and result.best_epoch else last_epoch(result)]
+    return own > by_epoch[0] or (math.isnan(by_epoch[0]) and not math.isnan(own))
+
+
+def own_training_lines(report: Report, split: str) -> list[str]:
+    """Return two lines for each warm-started variant: what its own training did, and what keeping the start gives."""
+    lines = []
+    for item in (item for item in report.own_training if item.split == split):
+        claim = item.claim.model_copy(update={"against": f"its start {item.start}"})
+        seeds = f"{len(item.kept_start)} of {counted(len(item.kept.seeds), 'seed')}"
+        lines += [
+            f"Start -> own training: {conclude(claim, report.margin)}",
+            f"Kept if better: {escape(item.variant)} or its start {escape(item.start)}, whichever scores higher on the "
+            f"images that select epochs: {percent(item.kept.mean)} %; the start was kept with {seeds}.",
+        ]
+    return lines
