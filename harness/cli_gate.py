@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_options import warn
+from harness.cli_options import Profile, Seeds, Sets, read_spec, warn
 from harness.errors import InputError
 
 GATE_FAILED = 3
 
 
 def gate(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the store, or its spec.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A spec, judged as it is written; or a study's name, as last run.")
+    ],
     max_drop: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Largest drop of miou_dataset that is allowed (fraction).")
     ] = 0.01,
@@ -33,6 +35,9 @@ def gate(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="val or test.")] = "val",
+    profile: Profile = None,
+    set_: Sets = None,
+    seeds: Seeds = None,
     root: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = Path("mlruns"),
     tracking_uri: Annotated[
         str | None, typer.Option(metavar="URI", help="MLflow tracking store.", show_default=False)
@@ -41,7 +46,8 @@ def gate(
 ) -> None:
     """Check that variants are shown to be no worse than a baseline; exit code 3 where one is not.
 
-    From the store alone. Writes reports/STUDY/gate.xml (JUnit) and gate.md. What cannot be shown does not pass.
+    What cannot be shown does not pass, nor does what is not trained as the spec is written, or as the study was last
+    run: a name needs the store alone, a spec its data too. Writes reports/STUDY/gate.xml (JUnit) and gate.md.
     Example: harness gate ablations/phase3.yaml --baseline baseline --max-drop 0.01 --class Sky=0.005
     """
     from harness import api
@@ -49,17 +55,22 @@ def gate(
     from harness.report.gate import make_gate, render_junit, render_summary
 
     drops = {"miou_dataset": max_drop, **dict(map(_parse_drop, class_ or ()))}
-    name = api.study_name(study)
-    plan, results = api.load_results(name, store=api.open_store(root, tracking_uri), warn=warn)
+    store = api.open_store(root, tracking_uri)
+    if study.endswith((".yaml", ".yml")):
+        plan, results = api.load_written(read_spec(Path(study), profile, set_, seeds), store=store, warn=warn)
+    elif profile or set_ or seeds:
+        raise InputError(f"--profile, --set and --seeds change a spec, and '{study}' is a name; give the spec's file")
+    else:
+        plan, results = api.load_results(study, store=store, warn=warn)
     found = make_gate(
         plan, results, baseline=baseline or plan.reference, variants=variant or (), split=split, drops=drops
     )
     summary = render_summary(found)
-    write_text(reports / name / "gate.xml", render_junit(found))
-    write_text(reports / name / "gate.md", summary)
+    write_text(reports / plan.study / "gate.xml", render_junit(found))
+    write_text(reports / plan.study / "gate.md", summary)
     print(summary)
     if not found.passed:
-        print(f"gate failed: {reports / name / 'gate.md'}", file=sys.stderr)
+        print(f"gate failed: {reports / plan.study / 'gate.md'}", file=sys.stderr)
         raise typer.Exit(GATE_FAILED)
 
 

@@ -131,6 +131,31 @@ def load_results(
     return united, results
 
 
+def load_written(
+    spec: Spec, *, store: Store | None = None, warn: Callable[[str], None] = lambda text: None
+) -> tuple[Plan, dict[str, RunResult]]:
+    """Return the plan of a study as its spec is written now, and the results of exactly these runs; reads the data.
+
+    A run whose variant and seed were trained with something else is skipped, and its `reason` says with what.
+
+    Raises:
+        InputError: data or weights are not where the spec says.
+    """
+    from harness.store.recall import recall_results
+    from harness.store.stale import describe_difference, find_stale
+
+    store = store or open_store()
+    plan = make_plan(spec)
+    results = recall_results(store, plan, warn)
+    ids = {run.label: run.id for run in plan.runs}
+    for item in find_stale(store.root, plan):
+        id_ = ids[item.label]
+        if id_ not in results or results[id_].status != "finished":
+            reason = f"it was trained {describe_difference(item)}, not as the spec is written now"
+            results[id_] = RunResult(id_, "skipped", reason)
+    return plan, results
+
+
 def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAULT_REPORTS) -> tuple[Delivery, ...]:
     """Bring studies (all that were run here, unless some are named) from their folders to the store.
 

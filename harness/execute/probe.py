@@ -129,8 +129,9 @@ def measure(run: Run, machine: Machine) -> Cost:
         pace = _measure_pace(shorten(bench), folder)
         select_s = images[bench.selects_on] * pace.judge_s
         epoch_s = images["train"] * pace.train_s + select_s + pace.save_s
+        judge_s = reported * (pace.judge_closely_s + (1 + warm) * pace.judge_s)  # best epoch, last one, start
         return Cost(
-            seconds=build_s + epochs * epoch_s + warm * select_s + reported * pace.judge_closely_s + pace.finish_s,
+            seconds=build_s + epochs * epoch_s + warm * select_s + judge_s + pace.finish_s,
             memory_bytes=peak_memory(machine),
             kept_bytes=_kept_bytes(folder, reported / min(JUDGED, images["val"])),
             resume_bytes=3 * folder.state.stat().st_size,  # two are kept, while a third is written
@@ -212,6 +213,8 @@ def _finish(bench: Bench, folder: RunFolder) -> float:
         "probe",
         "finished",
         counts={"val": judged.counts},
+        last_counts={"val": judged.counts},
+        start_counts={"val": judged.counts},
         regions={"val": judged.regions},
         examples=examples,
         predictions=judged.predictions,
@@ -223,7 +226,7 @@ def _finish(bench: Bench, folder: RunFolder) -> float:
 def _kept_bytes(folder: RunFolder, share: float) -> int:
     """Return the bytes of a run's files and of their copy in the tracking store; counts grow with the images."""
     copied = {path: path.stat().st_size for path in files_to_keep(folder, with_last=False)}
-    counts = sum(size for path, size in copied.items() if path.suffix == ".npz" and path.parent == folder.evaluation)
+    counts = sum(size for path, size in copied.items() if path.suffix == ".npz" and folder.evaluation in path.parents)
     return round(2 * (sum(copied.values()) + (share - 1) * counts)) + folder.last.stat().st_size
 
 

@@ -3,15 +3,18 @@
 Non-inferiority (e.g. Wellek 2010, ch. 1): passed where the lower end of the 90 % interval of the difference, which is a
 one-sided 95 % bound, lies above minus the allowed drop. All checks must pass, so the chance of passing a variant that
 is truly worse in some check is at most 5 % without any correction (intersection-union test, Berger 1982). What cannot
-be shown, with one seed or one image group, does not pass.
+be shown, with one seed or one image group, does not pass; nor does a class with fewer seeds than the report's class
+tables ask for. A variant is judged by its own training, and only where each of its runs, and each of the baseline's, is
+trained as the plan says.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as Xml
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from harness.errors import InputError, did_you_mean
+from harness.judged import judged_results
 from harness.records import Plan, RunResult
 from harness.report.base import Record
 from harness.report.claims import Claim
@@ -19,8 +22,10 @@ from harness.report.common import find_common
 from harness.report.judge import HEADLINE, judge_splits, make_comparisons
 from harness.report.text import code, counted, escape, percent, points, table
 from harness.report.variants import group_runs
+from harness.stats.verdicts import CLASS_SEEDS
 
 SPEAKS = "new seeds and images"
+IDLE = "is evaluated only (0 epochs): there is no training of its own to be judged"
 
 
 class Check(Record):
@@ -46,12 +51,14 @@ class Gate(Record):
 
     study: str
     checks: tuple[Check, ...]
+    untrained: tuple[str, ...]
+    """Runs of the checked variants and of the baseline that have no result of the plan's, and why."""
     notes: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
-        """Return whether every check has passed."""
-        return all(check.passed for check in self.checks)
+        """Return whether there is something to check, all of it is trained, and every check has passed."""
+        return bool(self.checks) and not self.untrained and all(check.passed for check in self.checks)
 
 
 def make_gate(
@@ -71,7 +78,7 @@ def make_gate(
     for name in (baseline, *variants):
         if name not in plan.variants:
             raise InputError(f"the study has no variant '{name}'; {did_you_mean(name, plan.variants)}")
-    groups = group_runs(plan, results)
+    groups = group_runs(plan, judged_results(plan, results))
     common = find_common(groups)
     statistics = judge_splits(groups if common is None else common.groups, baseline)
     claims: dict[tuple[str, str], Claim] = {}
@@ -83,18 +90,38 @@ def make_gate(
         if known and measure not in known:
             classes = sorted(known - {HEADLINE})
             raise InputError(f"--class {measure}: {split} has no such class; {did_you_mean(measure, classes)}")
-    chosen = variants or [name for name in plan.variants if name != baseline]
+    idle = {group.name for group in groups if group.is_evaluated_only}
+    chosen = variants or [name for name in plan.variants if name != baseline and name not in idle]
     checks = [
-        _check((name, baseline, split, measure), drop, claims.get((name, measure)))
+        _check((name, baseline, split, measure), drop, claims.get((name, measure)), is_idle=name in idle)
         for name in chosen
         for measure, drop in drops.items()
     ]
-    return Gate(study=plan.study, checks=tuple(checks), notes=statistics.notes)
+    return Gate(
+        study=plan.study,
+        checks=tuple(checks),
+        untrained=tuple(_find_untrained(plan, judged_results(plan, results), {baseline, *chosen})),
+        notes=(
+            *statistics.notes,
+            *(f"'{name}' {IDLE}; it is not checked." for name in plan.variants if name in idle - {baseline, *chosen}),
+        ),
+    )
 
 
-def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None) -> Check:
+def _find_untrained(plan: Plan, results: Mapping[str, RunResult], variants: Collection[str]) -> Iterator[str]:
+    for run in (run for run in plan.runs if run.variant in variants):
+        result = results.get(run.id)
+        if result is None:
+            yield f"{run.label}: not run yet"
+        elif result.status != "finished":
+            yield f"{run.label}: {result.status}: {result.reason}"
+        elif not result.counts:
+            yield f"{run.label}: {result.reason}"
+
+
+def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None, *, is_idle: bool) -> Check:
     variant, against, split, measure = about
-    lowest = claim.low_margin if claim is not None and claim.scope == SPEAKS else None
+    lowest = claim.low_margin if claim is not None and claim.scope == SPEAKS and claim.reason != "few seeds" else None
     passed = lowest is not None and lowest >= -drop
     return Check(
         variant=variant,
@@ -105,7 +132,7 @@ def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None) -
         delta=claim.delta if claim else None,
         lowest=lowest,
         passed=passed,
-        told=_tell(claim, lowest, drop, passed=passed),
+        told=IDLE if is_idle else _tell(claim, lowest, drop, passed=passed),
     )
 
 
@@ -113,6 +140,8 @@ def _tell(claim: Claim | None, lowest: float | None, drop: float, *, passed: boo
     if claim is None:
         return "no finished runs that could be compared with the baseline"
     held = f"{counted(len(claim.seeds), 'seed')}, {counted(claim.groups, 'image group')}"
+    if claim.reason == "few seeds" and claim.measure != HEADLINE:
+        return f"difference {points(claim.delta)} points; {held}: a class is judged from {CLASS_SEEDS} seeds on"
     if lowest is None:
         return f"difference {points(claim.delta)} points; {held}: too few to say anything about new seeds and images"
     difference = f"difference {points(claim.delta)} points"
@@ -123,10 +152,14 @@ def _tell(claim: Claim | None, lowest: float | None, drop: float, *, passed: boo
 
 
 def render_junit(gate: Gate) -> str:
-    """Return the gate as a JUnit file: a test case for each check."""
-    failed = sum(not check.passed for check in gate.checks)
-    suite = Xml.Element("testsuite", name=f"harness gate {gate.study}", tests=str(len(gate.checks)))
+    """Return the gate as a JUnit file: a test case for each check, and for each run that is not trained."""
+    failed = sum(not check.passed for check in gate.checks) + len(gate.untrained)
+    number = len(gate.checks) + len(gate.untrained)
+    suite = Xml.Element("testsuite", name=f"harness gate {gate.study}", tests=str(number))
     suite.set("failures", str(failed))
+    for text in gate.untrained:
+        case = Xml.SubElement(suite, "testcase", classname=gate.study, name=f"{text.partition(':')[0]} is trained")
+        Xml.SubElement(case, "failure", message=text)
     for check in gate.checks:
         case = Xml.SubElement(suite, "testcase", classname=f"{gate.study}.{check.variant}")
         case.set("name", f"{check.measure} on {check.split} against {check.against}")
@@ -143,11 +176,22 @@ def render_summary(gate: Gate) -> str:
     return "\n".join(_lines(gate)) + "\n"
 
 
+def _state(gate: Gate) -> str:
+    if gate.passed:
+        return "passed"
+    untrained = f"{counted(len(gate.untrained), 'run')} not trained as written"
+    failed = f"{sum(not check.passed for check in gate.checks)} of {len(gate.checks)} checks"
+    return f"failed: {', '.join([untrained, failed] if gate.untrained else [failed])}"
+
+
 def _lines(gate: Gate) -> Iterator[str]:
-    failed = sum(not check.passed for check in gate.checks)
-    state = "passed" if gate.passed else f"failed: {failed} of {len(gate.checks)} checks"
-    yield f"# Gate of {escape(gate.study)}: {state}"
+    yield f"# Gate of {escape(gate.study)}: {_state(gate)}"
     yield ""
+    if gate.untrained:
+        yield "Not trained as written:"
+        yield ""
+        yield from (f"- {escape(text)}" for text in gate.untrained)
+        yield ""
     rows = [
         [
             "passed" if check.passed else "**failed**",

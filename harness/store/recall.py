@@ -33,14 +33,22 @@ def recall_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple
     if plan is None:
         known = sorted({*store.studies(), *studies_here(store.root)})
         raise InputError(f"the store has no study '{study}'; {did_you_mean(study, known)}")
+    return plan, recall_results(store, plan, warn)
+
+
+def recall_results(store: Store, plan: Plan, warn: Callable[[str], None]) -> dict[str, RunResult]:
+    """Return run id -> result of a plan's runs that have ended, here or as the store knows them.
+
+    `warn` is told when the store fails and the folders here must do.
+    """
     here = _read_folders(store, plan)
     lacking = {run.id for run in plan.runs if run.id not in here or here[run.id].status != "finished"}
     try:
-        stored = store.load_results(study, lacking) if lacking else {}
+        stored = store.load_results(plan.study, lacking) if lacking else {}
     except StoreError as error:
         warn(f"{error}; what follows is from the folders in {store.root} alone")
         stored = {}
-    return plan, {**stored, **here, **{id_: item for id_, item in stored.items() if item.status == "finished"}}
+    return {**stored, **here, **{id_: item for id_, item in stored.items() if item.status == "finished"}}
 
 
 def _read_folders(store: Store, plan: Plan) -> dict[str, RunResult]:

@@ -79,7 +79,7 @@ def describe_stale(stale: tuple[Stale, ...]) -> tuple[str, ...]:
     """Return a sentence for each kind of difference: which runs it concerns, what differs, and what becomes of it."""
     labels: dict[str, list[str]] = {}
     for item in stale:
-        labels.setdefault(_describe(item), []).append(item.label)
+        labels.setdefault(describe_difference(item), []).append(item.label)
     return tuple(
         f"{_some(names)}: trained before {what}; this result is stale and not reported, the run is made again"
         for what, names in labels.items()
@@ -91,7 +91,8 @@ def _some(labels: list[str]) -> str:
     return ", ".join(labels[:MOST_LABELS]) + more
 
 
-def _describe(item: Stale) -> str:
+def describe_difference(item: Stale) -> str:
+    """Return with what else a stale result was made than the plan says now, as the end of a sentence."""
     read = {key.removeprefix("inputs."): pair for key, pair in item.differs.items() if key.startswith("inputs.")}
     settings = {key: pair for key, pair in item.differs.items() if not key.startswith("inputs.") and key != _LINEAGE}
     told = []

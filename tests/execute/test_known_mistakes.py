@@ -1,6 +1,5 @@
 """The mistakes that studies of this kind are read wrongly by: each made on purpose, and what the user is told."""
 
-import dataclasses
 import json
 import shutil
 
@@ -114,25 +113,3 @@ def test_a_class_list_shifted_by_one(tmp_path):
     assert "label ids without a class: 3 (210 px); known ids: 0-2; give them a class, or declare them ignored" in str(
         caught.value
     )
-
-
-def test_a_first_epoch_does_not_replace_a_better_parent(simulate_start):
-    report = api.make_report(*simulate_start)
-    assert any(
-        "'new' did not improve on the weights it started from (old@best) with 1 of 1 seeds" in note
-        for note in report.notes
-    )
-
-
-@pytest.fixture
-def simulate_start(workplace, harness_cli):
-    spec = SPEC.replace(
-        "    components:", "    from: old@best\n    set: {optimizer.lr: 5.0, train.epochs: 1}\n    components:"
-    )
-    (workplace / "study.yaml").write_text(spec)
-    done = harness_cli("run", "study.yaml", "--seeds", "0", "--set", "train.epochs=10", "--set", "optimizer.lr=0.005")
-    assert done.returncode == 0, done.stderr
-    plan, results = api.load_results("mistakes", store=api.open_store(workplace / "mlruns"))
-    run = next(run for run in plan.runs if run.variant == "new")
-    assert results[run.id].best_epoch == 0, "a learning rate of 5 destroys the weights"
-    return plan, {key: dataclasses.replace(result) for key, result in results.items()}, workplace / "again"

@@ -243,8 +243,8 @@ def test_scores_that_are_not_defined_count_as_epochs_that_are_not_there(make):
         (
             "best_is_start",
             {"epochs": 3, "warm": 0.46, "best": 3, "metrics": curve(SCORE, [0.3, 0.4, 0.45])},
-            "no epoch beat the weights that it started from, 46.0 % of val miou_dataset; the best of 3 trained epochs is "
-            "−1.0 points from them (threshold: above 0). It is judged by its own training all the same.",
+            "no epoch beat the weights that it started from, 46.0 % of val miou_dataset; the best of 3 trained epochs "
+            "is −1.0 points from them (threshold: above 0). It is judged by its own training all the same.",
         ),
         (
             "noisy_gradient",

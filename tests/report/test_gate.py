@@ -71,3 +71,65 @@ def test_wrong_names(study):
         gate_of(study, variants=("beter",))
     with pytest.raises(InputError, match="--class Skye: val has no such class; did you mean 'Sky'"):
         gate_of(study, drops={"Skye": 0.1})
+
+
+def test_a_class_is_gated_from_as_many_seeds_as_the_report_asks_for(simulate):
+    """With two seeds the bound of a class would do, and the report's class table calls nothing."""
+    gates = [gate_of(simulate({"old": 0.7, "better": 0.9}, seeds=tuple(range(count)))) for count in (2, 3)]
+    told = [{check.measure: check.passed for check in gate.checks} for gate in gates]
+    assert told == [{"miou_dataset": True, "Sky": False}, {"miou_dataset": True, "Sky": True}]
+    assert gates[0].checks[1].told.endswith("a class is judged from 3 seeds on")
+    assert not gates[0].passed
+
+
+def test_a_run_that_is_not_trained_fails_the_gate_though_the_others_would_pass(study):
+    """Three of four seeds are enough for the bound; the fourth diverged, and is not passed over."""
+    lost = next(run for run in study.plan.runs if run.label == "better/seed3")
+    others = {id_: result for id_, result in study.results.items() if id_ != lost.id}
+    for result, told in (
+        (RunResult(lost.id, "failed", "the loss is nan"), "failed: the loss is nan"),
+        (None, "not run yet"),
+    ):
+        results = others if result is None else others | {lost.id: result}
+        gate = gate_of(replace(study, results=results), variants=("better",))
+        assert all(check.passed for check in gate.checks)
+        assert gate.untrained == (f"better/seed3: {told}",)
+        assert not gate.passed
+        suite = Xml.fromstring(render_junit(gate).encode())
+        assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+        text = render_summary(gate)
+        assert text.startswith("# Gate of phase3: failed: 1 run not trained as written, 0 of 2 checks\n")
+        assert f"- better/seed3: {told}" in text
+    assert gate_of(replace(study, results=others), variants=("worse",)).untrained == ()
+
+
+def test_what_is_evaluated_only_is_not_gated(study):
+    """Neither by default nor by name, and a gate of nothing else does not pass."""
+
+    def idle(run):
+        return replace(run, config=replace(run.config, train=run.config.train.model_copy(update={"epochs": 0})))
+
+    runs = tuple(idle(run) if run.variant == "better" else run for run in study.plan.runs)
+    changed = replace(study, plan=replace(study.plan, runs=runs))
+    assert {check.variant for check in gate_of(changed).checks} == {"worse"}
+    assert "'better' is evaluated only (0 epochs)" in gate_of(changed).notes[0]
+    gate = gate_of(changed, variants=("better",))
+    assert [check.passed for check in gate.checks] == [False, False]
+    assert "no training of its own" in gate.checks[0].told
+    alone = replace(changed.plan, runs=tuple(run for run in runs if run.variant != "worse"))
+    assert not gate_of(replace(changed, plan=alone)).passed
+
+
+def test_the_parents_weights_do_not_pass_a_gate_in_a_recipes_name(study):
+    """As an older version stored it: the best epoch of a run that trained is 0, its parent's, and a good one."""
+    results = {
+        run.id: replace(study.results[run.id], best_epoch=0, last_counts={})
+        if run.variant == "better"
+        else study.results[run.id]
+        for run in study.plan.runs
+    }
+    gate = gate_of(replace(study, results=results), variants=("better",))
+    assert not gate.passed
+    assert [check.delta for check in gate.checks] == [None, None]
+    assert len(gate.untrained) == 4
+    assert "so its own training was not judged" in gate.untrained[0]
