@@ -57,7 +57,7 @@ class TrainSettings(Settings):
     """How a run is trained."""
 
     epochs: Whole = 10
-    """Passes over the training split; 0 evaluates the starting weights only."""
+    """Passes over the training split; 0 evaluates the starting weights only, which get no verdict."""
     batch_size: Count = 8
     """Images a step. When one image remains at the end of an epoch it joins the batch before it."""
     accumulate: Count = 1
@@ -69,7 +69,7 @@ class TrainSettings(Settings):
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     """Order of an image tensor's elements in memory; it changes speed, and the last bits of sums."""
     early_stop: EarlyStop | None = None
-    """Rule that ends training early; null trains all epochs."""
+    """Rule that ends training early, by the epochs trained so far; null trains all epochs."""
     checkpoint_every: Count = 1
     """Epochs between two checkpoints: what a killed run repeats at most."""
     deterministic: bool = True

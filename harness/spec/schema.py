@@ -96,7 +96,8 @@ def _variant() -> Schema:
         "from": {
             "type": "string",
             "pattern": f"^{SLUG}@({'|'.join(outline.WHICH)})$",
-            "description": "Start from another variant's weights, seed to seed: <variant>@best or <variant>@last.",
+            "description": "Start from another variant's weights, seed to seed: <variant>@best or <variant>@last, of "
+            "the epochs that it trained.",
         },
         "like": {"$ref": "#/$defs/name", "description": "Change this variant's settings, and not those of the base."},
         "set": {"$ref": "#/$defs/set"},
