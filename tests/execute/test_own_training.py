@@ -19,11 +19,13 @@ from harness.apply.choose import choose
 from harness.counts import load_counts
 from harness.errors import InputError
 from harness.execute.events import Ended, Started
+from harness.execute.inputs import make_reader
 from harness.execute.one import run_one
 from harness.execute.study import execute_plan
+from harness.execute.tune import open_site, searched, tune_variant
 from harness.records import Machine, Plan, RunResult
 from harness.scores import miou_dataset
-from harness.store.folder import load_result, run_folder, save_result
+from harness.store.folder import load_result, read_progress, run_folder, save_result
 from harness.store.stale import remember_runs
 
 SPEC = """\
@@ -256,6 +258,24 @@ def test_killed_after_any_epoch_it_keeps_its_own_best(tmp_path):
     assert found.best_epoch == whole.best_epoch
     for kind in ("counts", "last_counts", "start_counts"):
         assert all(same(getattr(found, kind)[split], getattr(whole, kind)[split]) for split in ("val", "test"))
+
+
+def test_a_search_scores_what_its_trials_trained(tmp_path):
+    """Its objective and its bounds: were they those of the parent, every trial would be as good as any other."""
+    search = "tune: {space: {optimizer.lr: {choice: [10.0, 20.0]}}, trials: 2, pruner: none, judge_on: val}\n"
+    (tmp_path / "tuned.yaml").write_text(SPEC + search)
+    spec = api.load_spec(tmp_path / "tuned.yaml")
+    ruin = next(variant for variant in spec.variants if variant.name == "ruin")
+    store, url = api.open_store(tmp_path / "mlruns"), f"sqlite:///{tmp_path}/optuna.db"
+    site = open_site(spec, ruin, store, in_this_process, make_reader(), url=url)
+    for _ in tune_variant(site):
+        pass
+    trials = searched(site).trials
+    assert [trial.state for trial in trials] == ["finished"] * 2
+    for trial in trials:
+        start, *own = [item.metrics["val/miou_dataset"] for item in read_progress(run_folder(store.root, trial.run_id))]
+        assert trial.scores == (max(own),)
+        assert max(own) < start
 
 
 def test_what_an_older_version_left_is_not_used_under_its_name():

@@ -104,13 +104,42 @@ def test_regions_and_predictions_come_back(folder):
     assert "evaluation/predictions.npz" in names
 
 
+def of_all_epochs() -> RunResult:
+    """A result whose best, last and start counts differ."""
+    confusions = [[2, 2], [0, 4]], [[0, 4], [4, 0]]
+    last, start = (make_counts([np.array(confusion)], ["a"], ["g"], ["x", "y"]) for confusion in confusions)
+    contract = {"version": 1, "splits": {"val": "d"}, "checkpoint": "best"}
+    return replace(make_result(), last_counts={"val": last}, start_counts={"val": start}, contract=contract)
+
+
+def test_counts_of_the_last_epoch_and_of_the_start_come_back_with_their_contracts(folder):
+    save_result(folder, of_all_epochs())
+    back = load_result(folder)
+    assert back.last_counts["val"].confusion_CC().tolist() == [[2, 2], [0, 4]]
+    assert back.start_counts["val"].confusion_CC().tolist() == [[0, 4], [4, 0]]
+    assert back.contract["checkpoint"] == "best"
+    names = {path.relative_to(folder.path).as_posix() for path in files_to_keep(folder, with_last=False)}
+    for kind in ("last", "start"):
+        assert {f"evaluation/{kind}/val.npz", f"evaluation/{kind}/contract.json"} <= names
+        assert json.loads((folder.evaluation / kind / "contract.json").read_text())["checkpoint"] == kind
+
+
+@pytest.mark.parametrize("kind", ["last", "start"])
+def test_damage_to_any_of_them_is_named(kind, folder):
+    save_result(folder, of_all_epochs())
+    path = folder.evaluation / kind / "val.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match=rf"{kind}/val\.npz: damaged"):
+        load_result(folder)
+
+
 def test_a_result_from_before_regions_is_read(folder):
     save_result(folder, replace(make_result(), regions={}, predictions=None))
     entry = json.loads(folder.result.read_text())
-    del entry["regions"], entry["checksum"], entry["sha256"]
+    del entry["regions"], entry["last"], entry["start"], entry["checksum"], entry["sha256"]
     folder.result.write_text(json.dumps(entry))
     back = load_result(folder)
-    assert back.regions == {}
+    assert back.regions == back.last_counts == back.start_counts == {}
     assert back.predictions is None
 
 

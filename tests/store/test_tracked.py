@@ -1,13 +1,16 @@
 """Names and values shown in the tracking store."""
 
 import re
+from dataclasses import replace
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records import Machine, Progress
+from harness.counts import make_counts
+from harness.records import Machine, Progress, RunResult
 from harness.store.provenance import mask_credentials, read_provenance
-from harness.store.tracked import epoch_metrics, flatten, metric_names
+from harness.store.tracked import epoch_metrics, final_metrics, flatten, metric_names
 
 
 @given(st.lists(st.text(max_size=300), unique=True, max_size=8))
@@ -37,6 +40,23 @@ def test_provenance_holds_no_secret(monkeypatch):
     assert facts["command"][2] == "http://***@host/x"
     assert facts["packages"]["torch"]
     assert mask_credentials("plain") == "plain"
+
+
+def test_the_best_epoch_that_is_shown_is_one_that_the_run_trained():
+    """Of an older result whose best epoch is 0, its parent's weights, nothing is shown as its best."""
+    counts = {hits: make_counts([np.array([[hits, 8 - hits], [0, 8]])], ["a"], ["g"], ["x", "y"]) for hits in (2, 4, 6)}
+    history = tuple(Progress(epoch, 2, {"val/miou_dataset": 0.9 - epoch / 4}, False, epoch) for epoch in range(3))
+    own = RunResult(
+        "r", "finished", "", history, 1, {"val": counts[6], "test": counts[4]}, {"val": counts[6], "test": counts[2]}
+    )
+    shown = final_metrics(own)
+    assert (shown["best/epoch"], shown["last/epoch"]) == (1, 2)
+    assert (shown["best/val/miou_dataset"], shown["last/val/miou_dataset"]) == (0.65, 0.4)
+    assert (shown["best/test/pixel_accuracy"], shown["last/test/pixel_accuracy"]) == (12 / 16, 10 / 16)
+    older = final_metrics(replace(own, best_epoch=0, last_counts={}))
+    assert not [name for name in older if name.startswith("best/")]
+    assert older["last/val/miou_dataset"] == 0.4
+    assert not [name for name in older if "/test/" in name]
 
 
 def test_what_an_epoch_showed_of_each_class_stays_in_the_journal():
