@@ -70,5 +70,6 @@ def counts_at(result: RunResult, which: Which) -> Mapping[str, Counts]:
     """Return a run's counts of the best, or of the last, of the epochs that it trained; none where none were kept."""
     if not result.counts or is_inherited(result):
         return {}
-    is_best = result.best_epoch == last_epoch(result)
-    return result.counts if which == "best" or (is_best and not result.last_counts) else result.last_counts
+    if which == "best":
+        return result.counts
+    return result.last_counts or (result.counts if result.best_epoch == last_epoch(result) else {})

@@ -9,6 +9,7 @@ import pytest
 
 from harness.counts import make_counts
 from harness.judged import judged_results
+from harness.predictions import Seen, pack_predictions
 from harness.records import Plan, Run
 from harness.report.markdown import render_markdown
 from harness.report.own_training import own_training_lines
@@ -141,6 +142,24 @@ def test_what_is_judged_twice_is_judged_once(fallen):
         once = judged_results(plan, fallen.results)
         assert judged_results(plan, once) == once
         assert {result.contract.get("checkpoint", "best") for result in once.values()} == {which}
+
+
+def test_regions_and_predictions_are_those_of_the_best_epoch_alone(fallen):
+    """With the last epoch compared they would tell of other weights than the counts beside them."""
+    seen = pack_predictions(("image0",), [Seen(np.zeros((2, 2, 3), np.uint8), *np.zeros((2, 2, 2), np.uint8))])
+    last = {id_: item.history[-1].epoch for id_, item in fallen.results.items()}
+    for best, pictured in ((1, False), (None, True)):
+        results = {
+            id_: replace(
+                item, best_epoch=best or last[id_], regions={"val": {"border": counted(9, 0)["val"]}}, predictions=seen
+            )
+            for id_, item in fallen.results.items()
+        }
+        kept = judged_results(fallen.plan, results)
+        assert all(item.regions and item.predictions for item in kept.values())
+        told = judged_results(replace(fallen.plan, epoch="last"), results)
+        assert not any(item.regions for item in told.values())
+        assert {bool(item.predictions) for item in told.values()} == {pictured}
 
 
 def older(study, variant: str, **changes):
