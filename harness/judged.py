@@ -49,8 +49,10 @@ def _judge(plan: Plan, result: RunResult) -> RunResult:
     if result.status != "finished" or not result.counts:
         return result
     counts = counts_at(result, plan.epoch)
+    if not counts and is_inherited(result):
+        return _without_counts(replace(result, best_epoch=None), INHERITED)
     if not counts:
-        return _without_counts(result, INHERITED if is_inherited(result) else NO_LAST)
+        return _without_counts(result, NO_LAST)
     if plan.epoch == "best":
         return result
     return replace(

@@ -179,7 +179,7 @@ def test_a_stored_result_whose_best_epoch_is_its_parents_is_named_and_judged_now
     study = older(fallen, "ruin", **parents)
     report = make_report(study.plan, study.results)
     ruin = report.variants[1]
-    assert {seed.status for seed in ruin.seeds} == {"unjudged"}
+    assert {(seed.status, seed.best_epoch) for seed in ruin.seeds} == {("unjudged", None)}
     assert not any((ruin.scores, ruin.iou_class, ruin.delta, report.comparisons, report.evidence, report.own_training))
     assert {rank.variant for ranking in report.rankings for rank in ranking.ranks} <= {"parent"}
     (note,) = [note for note in report.notes if "older version" in note]
