@@ -46,6 +46,8 @@ class World:
     """What each variant's skill has over the reference's (logits)."""
     frames: int = 1
     """Most frames of a group; groups have 1 to this many, evenly."""
+    largest: int = 0
+    """Frames of the first group; 0 where it is like the others."""
     rare: bool = False
     pairing: float = 0.0
     """Correlation of the training noise of two variants with one seed."""
@@ -90,6 +92,8 @@ def draw_margins(world: World, generator: np.random.Generator) -> Margins:
     """Return one evaluated study: every seed of every variant on the same groups."""
     variants, seeds, groups, classes = len(world.loudness), world.seeds, world.groups, len(SKILL)
     frames_G = generator.integers(1, world.frames, size=groups, endpoint=True)
+    if world.largest:
+        frames_G[0] = world.largest
     group_F = np.repeat(np.arange(groups), frames_G)
     held_GC = generator.random((groups, classes)) < world.held_C
     true_FC = np.rint(SIZE * generator.lognormal(0.0, 0.6, (len(group_F), classes)) * held_GC[group_F])

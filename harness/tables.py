@@ -17,7 +17,7 @@ from harness.catalog import Part
 from harness.execute.probe import Forecast
 from harness.fingerprint import thaw
 from harness.records import Plan, Run
-from harness.spec.lint import Concern
+from harness.spec.concern import Concern
 from harness.spec.plan import plan_to_json
 from harness.spec.reference import type_text
 

@@ -11,7 +11,7 @@ from harness.records import Machine, Plan, Run, RunResult
 if TYPE_CHECKING:
     from harness.execute.probe import Forecast
     from harness.report.record import Report
-    from harness.spec.lint import Concern
+    from harness.spec.concern import Concern
     from harness.spec.load import Spec
     from harness.store.protocol import Store
     from harness.store.sync import Delivery

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from harness import catalog
 from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.faults import refuse
-from harness.data.source import Source
+from harness.data.source import Source, Split
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
 from harness.records import Choice, Plan, RunConfig
+from harness.spec.lint_power import even_number
 
 
 def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
@@ -63,10 +65,10 @@ def read_notes(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"data '{name}': {note}" for name, source in sources for note in source.notes))
 
 
-def count_groups(plan: Plan) -> dict[str, int]:
-    """Return the number of independent units of each split that all runs are judged on, of the data with the fewest.
+def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Return the images in each independent unit of each split that all runs are judged on.
 
-    Units are recordings where these are known, else groups.
+    Units are recordings where these are known, else groups. Of several data, those whose units are worth least.
     """
     sources = {}
     for config in (run.config for run in plan.runs):
@@ -74,10 +76,12 @@ def count_groups(plan: Plan) -> dict[str, int]:
         if key not in sources:
             sources[key] = open_source(config.data, config.seed)
     shared = set.intersection(*(set(source.splits) for source in sources.values())) - {"train"}
-    return {
-        name: min(len(set(split.recordings or split.groups)) for split in (s.splits[name] for s in sources.values()))
-        for name in sorted(shared)
-    }
+    sizes = {name: [_size_units(source.splits[name]) for source in sources.values()] for name in sorted(shared)}
+    return {name: min(found, key=even_number) for name, found in sizes.items()}
+
+
+def _size_units(split: Split) -> tuple[int, ...]:
+    return tuple(Counter(split.recordings or split.groups).values())
 
 
 def _name_content(config: RunConfig) -> str:

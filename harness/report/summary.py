@@ -64,7 +64,6 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
     )
     evidence = make_evidence(judged, [(v.name, plan.reference) for v in variants if v.delta])
     finished = [result for group in _reference_first(plan, groups) for result in group.results.values()]
-    splits = _summarise_splits(finished)
     return Report(
         study=plan.study,
         question=plan.question,
@@ -75,8 +74,8 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         spec=plan.spec_text,
         seeds=tuple(sorted({run.seed for run in plan.runs})),
         notes=(*make_notes(plan.reference, judged, variants), *statistics.notes),
-        concerns=make_concerns(plan, splits),
-        splits=splits,
+        concerns=make_concerns(plan, _counts_by_split(finished)),
+        splits=_summarise_splits(finished),
         classes=_summarise_classes(finished),
         setup=_setup(plan, groups),
         variants=variants,

@@ -26,7 +26,7 @@ class Comparisons:
         self._steps = {name: steps_per_image(run.config) for name, run in self.runs.items()}
         self._automatic = {name: _is_automatic(run.config) for name, run in self.runs.items()}
         self.factors = cache(self._factors)
-        self._searches: dict[str, _Search] = {}
+        self._searches: dict[tuple[str, bool], _Search] = {}
 
     def _factors(self, one: str, other: str) -> tuple[str, ...]:
         """Return what two variants differ in: components first, then parts, terms, and settings of train and evaluate.
@@ -50,15 +50,17 @@ class Comparisons:
         names = [name for name, _ in changed_components]
         return tuple(dict.fromkeys([*names, *(_part_of(key) for key in changed if key in rest)]))
 
-    def steps(self, first: str, last: str) -> tuple[str, ...]:
+    def steps(self, first: str, last: str, *, alike: bool = False) -> tuple[str, ...]:
         """Return the shortest way between two variants on which each differs from the one before in one factor at most.
 
-        Empty where there is none.
+        Empty where there is none. With `alike`, all on it begin with the same weights, which otherwise do not count.
         """
-        search = self._searches.setdefault(first, _Search({first: first}, deque([first]), set(self.runs) - {first}))
+        search = self._searches.setdefault(
+            (first, alike), _Search({first: first}, deque([first]), set(self.runs) - {first})
+        )
         while search.waiting and last not in search.came_from:
             here = search.waiting.popleft()
-            near = [name for name in self.runs if name in search.unreached and len(self._factors(name, here)) <= 1]
+            near = [name for name in self.runs if name in search.unreached and self._is_step(here, name, alike)]
             search.came_from.update(dict.fromkeys(near, here))
             search.waiting.extend(near)
             search.unreached.difference_update(near)
@@ -68,6 +70,10 @@ class Comparisons:
         while way[-1] != first:
             way.append(search.came_from[way[-1]])
         return tuple(reversed(way))
+
+    def _is_step(self, here: str, name: str, alike: bool) -> bool:
+        starts_apart = self.runs[here].start != self.runs[name].start
+        return not (alike and starts_apart) and len(self._factors(name, here)) <= 1
 
 
 @dataclass(frozen=True)

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isclose
 
 from harness import catalog
 from harness.records import Plan, Run
+from harness.spec.concern import CODES, Concern
 from harness.spec.designs import TOGETHER, combine
 from harness.spec.factors import Comparisons, isolated, steps_per_image
+from harness.spec.lint_power import few_seeds, small_margin, weak_splits
 from harness.spec.resolve import weights_settings
-
-FEWEST_GROUPS = 20
-"""Independent groups of a validation split below which the intervals of a comparison are not known to hold."""
-CODES = (
-    *("normalization", "confounded", "budget", "continued", "batch_norm"),
-    *("one_seed", "few_groups", "same_images", "stepwise"),
-)
-"""Most serious first: what makes a comparison wrong, what makes it weak, and what the plan's own runs divide."""
-
-
-@dataclass(frozen=True)
-class Concern:
-    """One thing that the plan's results will not show, or will show wrongly."""
-
-    code: str
-    """One of CODES."""
-    variants: tuple[str, ...]
-    """Variants that it is about."""
-    text: str
-    """What is so, and why it matters."""
-    remedy: str
-    """What would resolve it, and how many runs that takes."""
 
 
 def lint(
-    plan: Plan, *, groups: Mapping[str, int] | None = None, seconds: Mapping[str, float] | None = None
+    plan: Plan, *, groups: Mapping[str, Sequence[int]] | None = None, seconds: Mapping[str, float] | None = None
 ) -> tuple[Concern, ...]:
     """Return what is wrong with a study as planned, most serious first.
 
-    `groups` is the number of independent groups of images of each split that is evaluated (`val`, `test`); without it
-    nothing is said about the splits. `seconds` is how long a run of a variant takes, as far as it is known.
+    `groups` is the size in images of each independent group of each split that is evaluated (`val`, `test`); without
+    it nothing is said about the splits. `seconds` is how long a run of a variant takes, as far as it is known.
     """
     compared = Comparisons(plan)
     found = [
@@ -50,8 +29,9 @@ def lint(
         *_unequal_budgets(plan, compared),
         *_continued(plan),
         *_single_images(plan),
-        *_one_seed(plan, seconds or {}),
-        *(_weak_splits(plan, groups) if groups is not None else ()),
+        *few_seeds(plan, seconds or {}),
+        *small_margin(plan),
+        *(weak_splits(plan, groups) if groups is not None else ()),
     ]
     return tuple(sorted(found, key=lambda concern: CODES.index(concern.code)))
 
@@ -113,7 +93,7 @@ def _steps_in_plan(compared: Comparisons, variant: str, other: str) -> str:
     between = compared.runs[variant].settings_from
     if between not in ("", other) and len(compared.factors(variant, between)) == 1:
         return f"set it against {between}, from which it differs in {compared.factors(variant, between)[0]} alone"
-    way = compared.steps(other, variant)
+    way = compared.steps(other, variant, alike=True)
     return f"read it in steps of one factor: {' -> '.join(way)}" if way else ""
 
 
@@ -121,8 +101,10 @@ def _way_out(plan: Plan, compared: Comparisons, variant: str, other: str, second
     """Return what to run so that the difference between two variants can be divided, with its price."""
     between = compared.runs[variant].settings_from
     way = compared.steps(other, between) if between not in ("", other) else ()
-    if way:
+    if way and compared.steps(other, between, alike=True) == way:
         return f"divide its difference from {between}; up to there the plan has the steps: {' -> '.join(way)}"
+    if way:
+        return f"divide its difference from {between}; between that and {other} the weights that they begin with differ too"
     return _design_for(plan, variant, compared.factors(variant, other), seconds)
 
 
@@ -211,40 +193,6 @@ def _single_images(plan: Plan) -> Iterator[Concern]:
             " have, normalises each image by itself while it trains, and by running averages of such images when it is"
             " judged",
             "raise train.batch_size to 2 at least (train.accumulate does not help)",
-        )
-
-
-def _one_seed(plan: Plan, seconds: Mapping[str, float]) -> Iterator[Concern]:
-    if len(_seeds(plan)) == 1:
-        more = 2 * len(plan.variants)
-        known = [seconds[name] for name in plan.variants if name in seconds]
-        hours = f", about {2 * sum(known) / 3600:.1f} hours one after the other" if len(known) == more // 2 else ""
-        yield Concern(
-            "one_seed",
-            plan.variants,
-            "each variant runs with one seed: a difference then speaks of these weights, not of the settings, because"
-            " another seed may turn it round",
-            f"write seeds: [0, 1, 2]: {more} more runs{hours}",
-        )
-
-
-def _weak_splits(plan: Plan, groups: Mapping[str, int]) -> Iterator[Concern]:
-    if groups["val"] < FEWEST_GROUPS:
-        yield Concern(
-            "few_groups",
-            plan.variants,
-            f"val holds {groups['val']} independent groups of images (at least {FEWEST_GROUPS} are wanted): intervals"
-            " over so few may be too narrow",
-            "judge on more recordings, or divide train and val anew with data.folds",
-        )
-    if "test" not in groups and any(run.config.evaluate.select_split == "val" for run in plan.runs):
-        yield Concern(
-            "same_images",
-            plan.variants,
-            "the best epoch is chosen on val and reported on val: its score is too high, the more so the more it jumps"
-            " from epoch to epoch",
-            "write evaluate.select_split: held_out, use data with a labelled test split, or read the scores of the last"
-            " epoch beside those of the best",
         )
 
 

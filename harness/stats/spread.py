@@ -5,6 +5,12 @@ The scores form a crossed table: every seed is judged on every group. The varian
 term is in both others and would be counted twice: the two-way random-effects analysis of readers and cases (Obuchowski
 and Rockette 1995; Hillis 2007), with groups' moves in place of cases' scores. Neither of the first two terms is let
 under the third, which both contain. Degrees of freedom after Satterthwaite (1946).
+
+Satterthwaite's rule trusts each variance as measured. Where one of few degrees of freedom came out small by chance, the
+rule takes over the many degrees of the other and the interval is too short. So the fewest degrees of three answers are
+used: the rule as it stands; with the training's variance, where only the effect's own few seeds speak for it, at its
+upper 75 % limit; with the groups' variance at its upper 90 % limit. The standard error is the same in all three. Both
+limits are by simulation (docs/statistics.md).
 """
 
 from __future__ import annotations
@@ -21,6 +27,10 @@ from harness.stats.margins import Values
 
 Chosen = npt.NDArray[np.int64]
 """Indices of classes."""
+TRAINING_TAIL, GROUPS_TAIL = 0.25, 0.10
+"""Chance that a variance exceeds the limit at which its degrees of freedom are weighed."""
+FEW_DEGREES = 2.5
+"""Degrees of freedom of the training's variance below which what other variants lend is too little to rest on."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,19 @@ class Spread:
 
     @property
     def degrees(self) -> float:
-        """Return the degrees of freedom of `se`; infinite where nothing varies."""
+        """Return the degrees of freedom of `se`, the fewest of three answers; infinite where nothing varies."""
+        training, images = self.training_variance, self.sampling_variance
+        answers = [self._plain_degrees]
+        if training > 0 and self._rests_on_few_seeds:
+            answers.append(self._combined_degrees(training * upper_limit(self.seed_degrees, TRAINING_TAIL), images))
+        if training > 0 and self.group_degrees > 0:
+            most = self.group_variance * upper_limit(self.group_degrees, GROUPS_TAIL)
+            answers.append(self._combined_degrees(training, max(most - self.shared_variance, 0.0)))
+        return min(answers)
+
+    @property
+    def _plain_degrees(self) -> float:
+        """Return Satterthwaite's degrees of freedom, the three variances as measured."""
         between, within, shared = self.seed_variance / self.seeds, self.group_variance, self.shared_variance
         times_shared = float(between <= shared) + float(within <= shared) - 1
         parts = [
@@ -68,6 +90,20 @@ class Spread:
         ]
         doubt = sum(variance**2 / degrees for variance, degrees in parts if variance)
         return self.se**4 / doubt if doubt > 0 else math.inf
+
+    @property
+    def _rests_on_few_seeds(self) -> bool:
+        """Return whether the other variants lend nothing to the training's variance, or next to nothing."""
+        return math.isclose(self.seed_degrees, self.seeds - 1) or 0 < self.seed_degrees < FEW_DEGREES
+
+    def _combined_degrees(self, training: float, images: float) -> float:
+        """Return Satterthwaite's degrees of freedom of two independent variances, both of the mean effect."""
+        doubt = sum(
+            variance**2 / degrees
+            for variance, degrees in ((training, self.seed_degrees), (images, self.group_degrees))
+            if variance
+        )
+        return (training + images) ** 2 / doubt
 
     def planned(self, seeds: int, images: float) -> Spread:
         """Return what to expect of this many seeds and `images` times as many groups."""
@@ -81,6 +117,14 @@ class Spread:
             group_degrees=self.group_degrees * images,
             shared_variance=shared,
         )
+
+
+def upper_limit(degrees: float, tail: float) -> float:
+    """Return the limit that the ratio of the true variance to the measured one exceeds with chance `tail`; at least 1.
+
+    Chi-square: degrees / its `tail` quantile.
+    """
+    return max(degrees / (2 * float(special.gammaincinv(degrees / 2, tail))), 1.0)
 
 
 def make_spread(

@@ -22,7 +22,8 @@ def test_phase3_is_told_that_its_four_changes_cannot_be_told_apart(tmp_path):
         "confounded: phase3 differs from gentle-backbone in 4 components (weights, dice, crop, flips): its delta cannot"
         " be attributed to any one of them\n  -> in phase3 write design: leave_one_out: 4 more variants, 8 runs\n"
     ) in out
-    assert out.index("confounded: ") < out.index("continued: ") < out.index("stepwise: ")
+    assert out.index("confounded: ") < out.index("continued: ") < out.index("few_seeds: ")
+    assert "read it in steps" not in out  # its variants begin with different weights
 
 
 def test_programs_read_concerns_and_what_is_left_out(tmp_path):
@@ -35,5 +36,5 @@ def test_programs_read_concerns_and_what_is_left_out(tmp_path):
         "phase3-no-weights is left out: dice needs weights",
     ]
     assert entry["forecast"] is None
-    assert {concern["code"] for concern in entry["concerns"]} == {"continued", "stepwise"}
+    assert {concern["code"] for concern in entry["concerns"]} == {"confounded", "continued", "few_seeds"}
     assert entry["concerns"][0].keys() == {"code", "variants", "text", "remedy"}

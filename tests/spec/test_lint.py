@@ -6,8 +6,10 @@ import pytest
 from test_plan import plan_of
 from toys import MINIMAL
 
+from harness.spec.concern import CODES
 from harness.spec.factors import Comparisons
-from harness.spec.lint import CODES, FEWEST_GROUPS, lint
+from harness.spec.lint import lint
+from harness.spec.lint_power import FEWEST_GROUPS, add_seeds, even_number
 
 FOUR = """\
   gentle: {from: plain@best, set: {optimizer.lr: 0.01}}
@@ -53,7 +55,7 @@ def test_four_changes_at_once_are_confounded(write_spec):
         " to any one of them"
     )
     assert found["phase", "plain"].remedy == (
-        "divide its difference from gentle; up to there the plan has the steps: plain -> gentle"
+        "divide its difference from gentle; between that and plain the weights that they begin with differ too"
     )
 
 
@@ -92,6 +94,17 @@ def test_the_plan_may_hold_the_steps(write_spec):
     found = concerns(write_spec(study(lines)))
     assert found["stepwise", "wide-slow"].remedy == "read it in steps of one factor: plain -> wide -> wide-slow"
     assert found["stepwise", "wider-slow"].remedy == "set it against wide-slow, from which it differs in model alone"
+
+
+def test_a_step_begins_with_the_same_weights(write_spec):
+    lines = "head: {from: plain@best, set: {model.freeze: backbone}}\n"
+    lines += "gentle: {from: head@best, set: {optimizer.lr: 0.01}}"
+    compared = Comparisons(plan_of(write_spec(study(lines))))
+    assert compared.steps("plain", "head") == ("plain", "head")
+    assert compared.steps("plain", "head", alike=True) == ()
+    lines += "\nwarm: {from: plain@best}"
+    warm = Comparisons(plan_of(write_spec(study(lines))))
+    assert warm.steps("warm", "head", alike=True) == ("warm", "head")
 
 
 @pytest.mark.parametrize(
@@ -178,25 +191,67 @@ def test_one_seed(write_spec):
         "each variant runs with one seed: a difference then speaks of these weights, not of the settings, because"
         " another seed may turn it round"
     )
-    assert concern.remedy == "write seeds: [0, 1, 2]: 4 more runs, about 3.0 hours one after the other"
+    assert concern.remedy == "write seeds: [7, 0, 1]: 4 more runs, about 3.0 hours one after the other"
+
+
+def test_two_seeds_are_too_few(write_spec):
+    concern = concerns(write_spec(study("other: {set: {model.width: 4}}", seeds="[0, 7]")))["few_seeds", "plain"]
+    assert concern.text == (
+        "each variant runs with two seeds: they show only differences several times as large as the noise of training,"
+        " and no class is judged"
+    )
+    assert concern.remedy == "write seeds: [0, 7, 1]: 2 more runs"
+    assert not concerns(write_spec(study("other: {set: {model.width: 4}}", seeds="[0, 7, 1]")))
+
+
+def test_added_seeds_keep_those_that_are_there():
+    assert add_seeds([41, 42], 4) == (41, 42, 0, 1)
+    assert add_seeds([1, 0], 3) == (1, 0, 2)
+    assert add_seeds([1, 0], 2) == (1, 0)
+
+
+def test_a_margin_that_nothing_can_reach(write_spec):
+    # t(2) 0.95 = 2.920; times sqrt(2/3) = 2.384 standard deviations of a seed
+    lines = study("other: {set: {model.width: 4}}", seeds="[0, 1, 2]")
+    text = f"{lines}compare: {{margin: MARGIN}}\n"
+    concern = concerns(write_spec(text.replace("MARGIN", "0.0023")))["margin", "plain"]
+    assert concern.text == (
+        "with 3 seeds nothing will be called equivalent within a margin of 0.23 points: even seeds that differ by a"
+        " standard deviation of 0.1 points, which is little, leave 0.24 points of doubt"
+    )
+    assert concern.remedy == "write compare.margin: 0.003 or more, or more seeds"
+    assert not concerns(write_spec(text.replace("MARGIN", "0.0024")))
+    assert not concerns(write_spec(text.replace("MARGIN", "0")))
 
 
 def test_weak_splits(write_spec):
-    path = write_spec(study("other: {set: {model.width: 4}}"))
-    found = concerns(path, groups={"val": 3})
+    path = write_spec(study("other: {set: {model.width: 4}}", seeds="[0, 1, 2]"))
+    found = concerns(path, groups={"val": (5, 5, 4)})
     assert found["few_groups", "plain"].text == (
-        "val holds 3 independent groups of images (at least 20 are wanted): intervals over so few may be too narrow"
+        "val holds 3 independent groups of images (at least 20 are wanted): what other images would do is hardly known,"
+        " and only large differences are called"
     )
     assert found["same_images", "plain"].text == (
         "the best epoch is chosen on val and reported on val: its score is too high, the more so the more it jumps from"
         " epoch to epoch"
     )
-    assert concerns(path, groups={"val": FEWEST_GROUPS, "test": 1}) == concerns(path) == {}
+    assert concerns(path, groups={"val": (2,) * FEWEST_GROUPS, "test": (1,)}) == concerns(path) == {}
+
+
+def test_one_group_that_holds_most_images_is_worth_little(write_spec):
+    # 39 groups of 1 image and one of 61: 100^2 / (39 + 61^2) = 2.66
+    assert even_number([1] * 39 + [61]) == pytest.approx(10_000 / 3760)
+    path = write_spec(study("other: {set: {model.width: 4}}", seeds="[0, 1, 2]"))
+    found = concerns(path, groups={"val": (61, *[1] * 39), "test": (1,)})
+    assert found["few_groups", "plain"].text.startswith(
+        "val holds 40 independent groups of images, the largest with 61% of the images: as much as 2.7 even ones (at"
+        " least 20 are wanted)"
+    )
 
 
 def test_the_most_serious_comes_first(write_spec):
     lines = "a: {set: {model.weights: default, data.normalize: unit, train.batch_size: 1}}"
-    codes = [concern.code for concern in lint(plan_of(write_spec(study(lines, seeds="[0]"))), groups={"val": 1})]
+    codes = [concern.code for concern in lint(plan_of(write_spec(study(lines, seeds="[0]"))), groups={"val": (1,)})]
     assert codes == sorted(codes, key=CODES.index)
     assert codes[0] == "normalization"
-    assert set(codes) == set(CODES) - {"continued", "stepwise"}
+    assert set(codes) == set(CODES) - {"continued", "stepwise", "few_seeds", "margin"}

@@ -1,0 +1,104 @@
+"""What the seeds, the groups of images and the margin of a plan are too few or too small for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from scipy import special
+
+from harness.records import Plan
+from harness.spec.concern import Concern
+
+FEWEST_GROUPS = 20
+"""Independent groups of a validation split, of even size, below which intervals are wide and little is called."""
+UNEVEN = 0.75
+"""Share of the number of groups that they are worth, below which their sizes are spoken of."""
+FEWEST_SEEDS = 3
+"""Below it no class is called, and of two variants hardly anything (docs/statistics.md)."""
+QUIET_SEEDS = 0.001
+"""Standard deviation of miou_dataset between seeds that trained models hardly ever stay below (fraction)."""
+
+
+def few_seeds(plan: Plan, seconds: Mapping[str, float]) -> Iterator[Concern]:
+    """Return what fewer than three seeds do not show."""
+    seeds = len({run.seed for run in plan.runs})
+    if seeds >= FEWEST_SEEDS:
+        return
+    missing = FEWEST_SEEDS - seeds
+    known = [seconds[name] for name in plan.variants if name in seconds]
+    hours = f", about {missing * sum(known) / 3600:.1f} hours one after the other"
+    more = missing * len(plan.variants)
+    text = (
+        "each variant runs with one seed: a difference then speaks of these weights, not of the settings, because"
+        " another seed may turn it round"
+    )
+    if seeds == 2:
+        text = (
+            "each variant runs with two seeds: they show only differences several times as large as the noise of"
+            " training, and no class is judged"
+        )
+    added = ", ".join(map(str, add_seeds(sorted({run.seed for run in plan.runs}), FEWEST_SEEDS)))
+    yield Concern(
+        "one_seed" if seeds == 1 else "few_seeds",
+        plan.variants,
+        text,
+        f"write seeds: [{added}]: {more} more {'run' if more == 1 else 'runs'}"
+        f"{hours if len(known) == len(plan.variants) else ''}",
+    )
+
+
+def add_seeds(seeds: Sequence[int], number: int) -> tuple[int, ...]:
+    """Return `number` seeds: those given, and the smallest whole numbers that are not among them."""
+    new = (seed for seed in range(number + len(seeds)) if seed not in seeds)
+    return (*seeds, *(next(new) for _ in range(number - len(seeds))))
+
+
+def small_margin(plan: Plan) -> Iterator[Concern]:
+    """Return whether the margin is too small for anything to be called equivalent, even where training is quiet.
+
+    Of two variants, by two one-sided t-tests at 5 %, images aside; more variants lend each other a little.
+    """
+    seeds = len({run.seed for run in plan.runs})
+    if plan.margin == 0 or seeds < FEWEST_SEEDS or len(plan.variants) < 2:
+        return
+    least = float(special.stdtrit(seeds - 1, 0.95)) * math.sqrt(2 / seeds) * QUIET_SEEDS
+    if plan.margin < least:
+        yield Concern(
+            "margin",
+            plan.variants,
+            f"with {seeds} seeds nothing will be called equivalent within a margin of {100 * plan.margin:g} points:"
+            f" even seeds that differ by a standard deviation of {100 * QUIET_SEEDS:g} points, which is little, leave"
+            f" {100 * least:.2f} points of doubt",
+            f"write compare.margin: {math.ceil(1000 * least) / 1000:g} or more, or more seeds",
+        )
+
+
+def weak_splits(plan: Plan, groups: Mapping[str, Sequence[int]]) -> Iterator[Concern]:
+    """Return what is weak in the images that a plan is judged on, from the sizes of the groups of each split."""
+    worth = even_number(groups["val"])
+    if worth < FEWEST_GROUPS:
+        number, largest = len(groups["val"]), max(groups["val"]) / sum(groups["val"])
+        uneven = f", the largest with {largest:.0%} of the images: as much as {worth:.1f} even ones"
+        yield Concern(
+            "few_groups",
+            plan.variants,
+            f"val holds {number} independent groups of images{uneven if worth < UNEVEN * number else ''} (at least"
+            f" {FEWEST_GROUPS} are wanted): what other images would do is hardly known, and only large differences are"
+            " called",
+            "judge on more recordings, or divide train and val anew with data.folds",
+        )
+    if "test" not in groups and any(run.config.evaluate.select_split == "val" for run in plan.runs):
+        yield Concern(
+            "same_images",
+            plan.variants,
+            "the best epoch is chosen on val and reported on val: its score is too high, the more so the more it jumps"
+            " from epoch to epoch",
+            "write evaluate.select_split: held_out, use data with a labelled test split, or read the scores of the last"
+            " epoch beside those of the best",
+        )
+
+
+def even_number(sizes: Sequence[int]) -> float:
+    """Return how many groups of even size are worth as much as these: 1 / sum of squared shares (Kish 1965)."""
+    return sum(sizes) ** 2 / sum(size**2 for size in sizes)
