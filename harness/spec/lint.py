@@ -104,7 +104,7 @@ def _way_out(plan: Plan, compared: Comparisons, variant: str, other: str, second
     if way and compared.steps(other, between, alike=True) == way:
         return f"divide its difference from {between}; up to there the plan has the steps: {' -> '.join(way)}"
     if way:
-        return f"divide its difference from {between}; between that and {other} the weights that they begin with differ too"
+        return f"divide its difference from {between}; up to there the weights that they begin with differ too"
     return _design_for(plan, variant, compared.factors(variant, other), seconds)
 
 

@@ -55,7 +55,7 @@ def test_four_changes_at_once_are_confounded(write_spec):
         " to any one of them"
     )
     assert found["phase", "plain"].remedy == (
-        "divide its difference from gentle; between that and plain the weights that they begin with differ too"
+        "divide its difference from gentle; up to there the weights that they begin with differ too"
     )
 
 
