@@ -23,8 +23,9 @@ from harness.records import Counts, Plan, Run, RunConfig, RunResult
 from harness.report.write import write_report
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.stats.effects import compare, make_study
+from harness.stats.looks import Look
 from harness.stats.margins import HEADLINE, sum_margins
-from harness.stats.power import find_needed
+from harness.stats.power import Levels, forecast
 from harness.stats.resample import bootstrap_scores
 from harness.stats.verdicts import judge
 
@@ -77,11 +78,13 @@ def main() -> None:
     compared = {name: compare(study, name, "v0") for name in study.variants[1:]}
     times.append(("comparisons", time.perf_counter()))
     heads = {name: effects[HEADLINE] for name, effects in compared.items()}
-    verdicts = judge(heads, 0.005)
-    judge({(name, key): effect for name, effects in compared.items() for key, effect in effects.items()}, 0.0)
-    for name, verdict in verdicts.items():
+    now = Look((SEEDS,))
+    looks = dict.fromkeys(heads, now)
+    cells = {(name, key): effect for name, effects in compared.items() for key, effect in effects.items()}
+    judge(cells, 0.0, looks=dict.fromkeys(cells, now))
+    for name, verdict in judge(heads, 0.005, looks=looks).items():
         if verdict.outcome == "undecided":
-            find_needed(heads[name], verdict.level, 0.005)
+            forecast(heads[name], now.later, lambda seeds: Levels(now.after(seeds).level(0.05), 0.9), 0.005)
     times.append(("verdicts and planning", time.perf_counter()))
     scores_KRM = bootstrap_scores(margins, RESAMPLES, seed=0)
     times.append((f"{RESAMPLES} resamples of {scores_KRM.shape[0]} runs", time.perf_counter()))

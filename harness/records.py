@@ -149,6 +149,8 @@ class Plan:
     """Combinations that a design makes and a component's rule forbids: a sentence for each."""
     kind: Literal["study", "tuning"] = "study"
     """Whether the runs are the study itself, or trials of the search before it."""
+    looks: tuple[int, ...] = ()
+    """Numbers of seeds at which the study's author looks at the results, ascending; empty where none are declared."""
 
     def combinations(self, family: str, design: str | None = None) -> dict[frozenset[str], str]:
         """Return combination -> variant, of one family: all, or those of one of its designs.

@@ -11,7 +11,7 @@ def summary(item: FamilyAttribution) -> str:
     designs = ", ".join(name.replace("_", " ") for name in item.designs)
     told = f"{escape(item.family)} on {escape(item.split)}: {designs}, {counted(item.combinations, 'combination')}."
     if item.total is None:
-        return f"{told} The combination with all components or the one with none has no result: there is no total."
+        return f"{told} The combination with all components or the one with none is not among them: there is no total."
     return f"{told} All components together: {part(item.total)} points of miou_dataset; {held(item.total)}."
 
 
@@ -42,23 +42,29 @@ def parts_table(item: FamilyAttribution) -> str:
         ]
         for main in item.main
     ]
-    return table(["component", "share of the total", "main effect", "p", "not told from"], rows)
+    return table(["component", "share of the total", "main effect", "p (Holm)", "not told from"], rows)
 
 
 def interactions_table(item: FamilyAttribution) -> str:
     """Return by how much switching on one component changes the effect of another; nothing where it is not known."""
     rows = [[escape(found.name), part(found), _p(found)] for found in item.interactions]
-    return table(["pair", "interaction", "p"], rows) if rows else ""
+    return table(["pair", "interaction", "p (Holm)"], rows) if rows else ""
 
 
 def brackets_table(item: FamilyAttribution) -> str:
-    """Return each component's effect among the fewest and among the most others, and what lies between."""
+    """Return each component's effect among the fewest and among the most others, and what lies between.
+
+    In bold what is called. Where each component was switched in one surrounding only, that is its effect.
+    """
+    if not any(found.interaction for found in item.brackets):
+        rows = [[escape(found.name), f"{_judged(found.few)}, with {_on(found.few_on)}"] for found in item.brackets]
+        return table(["component", "effect, and what else is on"], rows)
     rows = [
         [
             escape(found.name),
-            f"{part(found.few)}, with {_on(found.few_on)}",
-            f"{part(found.many)}, with {_on(found.many_on)}" if found.interaction else NOTHING,
-            part(found.interaction) if found.interaction else NOTHING,
+            f"{_judged(found.few)}, with {_on(found.few_on)}",
+            f"{_judged(found.many)}, with {_on(found.many_on)}" if found.interaction else NOTHING,
+            _judged(found.interaction) if found.interaction else NOTHING,
         ]
         for found in item.brackets
     ]
@@ -66,22 +72,32 @@ def brackets_table(item: FamilyAttribution) -> str:
     return table(header, rows)
 
 
+def _judged(found: Part) -> str:
+    return f"**{part(found)}**" if found.outcome in ("improved", "regressed") else part(found)
+
+
 def open_question(item: FamilyAttribution) -> str:
     """Return what the design leaves open."""
     if item.shapley:
         return (
             "Shares are Shapley's: the effect of switching a component on, averaged over all orders; they add up to "
-            "the total. Intervals and p-values are of each line alone, not adjusted for reading several."
+            "the total. Intervals are of each line alone; p-values are adjusted (Holm), main effects together and "
+            "interactions together."
         )
     if item.main:
         return (
             "A fraction of all combinations ran: a main effect cannot be told from the interactions named beside it. "
-            "Intervals and p-values are of each line alone."
+            "Intervals are of each line alone; p-values are adjusted for all main effects (Holm)."
         )
+    known = (
+        "Each component's effect lies between surroundings: where its two effects differ, they depend on what else is"
+        " on, and no single number is its share."
+    )
+    if not any(found.interaction for found in item.brackets):
+        known = "Each component's effect is known in one surrounding: with others on or off it may be another."
     return (
-        "The design does not divide the total among the components. Each component's effect lies between surroundings: "
-        "where its two effects differ, they depend on what else is on, and no single number is its share. All 2^k "
-        "combinations (design: factorial) would divide the total. Intervals are of each line alone."
+        f"The design does not divide the total among the components. {known} All 2^k combinations (design: factorial)"
+        " would divide the total. Intervals are of each line alone; bold is what is called after all of them (Holm)."
     )
 
 
@@ -90,4 +106,4 @@ def _on(names: tuple[str, ...]) -> str:
 
 
 def _p(found: Part) -> str:
-    return NOTHING if found.p is None else ("< 0.001" if found.p < 0.001 else f"{found.p:.3f}")
+    return NOTHING if found.p_holm is None else ("< 0.001" if found.p_holm < 0.001 else f"{found.p_holm:.3f}")

@@ -7,8 +7,25 @@ from typing import Literal
 from harness.report.base import Record
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
-Reason = Literal["", "one seed", "few seeds", "one group", "only before correction", "noise"]
+Reason = Literal["", "one seed", "few seeds", "one group", "few groups", "only before correction", "noise"]
 Scope = Literal["new seeds and images", "these weights", "these images", "these weights on these images"]
+
+
+class Outlook(Record):
+    """What more seeds and more images would do for a difference that is undecided.
+
+    Probabilities average over what the measured difference says of the true one.
+    """
+
+    seeds: int
+    """Seeds at a look that may follow: the first that would decide it with 80 % probability, else the last."""
+    chance: float
+    """Probability that they decide it on the present images."""
+    groups: int | None
+    """Image groups with which they decide it with 80 % probability: the present ones where seeds alone do; null where
+    100 times as many would not do."""
+    chance_most: float
+    """Probability that they decide it with 100 times as many images."""
 
 
 class Claim(Record):
@@ -32,12 +49,21 @@ class Claim(Record):
     reason: Reason
     """Why a verdict is undecided; empty otherwise."""
     p_holm: float | None
-    """The p-value adjusted for the family of comparisons that are read together; null where it is not judged."""
+    """The p-value adjusted for the family of comparisons that are read together, and for the looks at this one; null
+    where it is not judged."""
     family: int
-    """Comparisons in that family."""
+    """Comparisons in that family; those of the same runs under several names count once."""
     low_margin: float | None
-    """90 % interval, which is held against the margin."""
+    """The interval that is held against the margin."""
     high_margin: float | None
+    margin_level: float
+    """Its level: 0.90 at a single look, more where several share the error."""
+    look: int
+    """Which look at this comparison it is, from 1."""
+    looks: int | None
+    """Looks that the study declares; null where it declares none."""
+    look_level: float
+    """Level of this look for a single comparison: what it spends of 5 %."""
     seeds: tuple[int, ...]
     by_seed: tuple[float, ...]
     """The difference within each seed."""
@@ -46,11 +72,10 @@ class Claim(Record):
     images: int
     alone: tuple[str, ...]
     """Classes that one group alone holds: what other images would do to them is guessed from the other classes."""
-    seeds_needed: int | None
-    """Seeds that would decide it with 80 % probability, were the measured difference and noise the true ones; null
-    where it is decided, or nothing within reach would decide it."""
-    groups_needed: int | None
-    """Image groups beside those seeds; more than `groups` where seeds alone would not do."""
+    power: float | None
+    """How often a true difference as large as the measured one would be called; null where it is not called."""
+    outlook: Outlook | None
+    """What would decide a headline that is undecided; null where no look is left or the noise is not known."""
 
 
 class Comparison(Record):

@@ -82,7 +82,7 @@ def make_gate(
     common = find_common(groups)
     statistics = judge_splits(groups if common is None else common.groups, baseline)
     claims: dict[tuple[str, str], Claim] = {}
-    for item in make_comparisons([judged for judged in statistics.judged if judged.split == split], 0.0):
+    for item in make_comparisons([judged for judged in statistics.judged if judged.split == split], 0.0, None):
         if item.against == baseline:
             claims |= {(item.variant, claim.measure): claim for claim in (item.headline, *item.classes)}
     known = {measure for _, measure in claims}

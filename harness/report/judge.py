@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from harness.errors import InputError
 from harness.records import Counts
-from harness.report.claims import Claim, Comparison, Floor
+from harness.report.claims import Claim, Comparison, Floor, Outlook
 from harness.report.estimates import known
 from harness.report.seeds import order_splits
 from harness.report.variants import VariantRuns, comparable
 from harness.stats.effects import Effect, Study, compare, make_study
+from harness.stats.looks import Look, Looks
 from harness.stats.margins import sum_margins
-from harness.stats.power import find_needed, measure_floor
-from harness.stats.verdicts import CLASS_SEEDS, Verdict, judge
+from harness.stats.power import Levels, forecast, measure_floor, power_of_difference
+from harness.stats.verdicts import CLASS_SEEDS, FAMILY_ERROR, TOST_LEVEL, Verdict, judge
 
 HEADLINE = "miou_dataset"
 Pair = tuple[str, str]
@@ -87,8 +88,11 @@ def _counts(groups: Sequence[VariantRuns], split: str) -> dict[tuple[str, int], 
     }
 
 
-def make_comparisons(judged: Sequence[Judged], margin: float) -> tuple[Comparison, ...]:
-    """Return the claims of all pairs. On each split, headline scores are one family and all class IoUs another one."""
+def make_comparisons(judged: Sequence[Judged], margin: float, looks: Looks | None) -> tuple[Comparison, ...]:
+    """Return the claims of all pairs. On each split, headline scores are one family and all class IoUs another one.
+
+    `looks` are those at the study so far; without it the levels are those of a single look, as a gate's are.
+    """
     found = []
     for item in judged:
         headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
@@ -98,21 +102,33 @@ def make_comparisons(judged: Sequence[Judged], margin: float) -> tuple[Compariso
             for name, effect in effects.items()
             if name != HEADLINE
         }
-        verdicts, cell_verdicts = judge(headlines, margin), judge(cells, 0.0, fewest_seeds=CLASS_SEEDS)
+        now = look_at(headlines, looks)
+        cells_now = {key: now[key[0]] for key in cells if key[0] in now}
+        verdicts = judge(headlines, margin, looks=now)
+        cell_verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS, looks=cells_now)
         for pair, effect in headlines.items():
             classes = tuple(
-                _make_claim(item.split, pair, cells[key], cell_verdicts[key], 0.0) for key in cells if key[0] == pair
+                _make_claim(item.split, pair, cells[key], cell_verdicts[key], (now.get(pair), 0.0))
+                for key in cells
+                if key[0] == pair
             )
-            headline = _make_claim(item.split, pair, effect, verdicts[pair], margin)
+            headline = _make_claim(item.split, pair, effect, verdicts[pair], (now.get(pair), margin))
             found.append(
                 Comparison(variant=pair[0], against=pair[1], split=item.split, headline=headline, classes=classes)
             )
     return tuple(found)
 
 
-def _make_claim(split: str, pair: Pair, effect: Effect, verdict: Verdict, margin: float) -> Claim:
-    plan_more = verdict.outcome == "undecided" and effect.measure == HEADLINE
-    needed = find_needed(effect, verdict.level, margin) if plan_more else None
+def look_at(effects: Mapping[Pair, Effect], looks: Looks | None) -> dict[Pair, Look]:
+    """Return which look at each pair this is; nothing where there is a single one."""
+    return {} if looks is None else {pair: looks.at(pair, len(effect.by_seed)) for pair, effect in effects.items()}
+
+
+def _make_claim(split: str, pair: Pair, effect: Effect, verdict: Verdict, judging: tuple[Look | None, float]) -> Claim:
+    look, _ = judging
+    called = verdict.outcome in ("improved", "regressed")
+    alpha = FAMILY_ERROR / max(verdict.family, 1)
+    level = look.level(alpha) if look else alpha
     return Claim(
         variant=pair[0],
         against=pair[1],
@@ -129,23 +145,41 @@ def _make_claim(split: str, pair: Pair, effect: Effect, verdict: Verdict, margin
         family=verdict.family,
         low_margin=known(verdict.tost[0]),
         high_margin=known(verdict.tost[1]),
+        margin_level=verdict.tost_level,
+        look=len(look.counts) if look else 1,
+        looks=len(look.declared) or None if look else None,
+        look_level=look.level(FAMILY_ERROR) if look else FAMILY_ERROR,
         seeds=tuple(effect.by_seed),
         by_seed=tuple(effect.by_seed.values()),
         groups=effect.held.groups,
         images=effect.held.images,
         alone=effect.held.alone,
-        seeds_needed=needed.seeds if needed else None,
-        groups_needed=needed.groups if needed else None,
+        power=power_of_difference(effect.delta, effect.spread, level) if called else None,
+        outlook=_look_ahead(effect, verdict, judging),
     )
 
 
-def make_floors(judged: Sequence[Judged], reference: str) -> tuple[Floor, ...]:
+def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, float]) -> Outlook | None:
+    """Return what would decide a headline that is undecided; `judging` is the look at it and the margin."""
+    look, margin = judging
+    if look is None or verdict.outcome != "undecided" or effect.measure != HEADLINE:
+        return None
+
+    def levels(seeds: int) -> Levels:
+        after = look.after(seeds)
+        return Levels(after.level(FAMILY_ERROR / max(verdict.family, 1)), 1 - after.level(1 - TOST_LEVEL))
+
+    found = forecast(effect, look.later, levels, margin)
+    return None if found is None else Outlook(**dataclasses.asdict(found))
+
+
+def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple[Floor, ...]:
     """Return the noise floor of the reference on each split."""
     floors = []
     for item in judged:
-        headlines = [effects[HEADLINE] for pair, effects in item.effects.items() if pair[1] == reference]
-        alpha = 0.05 / max(len(item.effects), 1)
-        floor = measure_floor(item.study, reference, HEADLINE, headlines, alpha)
+        headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items() if pair[1] == reference}
+        levels = [look.level(FAMILY_ERROR / len(item.effects)) for look in look_at(headlines, looks).values()]
+        floor = measure_floor(item.study, reference, HEADLINE, headlines.values(), min(levels, default=FAMILY_ERROR))
         floors.append(
             Floor(
                 variant=reference,

@@ -18,13 +18,14 @@ from harness.report.text import counted, escape, percent
 from harness.report.variants import VariantRuns
 from harness.scores import miou_dataset
 from harness.stats.effects import Study, compare, make_study
+from harness.stats.looks import Looks
 from harness.stats.margins import RunKey, sum_margins
 
 START = "@start"
 """Ends the name under which a variant's start is in a study; no variant is called so."""
 
 
-def make_own_training(plan: Plan, groups: Sequence[VariantRuns]) -> tuple[OwnTraining, ...]:
+def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks) -> tuple[OwnTraining, ...]:
     """Return, on each split, the effect of each warm-started variant's own training; all of a split are one family.
 
     A variant that trains nothing has none, and neither has one without counts of its start.
@@ -37,7 +38,7 @@ def make_own_training(plan: Plan, groups: Sequence[VariantRuns]) -> tuple[OwnTra
             for group, study in pairs
         }
         judged = [Judged(split, study, effects) for _, study in pairs[:1]]
-        claims = {item.variant: item.headline for item in make_comparisons(judged, plan.margin)}
+        claims = {item.variant: item.headline for item in make_comparisons(judged, plan.margin, looks)}
         for group, _ in pairs:
             kept, scores = _keep_if_better(plan, group, split)
             found.append(

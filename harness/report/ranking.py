@@ -10,27 +10,28 @@ import numpy as np
 
 from harness.records import Plan
 from harness.report.claims import Claim, Comparison, Rank, Ranking
-from harness.report.judge import HEADLINE, Judged, Pair
+from harness.report.judge import HEADLINE, Judged, Pair, look_at
+from harness.spec.lint_power import add_seeds
 from harness.stats.effects import Effect, compare
+from harness.stats.looks import Looks
+from harness.stats.power import POWER
 from harness.stats.verdicts import judge
 
-MOST_SEEDS = 20
-"""More seeds than this are not proposed."""
 
-
-def make_rankings(judged: Sequence[Judged]) -> tuple[Ranking, ...]:
+def make_rankings(judged: Sequence[Judged], looks: Looks) -> tuple[Ranking, ...]:
     """Return the variants of each split by mean headline score, and which of them the first is shown to be ahead of.
 
     All pairs of variants are one family (Holm), so that it does not matter that the first was chosen by its score.
     """
-    return tuple(_rank(item) for item in judged if len(item.study.variants) > 1)
+    return tuple(_rank(item, looks) for item in judged if len(item.study.variants) > 1)
 
 
-def _rank(judged: Judged) -> Ranking:
+def _rank(judged: Judged, looks: Looks) -> Ranking:
     study = judged.study
     means = dict(zip(study.variants, np.nanmean(study.scores_VSM[:, :, 0], axis=1).tolist(), strict=True))
     order = sorted(means, key=lambda name: -means[name])
-    verdicts = judge(_all_pairs(judged), 0.0)
+    pairs = _all_pairs(judged)
+    verdicts = judge(pairs, 0.0, looks=look_at(pairs, looks))
     behind = {
         name
         for name in order[1:]
@@ -38,7 +39,8 @@ def _rank(judged: Judged) -> Ranking:
         if set(pair) == {order[0], name} and verdict.outcome in ("improved", "regressed")
     }
     ranks = tuple(Rank(variant=name, mean=means[name], behind=name in behind) for name in order)
-    return Ranking(split=judged.split, family=len(verdicts), ranks=ranks)
+    family = max((verdict.family for verdict in verdicts.values()), default=0)
+    return Ranking(split=judged.split, family=family, ranks=ranks)
 
 
 def _all_pairs(judged: Judged) -> dict[Pair, Effect]:
@@ -51,17 +53,19 @@ def _all_pairs(judged: Judged) -> dict[Pair, Effect]:
 def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """Return what would decide what is open, as sentences with a command where one would do."""
     open_claims = [item.headline for item in comparisons if item.split == "val" and _is_open(item.headline, plan)]
-    seeded = [claim for claim in open_claims if claim.seeds_needed is not None and claim.seeds_needed <= MOST_SEEDS]
-    more = [claim for claim in seeded if claim.groups_needed is None or claim.groups_needed <= claim.groups]
-    if not more:
+    needed = {
+        claim.variant: claim.outlook.seeds for claim in open_claims if claim.outlook and claim.outlook.chance >= POWER
+    }
+    if not needed:
         return ()
-    needed = max(claim.seeds_needed or 0 for claim in more)
-    names = ", ".join(f"{claim.variant} ({claim.seeds_needed})" for claim in more)
-    command = shlex.join(["--seeds", ",".join(map(str, range(needed)))])
+    most = max(needed.values())
+    names = ", ".join(f"{variant} ({seeds})" for variant, seeds in needed.items())
+    kept = list(dict.fromkeys(run.seed for run in plan.runs))
+    command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)))))])
     run = plan.command.split(" --seeds")[0]
     return (
-        f"{needed} seeds would decide these against {plan.reference}, with 80 % probability each and if the measured "
-        f"differences are the true ones: {names}. What is finished is kept: {run} {command}",
+        f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}. What is"
+        f" finished is kept: {run} {command}",
     )
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.claims import Claim, Comparison, Floor, Ranking
+from harness.report.claims import Claim, Comparison, Floor, Outlook, Ranking
 from harness.report.record import Report
-from harness.report.text import counted, escape, percent, points
+from harness.report.text import capital, counted, escape, percent, points
+from harness.stats.power import POWER
 
 P_SHOWN = 0.001
 MOST_IN_FULL = 5
@@ -29,11 +30,9 @@ def conclusions(report: Report, split: str) -> list[str]:
 
 def conclude_briefly(claim: Claim) -> str:
     """Return an undecided difference on one line, for lists of many."""
-    needed = "" if claim.seeds_needed is None else f"; about {counted(claim.seeds_needed, 'seed')} would decide it"
-    if claim.groups_needed is not None and claim.groups_needed > claim.groups:
-        needed += f", with {counted(claim.groups_needed, 'image group')}"
-    size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_holm)}{needed}"
-    return f"Undecided: {escape(claim.variant)} against {escape(claim.against)} {size}."
+    size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_holm)}"
+    outlook = f"; {_outlook(claim, claim.outlook)}" if claim.outlook else ""
+    return f"Undecided: {escape(claim.variant)} against {escape(claim.against)} {size}{outlook}."
 
 
 def conclude(claim: Claim, margin: float) -> str:
@@ -43,14 +42,16 @@ def conclude(claim: Claim, margin: float) -> str:
         return f"**{who} scores exactly like** {other} with every seed; {held(claim)}."
     size = f"{points(claim.delta)} points of miou_dataset{interval(claim)}"
     if claim.outcome in ("improved", "regressed"):
-        return f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}."
+        return f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}.{_exaggerated(claim)}"
     if claim.outcome == "equivalent":
-        bounds = f"its 90 % interval, {points(claim.low_margin)} to {points(claim.high_margin)}"
+        level = f"{_plain(round(claim.margin_level, 3))} %"
+        bounds = f"its {level} interval, {points(claim.low_margin)} to {points(claim.high_margin)}"
         return (
             f"**{who} is equivalent** to {other}: {size}; {bounds}, lies within the margin of ±{_plain(margin)} points;"
-            f" {held(claim)}."
+            f" {held(claim)}{_look(claim)}."
         )
-    return f"**Undecided:** {who} against {other}, {size}; {_why(claim)}; {held(claim)}. {_what_next(claim)}"
+    told = f"**Undecided:** {who} against {other}, {size}; {_why(claim)}; {held(claim)}."
+    return f"{told} {next_step}" if (next_step := _what_next(claim)) else told
 
 
 def interval(claim: Claim) -> str:
@@ -73,7 +74,25 @@ def held(claim: Claim) -> str:
 
 def _test(claim: Claim) -> str:
     family = "" if claim.family == 1 else f" after Holm over {claim.family} comparisons"
-    return f"p {_p(claim.p_holm)}{family}"
+    return f"p {_p(claim.p_holm)}{family}{_look(claim)}"
+
+
+def _look(claim: Claim) -> str:
+    """Return which look it is, with its level, or nothing at the first look of a study that declares none."""
+    if claim.looks is None and claim.look == 1:
+        return ""
+    of = f" of {claim.looks}" if claim.looks is not None else ""
+    return f", look {claim.look}{of} at level {claim.look_level:.4f}"
+
+
+def _exaggerated(claim: Claim) -> str:
+    """Return that the measured difference is likely too large, where one of its size is often missed."""
+    if claim.power is None or claim.power >= POWER:
+        return ""
+    return (
+        f" A true difference of this size is called in {percent(claim.power, 0)} % of such studies: those that call it"
+        " measure more than is true, on average."
+    )
 
 
 def _p(value: float | None) -> str:
@@ -89,23 +108,37 @@ def _why(claim: Claim) -> str:
         return "one seed: the interval speaks for these weights only, not for training again"
     if claim.reason == "one group":
         return "all images are of one group: nothing is known about other images"
+    if claim.reason == "few groups":
+        return "the images are of two groups, or of one that holds nearly all: too few groups to call"
     if claim.reason == "only before correction":
-        return f"alone it would count, but {_test(claim)}: among so many comparisons one such is to be expected"
-    return f"the noise is as large as the difference, {_test(claim)}"
+        chance = f": chance alone gives {0.05 * claim.family:.2g} such among so many" if claim.family > 1 else ""
+        return f"alone it would count, but {_test(claim)}{chance}"
+    return f"noise may explain it, {_test(claim)}"
 
 
 def _what_next(claim: Claim) -> str:
     if claim.reason == "one seed":
         return "More seeds are needed before anything is said."
-    if claim.reason == "one group":
+    if claim.reason in ("one group", "few groups"):
         return "Images of other recordings are needed before anything is said."
-    if claim.seeds_needed is None:
-        return "Neither 100 seeds nor 100 times as many images would decide a difference of this size."
-    seeds = f"About {counted(claim.seeds_needed, 'seed')}"
-    if claim.groups_needed is not None and claim.groups_needed > claim.groups:
-        images = counted(claim.groups_needed, "image group")
-        return f"{seeds} and {images} would decide a difference of this size; seeds alone would not."
-    return f"{seeds} would decide a difference of this size."
+    if claim.outlook is None:
+        return "No look at this comparison is left." if claim.seeds else ""
+    return f"{capital(_outlook(claim, claim.outlook))}."
+
+
+def _outlook(claim: Claim, outlook: Outlook) -> str:
+    """Return what more seeds and images would do."""
+    seeds = counted(outlook.seeds, "seed")
+    if outlook.chance >= POWER:
+        return f"{seeds} would decide it with a probability of about {_chance(outlook.chance)}"
+    alone = f"the last look, at {seeds}, would decide it with a probability of about {_chance(outlook.chance)}"
+    if outlook.groups is not None and outlook.groups > claim.groups:
+        return f"{alone}, with {counted(outlook.groups, 'image group')} of {_chance(POWER)}"
+    return f"{alone}, with 100 times as many images of {_chance(outlook.chance_most)}"
+
+
+def _chance(probability: float) -> str:
+    return f"{percent(probability, 0)} %"
 
 
 def _plain(fraction: float) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from harness.report.base import Record
 
 
 class Part(Record):
-    """One part of a total: an effect with its 95 % interval and p-value, not adjusted for other parts (fractions)."""
+    """One part of a total: an effect with its 95 % interval and p-value of this part alone (fractions)."""
 
     name: str
     delta: float
     low: float | None
     high: float | None
     p: float | None
+    p_holm: float | None
+    """The p-value adjusted for the parts that are read together, main effects or interactions, and for the looks; null
+    where the part is not judged: the total and the shares, which follow from the others."""
+    outcome: Literal["improved", "regressed", "undecided"] | None
     seeds: int
     groups: int
 

@@ -37,24 +37,27 @@ from harness.report.record import (
 from harness.report.seeds import make_seed_result, order_splits, start_of
 from harness.report.variants import VariantRuns, comparable, group_runs
 from harness.spec.plan import differences
+from harness.stats.looks import Looks, Taken
 
 BySplit = Mapping[str, ByName]
 
 
-def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
+def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken | None = None) -> Report:
     """Return the report of a plan's runs; `results` is by run id, and a run without one is reported as missing.
 
-    Pure: the same plan and results give an equal report.
+    `taken` are the looks at the study that were recorded; without them this is the first look at its seeds. Pure: the
+    same plan, results and looks give an equal report.
     """
     results = judged_results(plan, results)
+    looks = Looks(plan.looks, taken or {})
     groups = group_runs(plan, results)
     seeds = _by_variant(plan, groups, results)
     common = find_common(groups)
     judged = groups if common is None else common.groups
     judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
     statistics = judge_splits(judged, plan.reference)
-    attributions = make_attributions(plan, statistics.judged)
-    comparisons = make_comparisons(statistics.judged, plan.margin)
+    attributions = make_attributions(plan, statistics.judged, looks)
+    comparisons = make_comparisons(statistics.judged, plan.margin, looks)
     slugs = make_slugs(plan.variants)
     variants = tuple(
         _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(
@@ -81,13 +84,13 @@ def make_report(plan: Plan, results: Mapping[str, RunResult]) -> Report:
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
         comparisons=comparisons,
-        own_training=make_own_training(plan, judged),
-        rankings=make_rankings(statistics.judged),
+        own_training=make_own_training(plan, judged, looks),
+        rankings=make_rankings(statistics.judged, looks),
         next_runs=propose_next(plan, comparisons),
         attributions=attributions,
         evidence=evidence,
         diagnosis=make_diagnosis(plan, results, judged, comparisons),
-        floors=make_floors(statistics.judged, plan.reference),
+        floors=make_floors(statistics.judged, plan.reference, looks),
         provenance=make_facts(plan, results),
         figures=figure_names(
             variants,

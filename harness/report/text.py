@@ -71,16 +71,20 @@ def fine_points(value: float) -> str:
 
 
 def mean_sd(estimate: Estimate | None) -> str:
-    """Return `mean ± sd` in percent; with one seed only the mean."""
+    """Return `mean ± sd` in percent; the two values of two seeds, the one of one."""
     if estimate is None or estimate.mean is None:
         return NOTHING
+    if len(estimate.values) == 2:
+        return " and ".join(map(percent, estimate.values))
     return percent(estimate.mean) + ("" if estimate.sd is None else f" ± {percent(estimate.sd)}")
 
 
 def difference(estimate: Estimate | None) -> str:
-    """Return `mean ± sd` in percentage points, the mean with its sign."""
+    """Return `mean ± sd` in percentage points, the mean with its sign; of two seeds their two differences."""
     if estimate is None or estimate.mean is None:
         return NOTHING
+    if len(estimate.values) == 2:
+        return " and ".join(map(points, estimate.values))
     return points(estimate.mean) + ("" if estimate.sd is None else f" ± {percent(estimate.sd)}")
 
 

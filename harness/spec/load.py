@@ -55,6 +55,8 @@ class Spec:
     """Differences of miou_dataset below this do not matter (fraction)."""
     epoch: Which
     """Which of a run's trained epochs is compared."""
+    looks: tuple[int, ...]
+    """Numbers of seeds at which the results are looked at; empty where none are declared."""
     seeds: tuple[int, ...]
     plugins: tuple[str, ...]
     """Modules outside harness that define parts."""
@@ -111,6 +113,7 @@ def load_spec(
         reference=outline.reference,
         margin=outline.margin,
         epoch=outline.epoch,
+        looks=outline.looks,
         seeds=outline.seeds if seeds is None else _check_seeds(seeds),
         plugins=plugins,
         variants=variants,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import get_args
 
@@ -18,8 +19,10 @@ from harness.strict_yaml.located import Node, join
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "tune", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
 PROFILE_KEYS = ("set", "seeds", "components")
-COMPARE_KEYS = ("reference", "margin", "epoch")
+COMPARE_KEYS = ("reference", "margin", "epoch", "looks")
 DEFAULT_MARGIN = 0.005
+FEWEST_AT_LOOK = 2
+"""Seeds below which a look decides nothing."""
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 WHICH: tuple[Which, ...] = get_args(Which)
@@ -74,6 +77,8 @@ class Outline:
     reference: str
     margin: float
     epoch: Which
+    looks: tuple[int, ...]
+    """Numbers of seeds at which the study is looked at; empty where none are declared."""
     profiles: Mapping[str, Profile]
     tune: Node | None
     """The search for each variant's best settings, as written."""
@@ -110,6 +115,7 @@ def read_outline(root: Node) -> Outline:
         reference=_read_reference(compare, variants),
         margin=_read_margin(compare["margin"]) if "margin" in compare else DEFAULT_MARGIN,
         epoch=_read_epoch(compare["epoch"]) if "epoch" in compare else "best",
+        looks=_read_looks(compare["looks"]) if "looks" in compare else (),
         profiles={name: _read_profile(node, components) for name, node in profiles.items()},
         tune=top.get("tune"),
     )
@@ -229,6 +235,17 @@ def _read_epoch(node: Node) -> Which:
         if node.value == known:
             return known
     raise node.error(f"{node.shown()} was given; the epoch that is compared is {' or '.join(WHICH)}")
+
+
+def _read_looks(node: Node) -> tuple[int, ...]:
+    looks = [item.plain() for item in node.items()]
+    wrong = any(isinstance(look, bool) or not isinstance(look, int) or look < FEWEST_AT_LOOK for look in looks)
+    if wrong or not looks or any(later <= earlier for earlier, later in pairwise(looks)):
+        raise node.error(
+            f"{node.shown()} was given; looks are numbers of seeds, {FEWEST_AT_LOOK} or more and ascending, such as"
+            " [3, 5, 10]"
+        )
+    return tuple(looks)
 
 
 def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:

@@ -81,6 +81,13 @@ def _top() -> Schema:
                     "default": "best",
                     "description": "Which of the epochs that a run trained is compared; changing it trains nothing.",
                 },
+                "looks": {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": outline.FEWEST_AT_LOOK},
+                    "minItems": 1,
+                    "uniqueItems": True,
+                    "description": "Numbers of seeds, ascending, at which verdicts are read: they share the 5 %.",
+                },
             },
             (),
             "What the variants are compared with.",

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from harness.stats.effects import Effect, Study
 from harness.stats.spread import Spread
 
 POWER = 0.8
-MOST_SEEDS = 100
 MOST_IMAGES = 100
 """Times as many groups of images as the study has."""
-MANY_SEEDS = 10
-"""Seeds that are assumed when more seeds alone decide nothing."""
 
 
 @dataclass(frozen=True)
-class Needed:
-    """What would decide a comparison with 80 % probability, if the measured difference and noise are the true ones."""
+class Levels:
+    """At which levels a future look at a comparison is judged."""
+
+    difference: float
+    """Of the p-value below which a difference is called, the first of its family."""
+    tost: float
+    """Of the interval that is held against the margin."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What more seeds and more images would do for a comparison that is not decided."""
 
     seeds: int
-    groups: int
-    """More than the study has where the sampling of images dominates; only then."""
+    """With these, or at the last look where no number of seeds up to it gives POWER."""
+    chance: float
+    """Probability that they decide it, on the present images."""
+    groups: int | None
+    """Image groups with which `seeds` decide it with probability POWER: the present ones where seeds do alone; None
+    where MOST_IMAGES times as many would not do."""
+    chance_most: float
+    """Probability that `seeds` and MOST_IMAGES times as many images decide it."""
 
 
 @dataclass(frozen=True)
@@ -71,28 +84,60 @@ def smallest_detectable(spread: Spread, alpha: float) -> float:
     return spread.se * float(optimize.brentq(lacking, 0.0, 2 * critical + 5))
 
 
-def find_needed(effect: Effect, alpha: float, margin: float) -> Needed | None:
-    """Return the seeds, or seeds and groups, that would decide an effect; None where nothing within reach would.
+def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Levels], margin: float) -> Forecast | None:
+    """Return what would decide an effect; None where no look is left, or the noise of one seed or group is not known.
 
-    None, too, for an effect whose noise cannot be measured: that of one seed or one group.
-
-    `alpha` is the level at which a difference is called, `margin` the largest difference that does not matter.
+    `later` are the numbers of seeds at which looks may follow, ascending, `levels` those of the next look by its seeds,
+    and `margin` is the largest difference that does not matter. The measured difference is not taken for the true one:
+    what more seeds will measure is drawn from what the present ones say of it (predictive power: Spiegelhalter,
+    Freedman and Blackburn 1986).
     """
-
-    def decides(seeds: int, images: float) -> bool:
-        spread = effect.spread.planned(seeds, images)
-        differs = _power_of_difference(effect.delta, spread, alpha)
-        return max(differs, _power_of_margin(effect.delta, spread, margin)) >= POWER
-
-    if effect.scope != "new seeds and images":
+    if effect.scope != "new seeds and images" or not later:
         return None
-    seeds_now, groups = effect.spread.seeds, effect.held.groups
-    if decides(MOST_SEEDS, 1.0):
-        return Needed(_first(lambda seeds: decides(seeds, 1.0), seeds_now, MOST_SEEDS), groups)
-    seeds = max(seeds_now, MANY_SEEDS)
-    if decides(seeds, MOST_IMAGES):
-        return Needed(seeds, _first(lambda count: decides(seeds, count / groups), groups, MOST_IMAGES * groups))
-    return None
+
+    def chance(seeds: int, images: float = 1.0) -> float:
+        return chance_of_decision(effect, effect.spread.planned(seeds, images), levels(seeds), margin)
+
+    groups = effect.held.groups
+    seeds = next((seeds for seeds in later if chance(seeds) >= POWER), later[-1])
+    alone, most = chance(seeds), chance(seeds, MOST_IMAGES)
+    needed = groups if alone >= POWER else None
+    if needed is None and most >= POWER:
+        needed = _first(lambda count: chance(seeds, count / groups) >= POWER, groups, MOST_IMAGES * groups)
+    return Forecast(seeds, alone, needed, most)
+
+
+def chance_of_decision(effect: Effect, planned: Spread, levels: Levels, margin: float) -> float:
+    """Return the probability that more data decide an effect: that it is called, or shown to lie within the margin.
+
+    The planned data hold the present ones. Their difference lies around the present one with the variance that the
+    added data take away; their standard error is as planned.
+    """
+    spread = effect.spread
+    moved = math.sqrt(
+        max(spread.training_variance - planned.training_variance, 0.0)
+        + max(spread.sampling_variance - planned.sampling_variance, 0.0)
+    )
+    if moved == 0 or levels.difference == 0:
+        return 0.0
+    critical = planned.se * float(special.stdtrit(planned.degrees, 1 - levels.difference / 2))
+    room = margin - planned.se * float(special.stdtrit(planned.degrees, (1 + levels.tost) / 2))
+
+    def below(value: float) -> float:
+        return float(special.stdtr(effect.degrees, (value - effect.delta) / moved))
+
+    if room <= 0:
+        return below(-critical) + 1 - below(critical)
+    inner = max(critical, room)  # what lies within the margin is equivalent, called or not
+    return below(-inner) + 1 - below(inner) + below(room) - below(-room)
+
+
+def power_of_difference(delta: float, spread: Spread, alpha: float) -> float:
+    """Return how often a true difference of this size is called at a level (noncentral t, the far side left out)."""
+    if spread.se == 0:
+        return float(delta != 0)
+    critical = special.stdtrit(spread.degrees, 1 - alpha / 2)
+    return float(stats.nct.sf(critical, spread.degrees, abs(delta) / spread.se))
 
 
 def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
@@ -101,22 +146,3 @@ def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low
-
-
-def _power_of_difference(delta: float, spread: Spread, alpha: float) -> float:
-    if spread.se == 0:
-        return float(delta != 0)
-    critical = stats.t.ppf(1 - alpha / 2, spread.degrees)
-    return float(stats.nct.sf(critical, spread.degrees, abs(delta) / spread.se))
-
-
-def _power_of_margin(delta: float, spread: Spread, margin: float) -> float:
-    """Return how often two one-sided tests at 5 % put the difference within the margin (Student approximation)."""
-    if margin == 0:
-        return 0.0
-    if spread.se == 0:
-        return float(abs(delta) <= margin)
-    critical = stats.t.ppf(0.95, spread.degrees)
-    upper = stats.t.cdf((margin - delta) / spread.se - critical, spread.degrees)
-    lower = stats.t.cdf((margin + delta) / spread.se - critical, spread.degrees)
-    return max(float(upper + lower - 1), 0.0)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.claims import Claim
+from harness.report.claims import Claim, Outlook
 from harness.report.sentences import conclude, conclusions, floor_sentence, ranking_sentence
 from harness.report.summary import make_report
 
@@ -24,14 +24,24 @@ CLAIM = Claim(
     family=3,
     low_margin=0.008,
     high_margin=0.028,
+    margin_level=0.9,
+    look=1,
+    looks=None,
+    look_level=0.04,
     seeds=(0, 1, 2),
     by_seed=(0.01, 0.02, 0.0243),
     groups=48,
     images=48,
     alone=(),
-    seeds_needed=None,
-    groups_needed=None,
+    power=None,
+    outlook=None,
 )
+
+
+def outlook(seeds, chance, groups, chance_most):
+    return Outlook(seeds=seeds, chance=chance, groups=groups, chance_most=chance_most)
+
+
 HELD = "3 seeds, 48 image groups (48 images)"
 SIZE = "+1.8 points of miou_dataset (95 % interval +0.4 to +3.2)"
 
@@ -107,9 +117,9 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             f"**b scores exactly like** a with every seed; {HELD}.",
         ),
         (
-            {"outcome": "undecided", "reason": "noise", "p_holm": 0.4, "seeds_needed": 9, "groups_needed": 48},
-            f"**Undecided:** b against a, {SIZE}; the noise is as large as the difference, p = 0.400 after Holm over 3 "
-            f"comparisons; {HELD}. About 9 seeds would decide a difference of this size.",
+            {"outcome": "undecided", "reason": "noise", "p_holm": 0.4, "outlook": outlook(9, 0.81, 48, 0.9)},
+            f"**Undecided:** b against a, {SIZE}; noise may explain it, p = 0.400 after Holm over 3 comparisons; "
+            f"{HELD}. 9 seeds would decide it with a probability of about 81 %.",
         ),
         (
             {
@@ -117,17 +127,37 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
                 "reason": "noise",
                 "p_holm": 0.4,
                 "family": 1,
-                "seeds_needed": 10,
-                "groups_needed": 900,
+                "outlook": outlook(10, 0.3, 900, 0.95),
             },
-            f"**Undecided:** b against a, {SIZE}; the noise is as large as the difference, p = 0.400; {HELD}. About 10 "
-            "seeds and 900 image groups would decide a difference of this size; seeds alone would not.",
+            f"**Undecided:** b against a, {SIZE}; noise may explain it, p = 0.400; {HELD}. The last look, at 10 seeds, "
+            "would decide it with a probability of about 30 %, with 900 image groups of 80 %.",
         ),
         (
-            {"outcome": "undecided", "reason": "only before correction", "p_holm": 0.06},
+            {
+                "outcome": "undecided",
+                "reason": "only before correction",
+                "p_holm": 0.06,
+                "outlook": outlook(10, 0.3, None, 0.45),
+            },
             f"**Undecided:** b against a, {SIZE}; alone it would count, but p = 0.060 after Holm over 3 comparisons: "
-            f"among so many comparisons one such is to be expected; {HELD}. Neither 100 seeds nor 100 times as many "
-            "images would decide a difference of this size.",
+            f"chance alone gives 0.15 such among so many; {HELD}. The last look, at 10 seeds, would decide it with a "
+            "probability of about 30 %, with 100 times as many images of 45 %.",
+        ),
+        (
+            {"look": 2, "looks": 4, "look_level": 0.0125, "power": 0.556},
+            f"**b improved** against a: {SIZE}; p = 0.012 after Holm over 3 comparisons, look 2 of 4 at level 0.0125; "
+            f"{HELD}. A true difference of this size is called in 56 % of such studies: those that call it measure "
+            "more than is true, on average.",
+        ),
+        (
+            {"outcome": "undecided", "reason": "only before correction", "p_holm": 0.06, "family": 1, "look": 3},
+            f"**Undecided:** b against a, {SIZE}; alone it would count, but p = 0.060, look 3 at level 0.0400; {HELD}. "
+            "No look at this comparison is left.",
+        ),
+        (
+            {"outcome": "undecided", "reason": "few groups", "p_holm": None},
+            f"**Undecided:** b against a, {SIZE}; the images are of two groups, or of one that holds nearly all: too "
+            f"few groups to call; {HELD}. Images of other recordings are needed before anything is said.",
         ),
     ],
 )
@@ -171,9 +201,15 @@ def test_what_to_run_next_is_a_command_that_decides(simulate):
     report = make_report(study.plan, study.results)
     claim = next(item.headline for item in report.comparisons if item.split == "val")
     assert claim.outcome == "undecided"
-    assert 2 < claim.seeds_needed <= 20
-    seeds = ",".join(map(str, range(claim.seeds_needed)))
+    assert 2 < claim.outlook.seeds <= 10
+    assert claim.outlook.chance >= 0.8
+    seeds = ",".join(map(str, range(claim.outlook.seeds)))
     assert report.next_runs[0].endswith(f"harness run ablations/phase3.yaml --seeds {seeds}")
+
+
+def test_the_next_seeds_keep_those_that_are_finished(simulate):
+    study = simulate({"a": 0.6, "b": 0.63}, seeds=(41, 42))
+    assert " --seeds 41,42,0" in make_report(study.plan, study.results).next_runs[0]
 
 
 def test_many_undecided_differences_are_told_in_short(simulate):

@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.stats.effects import Effect, Held, compare, make_study
+from harness.stats.looks import Look
 from harness.stats.margins import HEADLINE
-from harness.stats.power import Needed, find_needed, measure_floor, smallest_detectable
+from harness.stats.power import (
+    Levels,
+    chance_of_decision,
+    forecast,
+    measure_floor,
+    power_of_difference,
+    smallest_detectable,
+)
 from harness.stats.spread import Spread, p_value, t_interval
 from harness.stats.verdicts import holm, judge
 
@@ -100,7 +108,7 @@ def test_one_seed_gets_no_verdict_and_is_in_no_family():
     verdicts = judge({"b": make_effect(0.5, seeds=1), "c": make_effect(0.05)}, 0.005)
     assert (verdicts["b"].outcome, verdicts["b"].reason) == ("undecided", "one seed")
     assert math.isnan(verdicts["b"].p_holm)
-    assert find_needed(make_effect(0.5, seeds=1), 0.05, 0.0) is None
+    assert forecast(make_effect(0.5, seeds=1), (2, 3), one_look, 0.0) is None
     assert verdicts["c"].family == 1
     assert verdicts["c"].outcome == "improved"
 
@@ -113,25 +121,61 @@ def test_power_of_the_smallest_detectable_difference_by_simulation():
     assert found.mean() == pytest.approx(0.8, abs=0.01)
 
 
-def test_the_seeds_needed_by_a_textbook_case():
-    # One-sample t test, d = 1, 80 % power, two-sided 5 %: 10 observations (Cohen 1988; G*Power).
-    assert find_needed(make_effect(0.01, group_se=0.0), 0.05, 0.0) == Needed(seeds=10, groups=50)
+def one_look(seeds):
+    return Levels(difference=0.05, tost=0.9)
 
 
-def test_more_seeds_do_not_help_where_images_are_the_noise():
-    noisy = make_effect(0.01, seed_sd=0.002, group_se=0.01)
-    needed = find_needed(noisy, 0.05, 0.0)
-    assert needed.seeds == 10
-    assert needed.groups > 50
-    enough = noisy.spread.planned(needed.seeds, needed.groups / 50)
-    assert smallest_detectable(enough, 0.05) <= 0.01
-    assert smallest_detectable(noisy.spread.planned(needed.seeds, (needed.groups - 1) / 50), 0.05) > 0.01
+def test_power_of_a_difference_by_a_textbook_case():
+    # One-sample t test, d = 1, two-sided 5 %: 10 observations have 80 % power (Cohen 1988; G*Power), 9 have not.
+    power = [power_of_difference(-0.01, make_effect(0.0, group_se=0.0, seeds=n).spread, 0.05) for n in (9, 10)]
+    assert power == pytest.approx([0.748, 0.803], abs=5e-4)
+    assert power_of_difference(0.01, make_effect(0.0, seed_sd=0.0, group_se=0.0).spread, 0.05) == 1
+    assert power_of_difference(0.0, make_effect(0.0, seed_sd=0.0, group_se=0.0).spread, 0.05) == 0
 
 
-def test_nothing_decides_a_difference_of_nothing_but_a_margin():
-    assert find_needed(make_effect(0.0), 0.05, 0.0) is None
-    needed = find_needed(make_effect(0.0), 0.05, 0.01)
-    assert 3 < needed.seeds < 30
+def simulate_outlook(effect, seeds, margin, draws=200_000):
+    """Return how often more seeds decide an effect: their mean is drawn around its own, the noise is as planned."""
+    spread, planned = effect.spread, effect.spread.planned(seeds, 1.0)
+    moved = math.sqrt(spread.training_variance - planned.training_variance)
+    later = effect.delta + moved * np.random.default_rng(0).standard_t(effect.degrees, draws)
+    called = 2 * stats.t.sf(abs(later) / planned.se, planned.degrees) <= 0.05
+    return (called | (abs(later) + stats.t.ppf(0.95, planned.degrees) * planned.se <= margin)).mean()
+
+
+@pytest.mark.parametrize(("delta", "margin"), [(0.01, 0.0), (-0.01, 0.0), (0.002, 0.01), (0.006, 0.015), (0.01, 0.012)])
+def test_the_chance_of_a_decision_by_simulation(delta, margin):
+    effect = make_effect(delta)
+    chance = chance_of_decision(effect, effect.spread.planned(8, 1.0), one_look(8), margin)
+    assert chance == pytest.approx(simulate_outlook(effect, 8, margin), abs=0.004)
+    assert 0.02 < chance < 0.999
+
+
+def test_nothing_new_and_no_level_decide_nothing():
+    effect = make_effect(0.05)
+    assert chance_of_decision(effect, effect.spread, one_look(3), 0.0) == 0
+    assert chance_of_decision(effect, effect.spread.planned(8, 1.0), Levels(0.0, 1.0), 0.0) == 0
+
+
+def test_the_first_look_that_decides_is_told():
+    effect = make_effect(0.014)
+    found = forecast(effect, range(4, 11), one_look, 0.0)
+    chances = [chance_of_decision(effect, effect.spread.planned(n, 1.0), one_look(n), 0.0) for n in range(4, 11)]
+    assert [chance >= 0.8 for chance in chances].index(True) == found.seeds - 4 > 0
+    assert found.chance == chances[found.seeds - 4]
+    assert found.groups == 50
+
+
+def test_where_no_look_decides_the_last_is_told_and_images_are_tried_with_it():
+    noisy = make_effect(0.012, seed_sd=0.002, group_se=0.01)
+    found = forecast(noisy, (5, 10), one_look, 0.0)
+    assert found.seeds == 10
+    assert found.chance < 0.8 <= found.chance_most
+    assert chance_of_decision(noisy, noisy.spread.planned(10, found.groups / 50), one_look(10), 0.0) >= 0.8
+    assert chance_of_decision(noisy, noisy.spread.planned(10, (found.groups - 1) / 50), one_look(10), 0.0) < 0.8
+    hopeless = forecast(make_effect(0.0), (5, 10), one_look, 0.0)
+    assert (hopeless.seeds, hopeless.groups) == (10, None)
+    assert hopeless.chance < hopeless.chance_most + 0.1 < 0.5
+    assert forecast(noisy, (), one_look, 0.0) is None
 
 
 def test_planning_for_what_is_there_changes_nothing():
@@ -168,3 +212,51 @@ def test_a_class_that_one_group_holds_gets_no_verdict(make_margins):
     assert judge(effects, 0.0)["c2"].reason == "one group"
     assert effects[HEADLINE].held.alone == ("c2",)
     assert effects[HEADLINE].scope == "new seeds and images"
+
+
+def test_a_copy_of_a_comparison_counts_once():
+    effect = make_effect(0.025)
+    assert 0.025 < effect.p < 0.05
+    copied = {"b": effect, "copy": effect, "turned": replace(effect, delta=-effect.delta), "c": make_effect(0.0)}
+    verdicts = judge({"b": effect, "c": make_effect(0.0)}, 0.0)
+    assert verdicts["b"].family == 2
+    among = judge(copied, 0.0)
+    assert {verdict.family for verdict in among.values()} == {2}
+    assert among["copy"] == among["b"] == verdicts["b"]
+    assert among["turned"].p_holm == verdicts["b"].p_holm
+
+
+def test_two_groups_are_too_few_to_call():
+    effect = make_effect(0.5, seed_sd=0.001, groups=2)
+    assert (judge({"b": effect}, 0.0)["b"].outcome, judge({"b": effect}, 0.0)["b"].reason) == (
+        "undecided",
+        "few groups",
+    )
+    assert judge({"b": effect}, 0.0)["b"].family == 0
+    enough = replace(effect, spread=replace(effect.spread, group_degrees=1.25))
+    assert judge({"b": enough}, 0.0)["b"].outcome == "improved"
+
+
+def test_a_look_has_its_own_level():
+    effect = make_effect(0.025)
+    first = judge({"b": effect}, 0.0, looks={"b": Look((3,))})["b"]
+    assert first.p_holm == pytest.approx(effect.p / 0.8)
+    assert first.tost_level == pytest.approx(0.92)
+    assert first.tost == pytest.approx(effect.interval(0.92))
+    late = judge({"b": effect}, 0.0, looks={"b": Look((2, 3), (2, 3, 10))})["b"]
+    assert (late.outcome, late.reason) == ("undecided", "only before correction")
+    assert late.tost_level == pytest.approx(1 - Look((2, 3), (2, 3, 10)).level(0.1))
+
+
+def test_holm_goes_over_the_levels_of_the_looks():
+    # At a declared look at 5 of 10 seeds the levels of alpha and alpha / 2 are those of its tables.
+    look = Look((3, 5), (3, 5, 10))
+    strong, weak = look.level(0.025), look.level(0.05)
+    effects = {"b": make_effect(0.02), "c": make_effect(0.01)}
+    for shift, called in ((0.999, {"improved"}), (1.001, {"undecided"})):
+        found = {
+            "b": replace(effects["b"], p=strong * shift),
+            "c": replace(effects["c"], p=weak * shift),
+        }
+        verdicts = judge(found, 0.0, looks=dict.fromkeys(found, look))
+        assert {verdict.outcome for verdict in verdicts.values()} == called
