@@ -2,7 +2,8 @@
 
 Simulates studies of a reference and three variants whose true scores are known, judges them with `harness.stats`, and
 counts: how often the 95 % interval holds the true difference of miou_dataset, and in how many studies of variants that
-are truly equal any is called improved or regressed. Prints one row of a Markdown table for each world.
+are truly equal, or differ by what is known, any is called falsely. Prints one row of a Markdown table for each world.
+`--few` prints those of few seeds, few groups and loud references, with what they find.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from harness.stats.effects import Effect, Study, compare, make_study
 from harness.stats.margins import HEADLINE, Margins
 from harness.stats.resample import bootstrap_scores
 from harness.stats.spread import p_value, t_interval
-from harness.stats.verdicts import judge
+from harness.stats.verdicts import CLASS_SEEDS, judge
 
 GAINS = (0.0, 0.15, 0.3, -0.2)
+TWO_POINTS, FIVE_POINTS = 0.102, 0.264
+"""Gains of skill (logits) that make these differences of miou_dataset."""
+SD_TWO, SD_LITTLE = 0.165, 0.066
+"""Training noise (logits) of a standard deviation of 2 and of 0.8 points between seeds."""
 BOOTSTRAPPED, RESAMPLES = 200, 300
 CALLED = ("improved", "regressed")
 
@@ -43,6 +48,8 @@ class Tally:
     false_headline: list[bool] = field(default_factory=list)
     """Whether any comparison was called, judged against the truth."""
     false_class: list[bool] = field(default_factory=list)
+    found: list[bool] = field(default_factory=list)
+    """Whether the first variant was called, not judged against the truth."""
 
 
 def simulate(world: World, studies: int, seed: int, bootstrapped: int = 0) -> Tally:
@@ -83,7 +90,9 @@ def _count(tally: Tally, study: Study, truths: dict[str, float], iou_VC: Array) 
     tally.classes += [cell.low <= 0 <= cell.high for cell in cells.values()]
     shifted = {name: _shift(effect, truths[name]) for name, effect in heads.items()}
     tally.false_headline.append(any(verdict.outcome in CALLED for verdict in judge(shifted, 0.0).values()))
-    tally.false_class.append(any(verdict.outcome in CALLED for verdict in judge(cells, 0.0).values()))
+    verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS)
+    tally.false_class.append(any(verdict.outcome in CALLED for verdict in verdicts.values()))
+    tally.found.append(judge(heads, 0.0)["v1"].outcome in CALLED)
 
 
 def _shift(effect: Effect, truth: float) -> Effect:
@@ -130,6 +139,23 @@ def make_worlds() -> Iterator[tuple[str, World]]:
         yield "classes move together, the reference twice as noisy", World(seeds, 100, 0.3, loudness, shares=TOGETHER)
 
 
+def make_few_worlds() -> Iterator[tuple[str, World]]:
+    """Return the worlds of few seeds, few groups and loud references."""
+    for seeds in (2, 3, 5, 10):
+        for groups, noise, word in ((150, SD_TWO, "2"), (48, SD_TWO, "2"), (48, SD_LITTLE, "0.8")):
+            yield f"two variants, sd {word} points", World(seeds, groups, noise, loudness=(1.0, 1.0), gains=(0.0, 0.0))
+        yield "three variants, sd 2 points", World(seeds, 150, SD_TWO, loudness=(1.0,) * 3, gains=(0.0,) * 3)
+        yield "four variants, sd 0.8 points", World(seeds, 48, SD_LITTLE)
+        yield "the reference three times as noisy", World(seeds, 100, 0.1, loudness=(3.0, 1.0, 1.0, 1.0))
+    for seeds in (3, 5, 10):
+        yield "two groups", World(seeds, 2, 0.1)
+        yield "three groups", World(seeds, 3, 0.1)
+        yield "three groups, quiet", World(seeds, 3, 0.02)
+        yield "six groups, quiet", World(seeds, 6, 0.02)
+        yield "one group of 20 holds three quarters", World(seeds, 20, 0.02, largest=60)
+        yield "one group of 6 holds four fifths", World(seeds, 6, 0.02, largest=20)
+
+
 HEAD = (
     "| seeds | groups | world | covers: variants differ (worst of 3) | variants equal (worst) | classes | "
     "false calls: headline | class table | width / plain | plain covers | percentile bootstrap covers |\n"
@@ -157,17 +183,47 @@ def make_row(name: str, world: World, studies: int, seed: int) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+FEW_HEAD = (
+    "| seeds | groups | world | covers (worst comparison) | classes | false headline: equal, against the truth | "
+    "false class table: equal, against the truth | finds 2 points, 5 points |\n" + "|---" * 8 + "|"
+)
+
+
+def make_few_row(name: str, world: World, studies: int, seed: int) -> str:
+    """Return a row of the second table: equal variants, variants that differ, and one better by 2 and by 5 points."""
+    variants = len(world.gains)
+    differ = simulate(replace(world, gains=GAINS[:variants]), studies, seed)
+    equal = simulate(world, studies, seed + 1)
+    found = [
+        np.mean(simulate(replace(world, gains=(0.0, gain, *world.gains[2:])), studies, seed + 2).found)
+        for gain in (TWO_POINTS, FIVE_POINTS)
+    ]
+    cells = [
+        str(world.seeds),
+        str(world.groups),
+        name,
+        f"{np.mean(differ.covered):.3f} ({np.mean(differ.covered, axis=0).min():.3f})",
+        f"{np.mean(differ.classes):.3f}",
+        f"{np.mean(equal.false_headline):.3f}, {np.mean(differ.false_headline):.3f}",
+        f"{np.mean(equal.false_class):.3f}, {np.mean(differ.false_class):.3f}",
+        f"{found[0]:.2f}, {found[1]:.2f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000, help="simulated studies for each half of a row")
     parser.add_argument("--only", default="", help="rows whose name holds this word")
     parser.add_argument("--seeds", type=int, default=0, help="rows of this number of seeds")
+    parser.add_argument("--few", action="store_true", help="the rows of few seeds, few groups and loud references")
     arguments = parser.parse_args()
-    print(HEAD)
-    for index, (name, world) in enumerate(make_worlds()):
+    print(FEW_HEAD if arguments.few else HEAD)
+    for index, (name, world) in enumerate(make_few_worlds() if arguments.few else make_worlds()):
         if arguments.only in name and arguments.seeds in (0, world.seeds):
-            print(make_row(name, world, arguments.studies, 1000 * index), flush=True)
+            row = make_few_row if arguments.few else make_row
+            print(row(name, world, arguments.studies, 1000 * index), flush=True)
 
 
 if __name__ == "__main__":

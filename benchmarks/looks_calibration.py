@@ -1,0 +1,178 @@
+"""Do verdicts hold over repeated looks, and are forecasts right? `python -m benchmarks.looks_calibration`.
+
+Simulates studies that grow: at each look the seeds so far are judged by `harness.stats` at the level of the look, until
+a comparison is called. Counts in how many studies of equal variants any was called at any look, what looking naively
+at 5 % would have called, how often a variant that is truly better was called, and how many runs that took.
+`--forecasts` counts of the undecided first looks how often what was forecast came true.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from benchmarks.calibration import CALLED, FIVE_POINTS, SD_LITTLE, SD_TWO, TWO_POINTS
+from benchmarks.simulated_counts import World, draw_margins
+from harness.stats.effects import Effect, compare, make_study
+from harness.stats.looks import Look
+from harness.stats.margins import HEADLINE, Margins
+from harness.stats.power import Levels, forecast
+from harness.stats.verdicts import FAMILY_ERROR, TOST_LEVEL, Verdict, judge
+
+MARGIN = 0.005
+DECLARED = (3, 5, 10)
+STEPS = tuple(range(3, 11))
+BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.01)
+FORECAST_GAINS = (0.0, TWO_POINTS / 4, TWO_POINTS / 2, TWO_POINTS, FIVE_POINTS)
+
+
+@dataclass
+class Tally:
+    """What was counted in one world; lists have an entry for each study."""
+
+    called: list[bool] = field(default_factory=list)
+    """Whether a comparison of a variant that is truly better was called at some look; of any, where none is."""
+    naive: list[bool] = field(default_factory=list)
+    """The same, each look judged as if it were the only one."""
+    first: list[bool] = field(default_factory=list)
+    """The same at the first look."""
+    fixed: list[bool] = field(default_factory=list)
+    """The same with the last look's seeds alone, judged once."""
+    runs: list[int] = field(default_factory=list)
+    """Runs that were trained, where a study ends as soon as every comparison is called."""
+
+
+def keep_seeds(margins: Margins, seeds: int) -> Margins:
+    """Return the study as it was with its first seeds."""
+    rows = [row for row, (_, seed) in enumerate(margins.runs) if seed < seeds]
+    return replace(
+        margins,
+        runs=tuple(margins.runs[row] for row in rows),
+        hit_KGC=margins.hit_KGC[rows],
+        predicted_KGC=margins.predicted_KGC[rows],
+    )
+
+
+def compare_all(margins: Margins) -> dict[str, Effect]:
+    """Return the headline of each variant against the first."""
+    study = make_study(margins)
+    return {name: compare(study, name, "v0", only=[HEADLINE])[HEADLINE] for name in study.variants[1:]}
+
+
+def simulate(world: World, looks: tuple[int, ...], declared: tuple[int, ...], studies: int, seed: int) -> Tally:
+    """Return what looks find in growing studies."""
+    generator = np.random.default_rng(seed)
+    tally = Tally()
+    better = {f"v{place}" for place, gain in enumerate(world.gains) if gain}
+    for _ in range(studies):
+        margins = draw_margins(replace(world, seeds=looks[-1]), generator)
+        at: dict[str, int] = {}  # seeds at which a comparison was called
+        naive: set[str] = set()
+        for place, seeds in enumerate(looks):
+            effects = compare_all(keep_seeds(margins, seeds))
+            look = Look(looks[: place + 1], declared)
+            at = dict.fromkeys(_names(judge(effects, 0.0, looks=dict.fromkeys(effects, look))), seeds) | at
+            single = _names(judge(effects, 0.0))
+            naive |= single
+            if place == 0:
+                tally.first.append(_counts(set(at), better))
+        tally.called.append(_counts(set(at), better))
+        tally.naive.append(_counts(naive, better))
+        tally.fixed.append(_counts(single, better))
+        trained = [at.get(name, looks[-1]) for name in effects]
+        tally.runs.append(max(trained) + sum(trained))
+    return tally
+
+
+def _names(verdicts: dict[str, Verdict]) -> set[str]:
+    return {name for name, verdict in verdicts.items() if verdict.outcome in CALLED}
+
+
+def _counts(called: set[str], better: set[str]) -> bool:
+    return bool(called & better) if better else bool(called)
+
+
+def simulate_forecasts(world: World, studies: int, seed: int) -> list[tuple[float, bool]]:
+    """Return, for each comparison that is undecided at a first look at 3 seeds, the chance told and what came of it."""
+    generator = np.random.default_rng(seed)
+    first, told = Look((3,)), []
+    for _ in range(studies):
+        margins = draw_margins(replace(world, seeds=10), generator)
+        effects = compare_all(keep_seeds(margins, 3))
+        verdicts = judge(effects, MARGIN, looks=dict.fromkeys(effects, first))
+
+        def levels(seeds: int) -> Levels:
+            after = first.after(seeds)
+            return Levels(after.level(FAMILY_ERROR / 3), 1 - after.level(1 - TOST_LEVEL))
+
+        for name, effect in effects.items():
+            if verdicts[name].outcome == "undecided" and (found := forecast(effect, first.later, levels, MARGIN)):
+                later = compare_all(keep_seeds(margins, found.seeds))
+                looks = dict.fromkeys(later, first.after(found.seeds))
+                told.append((found.chance, judge(later, MARGIN, looks=looks)[name].outcome != "undecided"))
+    return told
+
+
+WORLDS = (
+    ("four variants, 48 images, sd 0.8 points", World(3, 48, SD_LITTLE)),
+    ("four variants, 48 images, sd 2 points", World(3, 48, SD_TWO)),
+    ("four variants, 100 images, sd 2 points", World(3, 100, SD_TWO)),
+    ("two variants, 48 images, sd 2 points", World(3, 48, SD_TWO, loudness=(1.0, 1.0), gains=(0.0, 0.0))),
+    ("two variants, 150 images, sd 2 points", World(3, 150, SD_TWO, loudness=(1.0, 1.0), gains=(0.0, 0.0))),
+)
+RULES = (
+    ("3, 5, 10 declared", DECLARED, DECLARED),
+    ("3 to 10, undeclared", STEPS, ()),
+    ("3, 10, undeclared", (3, 10), ()),
+)
+
+
+def print_looks(studies: int) -> None:
+    """Print what looks find, row by row."""
+    print(
+        "| world | looks | true difference | called | at the first | looking naively | 10 seeds at once | runs |\n"
+        + "|---" * 8
+        + "|"
+    )
+    for place, (name, world) in enumerate(WORLDS):
+        for word, looks, declared in RULES:
+            for points, gain in (("0", 0.0), ("2", TWO_POINTS), ("5", FIVE_POINTS)):
+                variants = len(world.gains)
+                moved = replace(world, gains=(0.0, *[gain] * (variants - 1)))
+                tally = simulate(moved, looks, declared, studies, place)
+                found = (tally.called, tally.first, tally.naive, tally.fixed)
+                shares = " | ".join(f"{np.mean(item):.3f}" for item in found)
+                runs = f"{np.mean(tally.runs):.1f} of {10 * variants}"
+                print(f"| {name} | {word} | {points} | {shares} | {runs} |", flush=True)
+
+
+def print_forecasts(studies: int) -> None:
+    """Print how often forecasts of a chance came true, over true differences from 0 to 5 points alike."""
+    told: list[tuple[float, bool]] = []
+    for place, gain in enumerate(FORECAST_GAINS):
+        for noise in (SD_LITTLE, SD_TWO):
+            world = World(3, 48, noise, gains=(0.0, gain, gain, gain))
+            told += simulate_forecasts(world, studies, place)
+    table = np.array(told, np.float64)
+    print("| told | forecasts | mean told | came true |\n|---|---|---|---|")
+    for low, high in pairwise(BINS):
+        chosen = table[(table[:, 0] >= low) & (table[:, 0] < high)]
+        if len(chosen):
+            told_mean, true = chosen.mean(axis=0)
+            print(f"| {low:.1f} to {min(high, 1.0):.1f} | {len(chosen)} | {told_mean:.2f} | {true:.2f} |")
+
+
+def main() -> None:
+    """Print the table, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=600, help="simulated studies for each row")
+    parser.add_argument("--forecasts", action="store_true", help="count forecasts that came true instead")
+    arguments = parser.parse_args()
+    (print_forecasts if arguments.forecasts else print_looks)(arguments.studies)
+
+
+if __name__ == "__main__":
+    main()
