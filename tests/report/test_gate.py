@@ -4,10 +4,13 @@ import xml.etree.ElementTree as Xml
 from dataclasses import replace
 
 import pytest
+from scipy import stats
 
 from harness.errors import InputError
 from harness.records import RunResult
 from harness.report.gate import make_gate, render_junit, render_summary
+from harness.report.judge import judge_splits
+from harness.report.variants import group_runs
 
 DROPS = {"miou_dataset": 0.05, "Sky": 0.05}
 
@@ -38,6 +41,18 @@ def test_the_bound_and_not_the_difference_decides(study):
     (check,) = gate_of(study, variants=("better",), drops={"miou_dataset": 0.0}).checks
     assert check.delta > check.lowest
     (tight,) = gate_of(study, variants=("worse",), drops={"miou_dataset": -check.lowest}).checks
+    assert not tight.passed
+
+
+def test_the_bound_is_one_sided_and_the_drop_is_as_stated(study):
+    effect = (
+        judge_splits(group_runs(study.plan, study.results), "old").judged[0].effects["worse", "old"]["miou_dataset"]
+    )
+    bound = effect.delta - stats.t.ppf(0.95, effect.degrees) * effect.se
+    (check,) = gate_of(study, variants=("worse",), drops={"miou_dataset": -bound + 1e-9}).checks
+    assert check.lowest == pytest.approx(bound)
+    assert check.passed
+    (tight,) = gate_of(study, variants=("worse",), drops={"miou_dataset": -bound - 1e-9}).checks
     assert not tight.passed
 
 

@@ -13,6 +13,7 @@ from harness.errors import InputError
 from harness.stats.effects import compare, contrast, make_study
 from harness.stats.influence import group_degrees, measure_influence
 from harness.stats.margins import HEADLINE, Margins
+from harness.stats.noise import moderate
 from harness.stats.verdicts import judge
 
 
@@ -216,3 +217,14 @@ def test_what_cannot_be_compared_is_refused(make_margins):
     apart = make_study(one_class([[5, 6], [7, 8]], 10, [("a", 0), ("b", 1)]))
     with pytest.raises(InputError, match="no finished seed in common"):
         compare(apart, "b", "a")
+
+
+def test_a_contrast_has_the_noise_of_its_weights(make_margins):
+    study = make_study(make_margins(3, variants=4, seeds=4))
+    weights = {"v0": 1.0, "v1": -0.5, "v2": -0.5}
+    scores_SM = np.einsum("v,vsm->sm", list(weights.values()), study.scores_VSM[:3])
+    spread = contrast(study, weights)[HEADLINE].spread
+    expected = moderate(study.noise, scores_SM, 1.0 + 0.25 + 0.25)
+    assert spread.seed_variance == pytest.approx(expected.variance_M[0])
+    assert spread.seed_degrees == pytest.approx(expected.degrees)
+    assert spread.seed_variance != pytest.approx(moderate(study.noise, scores_SM, 2.0).variance_M[0], rel=1e-3)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import special
 from scipy.special import polygamma
 
-from harness.stats.noise import Noise, moderate, pool_noise
+from harness.stats.noise import Noise, _agreement, _likeness, moderate, pool_noise
 
 
 def draw_scores(seed, loudness, seeds=3, classes=8):
@@ -113,3 +114,49 @@ def test_runs_without_a_common_seed_count_their_classes_as_one():
     noise = pool_noise(scores_VSM)
     assert noise.classes == 1
     assert np.isfinite(moderate(noise, scores_VSM[1][[4, 5]] - scores_VSM[0][[4, 5]], 2.0).degrees)
+
+
+def test_the_degrees_of_the_pool():
+    assert pool_noise(draw_scores(0, [1.0] * 4)).degrees == 3 * 2  # (variants - 1) (seeds - 1)
+    scores_VSM = draw_scores(0, [1.0] * 4, seeds=4)
+    scores_VSM[0, 2] = np.nan
+    assert pool_noise(scores_VSM).degrees == pytest.approx(3 * (3 * 2 + 3 * 3) / 6)  # three pairs lack a seed
+
+
+def test_a_model_that_knows_less_than_the_seeds_is_not_asked():
+    values_SM = np.array([[-4.0, -4.0], [0.0, 0.0], [4.0, 5.0]])
+    weak = moderate(Noise(np.array([1.0, 1.0]), degrees=0.5, classes=1.0, agreement=1.0), values_SM, 1.0)
+    np.testing.assert_array_equal(weak.variance_M, weak.own_M)
+    assert weak.degrees == 2
+    strong = moderate(Noise(np.array([1.0, 1.0]), degrees=50.0, classes=5.0, agreement=9.0), values_SM, 1.0)
+    assert strong.degrees > 2
+    assert (strong.variance_M != strong.own_M).all()
+
+
+def test_likeness_by_hand():
+    # Effects of variants and of seeds are taken out; what is left correlates: squared, less what chance adds.
+    generator = np.random.default_rng(1)
+    left_VSC = generator.normal(size=(3, 4, 1)) + 0.6 * generator.normal(size=(3, 4, 2))
+    scores_VSC = left_VSC + 5 * generator.normal(size=(3, 1, 2)) + 9 * generator.normal(size=(1, 4, 2))
+    residual = left_VSC - left_VSC.mean(0, keepdims=True) - left_VSC.mean(1, keepdims=True) + left_VSC.mean((0, 1))
+    first, second = residual[:, :, 0].ravel(), residual[:, :, 1].ravel()
+    squared = (first @ second) ** 2 / (first @ first) / (second @ second)
+    chance = 1 / (2 * 3)
+    expected = max((squared - chance) / (1 - chance), 0.0)
+    assert expected > 0.01
+    assert _likeness(scores_VSC) == (pytest.approx(expected), 2)
+
+
+@pytest.mark.parametrize("likeness", [0.0, 0.3, 0.95])
+def test_agreement_by_hand(likeness):
+    # Log variances freed of their bias; the two-way residual; pairs that share a variant and classes that move alike.
+    variance_PC = np.random.default_rng(0).lognormal(0, 2.0, (6, 5))
+    degrees_P = np.array([2.0, 2.0, 3.0, 3.0, 2.0, 3.0])
+    bias_P = special.digamma(degrees_P / 2) - np.log(degrees_P / 2)
+    log_PC = np.log(variance_PC) - bias_P[:, None]
+    left = log_PC - log_PC.mean(1, keepdims=True) - log_PC.mean(0) + log_PC.mean()
+    independent = (1 - 0.5 * 2 / 5) * max(1 - likeness, 0.2)
+    excess = (left**2).sum() / (5 * 4) / independent - polygamma(1, degrees_P / 2).mean()
+    found = _agreement(variance_PC, degrees_P, 4, likeness)
+    assert excess > 0
+    assert polygamma(1, found / 2) == pytest.approx(excess, rel=1e-6)

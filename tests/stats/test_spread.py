@@ -66,3 +66,27 @@ def test_groups_alone_have_their_own_degrees():
     one = Spread(1, 0.0, 0.0, 0.0, 9.0, 5.0, 0.0)
     assert one.degrees == pytest.approx(5)
     assert Spread(3, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0).degrees == math.inf
+
+
+def test_neither_part_is_let_under_what_is_in_both():
+    spread = replace(MANY, seed_variance=2.0, group_variance=0.25)
+    assert spread.training_variance == 1.0  # 2 / 4 is less than what seeds do to the scatter between groups
+    assert spread.sampling_variance == 0.0
+    assert spread.se == 1.0
+    assert replace(spread, seed_variance=16.0).training_variance == 4.0
+    # Both parts under the third: it alone speaks, with no more degrees than the seeds that it comes from.
+    assert spread.degrees == pytest.approx(12)
+    assert replace(spread, seed_degrees=120.0).degrees == pytest.approx(30 * 3)
+
+
+def test_the_plan_of_more_seeds_and_images_by_hand():
+    planned = MANY.planned(8, 2.0)
+    assert planned.shared_variance == 0.25  # 1 x 4 / 8 / 2
+    assert planned.training_variance == 2.0  # 16 / 8
+    assert planned.group_variance == 4.25  # 8 / 2, and what is shared
+    assert planned.sampling_variance == 4.0
+    assert planned.seed_degrees == 12 + 4
+    assert planned.group_degrees == 60
+    assert planned.own_seed_variance == 20.0
+    # What a variance was floored at is planned with, not what was measured below it.
+    assert replace(MANY, seed_variance=2.0).planned(8, 1.0).seed_variance == 4.0

@@ -260,3 +260,21 @@ def test_holm_goes_over_the_levels_of_the_looks():
         }
         verdicts = judge(found, 0.0, looks=dict.fromkeys(found, look))
         assert {verdict.outcome for verdict in verdicts.values()} == called
+
+
+def test_equivalence_holds_on_the_lower_side_too():
+    effect = make_effect(-0.004)
+    edge = 0.004 + stats.t.ppf(0.95, effect.degrees) * effect.se
+    assert judge({"b": effect}, edge + 1e-9)["b"].outcome == "equivalent"
+    assert judge({"b": effect}, edge - 1e-9)["b"].outcome == "undecided"
+
+
+@pytest.mark.parametrize(("p", "reason"), [(0.05, "only before correction"), (0.0501, "noise")])
+def test_only_before_correction_means_at_five_percent(p, reason):
+    found = {"b": replace(make_effect(0.01), p=p), "c": make_effect(0.0)}
+    assert judge(found, 0.0)["b"].reason == reason
+
+
+def test_five_percent_is_called():
+    assert judge({"b": replace(make_effect(0.01), p=0.05)}, 0.0)["b"].outcome == "improved"
+    assert judge({"b": replace(make_effect(0.01), p=0.0501)}, 0.0)["b"].outcome == "undecided"

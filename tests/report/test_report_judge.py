@@ -1,0 +1,126 @@
+"""Claims from statistics: which level, which margin and which family each number is judged with, exactly."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.report.judge import HEADLINE, Judged, judge_splits, make_comparisons, make_floors
+from harness.report.ranking import make_rankings
+from harness.report.variants import group_runs
+from harness.stats.effects import compare, make_study
+from harness.stats.looks import Look, Looks
+from harness.stats.margins import Margins
+from harness.stats.power import power_of_difference, smallest_detectable
+
+
+def draw_judged(gains, *, seeds=4, noise=0.02, seed=0, against="v0"):
+    """Return a split whose variants v0, v1, ... hit this much more than the first."""
+    generator = np.random.default_rng(seed)
+    shape = (len(gains), seeds, 12, 3)
+    rate = 0.6 + np.array(gains)[:, None, None, None] + generator.normal(0, noise, shape)
+    rate += generator.normal(0, noise, (len(gains), seeds, 1, 3))
+    true_GC = generator.integers(500, 1000, (12, 3))
+    hit_KGC = np.rint(true_GC * rate.clip(0, 1)).astype(np.int64).reshape(-1, 12, 3)
+    runs = tuple((f"v{variant}", seed) for variant in range(len(gains)) for seed in range(seeds))
+    predicted_KGC = hit_KGC + np.roll(true_GC - hit_KGC, 1, axis=2)
+    study = make_study(Margins(runs, tuple("abcdefghijkl"), ("x", "y", "z"), 12, hit_KGC, predicted_KGC, true_GC))
+    pairs = [(name, against) for name in study.variants if name != against]
+    return Judged("val", study, {pair: compare(study, *pair) for pair in pairs})
+
+
+def test_classes_have_no_margin():
+    (item,) = make_comparisons([draw_judged([0.0, 0.0])], 0.9, None)
+    assert item.headline.outcome == "equivalent"
+    assert {claim.outcome for claim in item.classes} == {"undecided"}
+    assert {claim.measure for claim in item.classes} == {"x", "y", "z"}
+
+
+def test_headlines_are_one_family_and_all_cells_another():
+    comparisons = make_comparisons([draw_judged([0.0, 0.01, 0.02, 0.0])], 0.0, None)
+    assert {item.headline.family for item in comparisons} == {3}
+    assert {claim.family for item in comparisons for claim in item.classes} == {9}
+
+
+def test_a_claim_without_looks_is_judged_at_a_single_one():
+    judged = draw_judged([0.0, 0.03])
+    effect = judged.effects["v1", "v0"][HEADLINE]
+    (item,) = make_comparisons([judged], 0.0, None)
+    claim = item.headline
+    assert claim.p_holm == effect.p
+    assert (claim.margin_level, claim.look, claim.looks, claim.look_level) == (0.9, 1, None, 0.05)
+    assert (claim.low_margin, claim.high_margin) == effect.interval(0.9)
+    assert claim.outlook is None
+
+
+def test_a_claim_is_judged_at_the_level_of_its_look():
+    judged = draw_judged([0.0, 0.005, 0.06])
+    taken = {("v2", "v0"): ((0, 1, 2), (0, 1, 2, 3))}
+    first, second = (item.headline for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken)))
+    assert (first.look, first.looks, first.look_level) == (1, 3, Look((4,), (3, 4, 9)).level(0.05))
+    assert (second.look, second.looks, second.look_level) == (2, 3, Look((3, 4), (3, 4, 9)).level(0.05))
+    effect = judged.effects["v2", "v0"][HEADLINE]
+    assert second.p_holm == pytest.approx(2 * Look((3, 4), (3, 4, 9)).adjusted(effect.p))
+    assert second.margin_level == pytest.approx(1 - Look((3, 4), (3, 4, 9)).level(0.1))
+    cell = next(item for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken)) if item.variant == "v2")
+    assert {claim.look for claim in cell.classes} == {2}
+
+
+def test_the_power_of_what_is_called_is_that_of_its_level():
+    judged = draw_judged([0.0, 0.1, 0.0])
+    claim = make_comparisons([judged], 0.0, Looks())[0].headline
+    effect = judged.effects["v1", "v0"][HEADLINE]
+    assert claim.outcome == "improved"
+    assert claim.power == power_of_difference(effect.delta, effect.spread, Look((4,)).level(0.05 / 2))
+    assert make_comparisons([judged], 0.0, Looks())[1].headline.power is None
+
+
+def test_the_outlook_is_at_the_next_looks():
+    claim = make_comparisons([draw_judged([0.0, 0.004])], 0.0, Looks((4, 7, 9)))[0].headline
+    assert claim.outcome == "undecided"
+    assert claim.outlook.seeds in (7, 9)
+    assert make_comparisons([draw_judged([0.0, 0.004])], 0.0, Looks((3, 4)))[0].headline.outlook is None
+
+
+def test_the_floor_finds_what_the_first_of_the_family_finds():
+    judged = draw_judged([0.0, 0.0, 0.01])
+    level = Look((4,)).level(0.05 / 2)
+    spreads = [effects[HEADLINE].spread for effects in judged.effects.values()]
+    (floor,) = make_floors([judged], "v0", Looks())
+    assert floor.detectable == pytest.approx(np.median([smallest_detectable(spread, level) for spread in spreads]))
+    assert floor.seeds == 4
+    assert floor.sd == pytest.approx(judged.study.scores_VSM[0, :, 0].std(ddof=1))
+
+
+@pytest.mark.parametrize(("share", "behind"), [(0.999, True), (1.001, False)])
+def test_the_ranking_is_held_by_all_pairs_together(monkeypatch, share, behind):
+    # Three pairs at their first look: the smallest p-value must be below 0.04 / 3.
+    def compare_so(study, first, second, *, only):
+        effect = compare(study, first, second, only=only)[HEADLINE]
+        return {HEADLINE: replace(effect, p=share * 0.04 / 3 if {first, second} == {"v0", "v2"} else 0.9)}
+
+    monkeypatch.setattr("harness.report.ranking.compare", compare_so)
+    (ranking,) = make_rankings([draw_judged([0.0, 0.02, 0.04])], Looks())
+    assert [rank.variant for rank in ranking.ranks] == ["v2", "v1", "v0"]
+    assert [rank.behind for rank in ranking.ranks] == [False, False, behind]
+    assert ranking.family == 3
+
+
+def test_only_being_behind_the_first_is_told():
+    (ranking,) = make_rankings([draw_judged([0.05, 0.0, 0.05001])], Looks())
+    assert {rank.variant: rank.behind for rank in ranking.ranks} == {"v2": False, "v0": False, "v1": True}
+    assert [rank.mean for rank in ranking.ranks] == sorted([rank.mean for rank in ranking.ranks], reverse=True)
+
+
+def test_a_copy_under_another_name_does_not_weaken_the_others(simulate):
+    study = simulate({"a": 0.6, "b": 0.62, "c": 0.62})
+    twins = {run.seed: run.id for run in study.plan.runs if run.variant == "b"}
+    runs = tuple(
+        replace(run, id=twins[run.seed], settings_from="a") if run.variant == "c" else run for run in study.plan.runs
+    )
+    plan = replace(study.plan, runs=runs)
+    judged = judge_splits(group_runs(plan, study.results), "a").judged
+    (first, second) = [item.headline for item in make_comparisons(judged, 0.0, Looks()) if item.split == "val"]
+    assert (first.variant, second.variant) == ("b", "c")
+    assert first.family == second.family == 1
+    assert first.p_holm == second.p_holm == pytest.approx(first.p / 0.8)
