@@ -72,7 +72,7 @@ def test_every_setting_is_spelled_out(write_spec):
         "seed": 0,
         "plugins": [],
     }
-    assert (spec.study, spec.seeds, spec.reference, spec.margin) == ("toy", (0,), "plain", 0.005)
+    assert (spec.study, spec.seeds, spec.reference, spec.margin, spec.looks) == ("toy", (0,), "plain", 0.005, ())
     assert (spec.text, spec.profile, spec.overrides) == (MINIMAL, None, ())
 
 

@@ -306,8 +306,14 @@ def test_any_plan_survives_json(tmp_path_factory, own, changed, version, words, 
     choice = replace(run.config.model, settings=own, version=version)
     config = replace(run.config, model=choice, augment=(choice, choice), plugins=words)
     run = replace(run, config=config, changed=changed, inputs={words[0]: words[1]}, start=start)
-    plan = Plan("a-study", *words[1:], margin=0.25, runs=(run, run), spec_text=words[0], command=words[1])
+    looks = tuple(range(version))
+    plan = Plan("a-study", *words[1:], 0.25, (run, run), spec_text=words[0], command=words[1], looks=looks)
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_looks_are_read_into_the_plan(write_spec):
+    path = write_spec(f"{MINIMAL}compare: {{looks: [2, 5]}}\n")
+    assert load_spec(path).looks == plan_of(path).looks == (2, 5)
 
 
 def test_a_plan_is_read_without_its_plugins(write_spec, monkeypatch):
