@@ -94,7 +94,7 @@ class Spread:
     @property
     def _rests_on_few_seeds(self) -> bool:
         """Return whether the other variants lend nothing to the training's variance, or next to nothing."""
-        return math.isclose(self.seed_degrees, self.seeds - 1) or 0 < self.seed_degrees < FEW_DEGREES
+        return math.isclose(self.seed_degrees, self.seeds - 1) or self.seed_degrees < FEW_DEGREES
 
     def _combined_degrees(self, training: float, images: float) -> float:
         """Return Satterthwaite's degrees of freedom of two independent variances, both of the mean effect."""

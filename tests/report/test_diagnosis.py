@@ -18,6 +18,7 @@ from harness.report.diagnosis import RULES, diagnose, examine, find_band, make_d
 from harness.report.judge import judge_splits, make_comparisons
 from harness.report.variants import group_runs
 from harness.settings import EarlyStop, TrainSettings
+from harness.stats.looks import Looks
 
 CLASSES = ("Sky", "Logs")
 
@@ -270,7 +271,7 @@ def test_bands_by_share_of_the_true_pixels():
 
 def diagnosed(plan: Plan, results):
     groups = group_runs(plan, results)
-    comparisons = make_comparisons(judge_splits(groups, plan.reference).judged, plan.margin)
+    comparisons = make_comparisons(judge_splits(groups, plan.reference).judged, plan.margin, Looks())
     return make_diagnosis(plan, results, groups, comparisons), comparisons
 
 

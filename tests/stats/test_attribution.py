@@ -133,3 +133,17 @@ def test_one_combination_attributes_nothing():
     study, combinations = make_table({"": 500, "a": 540})
     with pytest.raises(InputError, match="at least two combinations"):
         attribute(study, {frozenset("a"): combinations[frozenset("a")]}, HEADLINE)
+
+
+def test_a_run_that_is_missing_costs_the_brackets_of_others_nothing():
+    study, combinations = make_table({"": 500, "a": 540, "b": 510})
+    kept = [place for place, run in enumerate(study.margins.runs) if run != ("v-b", 0)]
+    margins = replace(
+        study.margins,
+        runs=tuple(study.margins.runs[place] for place in kept),
+        hit_KGC=study.margins.hit_KGC[kept],
+        predicted_KGC=study.margins.predicted_KGC[kept],
+    )
+    found = attribute(make_study(margins), combinations, HEADLINE)
+    assert tuple(found.brackets["a"].few.by_seed) == (0, 1, 2)
+    assert tuple(found.brackets["b"].few.by_seed) == (1, 2)

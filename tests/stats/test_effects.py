@@ -99,6 +99,25 @@ def test_a_class_in_one_group_is_given_the_scatter_of_the_others():
     assert effects["bike"].scope == "these weights on these images"
 
 
+def test_what_seeds_do_to_a_class_in_one_group_is_guessed_alike():
+    # As above with three seeds: the scatter of road's groups within seeds, and bike's as large as one group's of road.
+    difference_SG = np.array([[10, 60, 20, 40], [90, 80, 130, 100], [30, 70, 60, 90]])
+    road = np.concatenate([np.full((3, 4), 400), 400 + difference_SG])
+    bike = np.zeros((6, 4), int)
+    bike[:, 2] = [300, 310, 290, 350, 340, 330]
+    true_GC = np.array([[1000, 0], [1000, 0], [1000, 1000], [1000, 0]])
+    hit_KGC = np.stack([road, bike], axis=2)
+    runs = tuple((variant, seed) for variant in "ab" for seed in range(3))
+    margins = Margins(runs, ("w", "x", "y", "z"), ("road", "bike"), 4, hit_KGC, hit_KGC, true_GC)
+    spread = compare(make_study(margins), "b", "a")[HEADLINE].spread
+    table = difference_SG / 1000
+    left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    error = (left**2).sum() / 6  # mean square of seeds by groups; of road's mean over 3 seeds and 4 groups: / 12
+    assert spread.shared_variance == pytest.approx((error / 12 + error / 3) / 4)
+    column = table.mean(axis=0).var(ddof=1)
+    assert spread.group_variance == pytest.approx((column / 4 + column) / 4)
+
+
 def working_degrees(share_G):
     """Return Bell and McCaffrey's degrees of freedom from the matrix that influence.py writes out."""
     residual_GG = np.eye(len(share_G)) - share_G
