@@ -37,7 +37,7 @@ def measure_influence(margins: Margins) -> Influence:
     raw_KGC = (margins.hit_KGC - iou_K1C * union_KGC) / union_K1C
     moves_KGC = np.zeros_like(raw_KGC)
     sampled_C = (margins.true_GC > 0).sum(axis=0) > 1
-    np.divide(raw_KGC, np.sqrt(1 - share_KGC), out=moves_KGC, where=(share_KGC < 1) & sampled_C)
+    np.divide(raw_KGC, np.sqrt(1 - share_KGC), out=moves_KGC, where=sampled_C)
     trace_C, overlap_CC = _working_traces(margins.true_GC * sampled_C)
     return Influence(moves_KGC=moves_KGC, trace_C=trace_C, overlap_CC=overlap_CC)
 

@@ -73,7 +73,7 @@ class Look:
     @property
     def later(self) -> tuple[int, ...]:
         """Return the seeds at which looks may follow; none where the last is past."""
-        chosen = self.declared or tuple(range(self.counts[-1] + 1, self.last + 1))
+        chosen = self.declared or range(self.last + 1)
         return tuple(count for count in chosen if count > self.counts[-1])
 
     def after(self, seeds: int) -> Look:

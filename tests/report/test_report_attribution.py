@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.attribution_sections import open_question
+from harness.report.attribution_sections import brackets_table, open_question, parts_table, summary
 from harness.report.summary import make_report
 from harness.report.write import write_report
+from harness.stats.looks import Look
+from harness.stats.verdicts import holm
 
 SKILLS = {"all": 0.72, "none": 0.6, "only-crop": 0.63, "only-dice": 0.68}
 ON = {"all": {"crop", "dice"}, "none": set(), "only-crop": {"crop"}, "only-dice": {"dice"}}
@@ -63,3 +65,48 @@ def test_the_page_and_the_picture(factorial, tmp_path):
 def test_studies_without_designs_have_none(simulate):
     study = simulate({"a": 0.6, "b": 0.7})
     assert make_report(study.plan, study.results).attributions == ()
+
+
+def test_main_effects_are_one_family_and_interactions_another(factorial):
+    item = next(item for item in make_report(factorial.plan, factorial.results).attributions if item.split == "val")
+    look = Look((3,))
+    assert [part.p_holm for part in item.main] == pytest.approx(holm([look.adjusted(part.p) for part in item.main]))
+    assert [part.outcome for part in item.main] == [
+        ("improved" if part.delta > 0 else "regressed") if part.p_holm <= 0.05 else "undecided" for part in item.main
+    ]
+    (interaction,) = item.interactions
+    assert interaction.p_holm == pytest.approx(look.adjusted(interaction.p))
+    assert {part.outcome for part in (item.total, *item.shapley)} == {None}
+    assert f"| {item.main[0].p_holm:.3f} |" in parts_table(item) or "< 0.001" in parts_table(item)
+
+
+def test_both_sides_of_all_brackets_are_one_family(simulate):
+    skills = {"all": 0.72, "none": 0.6, "only-crop": 0.66, "only-dice": 0.64}
+    study = as_family(simulate(skills), ("one_at_a_time", "leave_one_out"))
+    item = make_report(study.plan, study.results).attributions[0]
+    sides = [side for bracket in item.brackets for side in (bracket.few, bracket.many)]
+    assert [side.p_holm for side in sides] == pytest.approx(holm([Look((3,)).adjusted(side.p) for side in sides]))
+    opened = [bracket.interaction for bracket in item.brackets]
+    assert opened[0].p_holm == opened[1].p_holm == pytest.approx(Look((3,)).adjusted(opened[0].p)), "one test"
+
+
+def test_a_recorded_look_at_a_pair_is_one_at_the_attribution(factorial):
+    taken = {("all", "none"): ((0, 1),)}
+    item = make_report(factorial.plan, factorial.results, taken).attributions[0]
+    assert item.interactions[0].p_holm == pytest.approx(Look((2, 3)).adjusted(item.interactions[0].p), rel=1e-6)
+
+
+def test_leave_one_out_alone_has_one_surrounding(simulate):
+    study = as_family(simulate({name: SKILLS[name] for name in ("all", "only-crop", "only-dice")}), ("leave_one_out",))
+    item = make_report(replace(study.plan, reference="all"), study.results).attributions[0]
+    head, _, crop, _ = brackets_table(item).splitlines()
+    assert head == "| component | effect, and what else is on |"
+    assert crop.endswith(", with dice on |")
+    assert "fewest" not in summary(item) + brackets_table(item) + open_question(item)
+    assert "is not among them: there is no total" in summary(item)
+    called = item.model_copy(update={"brackets": tuple(as_called(bracket) for bracket in item.brackets)})
+    assert brackets_table(called).count("**") == 4
+
+
+def as_called(bracket):
+    return bracket.model_copy(update={"few": bracket.few.model_copy(update={"outcome": "improved"})})
