@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.utils.deterministic
 
 from harness import catalog
 from harness.clashes import find_clash
@@ -140,9 +139,8 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
 def prepare_process(config: RunConfig) -> None:
     """Set what torch keeps for the whole process: threads and deterministic algorithms.
 
-    cuBLAS adds in one order only with a workspace of a fixed size, which it asks for before its first product. That
-    torch fills what it hands out empty, where algorithms are deterministic, finds mistakes of a kind that no operation
-    here makes; on a GPU it takes one more pass over the output of each convolution.
+    cuBLAS adds in one order only with a workspace of a fixed size. Memory handed out empty is not filled: that decides
+    no number, and takes a pass over the output of each convolution.
     """
     torch.set_num_threads(config.train.threads)
     torch.use_deterministic_algorithms(config.train.deterministic, warn_only=True)
