@@ -160,3 +160,15 @@ def test_when_the_minutes_are_over_the_rest_is_not_reached(tmp_path):
     assert "| second | not reached |" in (tmp_path / "gpu.md").read_text()
     make_steps(steps, rig, tmp_path, time.monotonic() + 60)
     assert [row.status for row in load(tmp_path).rows] == ["ok", "ok"]
+
+
+def test_the_documentation_quotes_the_card_that_was_measured():
+    measured = (ROOT / "benchmarks/gpu/nvidia-h200.md").read_text()
+    rows = {
+        tuple(cell.strip() for cell in line.split("|")[1:4:2]) for line in measured.splitlines() if "| ok |" in line
+    }
+    page = (ROOT / "docs/performance.md").read_text().split("## On a GPU")[1].split("\n## ")[0]
+    table = page.split("| :-- | :-- |\n")[1].split("\n\n")[0]
+    quoted = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table.splitlines()]
+    assert len(quoted) > 10
+    assert [row for row in quoted if row not in rows] == []
