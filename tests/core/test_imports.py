@@ -77,7 +77,7 @@ def test_outside_libraries_have_one_door(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 500
 
 
 HEAVY = ["torch", "torchvision", "mlflow", "optuna", "ray", "segmentation_models_pytorch", "sklearn", "pandas"]

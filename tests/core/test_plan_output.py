@@ -20,9 +20,9 @@ def test_phase3_is_told_that_its_four_changes_cannot_be_told_apart(tmp_path):
     out = plan(PHASE3, cwd=tmp_path)
     assert (
         "confounded: phase3 differs from gentle-backbone in 4 components (weights, dice, crop, flips): its delta cannot"
-        " be attributed to any one of them\n  -> in phase3 write design: leave_one_out: 4 more variants, 8 runs\n"
+        " be attributed to any one of them\n  -> in phase3 write design: leave_one_out: 4 more variants, 16 runs\n"
     ) in out
-    assert out.index("confounded: ") < out.index("continued: ") < out.index("few_seeds: ")
+    assert out.index("confounded: ") < out.index("budget: ") < out.index("continued: ")
     assert "read it in steps" not in out  # its variants begin with different weights
 
 
@@ -30,11 +30,11 @@ def test_programs_read_concerns_and_what_is_left_out(tmp_path):
     text = PHASE3.read_text().replace("design: together", "design: one_at_a_time\n    needs: {dice: [weights]}")
     text = text.replace("design: one_at_a_time", "design: [one_at_a_time, leave_one_out]")
     (tmp_path / "study.yaml").write_text(text)
-    entry = json.loads(plan("study.yaml", "--only", "phase3", "--json", cwd=tmp_path))
+    entry = json.loads(plan("study.yaml", "--only", "phase3", "--seeds", "0,1", "--json", cwd=tmp_path))
     assert entry["left_out"] == [
         "phase3-only-dice is left out: dice needs weights",
         "phase3-no-weights is left out: dice needs weights",
     ]
     assert entry["forecast"] is None
-    assert {concern["code"] for concern in entry["concerns"]} == {"confounded", "continued", "few_seeds"}
+    assert {concern["code"] for concern in entry["concerns"]} == {"confounded", "budget", "continued", "few_seeds"}
     assert entry["concerns"][0].keys() == {"code", "variants", "text", "remedy"}
