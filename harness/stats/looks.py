@@ -16,7 +16,6 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -155,7 +154,7 @@ def _curve(
 ) -> Callable[[float], npt.NDArray[np.float64]] | None:
     """Return log level -> log alpha at the last of the looks; None where it has no level."""
     levels = np.array([_levels(counts, declared, last, alpha)[-1] for alpha in ALPHAS])
-    if not levels.all() or any(after <= before for before, after in pairwise(levels)):
+    if not levels.all():
         return None
     curve: Callable[[float], npt.NDArray[np.float64]] = interpolate.PchipInterpolator(np.log(levels), np.log(ALPHAS))
     return curve

@@ -171,12 +171,10 @@ def _agreement(variance_PC: Values, degrees_P: Values, num_variants: int, likene
     pairs, classes = log_PC.shape
     if classes < 2:
         return SURE
-    half_P1 = degrees_P[:, None] / 2
-    log_PC -= special.digamma(half_P1) - np.log(half_P1)
     left_PC = log_PC - log_PC.mean(axis=1, keepdims=True) - log_PC.mean(axis=0) + log_PC.mean()
     independent = (1 - 0.5 * (num_variants - 2) / (pairs - 1)) * max(1 - likeness, 0.2)
     scatter = float((left_PC**2).sum()) / ((pairs - 1) * (classes - 1)) / independent
-    return _degrees_of(scatter - float(special.polygamma(1, half_P1).mean()))
+    return _degrees_of(scatter - float(special.polygamma(1, degrees_P / 2).mean()))
 
 
 def _degrees_of(log_variance: float) -> float:

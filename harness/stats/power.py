@@ -64,9 +64,7 @@ def measure_floor(study: Study, reference: str, measure: str, effects: Iterable[
     known_S = scores_S[~np.isnan(scores_S)]
     degrees = len(known_S) - 1
     sd = float(known_S.std(ddof=1)) if degrees > 0 else math.nan
-    low, high = (
-        sd * math.sqrt(degrees / stats.chi2.ppf(end, degrees)) if degrees > 0 else sd for end in (0.975, 0.025)
-    )
+    low, high = (sd * math.sqrt(degrees / stats.chi2.ppf(end, degrees)) for end in (0.975, 0.025))
     found = [smallest_detectable(effect.spread, alpha) for effect in effects if effect.scope == "new seeds and images"]
     detectable = float(np.median(found)) if found else math.nan
     return NoiseFloor(measure, len(known_S), sd, low, high, detectable)

@@ -160,3 +160,35 @@ def test_agreement_by_hand(likeness):
     found = _agreement(variance_PC, degrees_P, 4, likeness)
     assert excess > 0
     assert polygamma(1, found / 2) == pytest.approx(excess, rel=1e-6)
+
+
+def test_three_variants_are_enough_to_lend():
+    assert pool_noise(draw_scores(0, [1.0] * 3)).degrees == 2 * 2
+
+
+def test_one_class_is_like_nothing():
+    assert _likeness(draw_scores(0, [1.0] * 3)[:, :, 1:2]) == (0.0, 1)
+
+
+def test_a_measure_that_the_pool_knows_nothing_of_keeps_its_own_variance():
+    noise = Noise(np.array([1.0, 1.0, 0.0]), degrees=50.0, classes=5.0, agreement=9.0)
+    moderated = moderate(noise, np.array([[-4.0, -4.0, -1.0], [0.0, 0.0, 0.0], [4.0, 5.0, 1.0]]), 1.0)
+    assert moderated.variance_M[2] == moderated.own_M[2] == 1
+    assert (moderated.variance_M[:2] != moderated.own_M[:2]).all()
+
+
+def test_own_and_pooled_variance_are_mixed_by_what_they_are_worth():
+    # Two classes of unit 2 and 4, weights of squared size 2; three seeds of the contrast; a model worth 6 degrees.
+    noise = Noise(np.array([3.0, 2.0, 4.0]), degrees=30.0, classes=2.0, agreement=6.0)
+    values_SM = np.array([[1.0, -3.0, 5.0], [0.0, 1.0, -5.0], [-1.0, 2.0, 0.0]])
+    own = values_SM.var(axis=0, ddof=1)
+    measured = (own[1] / 4 + own[2] / 8) / 2
+    doubt = polygamma(1, 2 * 2.0 / 2)
+    loudness = measured ** (2 / (2 + doubt))
+    share = 6 / (6 + 2)
+    found = moderate(noise, values_SM, 2.0)
+    assert found.variance_M == pytest.approx(share * loudness * 2 * noise.variance_M + (1 - share) * own)
+    # The degrees of loudness are those whose log variance it has; relative variances add up, squared shares weigh.
+    left = 1 / found.degrees - (1 - share) ** 2 / 2
+    of_loudness = 1 / (left / share**2 - 1 / 30 - 1 / 6)
+    assert polygamma(1, of_loudness / 2) == pytest.approx(2 * doubt / (2 + doubt), rel=1e-6)

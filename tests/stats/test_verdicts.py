@@ -278,3 +278,10 @@ def test_only_before_correction_means_at_five_percent(p, reason):
 def test_five_percent_is_called():
     assert judge({"b": replace(make_effect(0.01), p=0.05)}, 0.0)["b"].outcome == "improved"
     assert judge({"b": replace(make_effect(0.01), p=0.0501)}, 0.0)["b"].outcome == "undecided"
+
+
+def test_the_smallest_detectable_difference_of_very_few_degrees():
+    spread = make_effect(0.0, seeds=2, group_se=0.0).spread
+    found = smallest_detectable(spread, 0.001)
+    assert power_of_difference(found, spread, 0.001) == pytest.approx(0.8, abs=1e-6)
+    assert smallest_detectable(make_effect(0.0, seed_sd=0.0, group_se=0.0).spread, 0.05) == 0
