@@ -38,8 +38,7 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
         reference, settings_from = _settings_reference(spec, variant, variants)
         changed = differences(reference.config, variant.config)
         for seed in spec.seeds:
-            config = replace(variant.config, seed=seed)
-            inputs = dict(read_inputs(config))
+            inputs = dict(read_inputs(config := replace(variant.config, seed=seed)))
             start = Start(runs[variant.start[0], seed].id, variant.start[1]) if variant.start else None
             runs[variant.name, seed] = Run(
                 id=run_id(config, inputs, start),

@@ -59,7 +59,7 @@ def _with_known_optimizer(spec):
 ONLY_THE_LOADER_SEES = {
     *("duplicate key", "duplicate setting", "anchor", "merge key", "nul", "surrogate", "question is blank"),
     *("no", "octal", "hexadecimal", "underscore", "too many digits", "too large", "y", "infinite"),
-    *("reference", "plugin absent", "profile component", "idle multiplier"),
+    *("reference", "looks not ascending", "plugin absent", "profile component", "idle multiplier"),
     *("one sampling of images of many sizes", "replayed steps that add up", "replayed steps that may be cut"),
     *("parent", "circle", "own parent", "circle of like", "like nobody", "two lines as value"),
     *("idle component", "components that overlap", "two meanings"),
