@@ -2,7 +2,8 @@
 
 Run: `python -m benchmarks.attribution_calibration`. Two or three components, all combinations, several seeds and groups
 (`benchmarks.simulated_counts`). A row gives, for each kind of effect, how often its nominal 95 % interval held the
-truth.
+truth, and in how many studies any main effect, any interaction was called falsely, judged against the truth: each alone
+and after Holm.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.calibration import CALLED, shift
 from benchmarks.simulated_counts import World, draw_margins, true_iou
 from harness.stats.attribution import Attribution, On, attribute
 from harness.stats.effects import Effect, make_study
 from harness.stats.margins import HEADLINE
+from harness.stats.verdicts import judge
 
 GAIN = {"a": 0.3, "b": -0.2, "c": 0.0}
 TOGETHER_GAIN = 0.25
 """What a and b add when both are on (logits)."""
 LOUD = (("all alike", 1.0), ("all on: twice as noisy", 2.0))
 KINDS = ("total", "main", "interaction", "shapley", "bracket")
+FAMILIES = ("main", "interaction")
+COLUMNS = (*KINDS, *(f"{kind}, {how}" for kind in FAMILIES for how in ("alone", "Holm")))
 
 
 def make_combinations(components: str) -> dict[On, str]:
@@ -41,18 +46,25 @@ def make_world(components: str, seeds: int, groups: int, noise: float, loud: flo
 
 
 def simulate(components: str, world: World, studies: int, seed: int) -> dict[str, list[bool]]:
-    """Return kind of effect -> whether each interval held the truth."""
+    """Return kind of effect -> whether each interval held the truth; kind of family -> whether a study called any."""
     generator = np.random.default_rng(seed)
     truth_VC = true_iou(world, generator)
     combinations = make_combinations(components)
-    covered: dict[str, list[bool]] = defaultdict(list)
+    found: dict[str, list[bool]] = defaultdict(list)
     for _ in range(studies):
         margins = draw_margins(world, generator)
         present = np.flatnonzero(margins.true_GC.any(axis=0))
+        shifted: dict[str, dict[str, Effect]] = defaultdict(dict)
         for kind, effect in _effects(attribute(make_study(margins), combinations, HEADLINE)):
             truth = sum(weight * truth_VC[int(name[1:]), present].mean() for name, weight in effect.weights.items())
-            covered[kind].append(bool(effect.low <= truth <= effect.high))
-    return covered
+            found[kind].append(bool(effect.low <= truth <= effect.high))
+            shifted[kind][str(len(shifted[kind]))] = shift(effect, truth)
+        for kind in FAMILIES:
+            effects = shifted[kind]
+            found[f"{kind}, alone"].append(any(effect.p <= 0.05 for effect in effects.values()))
+            verdicts = judge(effects, 0.0).values()
+            found[f"{kind}, Holm"].append(any(verdict.outcome in CALLED for verdict in verdicts))
+    return found
 
 
 def _effects(found: Attribution) -> Iterator[tuple[str, Effect]]:
@@ -68,13 +80,14 @@ def main() -> None:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=500, help="simulated studies for each row")
+    parser.add_argument("--components", default="ab,abc", help="of each study, a letter each")
     arguments = parser.parse_args()
-    print(f"| components | seeds | groups | training noise | variants | {' | '.join(KINDS)} |\n{'|---' * 10}|")
-    rows = itertools.product(("ab", "abc"), (3, 5), (20, 100), (0.02, 0.3), LOUD)
+    print(f"| components | seeds | groups | training noise | variants | {' | '.join(COLUMNS)} |\n{'|---' * 14}|")
+    rows = itertools.product(arguments.components.split(","), (3, 5), (20, 100), (0.02, 0.3), LOUD)
     for index, (components, seeds, groups, noise, (word, loud)) in enumerate(rows):
         covered = simulate(components, make_world(components, seeds, groups, noise, loud), arguments.studies, index)
         cells = [str(len(components)), str(seeds), str(groups), str(noise), word]
-        print(f"| {' | '.join([*cells, *(f'{np.mean(covered[kind]):.3f}' for kind in KINDS)])} |", flush=True)
+        print(f"| {' | '.join([*cells, *(f'{np.mean(covered[kind]):.3f}' for kind in COLUMNS)])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -86,16 +86,16 @@ def _count(tally: Tally, study: Study, truths: dict[str, float], iou_VC: Array) 
         gained_C = iou_VC[int(name[1:])] - iou_VC[0]
         for c in range(len(SKILL)):
             if f"c{c}" in effects and effects[f"c{c}"].scope == "new seeds and images":
-                cells[name, c] = _shift(effects[f"c{c}"], gained_C[c])
+                cells[name, c] = shift(effects[f"c{c}"], gained_C[c])
     tally.classes += [cell.low <= 0 <= cell.high for cell in cells.values()]
-    shifted = {name: _shift(effect, truths[name]) for name, effect in heads.items()}
+    shifted = {name: shift(effect, truths[name]) for name, effect in heads.items()}
     tally.false_headline.append(any(verdict.outcome in CALLED for verdict in judge(shifted, 0.0).values()))
     verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS)
     tally.false_class.append(any(verdict.outcome in CALLED for verdict in verdicts.values()))
     tally.found.append(judge(heads, 0.0)["v1"].outcome in CALLED)
 
 
-def _shift(effect: Effect, truth: float) -> Effect:
+def shift(effect: Effect, truth: float) -> Effect:
     """Return the effect as it were if the true difference were 0."""
     delta = effect.delta - truth
     p = p_value(delta, effect.se, effect.degrees)
