@@ -43,7 +43,7 @@ def shipped(place: Place) -> None:
             base["train"] |= {"epochs": 1}
             spec["seeds"] = [0, 1]
         (folder / path.name).write_text(yaml.safe_dump(spec, sort_keys=False))
-    shutil.copytree(ROOT / "reports" / "phase3", place.folder / "reports" / "phase3")
+    shutil.copytree(ROOT / "docs" / "phase3", place.folder / "reports" / "phase3")
 
 
 def winner(place: Place) -> None:

@@ -102,6 +102,14 @@ def test_readme_keeps_its_two_command_lines_and_is_short():
     assert len(text.splitlines()) <= 150
 
 
+@pytest.mark.parametrize("path", ["mlruns/mlflow.db", "reports/phase3/report.md", "reports/phase3/figures/scores.png"])
+def test_what_the_first_command_line_writes_is_no_tracked_file(path):
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git repository: nothing is tracked here")
+    assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
+    assert not subprocess.run(["git", "ls-files", path], cwd=ROOT, capture_output=True, check=True).stdout
+
+
 def test_the_reference_of_the_spec_is_current():
     """In a process of its own: other tests enter parts of theirs into the catalog."""
     command = harness_command("schema", "--markdown")
