@@ -107,12 +107,13 @@ def make_comparisons(judged: Sequence[Judged], margin: float, looks: Looks | Non
         verdicts = judge(headlines, margin, looks=now)
         cell_verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS, looks=cells_now)
         for pair, effect in headlines.items():
+            judging = (now.get(pair), margin)
             classes = tuple(
-                _make_claim(item.split, pair, cells[key], cell_verdicts[key], (now.get(pair), 0.0))
+                _make_claim(item.split, pair, cells[key], cell_verdicts[key], judging)
                 for key in cells
                 if key[0] == pair
             )
-            headline = _make_claim(item.split, pair, effect, verdicts[pair], (now.get(pair), margin))
+            headline = _make_claim(item.split, pair, effect, verdicts[pair], judging)
             found.append(
                 Comparison(variant=pair[0], against=pair[1], split=item.split, headline=headline, classes=classes)
             )
@@ -126,9 +127,6 @@ def look_at(effects: Mapping[Pair, Effect], looks: Looks | None) -> dict[Pair, L
 
 def _make_claim(split: str, pair: Pair, effect: Effect, verdict: Verdict, judging: tuple[Look | None, float]) -> Claim:
     look, _ = judging
-    called = verdict.outcome in ("improved", "regressed")
-    alpha = FAMILY_ERROR / max(verdict.family, 1)
-    level = look.level(alpha) if look else alpha
     return Claim(
         variant=pair[0],
         against=pair[1],
@@ -154,20 +152,25 @@ def _make_claim(split: str, pair: Pair, effect: Effect, verdict: Verdict, judgin
         groups=effect.held.groups,
         images=effect.held.images,
         alone=effect.held.alone,
-        power=power_of_difference(effect.delta, effect.spread, level) if called else None,
+        power=_find_power(effect, verdict, look) if verdict.outcome in ("improved", "regressed") else None,
         outlook=_look_ahead(effect, verdict, judging),
     )
+
+
+def _find_power(effect: Effect, verdict: Verdict, look: Look | None) -> float:
+    alpha = FAMILY_ERROR / verdict.family
+    return power_of_difference(effect.delta, effect.spread, look.level(alpha) if look else alpha)
 
 
 def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, float]) -> Outlook | None:
     """Return what would decide a headline that is undecided; `judging` is the look at it and the margin."""
     look, margin = judging
-    if look is None or verdict.outcome != "undecided" or effect.measure != HEADLINE:
+    if look is None or verdict.reason not in ("noise", "only before correction") or effect.measure != HEADLINE:
         return None
 
     def levels(seeds: int) -> Levels:
         after = look.after(seeds)
-        return Levels(after.level(FAMILY_ERROR / max(verdict.family, 1)), 1 - after.level(1 - TOST_LEVEL))
+        return Levels(after.level(FAMILY_ERROR / verdict.family), 1 - after.level(1 - TOST_LEVEL))
 
     found = forecast(effect, look.later, levels, margin)
     return None if found is None else Outlook(**dataclasses.asdict(found))

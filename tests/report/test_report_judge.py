@@ -124,3 +124,26 @@ def test_a_copy_under_another_name_does_not_weaken_the_others(simulate):
     assert (first.variant, second.variant) == ("b", "c")
     assert first.family == second.family == 1
     assert first.p_holm == second.p_holm == pytest.approx(first.p / 0.8)
+
+
+def test_without_the_reference_nothing_is_compared(simulate):
+    study = simulate({"a": 0.6, "b": 0.62})
+    groups = group_runs(study.plan, study.results)
+    assert judge_splits(groups, "nobody").judged == ()
+    nothing = {key: result for key, result in study.results.items() if "a" not in _variants_of(study, key)}
+    assert judge_splits(group_runs(study.plan, nothing), "a").judged == ()
+    assert [item.split for item in judge_splits(groups, "a").judged] == ["val", "test"]
+
+
+def _variants_of(study, run_id):
+    return {run.variant for run in study.plan.runs if run.id == run_id}
+
+
+def test_more_seeds_of_two_groups_are_not_asked_for():
+    judged = draw_judged([0.0, 0.02])
+    few = {
+        pair: {name: replace(e, spread=replace(e.spread, group_degrees=1.0)) for name, e in effects.items()}
+        for pair, effects in judged.effects.items()
+    }
+    claim = make_comparisons([replace(judged, effects=few)], 0.0, Looks())[0].headline
+    assert (claim.outcome, claim.reason, claim.outlook) == ("undecided", "few groups", None)
