@@ -192,3 +192,19 @@ def test_own_and_pooled_variance_are_mixed_by_what_they_are_worth():
     left = 1 / found.degrees - (1 - share) ** 2 / 2
     of_loudness = 1 / (left / share**2 - 1 / 30 - 1 / 6)
     assert polygamma(1, of_loudness / 2) == pytest.approx(2 * doubt / (2 + doubt), rel=1e-6)
+
+
+def test_likeness_needs_two_seeds_that_all_variants_have():
+    scores_VSC = draw_scores(0, [1.0] * 3, seeds=3)[:, :, 1:]
+    scores_VSC[0, 0] = np.nan
+    assert _likeness(scores_VSC)[1] == 8
+    scores_VSC[1, 1] = np.nan
+    assert _likeness(scores_VSC) == (1.0, 1)
+
+
+def test_a_pair_of_one_common_seed_is_left_out():
+    scores_VSM = draw_scores(0, [1.0] * 4, seeds=3)
+    whole = pool_noise(scores_VSM[:3])
+    scores_VSM[3, 1:] = np.nan
+    np.testing.assert_array_equal(pool_noise(scores_VSM).variance_M, whole.variance_M)
+    assert pool_noise(scores_VSM).degrees == whole.degrees
