@@ -156,7 +156,8 @@ def report(
     names = [api.study_name(text) for text in studies]
     store = api.open_store(root, tracking_uri)
     stored, results = api.load_results(*names, store=store, compare=compare, warn=warn)
-    api.make_report(stored, results, reports)
+    taken = api.load_looks(stored, *names, store=store, warn=warn)
+    api.make_report(stored, results, reports, taken=taken)
     for name in names:
         attach_report(store, name, reports / stored.study)
     print_results(stored, results, reports / stored.study / "report.md", as_json=as_json)

@@ -126,7 +126,7 @@ def attach_report(store: Store, study: str, folder: Path) -> None:
     from harness.store.protocol import StoreError
 
     try:
-        store.attach_report(study, folder)
+        store.attach(study, folder, "report")
     except StoreError as error:
         warn(f"{error}; the report is in {folder}, and harness sync {study} brings it to the store")
 

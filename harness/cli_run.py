@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import typer
 
@@ -31,6 +32,7 @@ from harness.cli_options import (
     print_results,
     read_spec,
     resumable,
+    warn,
 )
 
 
@@ -60,11 +62,11 @@ def run(
     """
     from harness import api
     from harness.execute.budget import Budget
-    from harness.execute.events import Event, Started
+    from harness.execute.events import Event, Started, Stopped
     from harness.progress import show_progress
     from harness.store.studies import is_reported, note_report
 
-    started: list[str] = []
+    events: set[type[Event]] = set()
     check_place(on, jobs, address, cpus_per_run)
     if on == "ray":
         executor = api.on_ray(address, cpus_per_run, gpus_per_run, device)
@@ -76,16 +78,17 @@ def run(
     with resumable(), show_progress(study.runs) as show:
 
         def listen(event: Event) -> None:
-            if isinstance(event, Started):
-                started.append(event.run.id)
+            events.add(type(event))
             show(event)
 
         results = api.execute(study, store=store, only=only or (), executor=executor, budget=budget, listen=listen)
+    look = api.load_looks if Stopped in events or as_json else partial(api.record_look, results=results)
+    taken = look(study, store=store, warn=warn)
     report = reports / study.study / "report.md"
-    if started or not is_reported(root, study, results, report):
-        api.make_report(study, results, reports)
+    if Started in events or not is_reported(root, study, results, taken, report):
+        api.make_report(study, results, reports, taken=taken)
         attach_report(store, study.study, report.parent)
-        note_report(root, study, results, report)
+        note_report(root, study, results, taken, report)
     else:
         print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
     print_results(study, results, report, as_json=as_json)

@@ -25,6 +25,7 @@ from harness.cli_options import (
     print_results,
     read_spec,
     resumable,
+    warn,
 )
 from harness.errors import InputError
 
@@ -114,8 +115,9 @@ def _compare(
     plan = api.make_tuned_plan(study, searches)
     with resumable(), show_progress(plan.runs) as show:
         results = api.execute(plan, store=store, jobs=jobs, device=device, listen=show)
-    api.make_tuning_report(study, searches, api.make_report(plan, results, reports), reports)
-    store.attach_report(plan.study, reports / plan.study)
+    taken = api.record_look(plan, results, store=store, warn=warn)
+    api.make_tuning_report(study, searches, api.make_report(plan, results, reports, taken=taken), reports)
+    store.attach(plan.study, reports / plan.study, "report")
     print_results(plan, results, reports / plan.study / "tuning.md", as_json=as_json)
     without = [item.variant.name for item in searches if item.winner is None]
     if without:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.report.record import Report
     from harness.spec.concern import Concern
     from harness.spec.load import Spec
+    from harness.stats.looks import Taken
     from harness.store.protocol import Store
     from harness.store.sync import Delivery
 
@@ -175,12 +176,58 @@ def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAUL
     for plan in find_studies(store.root, local, studies):
         found.append(sync_study(plan, store, source))
         if (Path(reports) / plan.study / "report.json").exists():
-            store.attach_report(plan.study, Path(reports) / plan.study)
+            store.attach(plan.study, Path(reports) / plan.study, "report")
     return tuple(found)
 
 
-def make_report(plan: Plan, results: Mapping[str, RunResult], folder: str | Path = DEFAULT_REPORTS) -> Report:
-    """Write `<folder>/<study>/` (report.md, report.json, figures, tables) and return the record behind it."""
+def load_looks(
+    plan: Plan, *studies: str, store: Store | None = None, warn: Callable[[str], None] = lambda text: None
+) -> Taken:
+    """Return the recorded looks at the runs of a plan, as `make_report` takes them.
+
+    They are those of the plan's study, or of `studies`, from whose runs the plan was put together. `warn` is told when
+    the store fails, and the files here must do.
+    """
+    from harness.store.looks import merge_looks, taken_looks
+    from harness.store.recall import recall_looks
+
+    store = store or open_store()
+    looks = (look for study in studies or (plan.study,) for look in recall_looks(store, study, warn))
+    return taken_looks(plan, merge_looks(looks))
+
+
+def record_look(
+    plan: Plan,
+    results: Mapping[str, RunResult],
+    *,
+    store: Store | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Taken:
+    """Record that a study is looked at with these results, and return all recorded looks at its runs.
+
+    The same results again are no other look. Runs that failed are not part of it. `warn` is told when the store fails:
+    the look is then kept below its root alone.
+
+    Raises:
+        CannotWrite: the look cannot be kept.
+    """
+    from harness.store.looks import taken_looks
+    from harness.store.recall import record_look as record
+
+    return taken_looks(plan, record(store or open_store(), plan, results, warn))
+
+
+def make_report(
+    plan: Plan,
+    results: Mapping[str, RunResult],
+    folder: str | Path = DEFAULT_REPORTS,
+    *,
+    taken: Taken | None = None,
+) -> Report:
+    """Write `<folder>/<study>/` (report.md, report.json, figures, tables) and return the record behind it.
+
+    `taken` are the recorded looks, of `record_look` or `load_looks`; without them this is the first look.
+    """
     from harness.report.write import write_report
 
-    return write_report(plan, results, Path(folder) / plan.study)
+    return write_report(plan, results, Path(folder) / plan.study, taken)

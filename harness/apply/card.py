@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from harness.report.pictures import draw_examples
 from harness.report.seeds import order_splits
 from harness.report.sentences import conclude
 from harness.report.summary import make_report
+from harness.stats.looks import Taken
 from harness.stats.margins import HEADLINE
+from harness.store.looks import taken_looks
 from harness.store.protocol import Store
 
 
@@ -42,6 +44,8 @@ class Context:
 
     plan: Plan | None = None
     results: Mapping[str, RunResult] | None = None
+    taken: Taken = field(default_factory=dict)
+    """The looks at the study that were recorded."""
 
 
 def find_context(chosen: Chosen, store: Store) -> Context:
@@ -49,7 +53,8 @@ def find_context(chosen: Chosen, store: Store) -> Context:
     plan = store.load_plan(chosen.study) if chosen.study else None
     if plan is None:
         return Context()
-    return Context(plan, store.load_results(chosen.study, [run.id for run in plan.runs]))
+    results = store.load_results(chosen.study, [run.id for run in plan.runs])
+    return Context(plan, results, taken_looks(plan, store.load_looks(chosen.study)))
 
 
 def write_card(
@@ -146,7 +151,7 @@ def _quote_report(chosen: Chosen, context: Context) -> dict[str, list[str]]:
     """Return what the study's report says of the variant against others, and what the study cannot show."""
     if context.plan is None or context.results is None:
         return {"claims": [], "concerns": []}
-    report = make_report(context.plan, context.results)
+    report = make_report(context.plan, context.results, context.taken)
     claims = [
         f"On {text.escape(item.split)}: {conclude(item.headline, report.margin)}"
         for item in report.comparisons

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
 
-from harness.execute.events import Ended, Event, Warned
+from harness.execute.events import Ended, Event, Stopped
 from harness.execute.study import Executor
 from harness.records import Plan, Run
 from harness.store.folder import RunFolder, is_finished
@@ -50,7 +50,7 @@ def within(executor: Executor, plan: Plan, budget: Budget, clock: Callable[[], f
                     break
         if stopped_by:
             done = sum(is_finished(folder) for folder in folders.values())
-            yield Warned(f"stopped by {stopped_by}: {done} of {len(folders)} runs finished; the same command goes on")
+            yield Stopped(f"stopped by {stopped_by}: {done} of {len(folders)} runs finished; the same command goes on")
 
     return execute
 

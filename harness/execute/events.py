@@ -39,6 +39,11 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Stopped(Warned):
+    """A budget has ended the execution before all was done."""
+
+
+@dataclass(frozen=True)
 class Beat:
     """Nothing has happened for a while: a moment to look at the clock. No listener of a study is told."""
 

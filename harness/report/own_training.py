@@ -12,11 +12,12 @@ from harness.report.contracts import flatten
 from harness.report.estimates import known, make_estimate
 from harness.report.judge import HEADLINE, Judged, make_comparisons
 from harness.report.record import OwnTraining, Report
-from harness.report.seeds import order_splits, start_of
+from harness.report.seeds import order_splits
 from harness.report.sentences import conclude
 from harness.report.text import counted, escape, percent
 from harness.report.variants import VariantRuns
 from harness.scores import miou_dataset
+from harness.spec.starts import name_start
 from harness.stats.effects import Study, compare, make_study
 from harness.stats.looks import Looks
 from harness.stats.margins import RunKey, sum_margins
@@ -34,7 +35,9 @@ def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks) -
     for split in order_splits(name for group in groups for item in group.results.values() for name in item.counts):
         pairs = [(group, study) for study, warm in _make_studies(groups, split) for group in warm]
         effects = {
-            (group.name, _name_start(plan, group)): compare(study, group.name, group.name + START, only=[HEADLINE])
+            (group.name, str(name_start(plan, group.runs[0]))): compare(
+                study, group.name, group.name + START, only=[HEADLINE]
+            )
             for group, study in pairs
         }
         judged = [Judged(split, study, effects) for _, study in pairs[:1]]
@@ -84,12 +87,6 @@ def _counts(group: VariantRuns, split: str) -> Iterator[tuple[int, Counts, Count
     for seed, result in group.results.items():
         if split in result.counts:
             yield seed, result.counts[split], result.start_counts.get(split)
-
-
-def _name_start(plan: Plan, group: VariantRuns) -> str:
-    start = group.runs[0].start
-    assert start is not None
-    return f"{start_of(plan, group.runs[0])}@{start.which}"
 
 
 def _keep_if_better(plan: Plan, group: VariantRuns, split: str) -> tuple[tuple[int, ...], dict[int, float | None]]:

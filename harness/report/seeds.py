@@ -18,6 +18,7 @@ from harness.records import (
 from harness.report.estimates import known
 from harness.report.record import ByName, Epoch, SeedResult, SeedStatus
 from harness.scores import SCORES, all_scores, iou_class
+from harness.spec.starts import start_of
 
 CLASS_PREFIXES = ("val/iou/", SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
 """Beginnings of an epoch's metrics that there is one of for each class."""
@@ -49,16 +50,6 @@ def make_seed_result(plan: Plan, run: Run, result: RunResult | None) -> SeedResu
 def order_splits(names: Iterable[str]) -> list[str]:
     """Return split names with validation first, then test, then any other."""
     return sorted(set(names), key=lambda name: (name != "val", name != "test", name))
-
-
-def start_of(plan: Plan, run: Run) -> str | None:
-    """Return the variant whose weights a run starts from; its id's beginning where the plan does not hold that run."""
-    if run.start is None:
-        return None
-    owners = [other.variant for other in plan.runs if other.id == run.start.run_id]
-    if run.settings_from in owners:
-        return run.settings_from
-    return owners[0] if owners else run.start.run_id
 
 
 def _name_of_start(plan: Plan, run: Run) -> str | None:

@@ -34,9 +34,10 @@ from harness.report.record import (
     SplitSummary,
     VariantSummary,
 )
-from harness.report.seeds import make_seed_result, order_splits, start_of
+from harness.report.seeds import make_seed_result, order_splits
 from harness.report.variants import VariantRuns, comparable, group_runs
 from harness.spec.plan import differences
+from harness.spec.starts import name_start
 from harness.stats.looks import Looks, Taken
 
 BySplit = Mapping[str, ByName]
@@ -144,11 +145,10 @@ def _summarise(
     is_reference = group.name == plan.reference
     pooled = () if group.inner_conflicts else own
     ids = {run.id for run in group.runs}
-    start = start_of(plan, first)
     return VariantSummary(
         name=group.name,
         slug=slug,
-        starts_from=f"{start}@{first.start.which}" if start and first.start else None,
+        starts_from=name_start(plan, first),
         settings_from=first.settings_from,
         compared_with=None if is_reference else plan.reference,
         changed=_changes(first.changed),

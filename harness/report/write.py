@@ -19,19 +19,21 @@ from harness.report.record import Report, to_json
 from harness.report.summary import make_report
 from harness.report.tables import make_tables
 from harness.report.variants import group_runs
+from harness.stats.looks import Taken
 
 
-def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path) -> Report:
+def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path, taken: Taken | None = None) -> Report:
     """Write the report of a plan's runs into a folder and return the record behind it.
 
-    The same plan and results write the same bytes. Figures and tables that an earlier report in the folder listed and
-    this one does not have are removed; nothing else in the folder is touched.
+    `taken` are the looks at the study that were recorded. The same plan, results and looks write the same bytes.
+    Figures and tables that an earlier report in the folder listed and this one does not have are removed; nothing else
+    in the folder is touched.
 
     Raises:
         OSError: the folder cannot be written.
     """
     results = judged_results(plan, results)
-    report = make_report(plan, results)
+    report = make_report(plan, results, taken)
     earlier = _listed(folder / "report.json")
     draw_figures(report, plan, results, folder / "figures")
     for name, text in make_tables(report, results).items():

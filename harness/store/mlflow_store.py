@@ -16,9 +16,10 @@ from harness.files import locked
 from harness.records import Plan, Progress, Run, RunResult, Status
 from harness.spec.plan import plan_from_json
 from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress
+from harness.store.looks import RecordedLook, read_looks
 from harness.store.mlflow_client import Connection, guarded
 from harness.store.mlflow_lookup import find_tags
-from harness.store.protocol import Shown, StoreError, is_alive
+from harness.store.protocol import Attached, Shown, StoreError, is_alive
 from harness.store.server import default_uri
 from harness.store.studies import plan_text
 from harness.store.tracked import differing_keys, epoch_metrics, final_metrics, params_of, tags_of
@@ -255,11 +256,18 @@ class MlflowStore:
         return tuple(item.name for item in self._mlflow.experiments())
 
     @guarded
-    def attach_report(self, study: str, folder: Path) -> None:
-        """Keep a written report with the study."""
-        parent = self._find_parent(study)
-        if parent is not None:
-            self._client.log_artifacts(parent.info.run_id, str(folder), "report")
+    def attach(self, study: str, folder: Path, place: Attached) -> None:
+        """Keep the files of a folder with a study, beside those of other names that are there."""
+        if (parent := self._find_parent(study)) is not None:
+            self._client.log_artifacts(parent.info.run_id, str(folder), place)
+
+    @guarded
+    def load_looks(self, study: str) -> tuple[RecordedLook, ...]:
+        """Return the looks that are kept with a study, the earliest first."""
+        if (parent := self._find_parent(study)) is None:
+            return ()
+        with self._mlflow.artifacts(parent, ("looks",)) as place:
+            return read_looks(place / "looks")
 
     def _find_parent(self, study: str) -> Any | None:
         experiment_id = self._mlflow.find_experiment(study)

@@ -10,9 +10,12 @@ from harness.errors import HarnessError
 from harness.files import locked
 from harness.records import Plan, Run, RunResult, Status
 from harness.store.folder import RunFolder, is_running, run_folder
+from harness.store.looks import RecordedLook
 
 Shown = Status | Literal["running"]
 """What a store shows of a run."""
+Attached = Literal["report", "looks"]
+"""What is kept with a study."""
 
 
 class StoreError(HarnessError):
@@ -60,8 +63,11 @@ class Store(Protocol):
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
 
-    def attach_report(self, study: str, folder: Path) -> None:
-        """Keep a written report with the study."""
+    def attach(self, study: str, folder: Path, place: Attached) -> None:
+        """Keep the files of a folder with a study, beside those of other names that are there."""
+
+    def load_looks(self, study: str) -> tuple[RecordedLook, ...]:
+        """Return the looks that are kept with a study, the earliest first."""
 
 
 def study_lock(root: Path, study: str) -> Path:

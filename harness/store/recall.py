@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from harness.errors import InputError, did_you_mean
 from harness.records import Plan, RunResult
 from harness.store.folder import load_result, run_folder
+from harness.store.looks import RecordedLook, looks_folder, merge_looks, new_look, read_looks, write_looks
 from harness.store.protocol import Store, StoreError
 from harness.store.studies import load_study, studies_here
 
@@ -49,6 +50,41 @@ def recall_results(store: Store, plan: Plan, warn: Callable[[str], None]) -> dic
         warn(f"{error}; what follows is from the folders in {store.root} alone")
         stored = {}
     return {**stored, **here, **{id_: item for id_, item in stored.items() if item.status == "finished"}}
+
+
+def recall_looks(store: Store, study: str, warn: Callable[[str], None]) -> tuple[RecordedLook, ...]:
+    """Return the looks at a study that are known here or to the store, the earliest first.
+
+    `warn` is told when the store fails and the files here must do.
+    """
+    try:
+        stored = store.load_looks(study)
+    except StoreError as error:
+        warn(f"{error}; looks at {study} that were taken elsewhere are not counted")
+        stored = ()
+    return merge_looks((*read_looks(looks_folder(store.root, study)), *stored))
+
+
+def record_look(
+    store: Store, plan: Plan, results: Mapping[str, RunResult], warn: Callable[[str], None]
+) -> tuple[RecordedLook, ...]:
+    """Record that what is complete of a study was looked at, once; return all looks at it.
+
+    `warn` is told when the store fails: the look is then kept here alone, and `harness sync` delivers it.
+
+    Raises:
+        CannotWrite: the look cannot be kept.
+    """
+    known = recall_looks(store, plan.study, warn)
+    new = new_look(plan, results, known)
+    if new:
+        folder = looks_folder(store.root, plan.study)
+        write_looks(folder, (*known, *new))
+        try:
+            store.attach(plan.study, folder, "looks")
+        except StoreError as error:
+            warn(f"{error}; the look is kept in {folder}, and harness sync {plan.study} brings it to the store")
+    return merge_looks((*known, *new))
 
 
 def _read_folders(store: Store, plan: Plan) -> dict[str, RunResult]:

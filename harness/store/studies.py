@@ -13,6 +13,7 @@ from harness.errors import InputError
 from harness.files import write_text
 from harness.records import Plan, RunResult
 from harness.spec.plan import plan_from_json, plan_to_json
+from harness.stats.looks import Taken
 
 REPORTED = "reported"
 """Digest of what the last report was written from."""
@@ -59,26 +60,27 @@ def load_study(root: Path, study: str) -> Plan | None:
         raise InputError(f"{path}: damaged ({error}); harness run writes it again") from None
 
 
-def is_reported(root: Path, plan: Plan, results: Mapping[str, RunResult], report: Path) -> bool:
-    """Whether a study's report, in this file, was written to its end from this plan and these results."""
+def is_reported(root: Path, plan: Plan, results: Mapping[str, RunResult], taken: Taken, report: Path) -> bool:
+    """Whether a study's report, in this file, was written to its end from this plan, these results and these looks."""
     try:
         noted = (study_folder(root, plan.study) / REPORTED).read_bytes()
-        return noted == _reported(plan, results, report).encode()
+        return noted == _reported(plan, results, taken, report).encode()
     except OSError:
         return False
 
 
-def note_report(root: Path, plan: Plan, results: Mapping[str, RunResult], report: Path) -> None:
+def note_report(root: Path, plan: Plan, results: Mapping[str, RunResult], taken: Taken, report: Path) -> None:
     """Keep in mind that a study's report is written; where that cannot be kept it will be written again."""
     with suppress(OSError):
-        write_text(study_folder(root, plan.study) / REPORTED, _reported(plan, results, report))
+        write_text(study_folder(root, plan.study) / REPORTED, _reported(plan, results, taken, report))
 
 
-def _reported(plan: Plan, results: Mapping[str, RunResult], report: Path) -> str:
+def _reported(plan: Plan, results: Mapping[str, RunResult], taken: Taken, report: Path) -> str:
     """Return a digest of a report and of what it was written from; an id stands for a run's numbers."""
     statuses = {id_: result.status for id_, result in sorted(results.items())}
     written = hashlib.sha256(report.read_bytes()).hexdigest()
-    told = [plan_text(replace(plan, command="")), statuses, str(report.resolve()), written]
+    looks = sorted(taken.items())
+    told = [plan_text(replace(plan, command="")), statuses, looks, str(report.resolve()), written]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

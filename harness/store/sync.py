@@ -11,6 +11,7 @@ from harness.errors import InputError, did_you_mean
 from harness.files import locked
 from harness.records import Plan, Run, Status
 from harness.store.folder import RunFolder, is_running, run_folder
+from harness.store.looks import looks_folder, merge_looks, read_looks, write_looks
 from harness.store.protocol import Store, study_lock
 from harness.store.studies import load_study, studies_here
 
@@ -87,6 +88,7 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
                 outcomes[_deliver(run, folders[run.id], target)].append(run.label)
             except InputError as error:
                 outcomes["refused"].append(f"{run.label}: {error}")
+        _deliver_looks(plan.study, target, source)
     with locked(lock, wait=False) as alone:
         if alone:
             target.close_study(_worst(folders[run.id] for run in runs))
@@ -107,6 +109,14 @@ def _deliver(run: Run, folder: RunFolder, target: Store) -> str:
     if not folder.result.exists() and not folder.journal.exists():
         return "missing"
     return "delivered" if target.mirror(run, folder, _read_status(folder)) else "there"
+
+
+def _deliver_looks(study: str, target: Store, source: Store | None) -> None:
+    """Bring to a store the looks at a study that are known here."""
+    folder, there = looks_folder(target.root, study), target.load_looks(study)
+    write_looks(folder, merge_looks((*there, *(source.load_looks(study) if source else ()))))
+    if {look.runs for look in read_looks(folder)} > {look.runs for look in there}:
+        target.attach(study, folder, "looks")
 
 
 def _worst(folders: Iterable[RunFolder]) -> Status:
