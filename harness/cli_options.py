@@ -49,6 +49,22 @@ MaxHours = Annotated[
 MaxRuns = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Start so many runs and no more.", show_default=False)
 ]
+Until = Annotated[
+    Literal["decided"] | None,
+    typer.Option(
+        help="Add seeds, at the study's looks, to what is not decided yet; stop where more would not decide it.",
+        show_default=False,
+    ),
+]
+MaxSeeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="With --until: the most seeds of a variant [default: those of the last look].",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 On = Annotated[Literal["local", "ray"], typer.Option(help="Where runs are made: on this machine or a Ray cluster.")]
 Address = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,6 +18,7 @@ from harness.cli_options import (
     Jobs,
     MaxHours,
     MaxRuns,
+    MaxSeeds,
     On,
     Only,
     Profile,
@@ -26,6 +27,7 @@ from harness.cli_options import (
     Seeds,
     Sets,
     SpecFile,
+    Until,
     Uri,
     attach_report,
     check_place,
@@ -34,6 +36,11 @@ from harness.cli_options import (
     resumable,
     warn,
 )
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from harness.api.looking import Looked, Means
+    from harness.api.looking import Until as UntilDecided
 
 
 def run(
@@ -48,6 +55,8 @@ def run(
     address: Address = None,
     cpus_per_run: CpusPerRun = None,
     gpus_per_run: GpusPerRun = None,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
     max_hours: MaxHours = None,
     max_runs: MaxRuns = None,
     root: Root = DEFAULT_ROOT,
@@ -58,39 +67,69 @@ def run(
     """Train, judge and track what a study still lacks, then write its report.
 
     Interrupted, or stopped by --max-hours or --max-runs, it is continued by the same command; what tells most comes
-    first. Example: harness run ablations/phase3.yaml --max-hours 2
+    first. Run to its end it records a look: verdicts after more seeds take account of it; with --json it does not.
+    Examples: harness run ablations/phase3.yaml --max-hours 2
+    harness run ablations/phase3.yaml --until decided --max-seeds 6
     """
     from harness import api
     from harness.execute.budget import Budget
-    from harness.execute.events import Event, Started, Stopped
     from harness.progress import show_progress
     from harness.store.studies import is_reported, note_report
 
-    events: set[type[Event]] = set()
     check_place(on, jobs, address, cpus_per_run)
+    _check_until(until, max_seeds, only)
     if on == "ray":
         executor = api.on_ray(address, cpus_per_run, gpus_per_run, device)
     else:
         executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run)
-    budget = Budget(max_hours, max_runs)
     store = api.open_store(root, tracking_uri)
-    study = api.make_plan(read_spec(spec, profile, set_, seeds))
-    with resumable(), show_progress(study.runs) as show:
-
-        def listen(event: Event) -> None:
-            events.add(type(event))
-            show(event)
-
-        results = api.execute(study, store=store, only=only or (), executor=executor, budget=budget, listen=listen)
-    look = api.load_looks if Stopped in events or as_json else partial(api.record_look, results=results)
-    taken = look(study, store=store, warn=warn)
+    means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
+    written = read_spec(spec, profile, set_, seeds)
+    if until:
+        looked, told, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means)
+    else:
+        with resumable():
+            looked = api.look_once(api.make_plan(written), means, only=only or (), record=not as_json)
+        told, started = (), looked.started
+    study, results, taken = looked.plan, dict(looked.results), looked.taken
     report = reports / study.study / "report.md"
-    if Started in events or not is_reported(root, study, results, taken, report):
+    if started or not is_reported(root, study, results, taken, report):
         api.make_report(study, results, reports, taken=taken)
         attach_report(store, study.study, report.parent)
         note_report(root, study, results, taken, report)
     else:
         print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
+    for text in () if as_json else told:
+        print(text)
     print_results(study, results, report, as_json=as_json)
     if any(result.status != "finished" for result in results.values()):
         raise typer.Exit(1)
+
+
+def _check_until(until: str | None, max_seeds: int | None, only: list[str] | None) -> None:
+    """Refuse options that would have no effect, or none that is clear."""
+    if max_seeds is not None and not until:
+        raise InputError("--max-seeds is the end of --until decided; add that, or give the seeds by --seeds")
+    if until and only:
+        raise InputError("--only chooses variants, and --until decided chooses them by itself; leave one of them out")
+
+
+def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tuple[str, ...], int]:
+    """Look until all is decided, telling of each look; return the last, what it came to in words, and runs started."""
+    from harness import api
+    from harness.execute.until import count_seeds, headlines, is_open
+    from harness.report.until import look_line, savings_sentence, until_sentences
+
+    started, told = 0, []
+    with resumable():
+        for looked, report in api.look_until_decided(until, means):
+            started += looked.started
+            claims = headlines(report.comparisons)
+            most = max(count_seeds(looked.plan).values())
+            goes_on = [looked.stopped or (is_open(claim) and most < until.counts[-1]) for claim in claims]
+            pairs = [item for item in zip(claims, goes_on, strict=True) if len(item[0].seeds) == most]
+            now = [look_line(claim, goes_on=on) for claim, on in pairs]
+            if not looked.stopped:
+                print(f"look at {most} seeds:", *now, sep="\n  ", file=sys.stderr, flush=True)
+            told = [*until_sentences(claims, goes_on), savings_sentence(looked.plan, until.whole, until.counts[-1])]
+    return looked, tuple(told), started

@@ -1,6 +1,7 @@
 """The Python interface, which the command line itself uses: spec -> plan -> results -> report."""
 
 from harness.api.executing import execute, on_ray, on_this_machine
+from harness.api.looking import Looked, Means, Until, look_once, look_until_decided, plan_until_decided
 from harness.api.studies import (
     DEFAULT_REPORTS,
     DEFAULT_ROOT,
@@ -23,6 +24,9 @@ from harness.api.winner import choose_run, predict
 __all__ = [
     "DEFAULT_REPORTS",
     "DEFAULT_ROOT",
+    "Looked",
+    "Means",
+    "Until",
     "choose_run",
     "execute",
     "forecast",
@@ -31,6 +35,8 @@ __all__ = [
     "load_results",
     "load_spec",
     "load_written",
+    "look_once",
+    "look_until_decided",
     "make_plan",
     "make_report",
     "make_tuned_plan",
@@ -38,6 +44,7 @@ __all__ = [
     "on_ray",
     "on_this_machine",
     "open_store",
+    "plan_until_decided",
     "predict",
     "record_look",
     "study_name",

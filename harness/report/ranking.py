@@ -62,7 +62,7 @@ def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ..
     names = ", ".join(f"{variant} ({seeds})" for variant, seeds in needed.items())
     kept = list(dict.fromkeys(run.seed for run in plan.runs))
     command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)))))])
-    run = plan.command.split(" --seeds")[0]
+    run = plan.command.split(" --until")[0].split(" --seeds")[0]
     return (
         f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}. What is"
         f" finished is kept: {run} {command}",

@@ -1,0 +1,58 @@
+"""What `harness run --until decided` tells: a line for each comparison at a look, and what the whole came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.records import Plan
+from harness.report.claims import Claim
+from harness.report.text import counted, percent, points
+
+SAID = {"improved": "improved against", "regressed": "regressed against", "equivalent": "is equivalent to"}
+
+
+def look_line(claim: Claim, *, goes_on: bool) -> str:
+    """Return what a look says of one comparison, and whether it gets more seeds."""
+    size = points(claim.delta)
+    if claim.low is not None and claim.high is not None:
+        size += f" ({points(claim.low)} to {points(claim.high)})"
+    if claim.outcome != "undecided":
+        return f"{claim.variant} {SAID[claim.outcome]} {claim.against}: {size}"
+    told = f"{claim.variant} against {claim.against}: undecided, {size}"
+    return told if goes_on else f"{told}; no more seeds: {_why_not(claim)}"
+
+
+def until_sentences(claims: Sequence[Claim], goes_on: Sequence[bool]) -> tuple[str, ...]:
+    """Return in words which comparisons are decided, and at which look, and which are not."""
+    called = [item for item in claims if item.outcome != "undecided"]
+    left = [(item, on) for item, on in zip(claims, goes_on, strict=True) if item.outcome == "undecided"]
+    decided = "; ".join(f"{item.variant} {SAID[item.outcome]} {item.against} ({_place(item)})" for item in called)
+    undecided = "; ".join(
+        f"{item.variant} against {item.against} ({_place(item)}{'' if on else f': {_why_not(item)}'})"
+        for item, on in left
+    )
+    found = (f"Decided: {decided}." if called else "Nothing is decided.", f"Undecided: {undecided}." if left else "")
+    return tuple(text for text in found if text)
+
+
+def savings_sentence(plan: Plan, whole: Plan, most: int) -> str:
+    """Return how many runs it took, and how many it would have been with all seeds everywhere."""
+    taken, all_of_them = ({run.id for run in item.runs} for item in (plan, whole))
+    saved = len(all_of_them) - len(taken)
+    return (
+        f"This took {counted(len(taken), 'run')}; {most} seeds everywhere are {len(all_of_them)}:"
+        f" {f'{saved} saved' if saved else 'nothing saved'}."
+    )
+
+
+def _place(claim: Claim) -> str:
+    return f"look {claim.look}, {counted(len(claim.seeds), 'seed')}"
+
+
+def _why_not(claim: Claim) -> str:
+    if claim.outlook is not None:
+        chance = percent(claim.outlook.chance, 0)
+        return f"{counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
+    if claim.reason in ("one group", "few groups"):
+        return "its images are of too few groups"
+    return "this was the last look"
