@@ -3,12 +3,15 @@
 Simulates studies that grow: at each look the seeds so far are judged by `harness.stats` at the level of the look, until
 a comparison is called. Counts in how many studies of equal variants any was called at any look, what looking naively
 at 5 % would have called, how often a variant that is truly better was called, and how many runs that took.
-`--forecasts` counts of the undecided first looks how often what was forecast came true.
+`--forecasts` counts of the undecided first looks how often what was forecast came true. `--until decided` simulates
+`harness run --until decided`, by its own functions, and says with how many runs a fixed number of seeds, judged once,
+calls as many of the differences.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -16,8 +19,11 @@ import numpy as np
 
 from benchmarks.calibration import CALLED, FIVE_POINTS, SD_LITTLE, SD_TWO, TWO_POINTS
 from benchmarks.simulated_counts import World, draw_margins
+from harness.execute.until import headlines, next_seeds
+from harness.report.claims import Claim
+from harness.report.judge import Judged, make_comparisons
 from harness.stats.effects import Effect, compare, make_study
-from harness.stats.looks import Look
+from harness.stats.looks import Look, Looks
 from harness.stats.margins import HEADLINE, Margins
 from harness.stats.power import Levels, forecast
 from harness.stats.verdicts import FAMILY_ERROR, TOST_LEVEL, Verdict, judge
@@ -47,12 +53,16 @@ class Tally:
 
 def keep_seeds(margins: Margins, seeds: int) -> Margins:
     """Return the study as it was with its first seeds."""
-    rows = [row for row, (_, seed) in enumerate(margins.runs) if seed < seeds]
+    return keep_rows(margins, [row for row, (_, seed) in enumerate(margins.runs) if seed < seeds])
+
+
+def keep_rows(margins: Margins, rows: Sequence[int]) -> Margins:
+    """Return the study with some of its runs."""
     return replace(
         margins,
         runs=tuple(margins.runs[row] for row in rows),
-        hit_KGC=margins.hit_KGC[rows],
-        predicted_KGC=margins.predicted_KGC[rows],
+        hit_KGC=margins.hit_KGC[list(rows)],
+        predicted_KGC=margins.predicted_KGC[list(rows)],
     )
 
 
@@ -116,6 +126,46 @@ def simulate_forecasts(world: World, studies: int, seed: int) -> list[tuple[floa
     return told
 
 
+@dataclass
+class Ended:
+    """What came of studies that add seeds until they are decided; lists have an entry for each study."""
+
+    called: list[float] = field(default_factory=list)
+    """Share of the comparisons that were called."""
+    runs: list[int] = field(default_factory=list)
+    at_once: list[list[float]] = field(default_factory=list)
+    """Share that a fixed number of seeds calls, judged once; for each number in STEPS."""
+
+
+def simulate_until(world: World, counts: tuple[int, ...], declared: tuple[int, ...], studies: int, seed: int) -> Ended:
+    """Return what `--until decided` comes to with looks at `counts` seeds."""
+    generator, ended = np.random.default_rng(seed), Ended()
+    for _ in range(studies):
+        margins = draw_margins(replace(world, seeds=STEPS[-1]), generator)
+        fixed = [judge(compare_all(keep_seeds(margins, number)), MARGIN) for number in STEPS]
+        ended.at_once.append([len(_names(verdicts)) / len(verdicts) for verdicts in fixed])
+        seeds = dict.fromkeys(dict(margins.runs), counts[0])
+        taken: dict[tuple[str, str], tuple[tuple[int, ...], ...]] = {}
+        while seeds:
+            runs, claims = sum(seeds.values()), _look(margins, seeds, Looks(declared, taken))
+            for claim in claims:
+                pair = (claim.variant, claim.against)
+                taken[pair] = tuple(dict.fromkeys((*taken.get(pair, ()), claim.seeds)))
+            seeds = next_seeds(claims, seeds, counts)
+        outcomes = [claim.outcome for claim in claims]
+        ended.called.append(sum(outcome in CALLED for outcome in outcomes) / len(outcomes))
+        ended.runs.append(runs)
+    return ended
+
+
+def _look(margins: Margins, seeds: Mapping[str, int], looks: Looks) -> tuple[Claim, ...]:
+    """Return what a report says of each variant against the first, where each has its first seeds."""
+    rows = [row for row, (name, seed) in enumerate(margins.runs) if seed < seeds[name]]
+    study = make_study(keep_rows(margins, rows))
+    effects = {(name, "v0"): compare(study, name, "v0", only=[HEADLINE]) for name in study.variants[1:]}
+    return headlines(make_comparisons([Judged("val", study, effects)], MARGIN, looks))
+
+
 WORLDS = (
     ("four variants, 48 images, sd 0.8 points", World(3, 48, SD_LITTLE)),
     ("four variants, 48 images, sd 2 points", World(3, 48, SD_TWO)),
@@ -150,6 +200,29 @@ def print_looks(studies: int, only: str) -> None:
                 print(f"| {name} | {word} | {points} | {shares} | {runs} |", flush=True)
 
 
+def print_until(studies: int, only: str) -> None:
+    """Print what `--until decided` comes to, row by row."""
+    print(
+        "| world | looks | true difference | any called | called | 10 seeds at once | runs | as many at once by |\n"
+        + "|---" * 8
+        + "|"
+    )
+    chosen = [(place, name, world) for place, (name, world) in enumerate(WORLDS) if only in name]
+    for place, name, world in chosen:
+        for word, counts, declared in RULES[:2]:
+            for points, gain in (("0", 0.0), ("2", TWO_POINTS), ("5", FIVE_POINTS)):
+                variants = len(world.gains)
+                moved = replace(world, gains=(0.0, *[gain] * (variants - 1)))
+                ended = simulate_until(moved, counts, declared, studies, place)
+                at_once = np.mean(ended.at_once, axis=0)
+                called = np.mean(ended.called)
+                enough = [number for number, share in zip(STEPS, at_once, strict=True) if share >= called]
+                needed = f"{variants * enough[0]}" if enough else f"over {variants * STEPS[-1]}"
+                shares = f"{np.mean(np.array(ended.called) > 0):.3f} | {called:.3f} | {at_once[-1]:.3f}"
+                runs = f"{np.mean(ended.runs):.1f} of {variants * STEPS[-1]} | {needed if gain else '-'}"
+                print(f"| {name} | {word} | {points} | {shares} | {runs} |", flush=True)
+
+
 def print_forecasts(studies: int) -> None:
     """Print how often forecasts of a chance came true, over true differences from 0 to 5 points alike."""
     told: list[tuple[float, bool]] = []
@@ -172,9 +245,12 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=600, help="simulated studies for each row")
     parser.add_argument("--only", default="", help="worlds whose name holds this word")
     parser.add_argument("--forecasts", action="store_true", help="count forecasts that came true instead")
+    parser.add_argument("--until", choices=["decided"], help="simulate studies that add seeds by themselves instead")
     arguments = parser.parse_args()
     if arguments.forecasts:
         print_forecasts(arguments.studies)
+    elif arguments.until:
+        print_until(arguments.studies, arguments.only)
     else:
         print_looks(arguments.studies, arguments.only)
 

@@ -52,7 +52,7 @@ def _place(claim: Claim) -> str:
 def _why_not(claim: Claim) -> str:
     if claim.outlook is not None:
         chance = percent(claim.outlook.chance, 0)
-        return f"{counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
+        return f"even {counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
     if claim.reason in ("one group", "few groups"):
         return "its images are of too few groups"
     return "this was the last look"
