@@ -57,11 +57,7 @@ def recall_looks(store: Store, study: str, warn: Callable[[str], None]) -> tuple
 
     `warn` is told when the store fails and the files here must do.
     """
-    try:
-        stored = store.load_looks(study)
-    except StoreError as error:
-        warn(f"{error}; looks at {study} that were taken elsewhere are not counted")
-        stored = ()
+    stored = _ask_looks(store, study, warn) or ()
     return merge_looks((*read_looks(looks_folder(store.root, study)), *stored))
 
 
@@ -70,21 +66,30 @@ def record_look(
 ) -> tuple[RecordedLook, ...]:
     """Record that what is complete of a study was looked at, once; return all looks at it.
 
-    `warn` is told when the store fails: the look is then kept here alone, and `harness sync` delivers it.
+    `warn` is told when the store fails: the look is then kept here, and the next call, or `harness sync`, delivers it.
 
     Raises:
         CannotWrite: the look cannot be kept.
     """
-    known = recall_looks(store, plan.study, warn)
-    new = new_look(plan, results, known)
-    if new:
-        folder = looks_folder(store.root, plan.study)
-        write_looks(folder, (*known, *new))
+    folder, stored = looks_folder(store.root, plan.study), _ask_looks(store, plan.study, warn)
+    known = merge_looks((*read_looks(folder), *(stored or ())))
+    looks = (*known, *new_look(plan, results, known))
+    write_looks(folder, looks)
+    if stored is not None and len(looks) > len(stored):
         try:
             store.attach(plan.study, folder, "looks")
         except StoreError as error:
             warn(f"{error}; the look is kept in {folder}, and harness sync {plan.study} brings it to the store")
-    return merge_looks((*known, *new))
+    return looks
+
+
+def _ask_looks(store: Store, study: str, warn: Callable[[str], None]) -> tuple[RecordedLook, ...] | None:
+    """Return the looks that the store holds; None where it fails."""
+    try:
+        return store.load_looks(study)
+    except StoreError as error:
+        warn(f"{error}; looks at {study} that were taken elsewhere are not counted")
+        return None
 
 
 def _read_folders(store: Store, plan: Plan) -> dict[str, RunResult]:

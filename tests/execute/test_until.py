@@ -1,0 +1,343 @@
+"""Seeds added look by look: which, until when, and that a study which does so is recorded, resumed and told in words.
+
+Studies are real but for the training: counts come from known rates, so an obvious effect and none are what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_study import harness_command
+
+from harness import api
+from harness.counts import make_counts
+from harness.errors import InputError
+from harness.execute.budget import Budget
+from harness.execute.events import Ended, Started
+from harness.execute.until import count_seeds, first_plan, is_open, look_counts, next_seeds, restrict
+from harness.records import Plan, Progress, Run, RunResult, Start
+from harness.report.claims import Claim, Outlook
+from harness.report.summary import make_report
+from harness.report.until import look_line, savings_sentence, until_sentences
+from harness.store.folder import save_result, write_progress
+from harness.store.looks import looks_folder, read_looks
+from harness.store.protocol import StoreError
+
+
+def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise", seeds=3):
+    ahead = None if chance is None else Outlook(seeds=10, chance=chance, groups=None, chance_most=chance)
+    return Claim(
+        variant=variant,
+        against=against,
+        split="val",
+        measure="miou_dataset",
+        delta=0.01,
+        low=-0.01,
+        high=0.03,
+        p=0.3,
+        scope="new seeds and images",
+        outcome=outcome,
+        reason="" if outcome != "undecided" else reason,
+        p_holm=0.3,
+        family=2,
+        low_margin=None,
+        high_margin=None,
+        margin_level=0.9,
+        look=1,
+        looks=None,
+        look_level=0.04,
+        seeds=tuple(range(seeds)),
+        by_seed=(0.01,) * seeds,
+        groups=20,
+        images=20,
+        alone=(),
+        power=None,
+        outlook=None if outcome != "undecided" else ahead,
+    )
+
+
+def test_looks_are_the_declared_ones_or_the_planned_seeds_and_then_each_number():
+    assert look_counts((3, 5, 10), 7, None) == (3, 5, 10)
+    assert look_counts((3, 5, 10), 7, 6) == (3, 5)
+    assert look_counts((), 4, None) == (4, 5, 6, 7, 8, 9, 10)
+    assert look_counts((), 2, 5) == (3, 4, 5)
+    assert look_counts((), 12, None) == tuple(range(12, 25))
+
+
+@pytest.mark.parametrize(
+    ("declared", "most", "said"),
+    [
+        ((3, 5), 6, "--max-seeds 6: nothing is called after the last look, at 5 seeds; give that or less"),
+        ((), 11, "after the last look, at 10 seeds; give that or less, or declare compare.looks"),
+        ((), 3, "--max-seeds 3: the first look is at 4 seeds; give that or more"),
+    ],
+)
+def test_an_end_that_is_no_look_is_refused(declared, most, said):
+    with pytest.raises(InputError, match=said.replace(".", r"\.")):
+        look_counts(declared, 4, most)
+
+
+def test_what_is_open_gets_the_seeds_of_the_next_look_and_so_does_what_it_is_compared_with():
+    seeds, counts = {"a": 5, "b": 5, "c": 3, "d": 5}, (3, 5, 10)
+    claims = [claim("b"), claim("c", outcome="improved"), claim("d", chance=0.049)]
+    assert next_seeds(claims, seeds, counts) == {"a": 10, "b": 10, "c": 3, "d": 5}
+    assert next_seeds(claims[1:], seeds, counts) == {}
+    assert next_seeds(claims, seeds, (3, 5)) == {}
+    assert next_seeds([claim("d", against="c")], seeds, counts) == {"a": 5, "b": 5, "c": 10, "d": 10}
+
+
+def test_what_no_seed_decides_is_not_open():
+    assert is_open(claim("b", chance=0.05))
+    assert not is_open(claim("b", chance=None))
+    assert not is_open(claim("b", chance=None, reason="few groups"))
+    assert is_open(claim("b", chance=None, reason="one seed"))
+    assert not any(is_open(claim("b", outcome=outcome)) for outcome in ("improved", "regressed", "equivalent"))
+
+
+def test_seeds_bring_the_runs_that_they_start_from():
+    starts = {"a": None, "b": "a", "c": "b", "d": None}
+    runs = [
+        Run(f"{name}{seed}", name, seed, config=None, inputs={}, start=start and Start(f"{start}{seed}", "best"))
+        for name, start in starts.items()
+        for seed in (7, 0, 1)
+    ]
+    plan = Plan("study", "?", "d", 0.0, tuple(runs))
+    kept = restrict(plan, {"a": 1, "b": 1, "c": 2, "d": 3})
+    assert [run.id for run in kept.runs] == ["a7", "a0", "b7", "b0", "c7", "c0", "d7", "d0", "d1"]
+    assert count_seeds(kept) == {"a": 2, "b": 2, "c": 2, "d": 3}
+
+
+def test_words_of_a_look_and_of_the_end():
+    found = claim("b", outcome="improved")
+    assert look_line(found, goes_on=False) == "b improved against a: +1.0 (\N{MINUS SIGN}1.0 to +3.0)"
+    stopped, last = claim("c", chance=0.02), claim("d", chance=None)
+    told = look_line(stopped, goes_on=False)
+    assert told.endswith("no more seeds: even 10 seeds would decide it with a probability of about 2 %")
+    assert until_sentences([found, stopped, last], [False] * 3) == (
+        "Decided: b improved against a (look 1, 3 seeds).",
+        "Undecided: c against a (look 1, 3 seeds: even 10 seeds would decide it with a probability of about 2 %);"
+        " d against a (look 1, 3 seeds: this was the last look).",
+    )
+
+
+SPEC = """\
+study: grown
+question: Is what certainly helps found at once, and does chance stay undecided?
+base:
+  data: {name: desert, size: [32, 32], train_images: 4, val_images: 4, test_images: 2}
+  model: {name: unet, base_channels: 4}
+  loss: {cross_entropy: {}}
+  optimizer: {name: adam, lr: 1.0e-3}
+  train: {epochs: 1}
+variants:
+  plain: {}
+  better: {set: {optimizer.lr: 2.0e-3}}
+  same: {set: {optimizer.lr: 3.0e-3}}
+seeds: [4, 2]
+compare: {reference: plain, margin: 0.001, looks: [3, 4, 6]}
+"""
+RATES = {"plain": 0.6, "better": 0.75, "same": 0.6}
+CONTRACT = {"version": 1, "splits": {"val": "a" * 64}, "size": "native", "taxonomy": "desert"}
+
+
+def make_result(run: Run) -> RunResult:
+    generator = np.random.default_rng([run.seed, len(run.variant)])
+    level = RATES[run.variant] + generator.normal(0, 0.01)
+    confusions = []
+    for _ in range(24):
+        hit_C = generator.binomial(1000, np.clip(level + generator.normal(0, 0.02, 2), 0, 1))
+        confusions.append(np.array([[hit_C[0], 1000 - hit_C[0]], [1000 - hit_C[1], hit_C[1]]]))
+    names = [f"image{index}" for index in range(24)]
+    metrics = {"val/loss": 1.0, "val/miou_dataset": level, "train/loss": 1.0}
+    return RunResult(
+        run_id=run.id,
+        status="finished",
+        history=(Progress(1, 1, metrics, improved=True, time_ms=1_000),),
+        best_epoch=1,
+        counts={"val": make_counts(confusions, names, names, ["Sky", "Rocks"])},
+        contract=CONTRACT,
+    )
+
+
+class Bench:
+    """Where a study grows, with an executor that counts what it is given and may be cut short."""
+
+    def __init__(self, place, root="mlruns"):
+        (place / "grown.yaml").write_text(SPEC)
+        self.spec = api.load_spec(place / "grown.yaml")
+        self.store = api.open_store(place / root, f"sqlite:///{place}/shared.db")
+        self.trained: list[str] = []
+        self.cut_after = 99
+
+    def execute(self, runs, folders):
+        for run in runs:
+            yield Started(run)
+            if len(self.trained) == self.cut_after:
+                raise KeyboardInterrupt
+            result = make_result(run)
+            write_progress(folders[run.id], result.history)
+            save_result(folders[run.id], result)
+            self.trained.append(run.label)
+            yield Ended(run, result)
+
+    def means(self, budget=None):
+        return api.Means(
+            self.store, self.execute, budget or Budget(), lambda runs: nullcontext(lambda event: None), pytest.fail
+        )
+
+    def grow(self, budget=None):
+        until = api.plan_until_decided(self.spec)
+        return until, list(api.look_until_decided(until, self.means(budget)))
+
+    @property
+    def looks(self):
+        return read_looks(looks_folder(self.store.root, "grown"))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def outcomes(report):
+    return {
+        c.headline.variant: (c.headline.outcome, c.headline.look, len(c.headline.seeds)) for c in report.comparisons
+    }
+
+
+def test_an_obvious_effect_ends_at_the_first_look_and_none_at_the_last(bench):
+    until, looks = bench.grow()
+    assert [max(count_seeds(looked.plan).values()) for looked, _ in looks] == [3, 4, 6]
+    (last, report) = looks[-1]
+    assert outcomes(report) == {"better": ("improved", 1, 3), "same": ("undecided", 3, 6)}
+    assert count_seeds(last.plan) == {"plain": 6, "better": 3, "same": 6}
+    assert [run.seed for run in last.plan.runs if run.variant == "same"] == [4, 2, 0, 1, 3, 5]
+    assert savings_sentence(last.plan, until.whole, 6) == "This took 15 runs; 6 seeds everywhere are 18: 3 saved."
+    assert last.plan.command == f"harness run {bench.spec.path} --until decided"
+    assert len(bench.trained) == 15
+    assert len(bench.looks) == 3
+
+
+def test_the_second_time_nothing_is_trained_or_recorded(bench):
+    _, first = bench.grow()
+    recorded = bench.looks
+    bench.trained.clear()
+    _, second = bench.grow()
+    assert bench.trained == []
+    assert bench.looks == recorded
+    assert [report for _, report in second] == [report for _, report in first]
+
+
+def test_cut_short_it_goes_on_to_the_same_end(bench, tmp_path):
+    bench.cut_after = 10
+    with pytest.raises(KeyboardInterrupt):
+        bench.grow()
+    assert len(bench.looks) == 1
+    bench.cut_after = 99
+    _, resumed = bench.grow()
+    assert len(bench.trained) == len(set(bench.trained)) == 15
+    (tmp_path / "other").mkdir()
+    _, undisturbed = Bench(tmp_path / "other").grow()
+    assert outcomes(resumed[-1][1]) == outcomes(undisturbed[-1][1])
+    assert len(bench.looks) == 3
+
+
+def test_another_machine_finds_the_looks_in_the_store(bench, tmp_path):
+    _, looks = bench.grow()
+    elsewhere = api.open_store(tmp_path / "elsewhere", bench.store.uri)
+    plan, results = api.load_results("grown", store=elsewhere)
+    report = make_report(plan, results, api.load_looks(plan, store=elsewhere))
+    assert outcomes(report) == outcomes(looks[-1][1])
+    assert outcomes(make_report(plan, results))["same"] == ("undecided", 1, 6)
+    assert not (tmp_path / "elsewhere/studies").exists()
+    fetched = Bench(tmp_path, root="elsewhere")
+    fetched.grow()
+    assert fetched.trained == []
+    assert fetched.looks == bench.looks
+
+
+def test_a_budget_records_no_look_and_counts_over_all_looks(bench):
+    _, looks = bench.grow(Budget(runs=4))
+    assert [looked.stopped for looked, _ in looks] == [True]
+    assert bench.looks == ()
+    _, looks = bench.grow(Budget(runs=6))
+    assert [looked.stopped for looked, _ in looks] == [False, True]
+    assert len(bench.trained) == 4 + 6
+    assert len(bench.looks) == 1
+
+
+def test_a_run_records_its_look_once_and_json_none(bench):
+    plan = first_plan(api.plan_until_decided(bench.spec).whole, (3,))
+    assert api.look_once(plan, bench.means(), record=False).taken == {}
+    assert bench.looks == ()
+    taken = api.look_once(plan, bench.means()).taken
+    assert taken["plain", "better"] == ((0, 2, 4),)
+    assert api.look_once(plan, bench.means()).taken == taken
+    assert len(bench.looks) == 1
+
+
+def test_a_store_that_fails_gets_the_look_the_next_time(bench, monkeypatch):
+    plan, told = first_plan(api.plan_until_decided(bench.spec).whole, (3,)), []
+    means = replace(bench.means(), warn=told.append)
+
+    def fail(*_):
+        raise StoreError("the tracking store fails: gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "load_looks", fail)
+        api.look_once(plan, means)
+    assert told == ["the tracking store fails: gone; looks at grown that were taken elsewhere are not counted"]
+    assert bench.store.load_looks("grown") == ()
+    api.look_once(plan, bench.means())
+    assert bench.store.load_looks("grown") == bench.looks != ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (SPEC[: SPEC.index("  better")] + "seeds: [0]\n", "one variant, so there is nothing to decide"),
+        (SPEC.replace("test_images: 2}", "test_images: 2, folds: 2}"), "folds gives no verdicts"),
+    ],
+)
+def test_nothing_to_decide_is_refused(spec, said, tmp_path):
+    (tmp_path / "spec.yaml").write_text(spec)
+    with pytest.raises(InputError, match=f"^--until decided: .*{said}"):
+        api.plan_until_decided(api.load_spec(tmp_path / "spec.yaml"))
+
+
+@pytest.mark.slow
+def test_the_program_as_its_user_runs_it(tmp_path):
+    """Trained for real: what hardly learns is found at the first look, and the same command does nothing again."""
+    spec = SPEC.replace("train: {epochs: 1}", "train: {epochs: 6, batch_size: 4}").replace("_images: 4", "_images: 24")
+    spec = (
+        spec.replace("lr: 1.0e-3", "lr: 1.0e-2").replace("lr: 2.0e-3", "lr: 1.0e-6").replace("lr: 3.0e-3", "lr: 1.1e-2")
+    )
+    (tmp_path / "grown.yaml").write_text(spec)
+    done = run_grown(tmp_path, "--until", "decided", "--max-seeds", "4")
+    assert done.returncode == 0, done.stderr
+    assert "look at 3 seeds:\n  better regressed against plain: " in done.stderr
+    assert done.stdout.startswith("Decided: better regressed against plain (look 1, 3 seeds)")
+    assert "4 seeds everywhere are 12: " in done.stdout
+    told = json.loads((tmp_path / "reports/grown/report.json").read_text())
+    assert {item["headline"]["look"] for item in told["comparisons"] if item["variant"] == "better"} == {1}
+    recorded = sorted((tmp_path / "mlruns/studies/grown/looks").iterdir())
+    again = run_grown(tmp_path, "--until", "decided", "--max-seeds", "4")
+    assert again.stdout == done.stdout
+    assert "nothing to do" in again.stderr
+    assert sorted((tmp_path / "mlruns/studies/grown/looks").iterdir()) == recorded
+    for options, said in (
+        (("--max-seeds", "4"), "--max-seeds is the end of"),
+        (("--until", "decided", "--only", "same"), "--only chooses"),
+    ):
+        wrong = run_grown(tmp_path, *options)
+        assert (wrong.returncode, said in wrong.stderr) == (2, True)
+
+
+def run_grown(place, *options):
+    command = harness_command("run", "grown.yaml", *options)
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600, check=False)
