@@ -34,7 +34,9 @@ def gate(
             "--class", metavar="NAME=DROP", help="Check the IoU of a class too; may be repeated.", show_default=False
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="val or test.")] = "val",
+    split: Annotated[
+        str | None, typer.Option(help="val or test [default: the study's primary split].", show_default=False)
+    ] = None,
     profile: Profile = None,
     set_: Sets = None,
     seeds: Seeds = None,

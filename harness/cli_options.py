@@ -148,15 +148,28 @@ def attach_report(store: Store, study: str, folder: Path) -> None:
 
 
 def print_results(study: Plan, results: dict[str, RunResult], report: Path, *, as_json: bool) -> None:
-    """Print what became of a study's runs, and where the report is."""
+    """Print the answer to a study's question, what became of its runs, and where the report is."""
     rows = [
         {"id": run.id, "variant": run.variant, "seed": run.seed, **_outcome(results.get(run.id))} for run in study.runs
     ]
+    answer = _read_answer(report.parent)
     if as_json:
-        print(json.dumps({"study": study.study, "report": str(report), "runs": rows}, indent=2))
+        told = {"study": study.study, "answer": answer, "report": str(report), "runs": rows}
+        print(json.dumps(told, indent=2))
         return
+    for sentence in answer:
+        print(sentence)
     finished = sum(row["status"] == "finished" for row in rows)
     print(f"{finished} of {len(rows)} runs are finished; report: {report}")
+
+
+def _read_answer(folder: Path) -> list[str]:
+    """Return the answer that the report in a folder gives, in sentences; none where an older version wrote it."""
+    try:
+        answer = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("answer", [])
+    except (OSError, ValueError):
+        return []
+    return [str(sentence) for sentence in answer]
 
 
 def _outcome(result: RunResult | None) -> dict[str, Any]:

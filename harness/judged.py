@@ -1,4 +1,4 @@
-"""Which weights of a run are judged: those of one of the epochs that it trained, its best or its last.
+"""What is judged: weights of one of the epochs that a run trained, its best or its last; and on which split.
 
 What a run began with is never judged under its name. Results of older versions may have nothing else: those versions
 took epoch 0 of a warm-started run for its best where no trained epoch beat it, and kept no counts of the last epoch.
@@ -6,10 +6,10 @@ took epoch 0 of a warm-started run for its best where no trained epoch beat it, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from harness.records import Counts, Plan, RunConfig, RunResult, Which
+from harness.records import Counts, Plan, Run, RunConfig, RunResult, Which
 
 INHERITED = (
     "an older version of harness took the weights that it started from for its best epoch, so its own training was not "
@@ -75,3 +75,37 @@ def counts_at(result: RunResult, which: Which) -> Mapping[str, Counts]:
     if which == "best":
         return result.counts
     return result.last_counts or (result.counts if result.best_epoch == last_epoch(result) else {})
+
+
+BLIND_SCHEDULES = ("constant", "cosine", "poly", "step")
+"""Schedules that look at no score."""
+
+
+def primary_split(plan: Plan, splits: Collection[str]) -> str:
+    """Return the split that verdicts are given on: the one that the study names, or else by rule.
+
+    By rule: val where it chose nothing of what is compared, else test where it is among `splits`, the splits that
+    there are counts of, else val.
+    """
+    if plan.split is not None:
+        return plan.split
+    return "test" if "test" in splits and any(_was_chosen_on_val(plan, run) for run in plan.runs) else "val"
+
+
+def _was_chosen_on_val(plan: Plan, run: Run) -> bool:
+    """Tell whether images that are reported as val had a say in a run's weights: in its epoch, its rate, its start.
+
+    Of a start that the plan does not hold nothing is known, so it is taken to be chosen.
+    """
+    train, evaluate = run.config.train, run.config.evaluate
+    if evaluate.select_split == "val" and train.epochs:
+        looks = train.early_stop is not None or run.config.schedule.name not in BLIND_SCHEDULES
+        if looks or plan.epoch == "best":
+            return True
+    if run.start is None:
+        return False
+    parent = next((other for other in plan.runs if other.id == run.start.run_id), None)
+    if parent is None:
+        return True
+    is_chosen = parent.config.evaluate.select_split == "val" and parent.config.train.epochs > 0
+    return is_chosen and run.start.which == "best"

@@ -14,6 +14,7 @@ from harness.fingerprint import thaw
 from harness.settings import EvaluateSettings, TrainSettings
 
 Which = Literal["best", "last"]
+JudgedSplit = Literal["val", "test"]
 SINGLE = ("data", "model", "optimizer", "schedule")
 """Sections of a config that are one part."""
 SEVERAL = ("loss", "augment")
@@ -70,14 +71,12 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as a spec would write it, complete: plain dicts, lists and scalars."""
-        single = {kind: _as_dict(getattr(self, kind)) for kind in SINGLE}
-        several = {kind: {term.name: thaw(term.settings) for term in getattr(self, kind)} for kind in SEVERAL}
         return {
-            "data": single["data"],
-            "model": single["model"],
-            **several,
-            "optimizer": single["optimizer"],
-            "schedule": single["schedule"],
+            "data": _as_dict(self.data),
+            "model": _as_dict(self.model),
+            **{kind: {term.name: thaw(term.settings) for term in getattr(self, kind)} for kind in SEVERAL},
+            "optimizer": _as_dict(self.optimizer),
+            "schedule": _as_dict(self.schedule),
             "train": self.train.model_dump(mode="json"),
             "evaluate": self.evaluate.model_dump(mode="json"),
             "seed": self.seed,
@@ -139,6 +138,8 @@ class Plan:
     runs: tuple[Run, ...]
     epoch: Which = "best"
     """Which of a run's trained epochs is compared."""
+    split: JudgedSplit | None = None
+    """The split that verdicts are given on, as the spec names it; None leaves it to `harness.judged.primary_split`."""
     spec_text: str = ""
     """The spec as written."""
     command: str = ""
@@ -191,7 +192,6 @@ class Machine:
     resident: bool = True
     """Whether a GPU that has room for a split's images holds them."""
     origin: Origin | None = None
-    """None where the command was given here."""
 
 
 @dataclass(frozen=True)
@@ -251,15 +251,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Examples:
-    """A few validation images with truth and prediction, for pictures. Arrays are uint8; 255 is an ignored pixel."""
+    """A few validation images [H, W, 3] with truth and prediction [H, W], uint8, for pictures; 255 is ignored."""
 
     names: tuple[str, ...]
     images: tuple[npt.NDArray[np.uint8], ...]
-    """[H, W, 3] each."""
     labels: tuple[npt.NDArray[np.uint8], ...]
-    """[H, W] each."""
     predictions: tuple[npt.NDArray[np.uint8], ...]
-    """[H, W] each."""
 
 
 @dataclass(frozen=True)

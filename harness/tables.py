@@ -18,7 +18,7 @@ from harness.execute.probe import Forecast
 from harness.fingerprint import thaw
 from harness.records import Plan, Run
 from harness.spec.concern import Concern
-from harness.spec.plan import plan_to_json
+from harness.spec.plan_json import plan_to_json
 from harness.spec.reference import type_text
 
 PIPE_WIDTH = 160

@@ -47,12 +47,15 @@ def make_plan(spec: Spec) -> Plan:
     """Expand a study into its runs (variants x seeds), each with an id; reads the data's digests.
 
     Raises:
-        InputError: data or weights are not where the spec says.
+        InputError: data or weights are not where the spec says, or lack the split that verdicts are to be given on.
     """
-    from harness.execute.inputs import make_reader
+    from harness.execute.inputs import check_split, make_reader
     from harness.spec.plan import make_plan as expand
 
-    return expand(spec, make_reader())
+    plan = expand(spec, make_reader())
+    if spec.split is not None:
+        check_split(plan, spec.split)
+    return plan
 
 
 def lint_plan(plan: Plan, *, seconds: Mapping[str, float] | None = None) -> tuple[Concern, ...]:

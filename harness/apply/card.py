@@ -155,7 +155,7 @@ def _quote_report(chosen: Chosen, context: Context) -> dict[str, list[str]]:
     claims = [
         f"On {text.escape(item.split)}: {conclude(item.headline, report.margin)}"
         for item in report.comparisons
-        if chosen.variant in (item.variant, item.against)
+        if item.split == report.primary and chosen.variant in (item.variant, item.against)
     ]
     return {"claims": claims, "concerns": [f"{text.capital(item.text)}." for item in report.concerns]}
 

@@ -14,6 +14,7 @@ from harness.errors import InputError
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
 from harness.records import Choice, Plan, RunConfig
 from harness.spec.lint_power import even_number
+from harness.strict_yaml.located import Node
 
 
 def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
@@ -70,14 +71,34 @@ def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:
 
     Units are recordings where these are known, else groups. Of several data, those whose units are worth least.
     """
+    sources = _open_all(plan)
+    shared = set.intersection(*(set(source.splits) for source in sources)) - {"train"}
+    sizes = {name: [_size_units(source.splits[name]) for source in sources] for name in sorted(shared)}
+    return {name: min(found, key=even_number) for name, found in sizes.items()}
+
+
+def check_split(plan: Plan, written: Node) -> None:
+    """Check that all data of a plan have the split that `written`, the spec's `compare.split`, names.
+
+    Raises:
+        InputError: some data lack it.
+    """
+    lacking = [source for source in _open_all(plan) if written.value not in source.splits]
+    if lacking:
+        there = " and ".join(name for name in lacking[0].splits if name != "train")
+        raise written.error(
+            f"{written.shown()} was given, and the data have no such split; labelled images to judge on are in {there}"
+        )
+
+
+def _open_all(plan: Plan) -> tuple[Source, ...]:
+    """Open each content that the plan's runs see, once."""
     sources = {}
     for config in (run.config for run in plan.runs):
         key = _name_content(config)
         if key not in sources:
             sources[key] = open_source(config.data, config.seed)
-    shared = set.intersection(*(set(source.splits) for source in sources.values())) - {"train"}
-    sizes = {name: [_size_units(source.splits[name]) for source in sources.values()] for name in sorted(shared)}
-    return {name: min(found, key=even_number) for name, found in sizes.items()}
+    return tuple(sources.values())
 
 
 def _size_units(split: Split) -> tuple[int, ...]:

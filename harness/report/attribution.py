@@ -23,7 +23,10 @@ Key = TypeVar("Key")
 
 
 def make_attributions(plan: Plan, judged: Sequence[Judged], looks: Looks) -> tuple[FamilyAttribution, ...]:
-    """Return the attribution of every family of variants with at least two combinations that have results."""
+    """Return the attribution of every family of variants with at least two combinations that have results.
+
+    One for each of these splits, whose verdicts are families of their own.
+    """
     families = tuple(dict.fromkeys(run.family for run in plan.runs if run.family and run.design))
     return tuple(made for item in judged for family in families for made in _attribute(plan, item, family, looks))
 

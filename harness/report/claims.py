@@ -6,8 +6,10 @@ from typing import Literal
 
 from harness.report.base import Record
 
-Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
-Reason = Literal["", "one seed", "few seeds", "one group", "few groups", "only before correction", "noise"]
+Outcome = Literal["improved", "regressed", "equivalent", "undecided", "not judged"]
+Reason = Literal[
+    "", "one seed", "few seeds", "one group", "few groups", "only before correction", "noise", "other split"
+]
 Scope = Literal["new seeds and images", "these weights", "these images", "these weights on these images"]
 
 
@@ -35,7 +37,7 @@ class Claim(Record):
     against: str
     split: str
     measure: str
-    """`miou_dataset`, or the name of a class, whose IoU it is."""
+    """`miou_dataset`; or the name of a class, whose IoU it is; or a band of classes, whose mean IoU it is."""
     delta: float
     """`variant` minus `against`, mean over the seeds that both have."""
     low: float | None
@@ -46,15 +48,16 @@ class Claim(Record):
     scope: Scope
     """What the interval speaks for."""
     outcome: Outcome
+    """The verdict; `not judged` on every split but the study's primary one."""
     reason: Reason
-    """Why a verdict is undecided; empty otherwise."""
+    """Why a verdict is undecided or, as `other split`, why there is none; empty otherwise."""
     p_holm: float | None
     """The p-value adjusted for the family of comparisons that are read together, and for the looks at this one; null
     where it is not judged."""
     family: int
-    """Comparisons in that family; those of the same runs under several names count once."""
+    """Comparisons in that family; those of the same runs under several names count once. 0 where none is judged."""
     low_margin: float | None
-    """The interval that is held against the margin."""
+    """The interval that is held against the margin; null where it is not judged."""
     high_margin: float | None
     margin_level: float
     """Its level: 0.90 at a single look, more where several share the error."""

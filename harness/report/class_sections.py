@@ -50,7 +50,7 @@ def _class_cell(claim: Claim | None, variant: VariantSummary, split: str, name: 
         found = variant.delta.iou_class.get(split, {}).get(name) if variant.delta else None
         return difference(found)
     cell = points(claim.delta) + bounds(claim)
-    return f"**{cell} {claim.outcome}**" if claim.outcome != "undecided" else cell
+    return f"**{cell} {claim.outcome}**" if claim.outcome not in ("undecided", "not judged") else cell
 
 
 def absent_classes(report: Report, split: str) -> str:
@@ -59,7 +59,7 @@ def absent_classes(report: Report, split: str) -> str:
     return ", ".join(map(escape, names))
 
 
-def class_conclusions(report: Report, split: str) -> list[str]:
-    """Return, for each variant against the reference, the classes that improved or regressed."""
-    chosen = [item for item in report.comparisons if item.split == split and item.against == report.reference]
+def class_conclusions(report: Report) -> list[str]:
+    """Return, for each variant against the reference, the classes that improved or regressed on the primary split."""
+    chosen = [item for item in report.comparisons if item.against == report.reference]
     return [f"{line}." for item in chosen for line in class_sentences(item)]

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.records import Plan, Run, RunResult
+from harness.report.band_records import Band, ClassBand
 from harness.report.claims import Claim, Comparison
 from harness.report.diagnosis_class_rules import CLASS_RULES
 from harness.report.diagnosis_records import (
-    DOMINANT,
-    RARE,
-    Band,
     BandChange,
-    ClassBand,
     Code,
     Diagnosis,
     Finding,
@@ -28,7 +25,6 @@ from harness.report.diagnosis_records import (
 )
 from harness.report.diagnosis_rules import CURVE_RULES
 from harness.report.diagnosis_trace import Trace
-from harness.report.variants import VariantRuns
 
 RULES = (*CURVE_RULES, *CLASS_RULES)
 
@@ -50,12 +46,11 @@ def examine(run: Run, result: RunResult) -> RunFindings:
 
 
 def make_diagnosis(
-    plan: Plan, results: Mapping[str, RunResult], groups: Sequence[VariantRuns], comparisons: Sequence[Comparison]
+    plan: Plan, results: Mapping[str, RunResult], bands: Sequence[ClassBand], comparisons: Sequence[Comparison]
 ) -> Diagnosis:
     """Return the diagnosis of a plan's runs, those that failed on the way included.
 
-    `groups` are the variants as they are compared (in a common label set, where there is one), `comparisons` what is
-    claimed of them.
+    `bands` are those of the classes in which variants are compared, `comparisons` what is claimed of them.
     """
     judged = {
         name: tuple(
@@ -65,16 +60,18 @@ def make_diagnosis(
         )
         for name in plan.variants
     }
-    bands = _make_bands(groups, plan.reference)
     return Diagnosis(
         rules=tuple(StatedRule(code=rule.code, title=rule.title, states=rule.states) for rule in RULES),
         variants=tuple(
             VariantDiagnosis(variant=name, runs=runs, shared=_share(runs), silent=_share_silence(runs))
             for name, runs in judged.items()
         ),
-        bands=bands,
+        bands=tuple(bands),
         changes=tuple(
-            change for item in comparisons if item.against == plan.reference for change in _make_changes(item, bands)
+            change
+            for item in comparisons
+            if item.against == plan.reference and item.headline.outcome != "not judged"
+            for change in _make_changes(item, bands)
         ),
     )
 
@@ -106,30 +103,6 @@ def _share_silence(runs: Sequence[RunFindings]) -> tuple[SharedSilence, ...]:
         for silence in run.silent:
             seeds.setdefault((silence.code, silence.reason), []).append(run.seed)
     return tuple(SharedSilence(code=code, reason=reason, seeds=tuple(own)) for (code, reason), own in seeds.items())
-
-
-def _make_bands(groups: Sequence[VariantRuns], reference: str) -> tuple[ClassBand, ...]:
-    """Group classes by their share of val's labelled pixels, as the reference's first finished run counted them."""
-    ordered = sorted(groups, key=lambda group: group.name != reference)
-    first = next((group.first for group in ordered if group.first is not None and "val" in group.first.counts), None)
-    if first is None:
-        return ()
-    counts = first.counts["val"]
-    pixels_C = counts.confusion_CC().sum(axis=1)
-    shares = zip(counts.classes, (pixels_C / max(int(pixels_C.sum()), 1)).tolist(), strict=True)
-    return tuple(
-        ClassBand(name=name, share=share, band=find_band(share))
-        for name, share in sorted(shares, key=lambda item: -item[1])
-    )
-
-
-def find_band(share: float) -> Band:
-    """Return how frequent a class of a share of the labelled pixels is."""
-    if share >= DOMINANT:
-        return "dominant"
-    if share >= RARE:
-        return "common"
-    return "rare" if share > 0 else "absent"
 
 
 def _make_changes(comparison: Comparison, bands: Sequence[ClassBand]) -> list[BandChange]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from harness.report.band_records import Band, ClassBand
 from harness.report.base import Record
 
 Code = Literal[
@@ -23,11 +24,6 @@ Code = Literal[
     "stopped_early",
 ]
 Severity = Literal["warning", "note"]
-Band = Literal["dominant", "common", "rare", "absent"]
-DOMINANT = 0.10
-"""Share of val's labelled pixels from which on a class is dominant: at most ten classes can be."""
-RARE = 0.01
-"""Share below which a class is rare: an error on all of it moves pixel accuracy by less than a point."""
 
 
 class Finding(Record):
@@ -99,15 +95,6 @@ class StatedRule(Record):
     title: str
     states: str
     """When it holds, and why the threshold is where it is."""
-
-
-class ClassBand(Record):
-    """How much of the validation split's ground truth one class makes up."""
-
-    name: str
-    share: float
-    """Of the labelled pixels."""
-    band: Band
 
 
 class BandChange(Record):

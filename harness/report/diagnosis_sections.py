@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.diagnosis_records import DOMINANT, RARE, Diagnosis, SharedFinding, VariantDiagnosis
+from harness.report.band_records import DOMINANT, RARE
+from harness.report.diagnosis_records import Diagnosis, SharedFinding, VariantDiagnosis
 from harness.report.text import NOTHING, counted, escape, percent, table
 
 
@@ -75,12 +76,11 @@ def bands_line(diagnosis: Diagnosis) -> str:
     return f"dominant from {percent(DOMINANT, 0)}, rare below {percent(RARE, 0)}. {told[:1].upper()}{told[1:]}"
 
 
-def changes_table(diagnosis: Diagnosis, split: str) -> str:
-    """Return which classes of each band gained and lost in each variant on a split; nothing where none is compared."""
+def changes_table(diagnosis: Diagnosis) -> str:
+    """Return which classes of each band gained and lost in each variant; nothing where none is compared."""
     rows = [
         [escape(item.variant), item.band, *(_classes(names) for names in (item.gained, item.lost, item.undecided))]
         for item in diagnosis.changes
-        if item.split == split
     ]
     return table(["variant", "classes", "gained", "lost", "undecided"], rows, numeric_from=5) if rows else ""
 

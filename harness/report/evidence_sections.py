@@ -13,11 +13,6 @@ def of_split(evidence: Sequence[Evidence], split: str) -> list[Evidence]:
     return [item for item in evidence if item.split == split]
 
 
-def splits(evidence: Sequence[Evidence]) -> list[str]:
-    """Return the splits that there is evidence on."""
-    return list(dict.fromkeys(item.split for item in evidence))
-
-
 def has_regions(evidence: Sequence[Evidence], split: str) -> bool:
     """Tell whether pixels were counted by region on a split."""
     return any(len(item.regions) > 1 for item in of_split(evidence, split))

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as Xml
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from harness.errors import InputError, did_you_mean
-from harness.judged import judged_results
+from harness.judged import judged_results, primary_split
 from harness.records import Plan, RunResult
 from harness.report.base import Record
 from harness.report.claims import Claim
@@ -67,10 +67,12 @@ def make_gate(
     *,
     baseline: str,
     variants: Sequence[str],
-    split: str,
+    split: str | None,
     drops: Mapping[str, float],
 ) -> Gate:
     """Return the checks of variants against a baseline; `drops` is measure -> allowed drop.
+
+    They are made on `split`, or else on the study's primary one.
 
     Raises:
         InputError: the study has no such variant, or the split no such class.
@@ -79,10 +81,13 @@ def make_gate(
         if name not in plan.variants:
             raise InputError(f"the study has no variant '{name}'; {did_you_mean(name, plan.variants)}")
     groups = group_runs(plan, judged_results(plan, results))
+    there = {name for group in groups for result in group.results.values() for name in result.counts}
+    split = split or primary_split(plan, there)
     common = find_common(groups)
     statistics = judge_splits(groups if common is None else common.groups, baseline)
     claims: dict[tuple[str, str], Claim] = {}
-    for item in make_comparisons([judged for judged in statistics.judged if judged.split == split], 0.0, None):
+    chosen_split = [judged for judged in statistics.judged if judged.split == split]
+    for item in make_comparisons(chosen_split, 0.0, None, split):
         if item.against == baseline:
             claims |= {(item.variant, claim.measure): claim for claim in (item.headline, *item.classes)}
     known = {measure for _, measure in claims}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.report.html_axis import Axis, colour_class, drawing, line, make_axis, mark, words
 from harness.report.html_tips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.record import Report, VariantSummary
-from harness.report.sections import headline
+from harness.report.result_sections import headline
 from harness.report.text import decimal, mean_sd, points
 
 WIDTH, LEFT, RIGHT = 480.0, 10.0, 470.0
@@ -34,9 +34,9 @@ class _Row:
 
 
 def score_charts(report: Report) -> str:
-    """Return, for each split, the scores of all variants and their differences to the reference."""
+    """Return the scores of all variants on the primary split, and their differences to the reference."""
     charts = []
-    for split in report.splits:
+    for split in (item for item in report.splits if item.name == report.primary):
         reference = _reference(report, split.name)
         scored = [
             (place, row) for place in range(len(report.variants)) if (row := _score_row(report, place, split.name))

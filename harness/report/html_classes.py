@@ -19,10 +19,11 @@ NOTE = (
 
 
 def delta_tables(report: Report) -> str:
-    """Return a table for each split, rows classes, columns variants; nothing where nothing is compared."""
+    """Return a table of the primary split, rows classes, columns variants; nothing where nothing is compared."""
     deltas = {variant.name: variant.delta for variant in report.variants if variant.delta}
-    tables = "".join(_delta_table(report, split.name, deltas) for split in report.splits)
-    return f'{tables}<p class="small">{NOTE}</p>' if deltas else ""
+    if not deltas or report.primary not in [split.name for split in report.splits]:
+        return ""
+    return f'{_delta_table(report, report.primary, deltas)}<p class="small">{NOTE}</p>'
 
 
 def _delta_table(report: Report, split: str, deltas: Mapping[str, Delta]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.report import class_sections, sections
+from harness.report import class_sections, result_sections, sections
 from harness.report.claims import Claim
 from harness.report.html_text import Tip, Tips
 from harness.report.names import has_scores
@@ -21,8 +21,12 @@ FULL_HEAT = 0.10
 def tips_by_table(report: Report) -> dict[str, Tips]:
     """Return the Markdown of each table with rounded scores -> the exact values for its cells."""
     found: dict[str, Tips] = {}
+    if report.splits:
+        tips = [_result_tips(report, split.name) for split in report.splits]
+        found[result_sections.results_table(report)] = {
+            place: tip for of_split in tips for place, tip in of_split.items()
+        }
     for split in (item.name for item in report.splits):
-        found[sections.results_table(report, split)] = _result_tips(report, split)
         found[sections.scores_table(report, split)] = _score_tips(report, split)
         found[class_sections.class_table(report, split)] = _class_tips(report, split)
         found[class_sections.class_delta_table(report, split)] = class_delta_tips(report, split)
@@ -34,11 +38,12 @@ def _result_tips(report: Report, split: str) -> Tips:
     for variant in report.variants:
         name = one_line(variant.name)
         if estimate := variant.scores.get(split, {}).get(SCORE):
-            tips[name, "mean ± sd"] = Tip(estimate_tip(name, SCORE, split, estimate))
-        if claim := sections.headline(report, variant.name, report.reference, split):
+            tips[name, f"{split}: mean ± sd"] = Tip(estimate_tip(name, SCORE, split, estimate))
+        if claim := result_sections.headline(report, variant.name, report.reference, split):
             text = claim_tip(claim)
-            tips[name, f"difference to {one_line(report.reference)} (95 % interval)"] = Tip(text)
-            tips[name, "verdict"] = Tip(text, f"verdict {MARKS[claim.outcome]}")
+            tips[name, f"{split}: difference to {one_line(report.reference)} (95 % interval)"] = Tip(text)
+            if split == report.primary:
+                tips[name, "verdict"] = Tip(text, f"verdict {MARKS[claim.outcome]}")
     return tips
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 from harness.errors import InputError
@@ -55,7 +56,7 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     names = {group.name for group in alike}
     recipes = [group for group in alike if not group.is_evaluated_only]
     pairs = [(group.name, other) for group in recipes for other in _others(group, reference) if other in names]
-    pairs = [pair for place, pair in enumerate(pairs) if pair[::-1] not in pairs[:place]]
+    pairs = [pair for place, pair in enumerate(pairs) if _is_told(pairs, place, reference)]
     pairs = [pair for pair in pairs if by_name[pair[0]].results.keys() & by_name[pair[1]].results.keys()]
     judged, notes = [], []
     for split in order_splits(base.first.counts):
@@ -66,6 +67,14 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
         else:
             judged.append(Judged(split, study, {pair: compare(study, *pair) for pair in pairs}))
     return Statistics(tuple(judged), tuple(notes))
+
+
+def _is_told(pairs: Sequence[Pair], place: int, reference: str) -> bool:
+    """Tell whether a pair is to be told as it stands; of two that are each other's reverse, one is."""
+    pair = pairs[place]
+    if reference in pair:
+        return pair[1] == reference or pair[::-1] not in pairs
+    return pair[::-1] not in pairs[:place]
 
 
 def _others(group: VariantRuns, reference: str) -> tuple[str, ...]:
@@ -88,10 +97,13 @@ def _counts(groups: Sequence[VariantRuns], split: str) -> dict[tuple[str, int], 
     }
 
 
-def make_comparisons(judged: Sequence[Judged], margin: float, looks: Looks | None) -> tuple[Comparison, ...]:
-    """Return the claims of all pairs. On each split, headline scores are one family and all class IoUs another one.
+def make_comparisons(
+    judged: Sequence[Judged], margin: float, looks: Looks | None, primary: str
+) -> tuple[Comparison, ...]:
+    """Return the claims of all pairs. On the primary split, headlines are one family and all class IoUs another one.
 
-    `looks` are those at the study so far; without it the levels are those of a single look, as a gate's are.
+    On other splits there are differences and intervals, and nothing is judged. `looks` are those at the study so far;
+    without it the levels are those of a single look, as a gate's are.
     """
     found = []
     for item in judged:
@@ -103,17 +115,20 @@ def make_comparisons(judged: Sequence[Judged], margin: float, looks: Looks | Non
             if name != HEADLINE
         }
         now = look_at(headlines, looks)
-        cells_now = {key: now[key[0]] for key in cells if key[0] in now}
-        verdicts = judge(headlines, margin, looks=now)
-        cell_verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS, looks=cells_now)
+        verdicts: dict[Pair, Verdict] = {}
+        cell_verdicts: dict[tuple[Pair, str], Verdict] = {}
+        if item.split == primary:
+            cells_now = {key: now[key[0]] for key in cells if key[0] in now}
+            verdicts = judge(headlines, margin, looks=now)
+            cell_verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS, looks=cells_now)
         for pair, effect in headlines.items():
             judging = (now.get(pair), margin)
             classes = tuple(
-                _make_claim(item.split, pair, cells[key], cell_verdicts[key], judging)
+                make_claim(item.split, pair, cells[key], cell_verdicts.get(key), judging)
                 for key in cells
                 if key[0] == pair
             )
-            headline = _make_claim(item.split, pair, effect, verdicts[pair], judging)
+            headline = make_claim(item.split, pair, effect, verdicts.get(pair), judging)
             found.append(
                 Comparison(variant=pair[0], against=pair[1], split=item.split, headline=headline, classes=classes)
             )
@@ -125,7 +140,14 @@ def look_at(effects: Mapping[Pair, Effect], looks: Looks | None) -> dict[Pair, L
     return {} if looks is None else {pair: looks.at(pair, len(effect.by_seed)) for pair, effect in effects.items()}
 
 
-def _make_claim(split: str, pair: Pair, effect: Effect, verdict: Verdict, judging: tuple[Look | None, float]) -> Claim:
+def make_claim(
+    split: str, pair: Pair, effect: Effect, verdict: Verdict | None, judging: tuple[Look | None, float]
+) -> Claim:
+    """Return what is claimed of an effect; without a verdict it is not judged. `judging` is its look and margin."""
+    if verdict is None:
+        nothing = Verdict("undecided", "", math.nan, 0, (math.nan, math.nan), TOST_LEVEL)
+        claim = make_claim(split, pair, effect, nothing, (None, 0.0))
+        return claim.model_copy(update={"outcome": "not judged", "reason": "other split"})
     look, _ = judging
     return Claim(
         variant=pair[0],
@@ -177,7 +199,7 @@ def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, fl
 
 
 def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple[Floor, ...]:
-    """Return the noise floor of the reference on each split."""
+    """Return the noise floor of the reference on each of these splits."""
     floors = []
     for item in judged:
         headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items() if pair[1] == reference}

@@ -10,6 +10,7 @@ from harness.report import (
     diagnosis_sections,
     evidence_sections,
     own_training,
+    result_sections,
     sections,
     sentences,
     text,
@@ -51,6 +52,7 @@ def render_markdown(report: Report) -> str:
     return page.render(
         report=report,
         show=sections,
+        scored=result_sections,
         say=sentences,
         trained=own_training,
         by_class=class_sections,

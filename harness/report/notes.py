@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.records import IMAGES_AT_ONCE
-from harness.report.record import SeedResult, VariantSummary
+from harness.report.record import SeedResult, SplitSummary, VariantSummary
 from harness.report.variants import VariantRuns, conflicts
 
 
@@ -21,6 +21,16 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
         *_shared_notes(variants),
     ]
     return tuple(dict.fromkeys(notes))
+
+
+def primary_notes(primary: str, splits: Sequence[SplitSummary]) -> tuple[str, ...]:
+    """Return that no result has the split that verdicts are asked for on, where there are results."""
+    if not splits or primary in [split.name for split in splits]:
+        return ()
+    there = " and ".join(split.name for split in splits)
+    return (
+        f"compare.split names {primary}, which no result has, so no verdict is given; there are scores on {there}.",
+    )
 
 
 def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> list[str]:

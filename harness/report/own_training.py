@@ -26,10 +26,11 @@ START = "@start"
 """Ends the name under which a variant's start is in a study; no variant is called so."""
 
 
-def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks) -> tuple[OwnTraining, ...]:
-    """Return, on each split, the effect of each warm-started variant's own training; all of a split are one family.
+def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks, primary: str) -> tuple[OwnTraining, ...]:
+    """Return, on each split, the effect of each warm-started variant's own training.
 
-    A variant that trains nothing has none, and neither has one without counts of its start.
+    All of the primary split are one family; on others none is judged. A variant that trains nothing has none, and
+    neither has one without counts of its start.
     """
     found: list[OwnTraining] = []
     for split in order_splits(name for group in groups for item in group.results.values() for name in item.counts):
@@ -41,7 +42,7 @@ def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks) -
             for group, study in pairs
         }
         judged = [Judged(split, study, effects) for _, study in pairs[:1]]
-        claims = {item.variant: item.headline for item in make_comparisons(judged, plan.margin, looks)}
+        claims = {item.variant: item.headline for item in make_comparisons(judged, plan.margin, looks, primary)}
         for group, _ in pairs:
             kept, scores = _keep_if_better(plan, group, split)
             found.append(
@@ -108,10 +109,13 @@ def _is_higher(group: VariantRuns, result: RunResult, plan: Plan) -> bool:
     return own > by_epoch[0] or (math.isnan(by_epoch[0]) and not math.isnan(own))
 
 
-def own_training_lines(report: Report, split: str) -> list[str]:
-    """Return two lines for each warm-started variant: what its own training did, and what keeping the start gives."""
+def own_training_lines(report: Report) -> list[str]:
+    """Return two lines for each warm-started variant, on the primary split.
+
+    The first says what its own training did, the second what keeping the start gives.
+    """
     lines = []
-    for item in (item for item in report.own_training if item.split == split):
+    for item in (item for item in report.own_training if item.split == report.primary):
         claim = item.claim.model_copy(update={"against": f"its start {item.start}"})
         seeds = f"{len(item.kept_start)} of {counted(len(item.kept.seeds), 'seed')}"
         lines += [

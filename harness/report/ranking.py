@@ -19,7 +19,7 @@ from harness.stats.verdicts import judge
 
 
 def make_rankings(judged: Sequence[Judged], looks: Looks) -> tuple[Ranking, ...]:
-    """Return the variants of each split by mean headline score, and which of them the first is shown to be ahead of.
+    """Return the variants of each of these splits by mean headline score, and which the first is shown to be ahead of.
 
     All pairs of variants are one family (Holm), so that it does not matter that the first was chosen by its score.
     """
@@ -52,7 +52,7 @@ def _all_pairs(judged: Judged) -> dict[Pair, Effect]:
 
 def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """Return what would decide what is open, as sentences with a command where one would do."""
-    open_claims = [item.headline for item in comparisons if item.split == "val" and _is_open(item.headline, plan)]
+    open_claims = [item.headline for item in comparisons if _is_open(item.headline, plan)]
     needed = {
         claim.variant: claim.outlook.seeds for claim in open_claims if claim.outlook and claim.outlook.chance >= POWER
     }

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from harness.records import Which
+from harness.report.band_records import BandComparison
 from harness.report.base import Record
 from harness.report.claims import Claim, Comparison, Concern, Floor, Ranking
 from harness.report.diagnosis_records import Diagnosis
@@ -215,12 +216,16 @@ class Report(Record):
     version: Annotated[int, Field(ge=REPORT_VERSION, le=REPORT_VERSION)] = REPORT_VERSION
     study: str
     question: str
+    answer: tuple[str, ...]
+    """The conclusion in at most three plain sentences."""
     reference: str
     """Variant that the others are compared with."""
     margin: float
     """Differences of miou_dataset smaller than this do not matter to the study's author."""
     epoch: Which
     """Which of the epochs that each run trained is compared."""
+    primary: str
+    """The split that verdicts are given on; on others there are differences and intervals."""
     command: str
     spec: str
     """The spec as written."""
@@ -239,9 +244,12 @@ class Report(Record):
     """Null where all variants have one label set; else differences between variants are those in the common one."""
     comparisons: tuple[Comparison, ...]
     """Each variant against the reference, and against the variant it was written from where that is another one."""
+    bands: tuple[BandComparison, ...]
+    """What each variant did to dominant and to rare classes, against the reference, on the primary split."""
     own_training: tuple[OwnTraining, ...]
-    """For each warm-started variant, what its own training did to its start."""
+    """For each warm-started variant, what its own training did to its start, on each split."""
     rankings: tuple[Ranking, ...]
+    """On the primary split, as all that is judged."""
     floors: tuple[Floor, ...]
     next_runs: tuple[str, ...]
     """What would decide what is open, in sentences."""

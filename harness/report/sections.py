@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.claims import Claim
 from harness.report.names import epochs_name, has_scores
 from harness.report.record import Epoch, Estimate, Report, SeedResult, VariantSummary
-from harness.report.sentences import bounds
+from harness.report.result_sections import row_name
 from harness.report.text import (
     NOTHING,
     code,
@@ -17,69 +16,12 @@ from harness.report.text import (
     escape,
     mean_sd,
     percent,
-    points,
     setting,
     table,
 )
 from harness.scores import SCORES
 
 SCORE = "miou_dataset"
-
-
-def results_table(report: Report, split: str) -> str:
-    """Return miou_dataset by variant: mean, sd, every single value, and the same of the difference to the reference."""
-    order = ", ".join(map(str, report.seeds))
-    header = ["variant", "starts from", "seeds", "mean ± sd", f"each seed ({order})"]
-    compared = any(variant.delta for variant in report.variants)
-    if compared:
-        header += [f"difference to {escape(report.reference)} (95 % interval)", f"each seed ({order})", "verdict"]
-    rows = []
-    for variant in report.variants:
-        estimate = variant.scores.get(split, {}).get(SCORE)
-        values = {seed.seed: seed.scores.get(split, {}).get(SCORE) for seed in variant.seeds}
-        finished = sum(value is not None for value in values.values())
-        row = [
-            _name(report, variant),
-            escape(variant.starts_from or "") or NOTHING,
-            f"{finished} of {len(variant.seeds)}",
-            f"**{mean_sd(estimate)}**" if estimate and estimate.mean is not None else NOTHING,
-            ", ".join(percent(values.get(seed)) for seed in report.seeds),
-        ]
-        rows.append(row + (_difference_cells(report, variant, split) if compared else []))
-    return table(header, rows, numeric_from=2)
-
-
-def selection(report: Report) -> str:
-    """Return on which images the best epoch was chosen, and what that does to the scores on val."""
-    if report.epoch == "last":
-        return "No score chose the last epoch."
-    evaluate = report.setup.get("evaluate")
-    if isinstance(evaluate, dict) and evaluate.get("select_split") == "held_out":
-        return "Other images of val, on which no score is reported, chose the best epoch."
-    return "The same images chose the best epoch, so these scores are a little too high."
-
-
-def _name(report: Report, variant: VariantSummary) -> str:
-    return escape(variant.name) + (" (reference)" if variant.name == report.reference else "")
-
-
-def _difference_cells(report: Report, variant: VariantSummary, split: str) -> list[str]:
-    found = variant.delta.scores.get(split, {}).get(SCORE) if variant.delta else None
-    if found is None or found.mean is None:
-        return [NOTHING, NOTHING, "evaluated only" if variant.evaluated_only else NOTHING]
-    by_seed = dict(zip(found.seeds, found.values, strict=True))
-    singles = ", ".join(points(by_seed.get(seed)) for seed in report.seeds)
-    claim = headline(report, variant.name, report.reference, split)
-    if claim is None:
-        return [points(found.mean), singles, NOTHING]
-    return [points(claim.delta) + bounds(claim), singles, f"**{claim.outcome}**"]
-
-
-def headline(report: Report, variant: str, against: str, split: str) -> Claim | None:
-    """Return the headline claim about two variants; None where none is made."""
-    pair = (variant, against, split)
-    found = (item for item in report.comparisons if (item.variant, item.against, item.split) == pair)
-    return next((item.headline for item in found), None)
 
 
 def common_table(report: Report, split: str) -> str:
@@ -103,7 +45,7 @@ def common_table(report: Report, split: str) -> str:
 def scores_table(report: Report, split: str) -> str:
     """Return every score by variant, mean ± sd."""
     rows = [
-        [_name(report, variant), *(mean_sd(variant.scores.get(split, {}).get(score)) for score in SCORES)]
+        [row_name(report, variant), *(mean_sd(variant.scores.get(split, {}).get(score)) for score in SCORES)]
         for variant in report.variants
         if has_scores(variant)
     ]

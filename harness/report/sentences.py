@@ -16,10 +16,10 @@ MOST_IN_FULL = 5
 """Undecided differences of a split that are told in full; more of them are told in short."""
 
 
-def conclusions(report: Report, split: str) -> list[str]:
-    """Return one sentence for each comparison on a split, those that were decided first."""
+def conclusions(report: Report) -> list[str]:
+    """Return one sentence for each comparison on the primary split, those that were decided first."""
     order = ("improved", "regressed", "equivalent", "undecided")
-    found = [item.headline for item in report.comparisons if item.split == split]
+    found = [item.headline for item in report.comparisons if item.split == report.primary]
     found = sorted(found, key=lambda claim: order.index(claim.outcome))
     is_long = sum(claim.outcome == "undecided" for claim in found) > MOST_IN_FULL
     return [
@@ -41,6 +41,8 @@ def conclude(claim: Claim, margin: float) -> str:
     if claim.low == claim.high == 0:
         return f"**{who} scores exactly like** {other} with every seed; {held(claim)}."
     size = f"{points(claim.delta)} points of miou_dataset{interval(claim)}"
+    if claim.outcome == "not judged":
+        return f"{who} against {other}: {size}; no verdict, as another split is the study's primary one; {held(claim)}."
     if claim.outcome in ("improved", "regressed"):
         return f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}.{_exaggerated(claim)}"
     if claim.outcome == "equivalent":
@@ -51,7 +53,7 @@ def conclude(claim: Claim, margin: float) -> str:
             f" {held(claim)}{_look(claim)}."
         )
     told = f"**Undecided:** {who} against {other}, {size}; {_why(claim)}; {held(claim)}."
-    return f"{told} {next_step}" if (next_step := _what_next(claim)) else told
+    return f"{told} {next_step}" if (next_step := what_next(claim)) else told
 
 
 def interval(claim: Claim) -> str:
@@ -116,7 +118,8 @@ def _why(claim: Claim) -> str:
     return f"noise may explain it, {_test(claim)}"
 
 
-def _what_next(claim: Claim) -> str:
+def what_next(claim: Claim) -> str:
+    """Return what would decide an undecided difference, in a sentence; nothing where nobody knows."""
     if claim.reason == "one seed":
         return "More seeds are needed before anything is said."
     if claim.reason in ("one group", "few groups"):

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from harness.fingerprint import thaw
-from harness.judged import judged_results
+from harness.judged import judged_results, primary_split
 from harness.records import Counts, Plan, Run, RunResult
+from harness.report.answer import make_answer
 from harness.report.attribution import make_attributions
+from harness.report.bands import compare_bands, make_bands
 from harness.report.common import find_common, summarise_common
 from harness.report.concerns import make_concerns
 from harness.report.diagnosis import make_diagnosis
@@ -18,7 +20,7 @@ from harness.report.evidence import evidence_figures, make_evidence
 from harness.report.facts import make_facts
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
-from harness.report.notes import make_notes
+from harness.report.notes import make_notes, primary_notes
 from harness.report.own_training import make_own_training
 from harness.report.ranking import make_rankings, propose_next
 from harness.report.record import (
@@ -57,8 +59,11 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken | Non
     judged = groups if common is None else common.groups
     judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
     statistics = judge_splits(judged, plan.reference)
-    attributions = make_attributions(plan, statistics.judged, looks)
-    comparisons = make_comparisons(statistics.judged, plan.margin, looks)
+    splits = _summarise_splits(finished := _finished(plan, groups))
+    primary = primary_split(plan, [split.name for split in splits])
+    on_primary = [item for item in statistics.judged if item.split == primary]
+    attributions = make_attributions(plan, on_primary, looks)
+    comparisons = make_comparisons(statistics.judged, plan.margin, looks, primary)
     slugs = make_slugs(plan.variants)
     variants = tuple(
         _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(
@@ -67,31 +72,34 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken | Non
         for group in groups
     )
     evidence = make_evidence(judged, [(v.name, plan.reference) for v in variants if v.delta])
-    finished = [result for group in _reference_first(plan, groups) for result in group.results.values()]
-    return Report(
+    bands = make_bands(judged, plan.reference)
+    report = Report(
         study=plan.study,
         question=plan.question,
+        answer=(),
         reference=plan.reference,
         margin=plan.margin,
         epoch=plan.epoch,
+        primary=primary,
         command=plan.command,
         spec=plan.spec_text,
         seeds=tuple(sorted({run.seed for run in plan.runs})),
-        notes=(*make_notes(plan.reference, judged, variants), *statistics.notes),
+        notes=(*make_notes(plan.reference, judged, variants), *statistics.notes, *primary_notes(primary, splits)),
         concerns=make_concerns(plan, _counts_by_split(finished)),
-        splits=_summarise_splits(finished),
+        splits=splits,
         classes=_summarise_classes(finished),
         setup=_setup(plan, groups),
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
         comparisons=comparisons,
-        own_training=make_own_training(plan, judged, looks),
-        rankings=make_rankings(statistics.judged, looks),
+        bands=compare_bands(on_primary, bands, plan.reference, looks),
+        own_training=make_own_training(plan, judged, looks, primary),
+        rankings=make_rankings(on_primary, looks),
         next_runs=propose_next(plan, comparisons),
         attributions=attributions,
         evidence=evidence,
-        diagnosis=make_diagnosis(plan, results, judged, comparisons),
-        floors=make_floors(statistics.judged, plan.reference, looks),
+        diagnosis=make_diagnosis(plan, results, bands, comparisons),
+        floors=make_floors(on_primary, plan.reference, looks),
         provenance=make_facts(plan, results),
         figures=figure_names(
             variants,
@@ -101,6 +109,12 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken | Non
         + evidence_figures(evidence),
         tables=table_names(variants),
     )
+    return report.model_copy(update={"answer": make_answer(report)})
+
+
+def _finished(plan: Plan, groups: Sequence[VariantRuns]) -> list[RunResult]:
+    """Return the results that may be judged, those of the reference first."""
+    return [result for group in _reference_first(plan, groups) for result in group.results.values()]
 
 
 def _by_variant(

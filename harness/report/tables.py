@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.records import Progress, RunResult
+from harness.report.claims import Claim
 from harness.report.names import epochs_name
 from harness.report.record import Estimate, Report
 
@@ -30,7 +31,8 @@ def make_tables(report: Report, results: Mapping[str, RunResult]) -> dict[str, s
         "scores.csv": _csv(["variant", "split", "score", *over_seeds], _estimates(report, "scores")),
         "iou_class.csv": _csv(["variant", "split", "class", *over_seeds], _estimates(report, "iou_class")),
         "differences.csv": _csv(
-            ["variant", "reference", "kind", "split", "name", *over_seeds, "within_spread"], _differences(report)
+            ["variant", "reference", "kind", "split", "name", *over_seeds, "within_spread", "low", "high", "outcome"],
+            _differences(report),
         ),
         "changes.csv": _csv(["variant", "other", "setting", "before", "value"], _changes(report)),
         **epochs,
@@ -52,6 +54,13 @@ def _over_seeds(report: Report, estimate: Estimate) -> list[Cell]:
 
 
 def _differences(report: Report) -> list[list[Cell]]:
+    """Return the differences to the reference, with interval and outcome where there is a claim about them."""
+    claims = {
+        (item.variant, item.split, claim.measure): claim
+        for item in report.comparisons
+        if item.against == report.reference
+        for claim in (item.headline, *item.classes)
+    }
     return [
         [
             variant.name,
@@ -61,6 +70,7 @@ def _differences(report: Report) -> list[list[Cell]]:
             name,
             *_over_seeds(report, found),
             str(found.within_spread).lower(),
+            *_claimed(claims.get((variant.name, split, name))),
         ]
         for variant in report.variants
         if variant.delta
@@ -68,6 +78,10 @@ def _differences(report: Report) -> list[list[Cell]]:
         for split, by_name in by_split.items()
         for name, found in by_name.items()
     ]
+
+
+def _claimed(claim: Claim | None) -> list[Cell]:
+    return [None, None, None] if claim is None else [claim.low, claim.high, claim.outcome]
 
 
 def _changes(report: Report) -> list[list[Cell]]:

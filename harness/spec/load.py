@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness.clashes import find_clash
 from harness.errors import InputError, did_you_mean
-from harness.records import RunConfig, Which
+from harness.records import JudgedSplit, RunConfig, Which
 from harness.spec.comparability import check_components, check_start
-from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, seeds_problem
+from harness.spec.outline import SPLITS, Outline, Profile, VariantOutline, read_outline, seeds_problem
 from harness.spec.overlay import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
 from harness.spec.read_tuning import read_tuning
@@ -55,6 +55,8 @@ class Spec:
     """Differences of miou_dataset below this do not matter (fraction)."""
     epoch: Which
     """Which of a run's trained epochs is compared."""
+    split: Node | None
+    """The split that verdicts are given on, as written; None where none is named."""
     looks: tuple[int, ...]
     """Numbers of seeds at which the results are looked at; empty where none are declared."""
     seeds: tuple[int, ...]
@@ -77,6 +79,11 @@ class Spec:
     """Whether the seeds stand in for those of the file."""
     tune: Tuning | None = None
     """The search for each variant's best settings."""
+
+    @property
+    def split_name(self) -> JudgedSplit | None:
+        """Return the name of the split that verdicts are given on, where the spec names one."""
+        return next((name for name in SPLITS if self.split is not None and self.split.value == name), None)
 
 
 def load_spec(
@@ -113,6 +120,7 @@ def load_spec(
         reference=outline.reference,
         margin=outline.margin,
         epoch=outline.epoch,
+        split=outline.split,
         looks=outline.looks,
         seeds=outline.seeds if seeds is None else _check_seeds(seeds),
         plugins=plugins,

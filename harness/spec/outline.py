@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from harness.errors import did_you_mean
-from harness.records import Which
+from harness.records import JudgedSplit, Which
 from harness.spec.families import Family, read_family, refuse_empty
 from harness.spec.overlay import SECTIONS
 from harness.spec.slugs import read_named, read_slug
@@ -19,13 +19,14 @@ from harness.strict_yaml.located import Node, join
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "tune", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
 PROFILE_KEYS = ("set", "seeds", "components")
-COMPARE_KEYS = ("reference", "margin", "epoch", "looks")
+COMPARE_KEYS = ("reference", "margin", "epoch", "split", "looks")
 DEFAULT_MARGIN = 0.005
 FEWEST_AT_LOOK = 2
 """Seeds below which a look decides nothing."""
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 WHICH: tuple[Which, ...] = get_args(Which)
+SPLITS: tuple[JudgedSplit, ...] = get_args(JudgedSplit)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Outline:
     reference: str
     margin: float
     epoch: Which
+    split: Node | None
+    """The split that verdicts are given on; None where none is named."""
     looks: tuple[int, ...]
     """Numbers of seeds at which the study is looked at; empty where none are declared."""
     profiles: Mapping[str, Profile]
@@ -115,6 +118,7 @@ def read_outline(root: Node) -> Outline:
         reference=_read_reference(compare, variants),
         margin=_read_margin(compare["margin"]) if "margin" in compare else DEFAULT_MARGIN,
         epoch=_read_epoch(compare["epoch"]) if "epoch" in compare else "best",
+        split=_check_split(compare["split"]) if "split" in compare else None,
         looks=_read_looks(compare["looks"]) if "looks" in compare else (),
         profiles={name: _read_profile(node, components) for name, node in profiles.items()},
         tune=top.get("tune"),
@@ -235,6 +239,12 @@ def _read_epoch(node: Node) -> Which:
         if node.value == known:
             return known
     raise node.error(f"{node.shown()} was given; the epoch that is compared is {' or '.join(WHICH)}")
+
+
+def _check_split(node: Node) -> Node:
+    if node.value not in SPLITS:
+        raise node.error(f"{node.shown()} was given; the split that verdicts are given on is {' or '.join(SPLITS)}")
+    return node
 
 
 def _read_looks(node: Node) -> tuple[int, ...]:

@@ -81,6 +81,13 @@ def _top() -> Schema:
                     "default": "best",
                     "description": "Which of the epochs that a run trained is compared; changing it trains nothing.",
                 },
+                "split": {
+                    "enum": list(outline.SPLITS),
+                    "description": "The split that verdicts are given on; the others stand beside it. By default val "
+                    "where it chose nothing: in every run the best epoch is chosen on images held out of it, or the "
+                    "last is compared and neither early stopping, schedule nor start looked at scores on val; else "
+                    "test where there is one. Changing it trains nothing.",
+                },
                 "looks": {
                     "type": "array",
                     "items": {"type": "integer", "minimum": outline.FEWEST_AT_LOOK},

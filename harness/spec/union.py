@@ -12,7 +12,7 @@ from harness.records import Plan, Run
 def unite(plans: Sequence[Plan]) -> Plan:
     """Return the runs of several studies as one plan; variants are named `<study>/<variant>`.
 
-    The reference and the epoch that is compared are the first study's; the margin is the smallest of theirs.
+    The reference, the epoch that is compared and the split are the first study's; the margin is the smallest of theirs.
     """
     if len(plans) == 1:
         return plans[0]
@@ -23,6 +23,7 @@ def unite(plans: Sequence[Plan]) -> Plan:
         reference=f"{first.study}/{first.reference}",
         margin=min(plan.margin for plan in plans),
         epoch=first.epoch,
+        split=first.split,
         runs=tuple(_renamed(run, plan.study) for plan in plans for run in plan.runs),
         spec_text="\n".join(plan.spec_text for plan in plans),
         command=" && ".join(plan.command for plan in plans if plan.command),

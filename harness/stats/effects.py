@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -85,6 +85,8 @@ class Study:
     """NaN where a variant lacks a seed, and for a class without true pixels."""
     influence: Influence
     noise: Noise
+    averaged_C: Chosen
+    """The classes whose mean is measure 0."""
 
     @cached_property
     def row_of(self) -> Mapping[tuple[str, int], int]:
@@ -99,7 +101,20 @@ def make_study(margins: Margins) -> Study:
     scores_VSM = np.full((len(variants), len(seeds), len(margins.measures)), np.nan)
     for (variant, seed), scores_M in zip(margins.runs, score_runs(margins), strict=True):
         scores_VSM[variants.index(variant), seeds.index(seed)] = scores_M
-    return Study(margins, variants, seeds, scores_VSM, measure_influence(margins), pool_noise(scores_VSM))
+    defined_C = np.flatnonzero(margins.true_GC.any(axis=0))
+    return Study(margins, variants, seeds, scores_VSM, measure_influence(margins), pool_noise(scores_VSM), defined_C)
+
+
+def over_classes(study: Study, names: Collection[str]) -> Study:
+    """Return the study with the mean IoU of some classes, which must occur in the truth, in place of miou_dataset.
+
+    Its noise between seeds is pooled over pairs of variants like that of miou_dataset. The loudness of a contrast is
+    measured on all classes as before: the mean of few classes says little of it.
+    """
+    averaged_C = np.array([study.margins.classes.index(name) for name in names])
+    scores_VSM = study.scores_VSM.copy()
+    scores_VSM[:, :, 0] = scores_VSM[:, :, 1 + averaged_C].mean(axis=2)
+    return replace(study, scores_VSM=scores_VSM, noise=pool_noise(scores_VSM), averaged_C=averaged_C)
 
 
 def compare(study: Study, variant: str, reference: str, *, only: Collection[str] | None = None) -> dict[str, Effect]:
@@ -131,7 +146,7 @@ def contrast(study: Study, weights: Mapping[str, float], *, only: Collection[str
     defined_C = np.flatnonzero(study.margins.true_GC.any(axis=0))
     effects = {}
     for index, measure in enumerate(study.margins.measures):
-        chosen_C = defined_C if index == 0 else defined_C[defined_C == index - 1]
+        chosen_C = study.averaged_C if index == 0 else defined_C[defined_C == index - 1]
         if len(chosen_C) and (only is None or measure in only):
             values_S, moves = scores_SM[:, index], moves_SGC[:, :, chosen_C] / len(chosen_C)
             between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index]))

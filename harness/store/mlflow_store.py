@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.files import locked
 from harness.records import Plan, Progress, Run, RunResult, Status
-from harness.spec.plan import plan_from_json
+from harness.spec.plan_json import plan_from_json
 from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress
 from harness.store.looks import RecordedLook, read_looks
 from harness.store.mlflow_client import Connection, guarded

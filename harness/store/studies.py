@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.files import write_text
 from harness.records import Plan, RunResult
-from harness.spec.plan import plan_from_json, plan_to_json
+from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.stats.looks import Taken
 
 REPORTED = "reported"

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from layout_trees import make_cityscapes, make_kaggle, make_offroad
 
 from harness import api
-from harness.spec.plan import plan_to_json
+from harness.spec.plan_json import plan_to_json
 
 ABLATIONS = Path(__file__).parents[2] / "ablations"
 GOLDEN = Path(__file__).parent / "golden"

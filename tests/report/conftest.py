@@ -45,7 +45,7 @@ Simulate = Callable[..., Study]
 
 @pytest.fixture(scope="session")
 def simulate() -> Simulate:
-    """Make a study: variant -> skill (share of pixels that are predicted right, roughly)."""
+    """Make a study: variant -> skill (share of pixels that are predicted right, roughly). It names val as primary."""
     return simulate_study
 
 
@@ -89,6 +89,7 @@ def simulate_study(
         question="Do class weights, Dice, random crop and flips help on top of gentle backbone fine-tuning?",
         reference=names[0],
         margin=0.005,
+        split="val",
         runs=tuple(runs),
         spec_text="study: phase3\nquestion: Do class weights help?\n",
         command="harness run ablations/phase3.yaml",

@@ -14,7 +14,8 @@ import pytest
 from harness.counts import make_counts
 from harness.records import Plan, Progress, Run, RunResult, Start
 from harness.report import diagnosis_sections, text
-from harness.report.diagnosis import RULES, diagnose, examine, find_band, make_diagnosis
+from harness.report.bands import find_band, make_bands
+from harness.report.diagnosis import RULES, diagnose, examine, make_diagnosis
 from harness.report.judge import judge_splits, make_comparisons
 from harness.report.variants import group_runs
 from harness.settings import EarlyStop, TrainSettings
@@ -271,8 +272,8 @@ def test_bands_by_share_of_the_true_pixels():
 
 def diagnosed(plan: Plan, results):
     groups = group_runs(plan, results)
-    comparisons = make_comparisons(judge_splits(groups, plan.reference).judged, plan.margin, Looks())
-    return make_diagnosis(plan, results, groups, comparisons), comparisons
+    comparisons = make_comparisons(judge_splits(groups, plan.reference).judged, plan.margin, Looks(), "val")
+    return make_diagnosis(plan, results, make_bands(groups, plan.reference), comparisons), comparisons
 
 
 def test_gained_and_lost_are_the_called_changes_alone(simulate):
@@ -281,7 +282,7 @@ def test_gained_and_lost_are_the_called_changes_alone(simulate):
     outcomes = {
         (item.variant, item.split, claim.measure): claim.outcome
         for item in comparisons
-        if item.against == "old"
+        if (item.against, item.split) == ("old", "val")
         for claim in item.classes
     }
     assert outcomes["better", "val", "Sky"] == "improved"
@@ -320,7 +321,7 @@ def test_seeds_share_findings_and_the_page_counts_them(study):
 def test_classes_of_which_the_same_is_said_share_a_line(make):
     run, result = make(3, confusion=[[0, 0, 50], [0, 0, 40], [0, 0, 9]], classes=("Sky", "Logs", "Rocks"))
     plan = Plan("study", "", "only", 0.0, (run,))
-    diagnosis = make_diagnosis(plan, {run.id: result}, group_runs(plan, {run.id: result}), ())
+    diagnosis = make_diagnosis(plan, {run.id: result}, (), ())
     assert diagnosis_sections.finding_lines(diagnosis, diagnosis.variants[0]) == [
         "**Class never predicted: Sky, Logs** (warning; 1 of 1 seed). Sky has 50 pixels in val's ground truth and 0 in "
         "the predictions (threshold: more than 0). The others' numbers: report.json."
@@ -333,7 +334,7 @@ def test_the_page_holds_every_rule_and_band(study):
         loader=jinja2.PackageLoader("harness.report"), undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters.update(escape=text.escape)
-    report = SimpleNamespace(diagnosis=diagnosis, reference=study.plan.reference, splits=[SimpleNamespace(name="val")])
+    report = SimpleNamespace(diagnosis=diagnosis, reference=study.plan.reference, primary="val")
     page = environment.get_template("diagnosis.md.j2").render(report=report, diagnosed=diagnosis_sections)
     assert all(rule.title in page and text.escape(rule.states) in page for rule in RULES)
     assert "**Plateau** (note; " in page

@@ -1,6 +1,7 @@
 """Evidence: planted regions, flow and images are found; what counts cannot tell is bounded; pages and figures."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jinja2
 import numpy as np
@@ -229,7 +230,9 @@ def render(evidence) -> str:
         autoescape=False,
     )
     environment.filters.update(escape=text.escape, counted=text.counted)
-    return environment.get_template("evidence.md.j2").render(evidence=evidence, weigh=evidence_sections)
+    return environment.get_template("evidence.md.j2").render(
+        evidence=evidence, weigh=evidence_sections, report=SimpleNamespace(primary="val")
+    )
 
 
 def test_page_and_figures_from_counts(tmp_path):

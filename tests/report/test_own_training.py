@@ -111,8 +111,8 @@ def test_all_variants_that_trained_on_are_one_family(simulate):
         ("same", "parent@best"),
         ("better", "same@best"),
     ]
-    assert {item.claim.family for item in report.own_training} == {2}
-    assert len(own_training_lines(report, "val")) == 4
+    assert {item.claim.family for item in report.own_training if item.split == "val"} == {2}
+    assert len(own_training_lines(report)) == 4
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
@@ -133,7 +133,7 @@ def test_the_epoch_that_is_compared_is_the_one_in_every_table(fallen, which):
     assert [points(value) for value in report.own_training[0].claim.by_seed] == [value - 80 for value in expected]
     assert points(report.evidence[0].regions[0].miou_dataset.delta) == round(sum(delta) / 4)
     assert {points(rank.mean) for rank in report.rankings[0].ranks} == {reference, round(sum(expected) / 4)}
-    assert f"of each run's {which} epoch, over 12 images" in render_markdown(report)
+    assert f"of each run's {which} epoch. Verdicts are given on val: 12 images" in render_markdown(report)
 
 
 def test_what_is_judged_twice_is_judged_once(fallen):
@@ -228,7 +228,7 @@ def test_what_is_evaluated_only_has_scores_and_no_verdict(simulate):
     assert given.delta is None
     assert any(note.startswith("'given' is evaluated only (0 epochs)") for note in report.notes)
     row = next(line for line in render_markdown(report).splitlines() if line.startswith("| given |"))
-    assert row.endswith("| evaluated only |")
+    assert "| evaluated only |" in row
 
 
 def test_recipes_may_be_held_against_given_weights(simulate):

@@ -30,14 +30,14 @@ def draw_judged(gains, *, seeds=4, noise=0.02, seed=0, against="v0"):
 
 
 def test_classes_have_no_margin():
-    (item,) = make_comparisons([draw_judged([0.0, 0.0])], 0.9, None)
+    (item,) = make_comparisons([draw_judged([0.0, 0.0])], 0.9, None, "val")
     assert item.headline.outcome == "equivalent"
     assert {claim.outcome for claim in item.classes} == {"undecided"}
     assert {claim.measure for claim in item.classes} == {"x", "y", "z"}
 
 
 def test_headlines_are_one_family_and_all_cells_another():
-    comparisons = make_comparisons([draw_judged([0.0, 0.01, 0.02, 0.0])], 0.0, None)
+    comparisons = make_comparisons([draw_judged([0.0, 0.01, 0.02, 0.0])], 0.0, None, "val")
     assert {item.headline.family for item in comparisons} == {3}
     assert {claim.family for item in comparisons for claim in item.classes} == {9}
 
@@ -45,7 +45,7 @@ def test_headlines_are_one_family_and_all_cells_another():
 def test_a_claim_without_looks_is_judged_at_a_single_one():
     judged = draw_judged([0.0, 0.03])
     effect = judged.effects["v1", "v0"][HEADLINE]
-    (item,) = make_comparisons([judged], 0.0, None)
+    (item,) = make_comparisons([judged], 0.0, None, "val")
     claim = item.headline
     assert claim.p_holm == effect.p
     assert (claim.margin_level, claim.look, claim.looks, claim.look_level) == (0.9, 1, None, 0.05)
@@ -56,30 +56,32 @@ def test_a_claim_without_looks_is_judged_at_a_single_one():
 def test_a_claim_is_judged_at_the_level_of_its_look():
     judged = draw_judged([0.0, 0.005, 0.06])
     taken = {("v2", "v0"): ((0, 1, 2), (0, 1, 2, 3))}
-    first, second = (item.headline for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken)))
+    first, second = (item.headline for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken), "val"))
     assert (first.look, first.looks, first.look_level) == (1, 3, Look((4,), (3, 4, 9)).level(0.05))
     assert (second.look, second.looks, second.look_level) == (2, 3, Look((3, 4), (3, 4, 9)).level(0.05))
     effect = judged.effects["v2", "v0"][HEADLINE]
     assert second.p_holm == pytest.approx(2 * Look((3, 4), (3, 4, 9)).adjusted(effect.p))
     assert second.margin_level == pytest.approx(1 - Look((3, 4), (3, 4, 9)).level(0.1))
-    cell = next(item for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken)) if item.variant == "v2")
+    cell = next(
+        item for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken), "val") if item.variant == "v2"
+    )
     assert {claim.look for claim in cell.classes} == {2}
 
 
 def test_the_power_of_what_is_called_is_that_of_its_level():
     judged = draw_judged([0.0, 0.1, 0.0])
-    claim = make_comparisons([judged], 0.0, Looks())[0].headline
+    claim = make_comparisons([judged], 0.0, Looks(), "val")[0].headline
     effect = judged.effects["v1", "v0"][HEADLINE]
     assert claim.outcome == "improved"
     assert claim.power == power_of_difference(effect.delta, effect.spread, Look((4,)).level(0.05 / 2))
-    assert make_comparisons([judged], 0.0, Looks())[1].headline.power is None
+    assert make_comparisons([judged], 0.0, Looks(), "val")[1].headline.power is None
 
 
 def test_the_outlook_is_at_the_next_looks():
-    claim = make_comparisons([draw_judged([0.0, 0.004])], 0.0, Looks((4, 7, 9)))[0].headline
+    claim = make_comparisons([draw_judged([0.0, 0.004])], 0.0, Looks((4, 7, 9)), "val")[0].headline
     assert claim.outcome == "undecided"
     assert claim.outlook.seeds in (7, 9)
-    assert make_comparisons([draw_judged([0.0, 0.004])], 0.0, Looks((3, 4)))[0].headline.outlook is None
+    assert make_comparisons([draw_judged([0.0, 0.004])], 0.0, Looks((3, 4)), "val")[0].headline.outlook is None
 
 
 def test_the_floor_finds_what_the_first_of_the_family_finds():
@@ -120,7 +122,7 @@ def test_a_copy_under_another_name_does_not_weaken_the_others(simulate):
     )
     plan = replace(study.plan, runs=runs)
     judged = judge_splits(group_runs(plan, study.results), "a").judged
-    (first, second) = [item.headline for item in make_comparisons(judged, 0.0, Looks()) if item.split == "val"]
+    (first, second) = [item.headline for item in make_comparisons(judged, 0.0, Looks(), "val") if item.split == "val"]
     assert (first.variant, second.variant) == ("b", "c")
     assert first.family == second.family == 1
     assert first.p_holm == second.p_holm == pytest.approx(first.p / 0.8)

@@ -14,7 +14,8 @@ from toys import MINIMAL
 
 from harness.spec.designs import DESIGNS
 from harness.spec.families import member_name
-from harness.spec.plan import plan_from_json, plan_to_json, select
+from harness.spec.plan import select
+from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.spec.slugs import SLUG
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -17,7 +17,8 @@ from harness.errors import InputError
 from harness.fingerprint import fingerprint
 from harness.records import Plan, Start
 from harness.spec.load import load_spec
-from harness.spec.plan import differences, make_plan, plan_from_json, plan_to_json, run_id, select
+from harness.spec.plan import differences, make_plan, run_id, select
+from harness.spec.plan_json import plan_from_json, plan_to_json
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.errors import InputError
-from harness.stats.effects import compare, contrast, make_study
+from harness.stats.effects import compare, contrast, make_study, over_classes
 from harness.stats.influence import group_degrees, measure_influence
 from harness.stats.margins import HEADLINE, Margins
 from harness.stats.noise import moderate
@@ -116,6 +116,52 @@ def test_what_seeds_do_to_a_class_in_one_group_is_guessed_alike():
     assert spread.shared_variance == pytest.approx((error / 12 + error / 3) / 4)
     column = table.mean(axis=0).var(ddof=1)
     assert spread.group_variance == pytest.approx((column / 4 + column) / 4)
+
+
+def test_the_mean_over_some_classes_by_hand():
+    # Two groups. Against 1/2 everywhere, x differs by +1/4 and -1/4, y by +1/4 and +1/4: their mean by 1/4 and 0, so
+    # its mean is 1/8, its sd sqrt(1/32), its se 1/8 with 1 degree of freedom. z, which moves most, is not asked.
+    hit_KGC = np.array([[[50, 50, 50]] * 2, [[75, 75, 90], [25, 75, 10]]])
+    true_GC = np.full((2, 3), 100)
+    margins = Margins((("a", 0), ("b", 0)), ("g", "h"), ("x", "y", "z"), 2, hit_KGC, hit_KGC, true_GC)
+    effect = compare(over_classes(make_study(margins), ["x", "y"]), "b", "a", only=[HEADLINE])[HEADLINE]
+    assert effect.delta == pytest.approx(1 / 8)
+    assert effect.by_seed == pytest.approx({0: 1 / 8})
+    assert effect.se == pytest.approx(1 / 8)
+    assert effect.degrees == pytest.approx(1)
+    assert effect.high == pytest.approx(1 / 8 + 12.7062 / 8, rel=1e-5)
+
+
+def test_the_mean_over_some_classes_is_the_t_test_of_its_own_seeds():
+    # One group and two variants: nothing is lent, and the mean of x and y is one value for each seed.
+    hit_KGC = np.random.default_rng(3).integers(300, 700, (8, 1, 3))
+    runs = tuple((variant, seed) for variant in "ab" for seed in range(4))
+    margins = Margins(runs, ("g",), ("x", "y", "z"), 1, hit_KGC, hit_KGC, np.full((1, 3), 1000))
+    effect = compare(over_classes(make_study(margins), ["x", "y"]), "b", "a")[HEADLINE]
+    values_K = hit_KGC[:, 0, :2].mean(axis=1) / 1000
+    oracle = stats.ttest_rel(values_K[4:], values_K[:4])
+    assert (effect.low, effect.high) == pytest.approx(tuple(oracle.confidence_interval(0.95)))
+    assert effect.p == pytest.approx(oracle.pvalue)
+
+
+def test_the_mean_over_all_classes_is_the_headline(make_margins):
+    study = make_study(make_margins(5))
+    again = compare(over_classes(study, study.margins.classes), "v1", "v0")
+    for measure, effect in compare(study, "v1", "v0").items():
+        assert (again[measure].delta, again[measure].se, again[measure].p) == pytest.approx(
+            (effect.delta, effect.se, effect.p)
+        )
+
+
+def test_other_variants_lend_the_mean_over_some_classes_their_noise(make_margins):
+    study = make_study(make_margins(7, variants=4))
+    values_VS = study.scores_VSM[:, :, [2, 3]].mean(axis=2)
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    pooled = np.mean([(values_VS[i] - values_VS[j]).var(ddof=1) / 2 for i, j in pairs])
+    narrowed = over_classes(study, ["c1", "c2"])
+    assert narrowed.noise.variance_M[0] == pytest.approx(pooled)
+    assert narrowed.noise.variance_M[1:] == pytest.approx(study.noise.variance_M[1:])
+    assert (narrowed.noise.classes, narrowed.noise.agreement) == (study.noise.classes, study.noise.agreement)
 
 
 def working_degrees(share_G):

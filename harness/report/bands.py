@@ -1,0 +1,75 @@
+"""Dominant and rare classes: which they are, and what each variant did to them, taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report.band_records import DOMINANT, RARE, Band, BandComparison, ClassBand
+from harness.report.judge import HEADLINE, Judged, Pair, look_at, make_claim
+from harness.report.variants import VariantRuns
+from harness.stats.effects import Effect, compare, over_classes
+from harness.stats.looks import Looks
+from harness.stats.verdicts import CLASS_SEEDS, judge
+
+COMPARED: tuple[Band, ...] = ("dominant", "rare")
+"""Bands that a change is asked about: what it did to most of the pixels, and what to the classes that have few."""
+
+
+def make_bands(groups: Sequence[VariantRuns], reference: str) -> tuple[ClassBand, ...]:
+    """Group classes by their share of val's labelled pixels, as the reference's first finished run counted them."""
+    ordered = sorted(groups, key=lambda group: group.name != reference)
+    first = next((group.first for group in ordered if group.first is not None and "val" in group.first.counts), None)
+    if first is None:
+        return ()
+    counts = first.counts["val"]
+    pixels_C = counts.confusion_CC().sum(axis=1)
+    shares = zip(counts.classes, (pixels_C / max(int(pixels_C.sum()), 1)).tolist(), strict=True)
+    return tuple(
+        ClassBand(name=name, share=share, band=find_band(share))
+        for name, share in sorted(shares, key=lambda item: -item[1])
+    )
+
+
+def find_band(share: float) -> Band:
+    """Return how frequent a class of a share of the labelled pixels is."""
+    if share >= DOMINANT:
+        return "dominant"
+    if share >= RARE:
+        return "common"
+    return "rare" if share > 0 else "absent"
+
+
+def compare_bands(
+    judged: Sequence[Judged], bands: Sequence[ClassBand], reference: str, looks: Looks
+) -> tuple[BandComparison, ...]:
+    """Return what each variant did to the dominant and to the rare classes, against the reference.
+
+    On each of these splits all variants and bands are one family, judged from as many seeds as classes are.
+    """
+    found: list[BandComparison] = []
+    for item in judged:
+        present = _present(item, bands)
+        effects: dict[tuple[Pair, Band], Effect] = {}
+        for band, names in present.items():
+            study = over_classes(item.study, names)
+            for pair in (pair for pair in item.effects if pair[1] == reference):
+                effects[pair, band] = compare(study, *pair, only=[HEADLINE])[HEADLINE]
+        now = look_at({pair: effect for (pair, _), effect in effects.items()}, looks)
+        places = {key: now[key[0]] for key in effects}
+        verdicts = judge(effects, 0.0, fewest_seeds=CLASS_SEEDS, looks=places)
+        for pair in item.effects:
+            for band, names in present.items():
+                if (pair, band) in effects:
+                    effect, verdict = effects[pair, band], verdicts[pair, band]
+                    claim = make_claim(item.split, pair, effect, verdict, (now[pair], 0.0))
+                    claim = claim.model_copy(update={"measure": band, "outlook": None})
+                    found.append(BandComparison(band=band, classes=names, claim=claim))
+    return tuple(found)
+
+
+def _present(judged: Judged, bands: Sequence[ClassBand]) -> dict[Band, tuple[str, ...]]:
+    """Return the classes of each band that is compared, of those that occur in the split; only bands that have any."""
+    margins = judged.study.margins
+    occur = {name for name, pixels in zip(margins.classes, margins.true_GC.sum(axis=0), strict=True) if pixels}
+    found = {band: tuple(item.name for item in bands if item.band == band and item.name in occur) for band in COMPARED}
+    return {band: names for band, names in found.items() if names}
