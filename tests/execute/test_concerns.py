@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import textwrap
 
+import numpy as np
 import pytest
+from PIL import Image
 from tiny_study import TINY
 
 from harness import api
+from harness.errors import InputError
 from harness.execute.events import Event, Warned
 from harness.execute.inputs import count_groups
 
@@ -41,3 +44,25 @@ def test_groups_are_those_of_the_data_with_the_fewest(tmp_path):
     assert {name: len(sizes) for name, sizes in count_groups(plan_of(tmp_path)).items()} == {"val": 6, "test": 3}
     folds = plan_of(tmp_path, overrides=["data.folds=4", "data.val_images=7"], seeds=[0, 1, 2, 3])
     assert len(count_groups(folds)["val"]) == (12 + 7) // 4
+
+
+def test_a_primary_split_that_the_data_do_not_have_is_an_error_at_its_key(tmp_path):
+    for number in range(8):
+        for folder in ("images", "masks"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(np.full((8, 8), number % 2, np.uint8)).save(tmp_path / folder / f"{number}.png")
+    data = f"  data: {{name: folder, root: {tmp_path}, classes: [a, b], val_fraction: 0.5, size: [8, 8]}}"
+    text = textwrap.dedent(TINY).replace(next(line for line in TINY.splitlines() if "data:" in line), data)
+    path = tmp_path / "tiny.yaml"
+    for split in ("val", "test"):
+        path.write_text(f"{text}compare: {{split: {split}}}\n")
+        if split == "val":
+            assert api.make_plan(api.load_spec(path)).split == "val"
+            continue
+        line = len(path.read_text().splitlines())
+        with pytest.raises(InputError) as caught:
+            api.make_plan(api.load_spec(path))
+        assert str(caught.value) == (
+            f'{path}:{line}:18: compare.split: "test" was given, and the data have no such split; labelled images to '
+            "judge on are in val"
+        )

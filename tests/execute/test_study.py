@@ -26,6 +26,7 @@ def test_a_study_becomes_tracked_runs_and_a_report(undisturbed):
     place, done = undisturbed
     answer = json.loads(done.stdout)
     assert [row["status"] for row in answer["runs"]] == ["finished"] * 4
+    assert answer["answer"] == json.loads((place / "reports/tiny/report.json").read_text())["answer"]
     assert (place / "reports/tiny/report.md").read_text().startswith("# ")
     assert json.loads((place / "reports/tiny/report.json").read_text())["study"] == "tiny"
     assert len(list((place / "reports/tiny/figures").glob("*.png"))) >= 6
@@ -48,6 +49,10 @@ def test_the_second_time_it_does_nothing_and_says_so(undisturbed):
     )
     assert done.returncode == 0
     assert "nothing to do: all 4 runs are finished" in done.stderr
+    *answer, last = done.stdout.splitlines()
+    assert answer == json.loads((place / "reports/tiny/report.json").read_text())["answer"]
+    assert "baseline on test" in answer[0], "val chose the epochs"
+    assert last == "4 of 4 runs are finished; report: reports/tiny/report.md"
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

@@ -312,6 +312,15 @@ def test_any_plan_survives_json(tmp_path_factory, own, changed, version, words, 
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
 
 
+def test_the_primary_split_is_in_the_plan_and_in_no_id(write_spec):
+    texts = [STUDY, *(STUDY.replace("compare: {", f"compare: {{split: {name}, ") for name in ("val", "test"))]
+    plans = [plan_of(write_spec(text)) for text in texts]
+    assert [plan.split for plan in plans] == [None, "val", "test"]
+    assert [run.id for run in plans[0].runs] == [run.id for run in plans[1].runs] == [run.id for run in plans[2].runs]
+    assert [plan_from_json(plan_to_json(plan)) for plan in plans] == plans
+    assert "split" not in plan_to_json(plans[0]), "a plan that names none reads as an older one"
+
+
 def test_looks_are_read_into_the_plan(write_spec):
     path = write_spec(f"{MINIMAL}compare: {{looks: [2, 5]}}\n")
     assert load_spec(path).looks == plan_of(path).looks == (2, 5)

@@ -112,6 +112,7 @@ WRONG = {
     "reference": (top(f"compare: {{reference: {HERE}plane}}"), ["compare.reference", "did you mean 'plain'"]),
     "margin": (top(f"compare: {{margin: {HERE}5}}"), ["compare.margin", "5 was given", "0.005"]),
     "epoch": (top(f"compare: {{epoch: {HERE}first}}"), ["compare.epoch", '"first" was given', "best or last"]),
+    "split": (top(f"compare: {{split: {HERE}train}}"), ["compare.split", '"train" was given', "val or test"]),
     "looks not ascending": (
         top(f"compare: {{looks: {HERE}[5, 3]}}"),
         ["compare.looks", "[5, 3] was given", "[3, 5, 10]"],
@@ -188,7 +189,7 @@ WRONG = {
     "variant key": (variants(f"a: {{{HERE}sett: {{}}}}"), ["variants.a.sett", "did you mean 'set'"]),
     "parent": (variants(f"a: {{from: {HERE}plane@best}}"), ["variants.a.from", "did you mean 'plain'"]),
     "parent without @": (variants(f"a: {{from: {HERE}plain}}"), ["plain@best or plain@last"]),
-    "which": (variants(f"a: {{from: {HERE}plain@first}}"), ['"first" was given', "plain@best"]),
+    "which": (variants(f"a: {{from: {HERE}plain@first}}"), ["'first' was given", "plain@best"]),
     "circle": (
         variants(f"a: {{from: {HERE}c@best}}\nb: {{from: a@best}}\nc: {{from: b@last}}"),
         ["variants.a.from", "a -> c -> b -> a"],
