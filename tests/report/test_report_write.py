@@ -85,7 +85,7 @@ def test_markdown_gives_every_seed_and_every_link_leads_somewhere(written):
                 assert seed.reason in text
     assert "## What can be said" in text
     for comparison in report.comparisons:
-        assert conclude(comparison.headline, report.margin) in text
+        assert (conclude(comparison.headline, report.margin) in text) == (comparison.split == report.primary)
     assert "Logs" in text.split("so listed and not averaged:")[1][:10]
     targets = [part.split(")")[0] for part in text.split("](")[1:]]
     assert {f"figures/{name}" for name in report.figures} < set(targets)
