@@ -163,7 +163,7 @@ def _look(margins: Margins, seeds: Mapping[str, int], looks: Looks) -> tuple[Cla
     rows = [row for row, (name, seed) in enumerate(margins.runs) if seed < seeds[name]]
     study = make_study(keep_rows(margins, rows))
     effects = {(name, "v0"): compare(study, name, "v0", only=[HEADLINE]) for name in study.variants[1:]}
-    return headlines(make_comparisons([Judged("val", study, effects)], MARGIN, looks))
+    return headlines(make_comparisons([Judged("val", study, effects)], MARGIN, looks, "val"))
 
 
 WORLDS = (

@@ -42,8 +42,8 @@ def look_counts(declared: Sequence[int], planned: int, most: int | None) -> tupl
 
 
 def headlines(comparisons: Sequence[Comparison]) -> tuple[Claim, ...]:
-    """Return what has to be decided: every pair's headline on the first split, validation where it has results."""
-    return tuple(item.headline for item in comparisons if item.split == comparisons[0].split)
+    """Return what has to be decided: every pair's headline on the study's primary split, which alone has verdicts."""
+    return tuple(item.headline for item in comparisons if item.headline.outcome != "not judged")
 
 
 def is_open(claim: Claim) -> bool:
