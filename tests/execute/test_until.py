@@ -139,7 +139,7 @@ variants:
   better: {set: {optimizer.lr: 2.0e-3}}
   same: {set: {optimizer.lr: 3.0e-3}}
 seeds: [4, 2]
-compare: {reference: plain, margin: 0.001, looks: [3, 4, 6]}
+compare: {reference: plain, margin: 0.001, looks: [3, 4, 6], split: val}
 """
 RATES = {"plain": 0.6, "better": 0.75, "same": 0.6}
 CONTRACT = {"version": 1, "splits": {"val": "a" * 64}, "size": "native", "taxonomy": "desert"}
