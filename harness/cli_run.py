@@ -39,8 +39,11 @@ from harness.cli_options import (
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.api.looking import Looked, Means
     from harness.api.looking import Until as UntilDecided
+    from harness.report.claims import Claim
 
 
 def run(
@@ -124,12 +127,18 @@ def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tupl
     with resumable():
         for looked, report in api.look_until_decided(until, means):
             started += looked.started
-            claims = headlines(report.comparisons)
-            most = max(count_seeds(looked.plan).values())
-            goes_on = [looked.stopped or (is_open(claim) and most < until.counts[-1]) for claim in claims]
-            pairs = [item for item in zip(claims, goes_on, strict=True) if len(item[0].seeds) == most]
-            now = [look_line(claim, goes_on=on) for claim, on in pairs]
-            if not looked.stopped:
-                print(f"look at {most} seeds:", *now, sep="\n  ", file=sys.stderr, flush=True)
+            claims, seeds = headlines(report.comparisons), count_seeds(looked.plan)
+            most = max(seeds.values())
+            goes_on = [is_open(claim) and most < until.counts[-1] for claim in claims]
             told = [*until_sentences(claims, goes_on), savings_sentence(looked.plan, until.whole, until.counts[-1])]
+            if looked.stopped:  # a warning has said so
+                return looked, (), started
+            pairs = [item for item in zip(claims, goes_on, strict=True) if _has(item[0], seeds, most)]
+            now = [look_line(claim, goes_on=on) for claim, on in pairs]
+            print(f"look at {most} seeds:", *now, sep="\n  ", file=sys.stderr, flush=True)
     return looked, tuple(told), started
+
+
+def _has(claim: Claim, seeds: Mapping[str, int], number: int) -> bool:
+    """Tell whether both sides of a comparison have so many seeds: it was looked at with them."""
+    return seeds[claim.variant] == seeds[claim.against] == number

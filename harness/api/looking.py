@@ -133,20 +133,22 @@ def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Rep
 
 
 def _once(progress: Progress, told: set[str]) -> Progress:
-    """Return a progress that hears each warning, and of each run that was finished before, once over all looks."""
+    """Return a progress that shows each warning, and each finished run, once over all looks; `told` keeps which."""
     from contextlib import contextmanager
 
-    from harness.execute.events import Ended, Stopped, Warned
+    from harness.execute.events import Ended, Warned
 
     @contextmanager
     def quiet(runs: Sequence[Run]) -> Iterator[Callable[[Event], None]]:
-        with progress(runs) as show:
+        with progress([run for run in runs if run.id not in told]) as show:
 
             def listen(event: Event) -> None:
-                known = event.text if isinstance(event, Warned) else event.run.id if isinstance(event, Ended) else ""
-                if known not in told or isinstance(event, Stopped) or (isinstance(event, Ended) and not event.again):
+                text = event.text if isinstance(event, Warned) else ""
+                finished = isinstance(event, Ended) and event.result.status == "finished"
+                key = event.run.id if isinstance(event, Ended) and finished else text
+                if key not in told:
                     show(event)
-                told.update([known] if known else [])
+                told.update([key] if key else [])
 
             yield listen
 
