@@ -1,8 +1,10 @@
 """Every command, study and snippet of the documentation runs as printed; links lead somewhere; options exist."""
 
+import json
 import re
 import subprocess
 
+import numpy as np
 import pytest
 import typer
 from pages import LANGUAGES, PAGES, ROOT, read_page
@@ -108,6 +110,38 @@ def test_what_the_first_command_line_writes_is_no_tracked_file(path):
         pytest.skip("no git repository: nothing is tracked here")
     assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
     assert not subprocess.run(["git", "ls-files", path], cwd=ROOT, capture_output=True, check=True).stdout
+
+
+def words(text):
+    return " ".join(re.sub(r"[>*`]|\\", " ", text).split())
+
+
+def test_the_page_on_reports_quotes_the_report_that_is_shipped():
+    page, report = (ROOT / "docs" / name for name in ("report.md", "phase3/report.md"))
+    quotes = re.findall(r"(?:^> .*\n)+", page.read_text(), re.MULTILINE)
+    assert len(quotes) > 1
+    assert [quote for quote in quotes if words(quote) not in words(report.read_text())] == []
+    told = json.loads(report.with_suffix(".json").read_text())
+    (floor,) = [item["detectable"] for item in told["floors"] if item["split"] == told["primary"]]
+    assert f"({100 * floor:.3g} points here)" in words(page.read_text())
+    printed = [
+        f"{item['variant']} {item['against']} {item['headline']['delta']:+.3f} {item['headline']['low']:+.3f}"
+        for item in told["comparisons"]
+        if item["split"] == "val"
+    ]
+    assert all(line in page.read_text() for line in printed[:2])
+
+
+def test_what_is_said_to_be_true_of_phase3_is_what_was_measured():
+    rows = re.findall(
+        r"^\| Intel.*torch 2\.11 \| \d+ \|(.*)\|$", (ROOT / "benchmarks/phase3_truth.md").read_text(), re.MULTILINE
+    )
+    scores = np.array([[float(cell) for cell in row.split("|")] for row in rows if row.count("|") == 3])
+    assert len(scores) == 16
+    lost = (scores[:, 2:3] - scores).mean(axis=0)
+    head = words((ROOT / "ablations/phase3.yaml").read_text().split("study:")[0].replace("#", " "))
+    assert f"Phase 3 loses {lost[3]:.1f} points of mIoU to gentle-backbone" in head
+    assert f"the baseline {lost[0]:.1f} (" in head
 
 
 def test_the_reference_of_the_spec_is_current():
