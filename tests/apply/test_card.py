@@ -100,7 +100,8 @@ def test_the_card_tells_scores_seeds_comparison_data_and_environment(card):
     assert f"**{100 * miou_dataset(val.confusion_CC()):.1f} %** (95 % interval " in text
     assert "Over 2 seeds of second the mean is " in text
     assert "which speaks for new seeds and images" in text
-    assert re.search(r"- On val: .*second.*baseline", text)
+    assert re.search(r"- On test: .*second.*baseline", text), "val chose the epochs"
+    assert "- On val: " not in text
     assert chosen.result.contract["splits"]["val"] in text
     assert chosen.result.provenance["packages"]["torch"] in text
     assert "base_channels: 4" in text

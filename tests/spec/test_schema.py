@@ -57,6 +57,7 @@ def _with_known_optimizer(spec):
 
 
 ONLY_THE_LOADER_SEES = {
+    "looks not ascending",
     *("duplicate key", "duplicate setting", "anchor", "merge key", "nul", "surrogate", "question is blank"),
     *("no", "octal", "hexadecimal", "underscore", "too many digits", "too large", "y", "infinite"),
     *("reference", "looks not ascending", "plugin absent", "profile component", "idle multiplier"),
