@@ -20,7 +20,7 @@ def test_phase3_is_told_that_its_four_changes_cannot_be_told_apart(tmp_path):
     out = plan(PHASE3, cwd=tmp_path)
     assert (
         "confounded: phase3 differs from gentle-backbone in 4 components (weights, dice, crop, flips): its delta cannot"
-        " be attributed to any one of them\n  -> in phase3 write design: leave_one_out: 4 more variants, 16 runs\n"
+        " be attributed to any one of them\n  -> in phase3 write design: leave_one_out: 4 more variants, 24 runs\n"
     ) in out
     assert out.index("confounded: ") < out.index("budget: ") < out.index("continued: ")
     assert "read it in steps" not in out  # its variants begin with different weights

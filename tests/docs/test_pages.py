@@ -33,6 +33,9 @@ OTHERS = {
     "--allowed-hosts",
     "--multirun",
     "--clock",
+    "--components",
+    "--few",
+    "--sample",
 }
 """Options of other programs, and of benchmarks, that the text mentions."""
 

@@ -55,7 +55,7 @@ def rows_of(page, table: int = 0) -> list[str]:
 def test_a_click_sorts_the_rows(page):
     table = page.locator("main table").first
     before = rows_of(page)
-    head = table.locator("th", has_text="mean ± sd")
+    head = table.locator("th", has_text="val: mean ± sd")
     orders = []
     for state in ("ascending", "descending", "none"):
         head.locator("button").click()

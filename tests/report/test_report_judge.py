@@ -147,5 +147,5 @@ def test_more_seeds_of_two_groups_are_not_asked_for():
         pair: {name: replace(e, spread=replace(e.spread, group_degrees=1.0)) for name, e in effects.items()}
         for pair, effects in judged.effects.items()
     }
-    claim = make_comparisons([replace(judged, effects=few)], 0.0, Looks())[0].headline
+    claim = make_comparisons([replace(judged, effects=few)], 0.0, Looks(), judged.split)[0].headline
     assert (claim.outcome, claim.reason, claim.outlook) == ("undecided", "few groups", None)
