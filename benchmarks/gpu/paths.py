@@ -66,7 +66,7 @@ def one_sampling(rig: Rig) -> Found:
 def waits(rig: Rig) -> Found:
     """No step waits for the device: torch itself says where something does."""
     if rig.toy:
-        return Found("a CPU is never waited for; tests/train/test_card.py counts through a stand-in")
+        return Found("a CPU is never waited for; tests/train/test_gpu_stand_in.py counts through a stand-in")
     bench = build(augmented(small(rig, augment_as="one_sampling", clip_norm=1.0)), rig.device)
     train_epoch(bench, 1, ())
     with warnings.catch_warnings(record=True) as caught:

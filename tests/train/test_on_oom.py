@@ -175,7 +175,7 @@ def test_the_user_and_the_report_are_told(tmp_path, monkeypatch):
 
 def test_where_no_batch_fits_it_says_what_needs_less(tmp_path, monkeypatch):
     no_memory_for(0, monkeypatch)
-    with pytest.raises(RunFailed, match=r"fewer did not fit either: a smaller data.size.*no good checkpoint of its own yet"):
+    with pytest.raises(RunFailed, match=r"fewer did not fit either: a smaller data.size.*no good checkpoint of"):
         run_to_end(make_run(train=TrainSettings(batch_size=4, on_oom="accumulate")), tmp_path)
 
 
