@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from harness.records import Counts, Plan, Run, RunConfig, RunResult, Which
+from harness.records import Counts, JudgedSplit, Plan, Run, RunConfig, RunResult, Which
 
 INHERITED = (
     "an older version of harness took the weights that it started from for its best epoch, so its own training was not "
@@ -81,7 +81,7 @@ BLIND_SCHEDULES = ("constant", "cosine", "poly", "step")
 """Schedules that look at no score."""
 
 
-def primary_split(plan: Plan, splits: Collection[str]) -> str:
+def primary_split(plan: Plan, splits: Collection[str]) -> JudgedSplit:
     """Return the split that verdicts are given on: the one that the study names, or else by rule.
 
     By rule: val where it chose nothing of what is compared, else test where it is among `splits`, the splits that

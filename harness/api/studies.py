@@ -119,6 +119,7 @@ def load_results(
     """
     from dataclasses import replace
 
+    from harness.judged import primary_split
     from harness.spec.union import narrow, unite
     from harness.store.recall import recall_study
 
@@ -131,7 +132,9 @@ def load_results(
         results |= found
     united = unite(plans)
     if compare is not None:
-        united = replace(narrow(united, *compare), study=f"{united.study}-compared")
+        # the whole study says which split is judged: the two variants alone may lack the runs that they start from
+        split = primary_split(united, {name for result in results.values() for name in result.counts})
+        united = replace(narrow(united, *compare), study=f"{united.study}-compared", split=split)
     return united, results
 
 

@@ -69,10 +69,12 @@ def _tell_one(report: Report, claim: Claim) -> list[str]:
 def _doubt(claim: Claim) -> str:
     """Return why a difference is undecided, in few words."""
     if claim.reason == "only before correction":
-        among = f"among {claim.family} comparisons" if claim.family > 1 else "at this look"
+        among = f"among {claim.family} comparisons" if claim.family > 1 and claim.look == 1 else "at this look"
         return f"which is not enough {among}"
     if claim.reason in ("one group", "few groups"):
         return "on too few groups of images"
+    if claim.reason == "no look left":
+        return "after the last look at it"
     return "which noise may explain"
 
 

@@ -8,7 +8,15 @@ from harness.report.base import Record
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided", "not judged"]
 Reason = Literal[
-    "", "one seed", "few seeds", "one group", "few groups", "only before correction", "noise", "other split"
+    "",
+    "one seed",
+    "few seeds",
+    "one group",
+    "few groups",
+    "no look left",
+    "only before correction",
+    "noise",
+    "other split",
 ]
 Scope = Literal["new seeds and images", "these weights", "these images", "these weights on these images"]
 

@@ -25,6 +25,8 @@ from harness.report.variants import group_runs
 from harness.stats.verdicts import CLASS_SEEDS
 
 SPEAKS = "new seeds and images"
+FEW = ("few seeds", "few groups")
+"""Reasons for which a report does not judge a difference: a gate does not pass it."""
 IDLE = "is evaluated only (0 epochs): there is no training of its own to be judged"
 
 
@@ -77,11 +79,11 @@ def make_gate(
     Raises:
         InputError: the study has no such variant, or the split no such class.
     """
-    for name in (baseline, *variants):
-        if name not in plan.variants:
-            raise InputError(f"the study has no variant '{name}'; {did_you_mean(name, plan.variants)}")
+    _check_names(plan, baseline, variants)
     groups = group_runs(plan, judged_results(plan, results))
     there = {name for group in groups for result in group.results.values() for name in result.counts}
+    if split is not None and there and split not in there:
+        raise InputError(f"--split {split}: no run has counts of it; {did_you_mean(split, sorted(there))}")
     split = split or primary_split(plan, there)
     common = find_common(groups)
     statistics = judge_splits(groups if common is None else common.groups, baseline)
@@ -113,6 +115,14 @@ def make_gate(
     )
 
 
+def _check_names(plan: Plan, baseline: str, variants: Sequence[str]) -> None:
+    for name in (baseline, *variants):
+        if name not in plan.variants:
+            raise InputError(f"the study has no variant '{name}'; {did_you_mean(name, plan.variants)}")
+    if baseline in variants:
+        raise InputError(f"--variant {baseline}: it is the baseline; name another variant, or another --baseline")
+
+
 def _find_untrained(plan: Plan, results: Mapping[str, RunResult], variants: Collection[str]) -> Iterator[str]:
     for run in (run for run in plan.runs if run.variant in variants):
         result = results.get(run.id)
@@ -126,7 +136,7 @@ def _find_untrained(plan: Plan, results: Mapping[str, RunResult], variants: Coll
 
 def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None, *, is_idle: bool) -> Check:
     variant, against, split, measure = about
-    lowest = claim.low_margin if claim is not None and claim.scope == SPEAKS and claim.reason != "few seeds" else None
+    lowest = claim.low_margin if claim is not None and claim.scope == SPEAKS and claim.reason not in FEW else None
     passed = lowest is not None and lowest >= -drop
     return Check(
         variant=variant,

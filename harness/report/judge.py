@@ -167,7 +167,7 @@ def make_claim(
         high_margin=known(verdict.tost[1]),
         margin_level=verdict.tost_level,
         look=len(look.counts) if look else 1,
-        looks=len(look.declared) or None if look else None,
+        looks=len({*look.declared, *look.counts}) if look and look.declared else None,
         look_level=look.level(FAMILY_ERROR) if look else FAMILY_ERROR,
         seeds=tuple(effect.by_seed),
         by_seed=tuple(effect.by_seed.values()),

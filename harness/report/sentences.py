@@ -112,8 +112,14 @@ def _why(claim: Claim) -> str:
         return "all images are of one group: nothing is known about other images"
     if claim.reason == "few groups":
         return "the images are of two groups, or of one that holds nearly all: too few groups to call"
+    if claim.reason == "no look left":
+        return "its 5 % were spent at earlier looks, so nothing more is called: the last verdict is that of fewer seeds"
     if claim.reason == "only before correction":
-        chance = f": chance alone gives {0.05 * claim.family:.2g} such among so many" if claim.family > 1 else ""
+        chance = (
+            f": chance alone gives {0.05 * claim.family:.2g} such among so many"
+            if claim.family > 1 and claim.look == 1
+            else ""
+        )
         return f"alone it would count, but {_test(claim)}{chance}"
     return f"noise may explain it, {_test(claim)}"
 

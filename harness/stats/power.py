@@ -71,7 +71,12 @@ def measure_floor(study: Study, reference: str, measure: str, effects: Iterable[
 
 
 def smallest_detectable(spread: Spread, alpha: float) -> float:
-    """Return the true difference whose two-sided test at level `alpha` has 80 % power (noncentral t)."""
+    """Return the true difference whose two-sided test at level `alpha` has 80 % power (noncentral t).
+
+    NaN where no error is left to spend, `alpha` 0: nothing is called then.
+    """
+    if alpha <= 0:
+        return math.nan
     if spread.se == 0:
         return 0.0
     critical = float(stats.t.ppf(1 - alpha / 2, spread.degrees))

@@ -23,12 +23,17 @@ from harness.stats.effects import Effect
 from harness.stats.looks import Look
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
-Reason = Literal["", "one seed", "few seeds", "one group", "few groups", "only before correction", "noise"]
+Reason = Literal[
+    "", "one seed", "few seeds", "one group", "few groups", "no look left", "only before correction", "noise"
+]
 """Why a verdict is undecided. `few seeds`: fewer than the family asks for. `few groups`: two, or one that holds nearly
-all. `only before correction`: its own interval excludes 0, that of the family and the look does not."""
+all. `no look left`: all error was spent earlier. `only before correction`: its own interval excludes 0, that of
+the family and the look does not."""
 
 FAMILY_ERROR = 0.05
 TOST_LEVEL = 0.90
+FEWEST_GROUPS = 2
+"""Groups up to which nothing is called: their variance has one degree of freedom, whatever their classes suggest."""
 FEWEST_GROUP_DEGREES = 1.25
 """Degrees of freedom of the groups' variance below which nothing is called: with two groups, class tables of equal
 variants hold a false call in 7 to 9 % of the simulated studies (docs/statistics.md)."""
@@ -69,9 +74,9 @@ def judge(
     `fewest_seeds` are outside the family too. `looks` says for each effect which look at it this is; without it there
     is one look.
     """
-    reasons = {key: _unjudged(effect, fewest_seeds) for key, effect in effects.items()}
-    counted = [key for key, effect in effects.items() if not reasons[key] and not effect.is_nothing]
     looks = {} if looks is None else looks
+    reasons = {key: _unjudged(effect, fewest_seeds, looks.get(key)) for key, effect in effects.items()}
+    counted = [key for key, effect in effects.items() if not reasons[key] and not effect.is_nothing]
     spent = {key: looks[key].adjusted(effects[key].p) if key in looks else effects[key].p for key in counted}
     tests = {key: (abs(effects[key].delta), effects[key].se, spent[key]) for key in counted}
     distinct = tuple(dict.fromkeys(tests.values()))
@@ -99,7 +104,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _unjudged(effect: Effect, fewest_seeds: int) -> Reason:
+def _unjudged(effect: Effect, fewest_seeds: int, look: Look | None) -> Reason:
     """Return why an effect is outside the family; empty where it is judged."""
     if effect.spread.seeds == 1:
         return "one seed"
@@ -107,7 +112,9 @@ def _unjudged(effect: Effect, fewest_seeds: int) -> Reason:
         return "one group"
     if effect.spread.seeds < fewest_seeds:
         return "few seeds"
-    return "few groups" if 0 < effect.spread.group_degrees < FEWEST_GROUP_DEGREES else ""
+    if effect.held.groups <= FEWEST_GROUPS or 0 < effect.spread.group_degrees < FEWEST_GROUP_DEGREES:
+        return "few groups"
+    return "no look left" if look is not None and not look.level(FAMILY_ERROR) else ""
 
 
 def _call(effect: Effect, p_holm: float, tost: tuple[float, float], margin: float) -> tuple[Outcome, Reason]:

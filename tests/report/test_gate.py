@@ -148,3 +148,21 @@ def test_the_parents_weights_do_not_pass_a_gate_in_a_recipes_name(study):
     assert [check.delta for check in gate.checks] == [None, None]
     assert len(gate.untrained) == 4
     assert "so its own training was not judged" in gate.untrained[0]
+
+
+def test_a_gate_does_not_pass_what_the_report_does_not_judge(study):
+    def halve(result):
+        """Say that the images are of two drives."""
+        groups = {split: tuple("ab"[i % 2] for i in range(len(c.images))) for split, c in result.counts.items()}
+        return replace(result, counts={s: replace(c, groups=groups[s]) for s, c in result.counts.items()})
+
+    two = replace(study, results={id_: halve(result) for id_, result in study.results.items()})
+    assert not any(check.passed for check in gate_of(two).checks)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"variants": ("old",)}, "it is the baseline"), ({"split": "tset"}, "no run has counts of it")]
+)
+def test_questions_without_an_answer_are_refused(study, wrong, said):
+    with pytest.raises(InputError, match=said):
+        gate_of(study, **wrong)

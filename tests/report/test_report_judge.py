@@ -7,6 +7,7 @@ import pytest
 
 from harness.report.judge import HEADLINE, Judged, judge_splits, make_comparisons, make_floors
 from harness.report.ranking import make_rankings
+from harness.report.sentences import conclude
 from harness.report.variants import group_runs
 from harness.stats.effects import compare, make_study
 from harness.stats.looks import Look, Looks
@@ -149,3 +150,19 @@ def test_more_seeds_of_two_groups_are_not_asked_for():
     }
     claim = make_comparisons([replace(judged, effects=few)], 0.0, Looks(), judged.split)[0].headline
     assert (claim.outcome, claim.reason, claim.outlook) == ("undecided", "few groups", None)
+
+
+@pytest.mark.parametrize(("declared", "taken"), [((3,), (3,)), ((), (3, 10))])
+def test_seeds_beyond_the_last_look_are_not_judged_and_the_report_says_why(declared, taken):
+    judged = draw_judged([0.0, 0.1], seeds=12)
+    looks = Looks(declared, {("v1", "v0"): tuple(tuple(range(count)) for count in taken)})
+    claim = make_comparisons([judged], 0.0, looks, "val")[0].headline
+    assert (claim.outcome, claim.reason, claim.outlook) == ("undecided", "no look left", None)
+    assert "spent at earlier looks" in conclude(claim, 0.0)
+    assert make_floors([judged], "v0", looks)[0].detectable is None
+
+
+def test_looks_that_were_not_declared_count_among_all():
+    looks = Looks((3, 10), {("v1", "v0"): tuple(tuple(range(count)) for count in (3, 4))})
+    claim = make_comparisons([draw_judged([0.0, 0.1], seeds=5)], 0.0, looks, "val")[0].headline
+    assert (claim.look, claim.looks) == (3, 4)  # at 3, 4 and 5 seeds, and at 10

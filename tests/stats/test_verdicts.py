@@ -233,7 +233,10 @@ def test_two_groups_are_too_few_to_call():
         "few groups",
     )
     assert judge({"b": effect}, 0.0)["b"].family == 0
-    enough = replace(effect, spread=replace(effect.spread, group_degrees=1.25))
+    many_degrees = replace(effect, spread=replace(effect.spread, group_degrees=1.6))  # classes suggest more than groups
+    assert judge({"b": many_degrees}, 0.0)["b"].reason == "few groups"
+    three = replace(effect.held, groups=3)
+    enough = replace(effect, held=three, spread=replace(effect.spread, group_degrees=1.25))
     assert judge({"b": enough}, 0.0)["b"].outcome == "improved"
 
 
