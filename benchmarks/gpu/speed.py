@@ -25,6 +25,7 @@ from harness.cores import count_cores
 from harness.train.evaluate import count_confusion_device, evaluate
 from harness.train.regions import count_confusion
 from harness.train.strips import label_pixels
+from harness.train.workbench import has_bfloat16
 
 AIM = 0.05
 """Of the floor's time, what the harness may add."""
@@ -91,6 +92,8 @@ def _ratio(above: list[float], below: list[float]) -> float:
 
 def matrix_share(rig: Rig, name: str, precision: str) -> Found:
     """A step's operations against the device's measured rate in the same arithmetic."""
+    if precision == "bfloat16" and rig.toy and not has_bfloat16(rig.device):
+        return Found("this CPU has no bfloat16, and a run that asks for it is refused")
     case = (TOYS if rig.toy else CASES)[name]
     config = configure(case)
     config = replace(config, train=config.train.model_copy(update={"precision": precision}))

@@ -40,7 +40,7 @@ variants:
       nothing: {augment.flip: {p: 0.0}}
     design: one_at_a_time
 seeds: [0, 1, 2, 3, 4]
-compare: {reference: trained-none, margin: 0.005}
+compare: {reference: trained-none, margin: 0.005, split: val}
 """
 
 
