@@ -39,7 +39,7 @@ variants:
       noise-in-sky: {augment.shuffle_class: {index: 9}}
       nothing: {augment.flip: {p: 0.0}}
     design: one_at_a_time
-seeds: [0, 1, 2, 3, 4]
+seeds: [0, 1, 2, 3, 4, 5, 6, 7]
 compare: {reference: trained-none, margin: 0.005, split: val}
 """
 
