@@ -80,7 +80,8 @@ def make_gate(
         InputError: the study has no such variant, or the split no such class.
     """
     _check_names(plan, baseline, variants)
-    groups = group_runs(plan, judged_results(plan, results))
+    results = judged_results(plan, results)
+    groups = group_runs(plan, results)
     there = {name for group in groups for result in group.results.values() for name in result.counts}
     if split is not None and there and split not in there:
         raise InputError(f"--split {split}: no run has counts of it; {did_you_mean(split, sorted(there))}")
@@ -107,7 +108,7 @@ def make_gate(
     return Gate(
         study=plan.study,
         checks=tuple(checks),
-        untrained=tuple(_find_untrained(plan, judged_results(plan, results), {baseline, *chosen})),
+        untrained=tuple(_find_untrained(plan, results, {baseline, *chosen})),
         notes=(
             *statistics.notes,
             *(f"'{name}' {IDLE}; it is not checked." for name in plan.variants if name in idle - {baseline, *chosen}),
