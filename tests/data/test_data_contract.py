@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from layout_trees import make_cityscapes, make_kaggle, make_offroad
+from shipped import shipped_names
 
 from harness import catalog
 from harness.data import open_source
@@ -43,7 +44,7 @@ def settings_of(name: str, make_tree: MakeTree, tmp_path: Path) -> dict[str, obj
     return {"root": str(root)}
 
 
-@pytest.fixture(params=[entry.name for entry in catalog.parts("data")])
+@pytest.fixture(params=shipped_names("data"))
 def choice(request: pytest.FixtureRequest, make_tree: MakeTree, tmp_path: Path) -> Choice:
     return catalog.choose("data", request.param, settings_of(request.param, make_tree, tmp_path))
 

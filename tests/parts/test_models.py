@@ -8,9 +8,9 @@ import pytest
 import segmentation_models_pytorch
 import torch
 import torchvision
+from shipped import shipped_names
 from torch.nn import functional
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import catalog
 from harness.errors import InputError
 from harness.nets.network import Network, freeze, group_of, set_train_mode
@@ -19,7 +19,7 @@ from harness.parts.models import Architecture
 torch.set_num_threads(1)
 CLASSES = 3
 SETTINGS = {"smp": {"encoder": "mobilenet_v2"}, "unet": {"base_channels": 4}}
-MODELS = [entry.name for entry in catalog.parts("model") if entry.function.__module__.startswith("harness.")]
+MODELS = shipped_names("model")
 WITH_AUXILIARY = [name for name in MODELS if "aux_weight" in catalog.find_part("model", name).own]
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from shipped import shipped_names
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import catalog
 from harness.errors import InputError, SettingError
 from harness.parts import optimizers
 
-OPTIMIZERS = [entry.name for entry in catalog.parts("optimizer") if entry.function.__module__.startswith("harness.")]
+OPTIMIZERS = shipped_names("optimizer")
 VARIANTS = [(name, {}) for name in OPTIMIZERS] + [("sgd", {"momentum_form": "nesterov"}), ("sgd", {"momentum": 0.0})]
 
 

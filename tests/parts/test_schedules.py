@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shipped import shipped_names
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import catalog
 from harness.parts.schedules import with_warmup
 
 EPOCHS = 20
-SCHEDULES = [entry.name for entry in catalog.parts("schedule") if entry.function.__module__.startswith("harness.")]
+SCHEDULES = shipped_names("schedule")
 
 
 def build(name: str, epochs: int = EPOCHS, **options):

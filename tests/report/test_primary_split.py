@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from shipped import shipped_parts
 
 from harness import catalog
 from harness.judged import BLIND_SCHEDULES, primary_split
@@ -87,7 +88,7 @@ def test_what_the_study_names_is_primary(made):
 
 
 def test_schedules_that_look_at_scores_are_known():
-    for part in catalog.parts("schedule"):
+    for part in shipped_parts("schedule"):
         choice = catalog.choose("schedule", part.name, {})
         schedule = catalog.build("schedule", choice, epochs=100)
         is_blind = schedule(50, [0.5] * 50) == schedule(50, [index / 100 for index in range(50)])

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 from card import card_here
+from shipped import shipped_names
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
-from harness.catalog import choose, parts
+from harness.catalog import choose
 from harness.records import Machine, Progress, RunConfig
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.train.checkpoint import Standing, load_newest, save_state
@@ -27,7 +26,7 @@ MOVES = {
 AUGMENT = tuple(choose("augment", name, settings) for name, settings in MOVES.items())
 READING = ("lovasz",)
 """Losses that ask the device which classes a batch has; docs/performance.md names them."""
-LOSSES = [part.name for part in parts("loss")]
+LOSSES = shipped_names("loss")
 
 
 def make_config(images=8, **changes) -> RunConfig:
@@ -76,8 +75,7 @@ WAYS = {
     },
     "weighted": ({"loss": (choose("loss", "cross_entropy", {"class_weights": "inverse_frequency"}),)}, True),
     **{
-        f"optimizer {part.name}": ({"optimizer": choose("optimizer", part.name, {})}, True)
-        for part in parts("optimizer")
+        f"optimizer {name}": ({"optimizer": choose("optimizer", name, {})}, True) for name in shipped_names("optimizer")
     },
 }
 
