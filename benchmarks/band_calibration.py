@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.calibration import CALLED, shift
 from benchmarks.simulated_counts import Array, World, draw_margins, true_iou
 from harness.stats.effects import Effect, compare, make_study, over_classes
 from harness.stats.margins import HEADLINE
-from harness.stats.spread import p_value
 from harness.stats.verdicts import CLASS_SEEDS, judge
 
 BANDS = {"dominant": (0, 1, 2), "rare": (4, 5)}
@@ -66,14 +66,8 @@ def row(world: World, generator: np.random.Generator, studies: int) -> str:
             for key, effect in draw_effects(world, generator).items()
         }
         verdicts = judge(shifted, 0.0, fewest_seeds=CLASS_SEEDS).values()
-        false += any(verdict.outcome in ("improved", "regressed") for verdict in verdicts)
+        false += any(verdict.outcome in CALLED for verdict in verdicts)
     return " | ".join([*(f"{np.mean(covered):.3f}" for covered in held.values()), f"{false / studies:.3f}"])
-
-
-def shift(effect: Effect, truth: float) -> Effect:
-    """Return the effect less the truth, so that any call of it is false."""
-    delta = effect.delta - truth
-    return replace(effect, delta=delta, p=p_value(delta, effect.se, effect.degrees))
 
 
 def true_mean(truth_VC: Array, variant: int, classes: Sequence[int]) -> float:

@@ -26,7 +26,7 @@ TWO_POINTS, FIVE_POINTS = 0.102, 0.264
 """Gains of skill (logits) that make these differences of miou_dataset."""
 SD_TWO, SD_LITTLE = 0.165, 0.066
 """Training noise (logits) of a standard deviation of 2 and of 0.8 points between seeds."""
-BOOTSTRAPPED, RESAMPLES = 200, 300
+BOOTSTRAPPED, RESAMPLES = 100, 300
 CALLED = ("improved", "regressed")
 
 

@@ -3,17 +3,18 @@
 Simulates studies that grow: at each look the seeds so far are judged by `harness.stats` at the level of the look, until
 a comparison is called. Counts in how many studies of equal variants any was called at any look, what looking naively
 at 5 % would have called, how often a variant that is truly better was called, and how many runs that took.
-`--forecasts` counts of the undecided first looks how often what was forecast came true. `--until decided` simulates
-`harness run --until decided`, by its own functions, and says with how many runs a fixed number of seeds, judged once,
-calls as many of the differences.
+`--forecasts` counts of the undecided first looks how often what was forecast came true. `--first` says how many fewer
+an undeclared first look calls than a single look at 5 %. `--until decided` simulates `harness run --until decided`, by
+its own functions, and says with how many runs a fixed number of seeds, judged once, calls as many of the differences.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import partial
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -173,54 +174,80 @@ WORLDS = (
     ("two variants, 48 images, sd 2 points", World(3, 48, SD_TWO, loudness=(1.0, 1.0), gains=(0.0, 0.0))),
     ("two variants, 150 images, sd 2 points", World(3, 150, SD_TWO, loudness=(1.0, 1.0), gains=(0.0, 0.0))),
 )
-RULES = (
+Rule = tuple[str, tuple[int, ...], tuple[int, ...]]
+"""Name, seeds at each look, and those that the study declares."""
+RULES: tuple[Rule, ...] = (
     ("3, 5, 10 declared", DECLARED, DECLARED),
     ("3 to 10, undeclared", STEPS, ()),
     ("3, 10, undeclared", (3, 10), ()),
 )
+FIRST_LOOKS: tuple[Rule, ...] = tuple((f"at {seeds} seeds", (seeds,), ()) for seeds in (3, 5, 10))
+DIFFERENCES = {"0": 0.0, "2": TWO_POINTS, "5": FIVE_POINTS}
+SMALL_DIFFERENCES = {"1": TWO_POINTS / 2, "2": TWO_POINTS, "5": FIVE_POINTS}
+"""In points -> gain of skill."""
 
 
-def print_looks(studies: int, only: str) -> None:
-    """Print what looks find, row by row."""
-    print(
-        "| world | looks | true difference | called | at the first | looking naively | 10 seeds at once | runs |\n"
-        + "|---" * 8
-        + "|"
-    )
-    chosen = [(place, name, world) for place, (name, world) in enumerate(WORLDS) if only in name]
-    for place, name, world in chosen:
-        for word, looks, declared in RULES:
-            for points, gain in (("0", 0.0), ("2", TWO_POINTS), ("5", FIVE_POINTS)):
-                variants = len(world.gains)
-                moved = replace(world, gains=(0.0, *[gain] * (variants - 1)))
-                tally = simulate(moved, looks, declared, studies, place)
-                found = (tally.called, tally.first, tally.naive, tally.fixed)
-                shares = " | ".join(f"{np.mean(item):.3f}" for item in found)
-                runs = f"{np.mean(tally.runs):.1f} of {10 * variants}"
-                print(f"| {name} | {word} | {points} | {shares} | {runs} |", flush=True)
+@dataclass(frozen=True)
+class Case:
+    """A row of a table: a world, how it is looked at, and by how much all variants but the first are better."""
+
+    name: str
+    world: World
+    counts: tuple[int, ...]
+    declared: tuple[int, ...]
+    seed: int
+
+    @property
+    def runs(self) -> int:
+        """Return the runs of a study in which every variant has the last look's seeds."""
+        return len(self.world.gains) * self.counts[-1]
 
 
-def print_until(studies: int, only: str) -> None:
-    """Print what `--until decided` comes to, row by row."""
-    print(
-        "| world | looks | true difference | any called | called | 10 seeds at once | runs | as many at once by |\n"
-        + "|---" * 8
-        + "|"
-    )
-    chosen = [(place, name, world) for place, (name, world) in enumerate(WORLDS) if only in name]
-    for place, name, world in chosen:
-        for word, counts, declared in RULES[:2]:
-            for points, gain in (("0", 0.0), ("2", TWO_POINTS), ("5", FIVE_POINTS)):
-                variants = len(world.gains)
-                moved = replace(world, gains=(0.0, *[gain] * (variants - 1)))
-                ended = simulate_until(moved, counts, declared, studies, place)
-                at_once = np.mean(ended.at_once, axis=0)
-                called = np.mean(ended.called)
-                enough = [number for number, share in zip(STEPS, at_once, strict=True) if share >= called]
-                needed = f"{variants * enough[0]}" if enough else f"over {variants * STEPS[-1]}"
-                shares = f"{np.mean(np.array(ended.called) > 0):.3f} | {called:.3f} | {at_once[-1]:.3f}"
-                runs = f"{np.mean(ended.runs):.1f} of {variants * STEPS[-1]} | {needed if gain else '-'}"
-                print(f"| {name} | {word} | {points} | {shares} | {runs} |", flush=True)
+def make_cases(only: str, rules: Sequence[Rule], gains: Mapping[str, float]) -> Iterator[Case]:
+    """Return the rows of a table: worlds whose name holds `only`, rules of looking, true differences."""
+    for place, (name, world) in enumerate(WORLDS):
+        for (word, counts, declared), (points, gain) in product(rules, gains.items()):
+            moved = replace(world, gains=(0.0, *[gain] * (len(world.gains) - 1)))
+            if only in name:
+                yield Case(f"{name} | {word} | {points}", moved, counts, declared, place)
+
+
+def print_rows(head: str, cases: Iterable[Case], make_row: Callable[[Case], str]) -> None:
+    """Print a table of cases, row by row; `head` names what `make_row` returns."""
+    columns = f"world | looks | true difference | {head}"
+    print(f"| {columns} |\n{'|---' * len(columns.split(' | '))}|")
+    for case in cases:
+        print(f"| {case.name} | {make_row(case)} |", flush=True)
+
+
+def looks_row(case: Case, studies: int) -> str:
+    """Return what looks find."""
+    tally = simulate(case.world, case.counts, case.declared, studies, case.seed)
+    found = (tally.called, tally.first, tally.naive, tally.fixed)
+    shares = " | ".join(f"{np.mean(item):.3f}" for item in found)
+    return f"{shares} | {np.mean(tally.runs):.1f} of {case.runs}"
+
+
+def until_row(case: Case, studies: int) -> str:
+    """Return what `--until decided` comes to."""
+    ended = simulate_until(case.world, case.counts, case.declared, studies, case.seed)
+    variants, called, at_once = len(case.world.gains), np.mean(ended.called), np.mean(ended.at_once, axis=0)
+    enough = [number for number, share in zip(STEPS, at_once, strict=True) if share >= called]
+    needed = f"{variants * enough[0]}" if enough else f"over {case.runs}"
+    shares = f"{np.mean(np.array(ended.called) > 0):.3f} | {called:.3f} | {at_once[-1]:.3f}"
+    return f"{shares} | {np.mean(ended.runs):.1f} of {case.runs} | {needed if any(case.world.gains) else '-'}"
+
+
+def first_row(case: Case, studies: int) -> str:
+    """Return the share of comparisons that an undeclared first look calls, and that a single look at 5 % does."""
+    generator, look = np.random.default_rng(case.seed), Look(case.counts)
+    single, first = [], []
+    for _ in range(studies):
+        effects = compare_all(draw_margins(replace(case.world, seeds=case.counts[0]), generator))
+        single.append(len(_names(judge(effects, 0.0))) / len(effects))
+        first.append(len(_names(judge(effects, 0.0, looks=dict.fromkeys(effects, look)))) / len(effects))
+    lost = np.mean(single) - np.mean(first)
+    return f"{np.mean(single):.3f} | {np.mean(first):.3f} | {lost:.3f}"
 
 
 def print_forecasts(studies: int) -> None:
@@ -244,15 +271,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=600, help="simulated studies for each row")
     parser.add_argument("--only", default="", help="worlds whose name holds this word")
-    parser.add_argument("--forecasts", action="store_true", help="count forecasts that came true instead")
-    parser.add_argument("--until", choices=["decided"], help="simulate studies that add seeds by themselves instead")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--forecasts", action="store_true", help="count forecasts that came true instead")
+    other.add_argument("--until", choices=["decided"], help="simulate studies that add seeds by themselves instead")
+    other.add_argument("--first", action="store_true", help="compare a first look with a single one instead")
     arguments = parser.parse_args()
+    studies, only = arguments.studies, arguments.only
     if arguments.forecasts:
-        print_forecasts(arguments.studies)
+        print_forecasts(studies)
     elif arguments.until:
-        print_until(arguments.studies, arguments.only)
+        head = "any called | called | 10 seeds at once | runs | as many at once by"
+        print_rows(head, make_cases(only, RULES[:2], DIFFERENCES), partial(until_row, studies=studies))
+    elif arguments.first:
+        head = "single look | first look | lost"
+        print_rows(head, make_cases(only, FIRST_LOOKS, SMALL_DIFFERENCES), partial(first_row, studies=studies))
     else:
-        print_looks(arguments.studies, arguments.only)
+        head = "called | at the first | looking naively | 10 seeds at once | runs"
+        print_rows(head, make_cases(only, RULES, DIFFERENCES), partial(looks_row, studies=studies))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from harness.stats.margins import Margins
 
@@ -51,6 +52,9 @@ class World:
     rare: bool = False
     pairing: float = 0.0
     """Correlation of the training noise of two variants with one seed."""
+    inherited: float = 0.0
+    """Share of the noise and the taste of the variant before it that a variant starts with: 1 where each is trained on
+    from the one before, and only its own training is new."""
     shares: tuple[float, float] = APART
     odd: tuple[int, float] | None = None
     """A variant, and how many times as noisy as in the others it is in the fourth class."""
@@ -80,8 +84,15 @@ def draw_training(world: World, generator: np.random.Generator, seeds: int) -> A
     own = _noise(generator, (variants, seeds, classes), world.shares)
     shared = _noise(generator, (1, seeds, classes), world.shares)
     mixed = np.sqrt(world.pairing) * shared + np.sqrt(1 - world.pairing) * own
-    noise_VSC: Array = world.noise_VC[:, None] * mixed
-    return noise_VSC
+    return _inherit(world.noise_VC[:, None] * mixed, world.inherited)
+
+
+def _inherit(own_V: Array, share: float) -> Array:
+    """Return what each variant has of its own with `share` of all that the variant before it has; [V, ...]."""
+    all_V = own_V.copy()
+    for variant in range(1, len(own_V)):
+        all_V[variant] += share * all_V[variant - 1]
+    return all_V
 
 
 def _noise(generator: np.random.Generator, shape: tuple[int, int, int], shares: tuple[float, float]) -> Array:
@@ -97,16 +108,20 @@ def draw_margins(world: World, generator: np.random.Generator) -> Margins:
     group_F = np.repeat(np.arange(groups), frames_G)
     held_GC = generator.random((groups, classes)) < world.held_C
     true_FC = np.rint(SIZE * generator.lognormal(0.0, 0.6, (len(group_F), classes)) * held_GC[group_F])
+    training_VSC = draw_training(world, generator, seeds)
+    difficulty_GC = GROUP_SD * generator.normal(size=(groups, classes))
+    taste_V1GC = world.differs * TASTE_SD * generator.normal(size=(variants, 1, groups, classes))
+    local_VSGC = LOCAL * world.noise_VC[:, None, None] * generator.normal(size=(variants, seeds, groups, classes))
     logit_VSGC = (
         SKILL
         + np.array(world.gains)[:, None, None, None]
-        + draw_training(world, generator, seeds)[:, :, None, :]
-        + GROUP_SD * generator.normal(size=(1, 1, groups, classes))
-        + world.differs * TASTE_SD * generator.normal(size=(variants, 1, groups, classes))
-        + LOCAL * world.noise_VC[:, None, None] * generator.normal(size=(variants, seeds, groups, classes))
+        + training_VSC[:, :, None, :]
+        + difficulty_GC
+        + _inherit(taste_V1GC, world.inherited)
+        + _inherit(local_VSGC, world.inherited)
     )
     difficulty_FC = FRAME_SD * generator.normal(size=(len(group_F), classes))
-    rate_VSFC = 1 / (1 + np.exp(-(logit_VSGC[:, :, group_F] + difficulty_FC)))
+    rate_VSFC = special.expit(logit_VSGC[:, :, group_F] + difficulty_FC)
     starts = np.concatenate([[0], np.cumsum(frames_G)[:-1]])
     true_GC = np.add.reduceat(true_FC, starts, axis=0).astype(np.int64)
     hit_VSGC = np.rint(np.add.reduceat(rate_VSFC * true_FC, starts, axis=2))
@@ -125,13 +140,14 @@ def draw_margins(world: World, generator: np.random.Generator) -> Margins:
 def true_iou(world: World, generator: np.random.Generator, trainings: int = 20_000) -> Array:
     """Return the IoU of classes on endless images, averaged over `trainings` seeds, [V, C]."""
     points, weights = np.polynomial.hermite_e.hermegauss(41)
-    variance_VC = GROUP_SD**2 + FRAME_SD**2 + world.differs * TASTE_SD**2 + (LOCAL * world.noise_VC) ** 2
+    own_VC = world.differs * TASTE_SD**2 + (LOCAL * world.noise_VC) ** 2
+    variance_VC = GROUP_SD**2 + FRAME_SD**2 + _inherit(own_VC, world.inherited**2)
     noise_VSC = draw_training(world, generator, trainings if world.noise else 1)
-    result = []
+    true_C, result = SIZE * world.held_C, []
     for gain, variance_C, noise_SC in zip(world.gains, variance_VC, noise_VSC, strict=True):
-        logit_SCP = (SKILL + gain + noise_SC)[..., None] + np.sqrt(variance_C)[:, None] * points
-        rate_SC = (1 / (1 + np.exp(-logit_SCP))) @ (weights / weights.sum())
-        true_C = SIZE * world.held_C
+        rate_SC = np.zeros_like(noise_SC)
+        for point, weight in zip(points, weights / weights.sum(), strict=True):  # one by one: the arrays stay small
+            rate_SC += weight * special.expit(SKILL + gain + np.sqrt(variance_C) * point + noise_SC)
         gained_SC = (true_C * (1 - rate_SC)) @ _misses(world)
         result.append((true_C * rate_SC / (true_C + gained_SC)).mean(axis=0))
     return np.stack(result)

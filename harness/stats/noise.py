@@ -11,6 +11,8 @@ Bayes). No variant is taken to be as noisy as another: a loud reference is measu
 What the model cannot hold, a variant whose noise has another profile over the classes, is measured by the scatter of
 log variances that pair and class leave over: it gives the model its worth against the contrast's own variance in
 degrees of freedom (Smyth 2004, eq. 10), as in moderated t-tests.
+
+The logarithm of a variance of n degrees of freedom has variance trigamma(n / 2), which is zeta(2, n / 2).
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
     measured = float((own_M[1:][known_C] / pooled_M[1:][known_C]).mean()) if known_C.any() else 0.0
     if measured == 0:
         return Moderated(own_M, own_M, degrees)
-    doubt = float(special.polygamma(1, degrees * noise.classes / 2))
+    doubt = float(special.zeta(2, degrees * noise.classes / 2))
     loudness = measured ** (LOUDNESS_VARIANCE / (LOUDNESS_VARIANCE + doubt))
     loudness_degrees = _degrees_of(LOUDNESS_VARIANCE * doubt / (LOUDNESS_VARIANCE + doubt))
     share = noise.agreement / (noise.agreement + degrees)
@@ -174,14 +176,14 @@ def _agreement(variance_PC: Values, degrees_P: Values, num_variants: int, likene
     left_PC = log_PC - log_PC.mean(axis=1, keepdims=True) - log_PC.mean(axis=0) + log_PC.mean()
     independent = (1 - 0.5 * (num_variants - 2) / (pairs - 1)) * max(1 - likeness, 0.2)
     scatter = float((left_PC**2).sum()) / ((pairs - 1) * (classes - 1)) / independent
-    return _degrees_of(scatter - float(special.polygamma(1, degrees_P / 2).mean()))
+    return _degrees_of(scatter - float(special.zeta(2, degrees_P / 2).mean()))
 
 
 def _degrees_of(log_variance: float) -> float:
     """Return the degrees of freedom of a variance whose logarithm has this variance; at most `SURE`."""
     least, most = 1e-2, SURE / 2
-    if log_variance <= special.polygamma(1, most):
+    if log_variance <= special.zeta(2, most):
         return SURE
-    if log_variance >= special.polygamma(1, least):
+    if log_variance >= special.zeta(2, least):
         return 2 * least
-    return 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - log_variance, least, most))
+    return 2 * float(optimize.brentq(lambda half: special.zeta(2, half) - log_variance, least, most))
