@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,7 @@ TWO_POINTS, FIVE_POINTS = 0.102, 0.264
 """Gains of skill (logits) that make these differences of miou_dataset."""
 SD_TWO, SD_LITTLE = 0.165, 0.066
 """Training noise (logits) of a standard deviation of 2 and of 0.8 points between seeds."""
-BOOTSTRAPPED, RESAMPLES = 100, 300
+RESAMPLES = 300
 CALLED = ("improved", "regressed")
 
 
@@ -48,8 +49,6 @@ class Tally:
     false_headline: list[bool] = field(default_factory=list)
     """Whether any comparison was called, judged against the truth."""
     false_class: list[bool] = field(default_factory=list)
-    found: list[bool] = field(default_factory=list)
-    """Whether the first variant was called, not judged against the truth."""
 
 
 def simulate(world: World, studies: int, seed: int, bootstrapped: int = 0) -> Tally:
@@ -92,7 +91,16 @@ def _count(tally: Tally, study: Study, truths: dict[str, float], iou_VC: Array) 
     tally.false_headline.append(any(verdict.outcome in CALLED for verdict in judge(shifted, 0.0).values()))
     verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS)
     tally.false_class.append(any(verdict.outcome in CALLED for verdict in verdicts.values()))
-    tally.found.append(judge(heads, 0.0)["v1"].outcome in CALLED)
+
+
+def find_power(world: World, studies: int, seed: int) -> float:
+    """Return the share of simulated studies in which the first variant is called."""
+    generator, called = np.random.default_rng(seed), 0
+    for _ in range(studies):
+        study = make_study(draw_margins(world, generator))
+        heads = {name: compare(study, name, "v0", only=[HEADLINE])[HEADLINE] for name in study.variants[1:]}
+        called += judge(heads, 0.0)["v1"].outcome in CALLED
+    return called / studies
 
 
 def shift(effect: Effect, truth: float) -> Effect:
@@ -164,9 +172,9 @@ HEAD = (
 )
 
 
-def make_row(name: str, world: World, studies: int, seed: int) -> str:
+def make_row(name: str, world: World, studies: int, seed: int, bootstrapped: int) -> str:
     """Return a row of the table: the world simulated with differing variants, and with equal ones."""
-    differ = simulate(replace(world, gains=GAINS), studies, seed, bootstrapped=min(BOOTSTRAPPED, studies))
+    differ = simulate(replace(world, gains=GAINS), studies, seed, bootstrapped)
     equal = simulate(world, studies, seed + 1)
     cells = [
         str(world.seeds),
@@ -178,7 +186,7 @@ def make_row(name: str, world: World, studies: int, seed: int) -> str:
         f"{np.mean(equal.false_class):.3f}",
         f"{np.median(differ.ratio):.2f}",
         f"{np.mean(differ.plain):.3f}",
-        f"{np.mean(differ.bootstrap):.3f}",
+        f"{np.mean(differ.bootstrap):.3f}" if bootstrapped else "-",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -195,7 +203,7 @@ def make_few_row(name: str, world: World, studies: int, seed: int) -> str:
     differ = simulate(replace(world, gains=GAINS[:variants]), studies, seed)
     equal = simulate(world, studies, seed + 1)
     found = [
-        np.mean(simulate(replace(world, gains=(0.0, gain, *world.gains[2:])), studies, seed + 2).found)
+        find_power(replace(world, gains=(0.0, gain, *world.gains[2:])), studies, seed + 2)
         for gain in (TWO_POINTS, FIVE_POINTS)
     ]
     cells = [
@@ -216,13 +224,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000, help="simulated studies for each half of a row")
     parser.add_argument("--only", default="", help="rows whose name holds this word")
-    parser.add_argument("--seeds", type=int, default=0, help="rows of this number of seeds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 5, 10], help="rows of these numbers of seeds")
+    parser.add_argument("--groups", type=int, default=0, help="rows of this number of groups")
+    parser.add_argument("--bootstrapped", type=int, default=200, help="studies judged by a bootstrap too; 0 for none")
     parser.add_argument("--few", action="store_true", help="the rows of few seeds, few groups and loud references")
     arguments = parser.parse_args()
+    row = make_few_row if arguments.few else partial(make_row, bootstrapped=arguments.bootstrapped)
     print(FEW_HEAD if arguments.few else HEAD)
     for index, (name, world) in enumerate(make_few_worlds() if arguments.few else make_worlds()):
-        if arguments.only in name and arguments.seeds in (0, world.seeds):
-            row = make_few_row if arguments.few else make_row
+        if arguments.only in name and world.seeds in arguments.seeds and arguments.groups in (0, world.groups):
             print(row(name, world, arguments.studies, 1000 * index), flush=True)
 
 

@@ -193,17 +193,17 @@ def _make_effect(
 ) -> Effect:
     scope = SCOPES[len(by_seed) > 1, held.sampled]
     se = math.nan if scope == "these weights on these images" else spread.se
-    delta = float(np.mean(list(by_seed.values())))
-    low, high = t_interval(delta, se, spread.degrees, LEVEL)
+    delta, degrees = float(np.mean(list(by_seed.values()))), spread.degrees
+    low, high = t_interval(delta, se, degrees, LEVEL)
     return Effect(
         measure=measure,
         weights=dict(weights),
         delta=delta,
         se=se,
-        degrees=spread.degrees,
+        degrees=degrees,
         low=low,
         high=high,
-        p=p_value(delta, se, spread.degrees),
+        p=p_value(delta, se, degrees),
         scope=scope,
         by_seed=by_seed,
         held=held,
