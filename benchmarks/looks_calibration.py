@@ -24,8 +24,8 @@ from harness.execute.until import headlines, next_seeds
 from harness.report.claims import Claim
 from harness.report.judge import Judged, make_comparisons
 from harness.stats.effects import Effect, compare, make_study
-from harness.stats.looks import Look, Looks
-from harness.stats.margins import HEADLINE, Margins
+from harness.stats.looks import Look, Looks, TakenLook
+from harness.stats.margins import HEADLINE, Margins, keep_rows
 from harness.stats.power import Levels, forecast
 from harness.stats.verdicts import FAMILY_ERROR, TOST_LEVEL, Verdict, judge
 
@@ -55,16 +55,6 @@ class Tally:
 def keep_seeds(margins: Margins, seeds: int) -> Margins:
     """Return the study as it was with its first seeds."""
     return keep_rows(margins, [row for row, (_, seed) in enumerate(margins.runs) if seed < seeds])
-
-
-def keep_rows(margins: Margins, rows: Sequence[int]) -> Margins:
-    """Return the study with some of its runs."""
-    return replace(
-        margins,
-        runs=tuple(margins.runs[row] for row in rows),
-        hit_KGC=margins.hit_KGC[list(rows)],
-        predicted_KGC=margins.predicted_KGC[list(rows)],
-    )
 
 
 def compare_all(margins: Margins) -> dict[str, Effect]:
@@ -146,12 +136,10 @@ def simulate_until(world: World, counts: tuple[int, ...], declared: tuple[int, .
         fixed = [judge(compare_all(keep_seeds(margins, number)), MARGIN) for number in STEPS]
         ended.at_once.append([len(_names(verdicts)) / len(verdicts) for verdicts in fixed])
         seeds = dict.fromkeys(dict(margins.runs), counts[0])
-        taken: dict[tuple[str, str], tuple[tuple[int, ...], ...]] = {}
+        taken: tuple[TakenLook, ...] = ()
         while seeds:
-            runs, claims = sum(seeds.values()), _look(margins, seeds, Looks(declared, taken))
-            for claim in claims:
-                pair = (claim.variant, claim.against)
-                taken[pair] = tuple(dict.fromkeys((*taken.get(pair, ()), claim.seeds)))
+            runs, claims = sum(seeds.values()), look(margins, seeds, Looks(declared, taken))
+            taken = (*taken, take(seeds))
             seeds = next_seeds(claims, seeds, counts)
         outcomes = [claim.outcome for claim in claims]
         ended.called.append(sum(outcome in CALLED for outcome in outcomes) / len(outcomes))
@@ -159,7 +147,12 @@ def simulate_until(world: World, counts: tuple[int, ...], declared: tuple[int, .
     return ended
 
 
-def _look(margins: Margins, seeds: Mapping[str, int], looks: Looks) -> tuple[Claim, ...]:
+def take(seeds: Mapping[str, int]) -> TakenLook:
+    """Return the look at which each variant has its first seeds."""
+    return TakenLook({name: dict.fromkeys(range(number), "") for name, number in seeds.items()})
+
+
+def look(margins: Margins, seeds: Mapping[str, int], looks: Looks) -> tuple[Claim, ...]:
     """Return what a report says of each variant against the first, where each has its first seeds."""
     rows = [row for row, (name, seed) in enumerate(margins.runs) if seed < seeds[name]]
     study = make_study(keep_rows(margins, rows))

@@ -118,8 +118,10 @@ def plan(
     """
     from harness import api
     from harness.execute.inputs import read_notes
+    from harness.spec.last_look import past_last_look
     from harness.spec.plan import select
     from harness.store.folder import is_finished, run_folder
+    from harness.store.looks import known_here
     from harness.store.stale import describe_stale, find_stale
     from harness.tables import print_plan
 
@@ -130,7 +132,8 @@ def plan(
     forecast = api.forecast(to_do, jobs=jobs, device=device) if probe and to_do else None
     seconds = {name: cost.seconds for name, cost in forecast.costs.items()} if forecast else None
     print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, as_json=as_json)
-    for note in [*read_notes(shown), *describe_stale(find_stale(root, shown))]:
+    past = past_last_look(study, known_here(root, study))
+    for note in [*read_notes(shown), *past, *describe_stale(find_stale(root, shown))]:
         print(f"note: {note}", file=sys.stderr)
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from harness.api.looking import Looked, Means
     from harness.api.looking import Until as UntilDecided
     from harness.report.claims import Claim
+    from harness.report.record import Report
 
 
 def run(
@@ -77,6 +78,8 @@ def run(
     from harness import api
     from harness.execute.budget import Budget
     from harness.progress import show_progress
+    from harness.spec.last_look import past_last_look
+    from harness.store.looks import known_here
     from harness.store.studies import is_reported, note_report
 
     check_place(on, jobs, address, cpus_per_run)
@@ -89,15 +92,18 @@ def run(
     means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
     written = read_spec(spec, profile, set_, seeds)
     if until:
-        looked, told, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means)
+        looked, told, made, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means)
     else:
+        planned = api.make_plan(written)
+        for note in past_last_look(planned, known_here(root, planned)):
+            warn(note)
         with resumable():
-            looked = api.look_once(api.make_plan(written), means, only=only or (), record=not as_json)
-        told, started = (), looked.started
+            looked = api.look_once(planned, means, only=only or (), record=not as_json)
+        told, made, started = (), None, looked.started
     study, results, taken = looked.plan, dict(looked.results), looked.taken
     report = reports / study.study / "report.md"
     if started or not is_reported(root, study, results, taken, report):
-        api.make_report(study, results, reports, taken=taken)
+        api.make_report(study, results, reports, taken=taken, made=made)
         attach_report(store, study.study, report.parent)
         note_report(root, study, results, taken, report)
     else:
@@ -117,8 +123,11 @@ def _check_until(until: str | None, max_seeds: int | None, only: list[str] | Non
         raise InputError("--only chooses variants, and --until decided chooses them by itself; leave one of them out")
 
 
-def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tuple[str, ...], int]:
-    """Look until all is decided, telling of each look; return the last, what it came to in words, and runs started."""
+def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tuple[str, ...], Report, int]:
+    """Look until all is decided, telling of each look.
+
+    Returns the last look, what all came to in words, the report of it, and how many runs were started.
+    """
     from harness import api
     from harness.execute.until import count_seeds, headlines, is_open
     from harness.report.until import look_line, savings_sentence, until_sentences
@@ -132,13 +141,13 @@ def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tupl
             goes_on = [is_open(claim) and most < until.counts[-1] for claim in claims]
             told = [*until_sentences(claims, goes_on), savings_sentence(looked.plan, until.whole, until.counts[-1])]
             if looked.stopped:  # a warning has said so
-                return looked, (), started
-            pairs = [item for item in zip(claims, goes_on, strict=True) if _has(item[0], seeds, most)]
+                return looked, (), report, started
+            pairs = [item for item in zip(claims, goes_on, strict=True) if _was_judged(item[0], seeds, most)]
             now = [look_line(claim, goes_on=on) for claim, on in pairs]
             print(f"look at {most} seeds:", *now, sep="\n  ", file=sys.stderr, flush=True)
-    return looked, tuple(told), started
+    return looked, tuple(told), report, started
 
 
-def _has(claim: Claim, seeds: Mapping[str, int], number: int) -> bool:
-    """Tell whether both sides of a comparison have so many seeds: it was looked at with them."""
-    return seeds[claim.variant] == seeds[claim.against] == number
+def _was_judged(claim: Claim, seeds: Mapping[str, int], number: int) -> bool:
+    """Tell whether a comparison was judged with so many seeds: both sides have them, and no earlier look called it."""
+    return claim.called is None and seeds[claim.variant] == seeds[claim.against] == number

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from harness.fingerprint import digest_bytes
 from harness.records import Counts, JudgedSplit, Plan, Run, RunConfig, RunResult, Which
 
 INHERITED = (
@@ -75,6 +76,12 @@ def counts_at(result: RunResult, which: Which) -> Mapping[str, Counts]:
     if which == "best":
         return result.counts
     return result.last_counts or (result.counts if result.best_epoch == last_epoch(result) else {})
+
+
+def digest_counts(result: RunResult) -> str:
+    """Return a digest of what a finished run counted, the same for all epochs that a plan may compare."""
+    counts = result.last_counts or result.counts
+    return digest_bytes(part for name in sorted(counts) for part in (name.encode(), counts[name].pixels_K.tobytes()))
 
 
 BLIND_SCHEDULES = ("constant", "cosine", "poly", "step")

@@ -111,7 +111,9 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
 
 
 def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Report]]:
-    """Execute a study look by look, and yield what each found; ends where nothing is open, or a budget stopped it.
+    """Execute a study look by look, and yield what each found, the last report being that of the end.
+
+    It ends where nothing is open, or a budget stopped it.
 
     A call that was cut short is continued by the next one: it finds the looks that were taken as they were.
 

@@ -228,12 +228,14 @@ def make_report(
     results: Mapping[str, RunResult],
     folder: str | Path = DEFAULT_REPORTS,
     *,
-    taken: Taken | None = None,
+    taken: Taken = (),
+    made: Report | None = None,
 ) -> Report:
     """Write `<folder>/<study>/` (report.md, report.json, figures, tables) and return the record behind it.
 
-    `taken` are the recorded looks, of `record_look` or `load_looks`; without them this is the first look.
+    `taken` are the recorded looks, of `record_look` or `load_looks`; without them this is the first look. `made` is the
+    record where it is there already, of `look_until_decided` for instance.
     """
     from harness.report.write import write_report
 
-    return write_report(plan, results, Path(folder) / plan.study, taken)
+    return write_report(plan, results, Path(folder) / plan.study, taken, made=made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Context:
 
     plan: Plan | None = None
     results: Mapping[str, RunResult] | None = None
-    taken: Taken = field(default_factory=dict)
+    taken: Taken = ()
     """The looks at the study that were recorded."""
 
 

@@ -12,7 +12,7 @@ from harness.report.band_records import BandComparison
 from harness.report.claims import Claim
 from harness.report.names import has_scores
 from harness.report.record import Report, VariantSummary
-from harness.report.sentences import bounds, decided, interval, what_next
+from harness.report.sentences import bounds, caveat, decided, interval, what_next
 from harness.report.text import counted, percent, points
 from harness.stats.verdicts import CLASS_SEEDS
 
@@ -80,7 +80,7 @@ def _doubt(claim: Claim) -> str:
 
 def _size(claim: Claim) -> str:
     is_told = claim.reason != "one seed"
-    return f"{points(claim.delta)} points of {SCORE}{interval(claim) if is_told else ''}"
+    return f"{points(claim.delta)} points of {SCORE}{interval(claim) if is_told else ''}{caveat(claim)}"
 
 
 def _tell_many(report: Report, claims: Sequence[Claim]) -> list[str]:
@@ -114,7 +114,7 @@ def _number(number: int, among: int) -> str:
 
 
 def _short(claim: Claim) -> str:
-    return f"{points(claim.delta)}{bounds(claim)}"
+    return f"{points(claim.delta)}{bounds(claim)}{caveat(claim)}"
 
 
 def _tell_bands(report: Report, variant: str) -> str:
@@ -132,6 +132,8 @@ def _tell_band(item: BandComparison, *, is_first: bool) -> str:
     unit = " points" if is_first else ""
     if claim.low == claim.high == 0:
         return f"{who} did not change"
+    if claim.called is not None and not claim.called.agrees:
+        return f"{who} changed by {points(claim.delta)}{unit}{bounds(claim)}{caveat(claim)}"
     if claim.outcome in ("improved", "regressed"):
         did = {"improved": "gained", "regressed": "lost"}[claim.outcome]
         return f"{who} {did} {percent(abs(claim.delta))}{unit}{bounds(claim)}"

@@ -7,19 +7,16 @@ interactions another; where only brackets are known, all sides of them are one, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
 
 from harness.records import Plan
 from harness.report.estimates import known
-from harness.report.judge import HEADLINE, Judged
+from harness.report.judge import HEADLINE, Judged, find_earlier_call
+from harness.report.over_looks import judge_over_looks
 from harness.report.shares import BracketPart, FamilyAttribution, Part
-from harness.stats.attribution import Attribution, attribute
-from harness.stats.effects import Effect
-from harness.stats.looks import Look, Looks
-from harness.stats.verdicts import Verdict, judge
-
-LookAt = Callable[[Effect], Look]
-Key = TypeVar("Key")
+from harness.stats.attribution import Attribution, Combinations, attribute
+from harness.stats.effects import Effect, Study
+from harness.stats.looks import FEWEST_SEEDS, Looks
+from harness.stats.verdicts import Key, Verdict
 
 
 def make_attributions(plan: Plan, judged: Sequence[Judged], looks: Looks) -> tuple[FamilyAttribution, ...]:
@@ -36,10 +33,9 @@ def _attribute(plan: Plan, judged: Judged, family: str, looks: Looks) -> Iterato
     if len(found) < 2 or not frozenset.union(*found) - frozenset.intersection(*found):
         return
     made = attribute(judged.study, found, HEADLINE)
-
-    def look_at(effect: Effect) -> Look:
-        return looks.at(found.values(), len(effect.by_seed))
-
+    about = (judged.study, found, looks)
+    main, interactions = _judge_parts(*about, _main), _judge_parts(*about, _interactions)
+    sides, opened = _judge_parts(*about, _sides), _judge_parts(*about, _opened)
     designs = tuple(dict.fromkeys(name for run in plan.runs if run.family == family for name in run.design))
     yield FamilyAttribution(
         family=family,
@@ -47,39 +43,58 @@ def _attribute(plan: Plan, judged: Judged, family: str, looks: Looks) -> Iterato
         designs=designs,
         combinations=len(found),
         total=_part("all components", made.total) if made.total else None,
-        main=_parts(made.main, look_at),
-        interactions=_parts({" x ".join(pair): effect for pair, effect in made.interactions.items()}, look_at),
+        main=tuple(_part(name, effect, main[name]) for name, effect in _main(made).items()),
+        interactions=tuple(
+            _part(" x ".join(pair), effect, interactions[pair]) for pair, effect in _interactions(made).items()
+        ),
         shapley=tuple(_part(name, effect) for name, effect in made.shapley.items()),
-        brackets=_brackets(made, look_at),
+        brackets=tuple(
+            BracketPart(
+                name=name,
+                few_on=tuple(sorted(bracket.few_on)),
+                few=_part(name, bracket.few, sides[name, "few"]),
+                many_on=tuple(sorted(bracket.many_on)),
+                many=_part(name, bracket.many, sides[name, "many"]),
+                interaction=_part(name, bracket.interaction, opened[name]) if bracket.interaction else None,
+            )
+            for name, bracket in made.brackets.items()
+        ),
         aliases=dict(made.aliases),
     )
 
 
-def _parts(effects: Mapping[str, Effect], look_at: LookAt) -> tuple[Part, ...]:
-    """Return parts that are read together, judged as one family."""
-    verdicts = _judge(effects, look_at)
-    return tuple(_part(name, effect, verdicts[name]) for name, effect in effects.items())
+def _judge_parts(
+    study: Study, found: Combinations, looks: Looks, choose: Callable[[Attribution], Mapping[Key, Effect]]
+) -> dict[Key, Verdict]:
+    """Return the verdicts of the parts that `choose` takes of an attribution: one family, over all looks.
+
+    At earlier looks it is judged where all combinations had a seed in common.
+    """
+
+    def compare_then(studies: Sequence[Study]) -> Mapping[Key, Effect]:
+        (then,) = studies
+        if not any(all((name, seed) in then.row_of for name in found.values()) for seed in then.seeds):
+            return {}
+        return choose(attribute(then, found, HEADLINE))
+
+    effects = choose(attribute(study, found, HEADLINE))
+    return judge_over_looks([study], effects, compare_then, looks, (0.0, FEWEST_SEEDS))
 
 
-def _judge(effects: Mapping[Key, Effect], look_at: LookAt) -> dict[Key, Verdict]:
-    return judge(effects, 0.0, looks={key: look_at(effect) for key, effect in effects.items()})
+def _main(made: Attribution) -> Mapping[str, Effect]:
+    return made.main
 
 
-def _brackets(made: Attribution, look_at: LookAt) -> tuple[BracketPart, ...]:
-    sides = {(name, side): getattr(found, side) for name, found in made.brackets.items() for side in ("few", "many")}
-    opened = {name: found.interaction for name, found in made.brackets.items() if found.interaction}
-    verdicts, opened_verdicts = _judge(sides, look_at), _judge(opened, look_at)
-    return tuple(
-        BracketPart(
-            name=name,
-            few_on=tuple(sorted(bracket.few_on)),
-            few=_part(name, bracket.few, verdicts[name, "few"]),
-            many_on=tuple(sorted(bracket.many_on)),
-            many=_part(name, bracket.many, verdicts[name, "many"]),
-            interaction=_part(name, opened[name], opened_verdicts[name]) if name in opened else None,
-        )
-        for name, bracket in made.brackets.items()
-    )
+def _interactions(made: Attribution) -> Mapping[tuple[str, str], Effect]:
+    return made.interactions
+
+
+def _sides(made: Attribution) -> Mapping[tuple[str, str], Effect]:
+    return {(name, side): getattr(found, side) for name, found in made.brackets.items() for side in ("few", "many")}
+
+
+def _opened(made: Attribution) -> Mapping[str, Effect]:
+    return {name: found.interaction for name, found in made.brackets.items() if found.interaction}
 
 
 def _part(name: str, effect: Effect, verdict: Verdict | None = None) -> Part:
@@ -93,6 +108,7 @@ def _part(name: str, effect: Effect, verdict: Verdict | None = None) -> Part:
         p=known(effect.p),
         p_holm=known(verdict.p_holm) if verdict else None,
         outcome=outcome,
+        called=find_earlier_call(effect, verdict, 0.0) if verdict else None,
         seeds=len(effect.by_seed),
         groups=effect.held.groups,
     )

@@ -73,7 +73,8 @@ def brackets_table(item: FamilyAttribution) -> str:
 
 
 def _judged(found: Part) -> str:
-    return f"**{part(found)}**" if found.outcome in ("improved", "regressed") else part(found)
+    told = f"**{part(found)}**" if found.outcome in ("improved", "regressed") else part(found)
+    return told if found.called is None else f"{told} (called with {counted(len(found.called.seeds), 'seed')})"
 
 
 def open_question(item: FamilyAttribution) -> str:

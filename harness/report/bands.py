@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from harness.report.band_records import DOMINANT, RARE, Band, BandComparison, ClassBand
-from harness.report.judge import HEADLINE, Judged, Pair, look_at, make_claim
+from harness.report.judge import HEADLINE, Judged, Pair, has_pair, make_claim
+from harness.report.over_looks import judge_over_looks, look_at
 from harness.report.variants import VariantRuns
-from harness.stats.effects import Effect, compare, over_classes
+from harness.stats.effects import Effect, Study, compare, over_classes
 from harness.stats.looks import Looks
-from harness.stats.verdicts import CLASS_SEEDS, judge
+from harness.stats.verdicts import CLASS_SEEDS
 
 COMPARED: tuple[Band, ...] = ("dominant", "rare")
 """Bands that a change is asked about: what it did to most of the pixels, and what to the classes that have few."""
@@ -49,22 +51,29 @@ def compare_bands(
     found: list[BandComparison] = []
     for item in judged:
         present = _present(item, bands)
-        effects: dict[tuple[Pair, Band], Effect] = {}
-        for band, names in present.items():
-            study = over_classes(item.study, names)
-            for pair in (pair for pair in item.effects if pair[1] == reference):
-                effects[pair, band] = compare(study, *pair, only=[HEADLINE])[HEADLINE]
-        now = look_at({pair: effect for (pair, _), effect in effects.items()}, looks)
-        places = {key: now[key[0]] for key in effects}
-        verdicts = judge(effects, 0.0, fewest_seeds=CLASS_SEEDS, looks=places)
-        for pair in item.effects:
+        pairs = [pair for pair in item.effects if pair[1] == reference]
+        compare_then = partial(_compare, pairs=pairs, bands=present)
+        effects = compare_then([item.study])
+        verdicts = judge_over_looks([item.study], effects, compare_then, looks, (0.0, CLASS_SEEDS))
+        for pair in pairs:
             for band, names in present.items():
-                if (pair, band) in effects:
-                    effect, verdict = effects[pair, band], verdicts[pair, band]
-                    claim = make_claim(item.split, pair, effect, verdict, (now[pair], 0.0))
-                    claim = claim.model_copy(update={"measure": band, "outlook": None})
-                    found.append(BandComparison(band=band, classes=names, claim=claim))
+                effect, verdict = effects[pair, band], verdicts[pair, band]
+                claim = make_claim(item.split, pair, effect, verdict, (look_at(effect, looks), 0.0))
+                claim = claim.model_copy(update={"measure": band, "outlook": None})
+                found.append(BandComparison(band=band, classes=names, claim=claim))
     return tuple(found)
+
+
+def _compare(
+    studies: Sequence[Study], pairs: Sequence[Pair], bands: Mapping[Band, Sequence[str]]
+) -> dict[tuple[Pair, Band], Effect]:
+    (study,) = studies
+    there = [pair for pair in pairs if has_pair(study, pair)]
+    found: dict[tuple[Pair, Band], Effect] = {}
+    for band, names in bands.items() if there else ():
+        averaged = over_classes(study, names)
+        found |= {(pair, band): compare(averaged, *pair, only=[HEADLINE])[HEADLINE] for pair in there}
+    return found
 
 
 def _present(judged: Judged, bands: Sequence[ClassBand]) -> dict[Band, tuple[str, ...]]:

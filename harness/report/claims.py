@@ -38,6 +38,21 @@ class Outlook(Record):
     """Probability that they decide it with 100 times as many images."""
 
 
+class EarlierCall(Record):
+    """The earlier look that gave a verdict: the first that called a comparison does so for good."""
+
+    seeds: tuple[int, ...]
+    """Those that were complete then."""
+    delta: float
+    """The difference as it was measured then."""
+    low: float | None
+    """95 % interval of it."""
+    high: float | None
+    agrees: bool
+    """Whether all present seeds say the same: their 95 % interval lies on that side of 0; of what is equivalent, their
+    interval of `margin_level` lies within the margin."""
+
+
 class Claim(Record):
     """One difference between two variants on one measure of one split, and what may be said of it."""
 
@@ -83,6 +98,9 @@ class Claim(Record):
     images: int
     alone: tuple[str, ...]
     """Classes that one group alone holds: what other images would do to them is guessed from the other classes."""
+    called: EarlierCall | None = None
+    """The earlier look, at fewer seeds, that gave the verdict; null where the present seeds do. What stands here of the
+    verdict (adjusted p-value, family, margin's interval, look) is that look's, all else is of the present seeds."""
     power: float | None
     """How often a true difference as large as the measured one would be called; null where it is not called."""
     outlook: Outlook | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.report.claims import Claim
 from harness.report.names import has_scores
 from harness.report.record import Estimate, Report, VariantSummary
-from harness.report.sentences import bounds, class_sentences
+from harness.report.sentences import bounds, class_sentences, outcome_word
 from harness.report.text import NOTHING, difference, escape, mean_sd, percent, points, table
 
 
@@ -50,7 +50,7 @@ def _class_cell(claim: Claim | None, variant: VariantSummary, split: str, name: 
         found = variant.delta.iou_class.get(split, {}).get(name) if variant.delta else None
         return difference(found)
     cell = points(claim.delta) + bounds(claim)
-    return f"**{cell} {claim.outcome}**" if claim.outcome not in ("undecided", "not judged") else cell
+    return f"**{cell} {outcome_word(claim)}**" if claim.outcome not in ("undecided", "not judged") else cell
 
 
 def absent_classes(report: Report, split: str) -> str:

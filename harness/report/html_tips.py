@@ -112,6 +112,8 @@ def claim_tip(claim: Claim) -> str:
     what = SCORE if claim.measure == SCORE else f"IoU of {one_line(claim.measure)}"
     lines = [f"{one_line(claim.variant)} minus {one_line(claim.against)}: {what} on {claim.split}"]
     lines.append(f"{_signed(claim.delta)} points: {claim.outcome}{f' ({claim.reason})' if claim.reason else ''}")
+    if claim.called is not None:
+        lines.append(f"called with {counted(len(claim.called.seeds), 'seed')}: {_signed(claim.called.delta)} points")
     for level, low, high in ((95, claim.low, claim.high), (90, claim.low_margin, claim.high_margin)):
         if low is not None and high is not None:
             lines.append(f"{level} % interval {_signed(low)} to {_signed(high)}")

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from harness.errors import InputError
 from harness.records import Counts
-from harness.report.claims import Claim, Comparison, Floor, Outlook
+from harness.report.claims import Claim, Comparison, EarlierCall, Floor, Outlook
 from harness.report.estimates import known
+from harness.report.over_looks import judge_over_looks, look_at
 from harness.report.seeds import order_splits
 from harness.report.variants import VariantRuns, comparable
 from harness.stats.effects import Effect, Study, compare, make_study
-from harness.stats.looks import Look, Looks
-from harness.stats.margins import sum_margins
+from harness.stats.looks import FEWEST_SEEDS, Look, Looks
+from harness.stats.margins import RunKey, sum_margins
 from harness.stats.power import Levels, forecast, measure_floor, power_of_difference
 from harness.stats.verdicts import CLASS_SEEDS, FAMILY_ERROR, TOST_LEVEL, Verdict, judge
 
@@ -77,6 +78,12 @@ def _is_told(pairs: Sequence[Pair], place: int, reference: str) -> bool:
     return pair[::-1] not in pairs[:place]
 
 
+def has_pair(study: Study, pair: Pair) -> bool:
+    """Tell whether both of a pair have a seed in common in a study."""
+    runs, (one, other) = study.row_of, pair
+    return any((one, seed) in runs and (other, seed) in runs for seed in study.seeds)
+
+
 def _others(group: VariantRuns, reference: str) -> tuple[str, ...]:
     """Return what a variant is compared with: the reference, and the one whose settings it changes.
 
@@ -108,21 +115,10 @@ def make_comparisons(
     found = []
     for item in judged:
         headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
-        cells = {
-            (pair, name): effect
-            for pair, effects in item.effects.items()
-            for name, effect in effects.items()
-            if name != HEADLINE
-        }
-        now = look_at(headlines, looks)
-        verdicts: dict[Pair, Verdict] = {}
-        cell_verdicts: dict[tuple[Pair, str], Verdict] = {}
-        if item.split == primary:
-            cells_now = {key: now[key[0]] for key in cells if key[0] in now}
-            verdicts = judge(headlines, margin, looks=now)
-            cell_verdicts = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS, looks=cells_now)
+        cells = _cells(item.effects)
+        verdicts, cell_verdicts = _judge(item, margin, looks) if item.split == primary else ({}, {})
         for pair, effect in headlines.items():
-            judging = (now.get(pair), margin)
+            judging = (None if looks is None else look_at(effect, looks), margin)
             classes = tuple(
                 make_claim(item.split, pair, cells[key], cell_verdicts.get(key), judging)
                 for key in cells
@@ -135,9 +131,36 @@ def make_comparisons(
     return tuple(found)
 
 
-def look_at(effects: Mapping[Pair, Effect], looks: Looks | None) -> dict[Pair, Look]:
-    """Return which look at each pair this is; nothing where there is a single one."""
-    return {} if looks is None else {pair: looks.at(pair, len(effect.by_seed)) for pair, effect in effects.items()}
+def _judge(
+    item: Judged, margin: float, looks: Looks | None
+) -> tuple[dict[Pair, Verdict], dict[tuple[Pair, str], Verdict]]:
+    """Return the verdicts of all headlines, and those of all class IoUs; what was at earlier looks is compared once."""
+    compared: dict[tuple[RunKey, ...], Mapping[Pair, Mapping[str, Effect]]] = {}
+
+    def compare_then(studies: Sequence[Study]) -> Mapping[Pair, Mapping[str, Effect]]:
+        (study,) = studies
+        runs = study.margins.runs
+        if runs not in compared:
+            compared[runs] = {pair: compare(study, *pair) for pair in item.effects if has_pair(study, pair)}
+        return compared[runs]
+
+    def heads_then(studies: Sequence[Study]) -> Mapping[Pair, Effect]:
+        return {pair: effects[HEADLINE] for pair, effects in compare_then(studies).items()}
+
+    def cells_then(studies: Sequence[Study]) -> Mapping[tuple[Pair, str], Effect]:
+        return _cells(compare_then(studies))
+
+    heads = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
+    return (
+        judge_over_looks([item.study], heads, heads_then, looks, (margin, FEWEST_SEEDS)),
+        judge_over_looks([item.study], _cells(item.effects), cells_then, looks, (0.0, CLASS_SEEDS)),
+    )
+
+
+def _cells(effects: Mapping[Pair, Mapping[str, Effect]]) -> dict[tuple[Pair, str], Effect]:
+    return {
+        (pair, name): effect for pair, found in effects.items() for name, effect in found.items() if name != HEADLINE
+    }
 
 
 def make_claim(
@@ -148,7 +171,8 @@ def make_claim(
         nothing = Verdict("undecided", "", math.nan, 0, (math.nan, math.nan), TOST_LEVEL)
         claim = make_claim(split, pair, effect, nothing, (None, 0.0))
         return claim.model_copy(update={"outcome": "not judged", "reason": "other split"})
-    look, _ = judging
+    look, margin = judging
+    look = verdict.look or look
     return Claim(
         variant=pair[0],
         against=pair[1],
@@ -174,14 +198,30 @@ def make_claim(
         groups=effect.held.groups,
         images=effect.held.images,
         alone=effect.held.alone,
-        power=_find_power(effect, verdict, look) if verdict.outcome in ("improved", "regressed") else None,
+        called=find_earlier_call(effect, verdict, margin),
+        power=_find_power(verdict.effect or effect, verdict) if verdict.outcome in ("improved", "regressed") else None,
         outlook=_look_ahead(effect, verdict, judging),
     )
 
 
-def _find_power(effect: Effect, verdict: Verdict, look: Look | None) -> float:
-    alpha = FAMILY_ERROR / verdict.family
-    return power_of_difference(effect.delta, effect.spread, look.level(alpha) if look else alpha)
+def find_earlier_call(effect: Effect, verdict: Verdict, margin: float) -> EarlierCall | None:
+    """Return which earlier look, at fewer seeds than an effect has now, gave its verdict; None where none did."""
+    then = verdict.effect
+    if then is None or verdict.look is None or then.by_seed.keys() == effect.by_seed.keys():
+        return None
+    if verdict.outcome == "equivalent":
+        low, high = effect.interval(verdict.tost_level)
+        agrees = -margin <= low and high <= margin
+    else:
+        agrees = effect.low > 0 if verdict.outcome == "improved" else effect.high < 0
+    return EarlierCall(
+        seeds=tuple(then.by_seed), delta=then.delta, low=known(then.low), high=known(then.high), agrees=agrees
+    )
+
+
+def _find_power(effect: Effect, verdict: Verdict) -> float:
+    alpha = FAMILY_ERROR / verdict.left
+    return power_of_difference(effect.delta, effect.spread, verdict.look.level(alpha) if verdict.look else alpha)
 
 
 def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, float]) -> Outlook | None:
@@ -192,19 +232,25 @@ def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, fl
 
     def levels(seeds: int) -> Levels:
         after = look.after(seeds)
-        return Levels(after.level(FAMILY_ERROR / verdict.family), 1 - after.level(1 - TOST_LEVEL))
+        return Levels(after.level(FAMILY_ERROR / verdict.left), 1 - after.level(1 - TOST_LEVEL))
 
     found = forecast(effect, look.later, levels, margin)
     return None if found is None else Outlook(**dataclasses.asdict(found))
 
 
 def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple[Floor, ...]:
-    """Return the noise floor of the reference on each of these splits."""
+    """Return the noise floor of the reference on each of these splits.
+
+    What is found is what Holm's first step finds in the family of all headlines that the present look judges.
+    """
     floors = []
     for item in judged:
-        headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items() if pair[1] == reference}
-        levels = [look.level(FAMILY_ERROR / len(item.effects)) for look in look_at(headlines, looks).values()]
-        floor = measure_floor(item.study, reference, HEADLINE, headlines.values(), min(levels, default=FAMILY_ERROR))
+        headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
+        now = {pair: look_at(effect, looks) for pair, effect in headlines.items()}
+        family = max((verdict.left for verdict in judge(headlines, 0.0, looks=now).values()), default=0)
+        chosen = {pair: effect for pair, effect in headlines.items() if pair[1] == reference}
+        levels = [now[pair].level(FAMILY_ERROR / max(family, 1)) for pair in chosen]
+        floor = measure_floor(item.study, reference, HEADLINE, chosen.values(), min(levels, default=FAMILY_ERROR))
         floors.append(
             Floor(
                 variant=reference,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from harness.errors import InputError
 from harness.judged import last_epoch
 from harness.records import Counts, Plan, RunResult
 from harness.report.contracts import flatten
 from harness.report.estimates import known, make_estimate
-from harness.report.judge import HEADLINE, Judged, make_comparisons
+from harness.report.judge import HEADLINE, make_claim
+from harness.report.over_looks import START, judge_over_looks, look_at
 from harness.report.record import OwnTraining, Report
 from harness.report.seeds import order_splits
 from harness.report.sentences import conclude
@@ -18,12 +20,10 @@ from harness.report.text import counted, escape, percent
 from harness.report.variants import VariantRuns
 from harness.scores import miou_dataset
 from harness.spec.starts import name_start
-from harness.stats.effects import Study, compare, make_study
-from harness.stats.looks import Looks
+from harness.stats.effects import Effect, Study, compare, make_study
+from harness.stats.looks import FEWEST_SEEDS, Looks
 from harness.stats.margins import RunKey, sum_margins
-
-START = "@start"
-"""Ends the name under which a variant's start is in a study; no variant is called so."""
+from harness.stats.verdicts import Verdict
 
 
 def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks, primary: str) -> tuple[OwnTraining, ...]:
@@ -34,23 +34,21 @@ def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks, p
     """
     found: list[OwnTraining] = []
     for split in order_splits(name for group in groups for item in group.results.values() for name in item.counts):
-        pairs = [(group, study) for study, warm in _make_studies(groups, split) for group in warm]
-        effects = {
-            (group.name, str(name_start(plan, group.runs[0]))): compare(
-                study, group.name, group.name + START, only=[HEADLINE]
-            )
-            for group, study in pairs
-        }
-        judged = [Judged(split, study, effects) for _, study in pairs[:1]]
-        claims = {item.variant: item.headline for item in make_comparisons(judged, plan.margin, looks, primary)}
-        for group, _ in pairs:
+        studies = _make_studies(groups, split)
+        effects = _compare(studies)
+        verdicts: Mapping[str, Verdict] = {}
+        if split == primary:
+            verdicts = judge_over_looks(studies, effects, _compare, looks, (plan.margin, FEWEST_SEEDS))
+        for group in (group for group in groups if group.name in effects):
+            effect, start = effects[group.name], str(name_start(plan, group.runs[0]))
+            judging = (look_at(effect, looks), plan.margin)
             kept, scores = _keep_if_better(plan, group, split)
             found.append(
                 OwnTraining(
                     variant=group.name,
-                    start=claims[group.name].against,
+                    start=start,
                     split=split,
-                    claim=claims[group.name],
+                    claim=make_claim(split, (group.name, start), effect, verdicts.get(group.name), judging),
                     kept=make_estimate(scores),
                     kept_start=kept,
                 )
@@ -58,8 +56,14 @@ def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks, p
     return tuple(found)
 
 
-def _make_studies(groups: Sequence[VariantRuns], split: str) -> Iterator[tuple[Study, list[VariantRuns]]]:
-    """Yield, for variants that were judged alike, a study of them and of their starts, and which have a start.
+def _compare(studies: Sequence[Study]) -> dict[str, Effect]:
+    """Return the effect of the own training of each variant that has a start."""
+    warm = [(study, name) for study in studies for name in study.variants if name + START in study.variants]
+    return {name: compare(study, name, name + START, only=[HEADLINE])[HEADLINE] for study, name in warm}
+
+
+def _make_studies(groups: Sequence[VariantRuns], split: str) -> list[Study]:
+    """Return, for variants that were judged alike, a study of them and of their starts, where any has one.
 
     All are in it, not the warm-started alone: each seed of the study tells how much training differs from seed to seed.
     """
@@ -67,20 +71,17 @@ def _make_studies(groups: Sequence[VariantRuns], split: str) -> Iterator[tuple[S
     for group in groups:
         if group.first is not None and not group.inner_conflicts and not group.is_evaluated_only:
             alike.setdefault(tuple(flatten(group.first.contract).items()), []).append(group)
+    studies = []
     for pool in alike.values():
         counts: dict[RunKey, Counts] = {}
         for group in pool:
             for seed, own, start in _counts(group, split):
                 counts |= {(group.name, seed): own} | ({} if start is None else {(group.name + START, seed): start})
-        named = {name for name, _ in counts}
-        warm = [group for group in pool if group.name + START in named]
-        if not warm:
+        if not any(name.endswith(START) for name, _ in counts):
             continue
-        try:
-            study = make_study(sum_margins(counts))
-        except InputError:  # the notes on comparisons say what differs
-            continue
-        yield study, warm
+        with suppress(InputError):  # the notes on comparisons say what differs
+            studies.append(make_study(sum_margins(counts)))
+    return studies
 
 
 def _counts(group: VariantRuns, split: str) -> Iterator[tuple[int, Counts, Counts | None]]:

@@ -10,12 +10,12 @@ import numpy as np
 
 from harness.records import Plan
 from harness.report.claims import Claim, Comparison, Rank, Ranking
-from harness.report.judge import HEADLINE, Judged, Pair, look_at
+from harness.report.judge import HEADLINE, Judged, Pair, has_pair
+from harness.report.over_looks import judge_over_looks
 from harness.spec.lint_power import add_seeds
-from harness.stats.effects import Effect, compare
-from harness.stats.looks import Looks
+from harness.stats.effects import Effect, Study, compare
+from harness.stats.looks import FEWEST_SEEDS, Looks
 from harness.stats.power import POWER
-from harness.stats.verdicts import judge
 
 
 def make_rankings(judged: Sequence[Judged], looks: Looks) -> tuple[Ranking, ...]:
@@ -30,24 +30,21 @@ def _rank(judged: Judged, looks: Looks) -> Ranking:
     study = judged.study
     means = dict(zip(study.variants, np.nanmean(study.scores_VSM[:, :, 0], axis=1).tolist(), strict=True))
     order = sorted(means, key=lambda name: -means[name])
-    pairs = _all_pairs(judged)
-    verdicts = judge(pairs, 0.0, looks=look_at(pairs, looks))
+    verdicts = judge_over_looks([study], _all_pairs([study]), _all_pairs, looks, (0.0, FEWEST_SEEDS))
     behind = {
-        name
-        for name in order[1:]
-        for pair, verdict in verdicts.items()
-        if set(pair) == {order[0], name} and verdict.outcome in ("improved", "regressed")
+        other
+        for (one, other), verdict in ((pair, verdicts[key]) for key in verdicts for pair in (key, key[::-1]))
+        if one == order[0] and verdict.outcome == ("improved" if (one, other) in verdicts else "regressed")
     }
     ranks = tuple(Rank(variant=name, mean=means[name], behind=name in behind) for name in order)
     family = max((verdict.family for verdict in verdicts.values()), default=0)
     return Ranking(split=judged.split, family=family, ranks=ranks)
 
 
-def _all_pairs(judged: Judged) -> dict[Pair, Effect]:
-    runs = judged.study.margins.runs
-    seeds = {name: {seed for variant, seed in runs if variant == name} for name in judged.study.variants}
-    pairs = [pair for pair in combinations(judged.study.variants, 2) if seeds[pair[0]] & seeds[pair[1]]]
-    return {pair: compare(judged.study, *pair, only=[HEADLINE])[HEADLINE] for pair in pairs}
+def _all_pairs(studies: Sequence[Study]) -> dict[Pair, Effect]:
+    (study,) = studies
+    pairs = [pair for pair in combinations(study.variants, 2) if has_pair(study, pair)]
+    return {pair: compare(study, *pair, only=[HEADLINE])[HEADLINE] for pair in pairs}
 
 
 def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
@@ -63,9 +60,10 @@ def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ..
     kept = list(dict.fromkeys(run.seed for run in plan.runs))
     command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)))))])
     run = plan.command.split(" --until")[0].split(" --seeds")[0]
+    by_itself = "" if not run or " && " in run else f", or look by look: {run} --until decided"
     return (
         f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}. What is"
-        f" finished is kept: {run} {command}",
+        f" finished is kept: {run} {command}{by_itself}",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.report.claims import Claim
 from harness.report.record import Report, SplitSummary, VariantSummary
-from harness.report.sentences import bounds
+from harness.report.sentences import bounds, outcome_word
 from harness.report.text import NOTHING, escape, mean_sd, percent, points, table
 
 SCORE = "miou_dataset"
@@ -93,7 +93,7 @@ def _difference_cells(report: Report, variant: VariantSummary, split: str) -> li
     claim = headline(report, variant.name, report.reference, split)
     if claim is None:
         return [points(found.mean), singles, NOTHING]
-    return [points(claim.delta) + bounds(claim), singles, f"**{claim.outcome}**"]
+    return [points(claim.delta) + bounds(claim), singles, f"**{outcome_word(claim)}**"]
 
 
 def headline(report: Report, variant: str, against: str, split: str) -> Claim | None:

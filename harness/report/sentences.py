@@ -12,6 +12,7 @@ from harness.report.text import capital, counted, escape, percent, points
 from harness.stats.power import POWER
 
 P_SHOWN = 0.001
+SAID = {"improved": "improved against", "regressed": "regressed against", "equivalent": "is equivalent to"}
 MOST_IN_FULL = 5
 """Undecided differences of a split that are told in full; more of them are told in short."""
 
@@ -31,6 +32,8 @@ def conclusions(report: Report) -> list[str]:
 def conclude_briefly(claim: Claim) -> str:
     """Return an undecided difference on one line, for lists of many."""
     size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_holm)}"
+    if claim.reason == "no look left":
+        size = f"{points(claim.delta)}{bounds(claim)}, no look left"
     outlook = f"; {_outlook(claim, claim.outlook)}" if claim.outlook else ""
     return f"Undecided: {escape(claim.variant)} against {escape(claim.against)} {size}{outlook}."
 
@@ -43,6 +46,9 @@ def conclude(claim: Claim, margin: float) -> str:
     size = f"{points(claim.delta)} points of miou_dataset{interval(claim)}"
     if claim.outcome == "not judged":
         return f"{who} against {other}: {size}; no verdict, as another split is the study's primary one; {held(claim)}."
+    if claim.called is not None:
+        said, _, to = SAID[claim.outcome].rpartition(" ")
+        return f"**{who} {said}** {to} {other}: {size}; {held(claim)}. {earlier_call(claim)}"
     if claim.outcome in ("improved", "regressed"):
         return f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}.{_exaggerated(claim)}"
     if claim.outcome == "equivalent":
@@ -54,6 +60,45 @@ def conclude(claim: Claim, margin: float) -> str:
         )
     told = f"**Undecided:** {who} against {other}, {size}; {_why(claim)}; {held(claim)}."
     return f"{told} {next_step}" if (next_step := what_next(claim)) else told
+
+
+def earlier_call(claim: Claim) -> str:
+    """Return at which look, with how many seeds, a claim was called, and whether all present seeds still say so.
+
+    Nothing where the present seeds gave the verdict.
+    """
+    then = claim.called
+    if then is None:
+        return ""
+    limits = "" if then.low is None else f" ({points(then.low)} to {points(then.high)})"
+    told = (
+        f"It was called at look {claim.look}{_of_looks(claim)}, with {counted(len(then.seeds), 'seed')}:"
+        f" {points(then.delta)}{limits}{'' if claim.outcome == 'equivalent' else f', {_p_value(claim)}'}."
+    )
+    return told if then.agrees else f"{told} But **{doubt(claim)}**: read the verdict with care."
+
+
+def outcome_word(claim: Claim) -> str:
+    """Return a verdict for a table: the word, and with how many seeds it was called where an earlier look did."""
+    return f"{claim.outcome} (with {counted(len(claim.called.seeds), 'seed')})" if claim.called else claim.outcome
+
+
+def caveat(claim: Claim) -> str:
+    """Return in few words that an earlier look called what all present seeds do not say; nothing where they do."""
+    if claim.called is None or claim.called.agrees:
+        return ""
+    return f" (called {claim.outcome} with {counted(len(claim.called.seeds), 'seed')}; {doubt(claim)})"
+
+
+def doubt(claim: Claim) -> str:
+    """Return that all present seeds do not say what was called, and how."""
+    if claim.outcome == "equivalent":
+        found = "is no longer within the margin"
+    elif claim.low is None or claim.high is None or claim.low <= 0 <= claim.high:
+        found = "no longer excludes 0"
+    else:
+        found = "lies on the other side of 0"
+    return f"the interval of all {counted(len(claim.seeds), 'seed')} {found}"
 
 
 def interval(claim: Claim) -> str:
@@ -75,16 +120,22 @@ def held(claim: Claim) -> str:
 
 
 def _test(claim: Claim) -> str:
-    family = "" if claim.family == 1 else f" after Holm over {claim.family} comparisons"
-    return f"p {_p(claim.p_holm)}{family}{_look(claim)}"
+    return f"{_p_value(claim)}{_look(claim)}"
+
+
+def _p_value(claim: Claim) -> str:
+    return f"p {_p(claim.p_holm)}{'' if claim.family == 1 else f' after Holm over {claim.family} comparisons'}"
 
 
 def _look(claim: Claim) -> str:
     """Return which look it is, with its level, or nothing at the first look of a study that declares none."""
     if claim.looks is None and claim.look == 1:
         return ""
-    of = f" of {claim.looks}" if claim.looks is not None else ""
-    return f", look {claim.look}{of} at level {claim.look_level:.4f}"
+    return f", look {claim.look}{_of_looks(claim)} at level {claim.look_level:.4f}"
+
+
+def _of_looks(claim: Claim) -> str:
+    return f" of {claim.looks}" if claim.looks is not None else ""
 
 
 def _exaggerated(claim: Claim) -> str:
@@ -113,7 +164,7 @@ def _why(claim: Claim) -> str:
     if claim.reason == "few groups":
         return "the images are of two groups, or of one that holds nearly all: too few groups to call"
     if claim.reason == "no look left":
-        return "its 5 % were spent at earlier looks, so nothing more is called: the last verdict is that of fewer seeds"
+        return "no look left: its 5 % were spent at earlier looks, none of which called it"
     if claim.reason == "only before correction":
         chance = (
             f": chance alone gives {0.05 * claim.family:.2g} such among so many"
@@ -131,7 +182,7 @@ def what_next(claim: Claim) -> str:
     if claim.reason in ("one group", "few groups"):
         return "Images of other recordings are needed before anything is said."
     if claim.outlook is None:
-        return "No look at this comparison is left." if claim.seeds else ""
+        return "No look at this comparison is left." if claim.seeds and claim.reason != "no look left" else ""
     return f"{capital(_outlook(claim, claim.outlook))}."
 
 
@@ -176,7 +227,7 @@ def class_sentences(comparison: Comparison) -> list[str]:
     pair = f"{escape(comparison.variant)} against {escape(comparison.against)}"
     for outcome in ("improved", "regressed"):
         chosen = decided(comparison.classes, outcome)
-        names = [f"{escape(claim.measure)} {points(claim.delta)}" for claim in chosen]
+        names = [f"{escape(claim.measure)} {points(claim.delta)}{caveat(claim)}" for claim in chosen]
         if names:
             found.append(f"{pair}: {outcome} {', '.join(names)}")
     return found

@@ -21,6 +21,7 @@ from harness.report.facts import make_facts
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
 from harness.report.notes import make_notes, primary_notes
+from harness.report.over_looks import known_looks
 from harness.report.own_training import make_own_training
 from harness.report.ranking import make_rankings, propose_next
 from harness.report.record import (
@@ -40,19 +41,19 @@ from harness.report.seeds import make_seed_result, order_splits
 from harness.report.variants import VariantRuns, comparable, group_runs
 from harness.spec.plan import differences
 from harness.spec.starts import name_start
-from harness.stats.looks import Looks, Taken
+from harness.stats.looks import Taken
 
 BySplit = Mapping[str, ByName]
 
 
-def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken | None = None) -> Report:
+def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -> Report:
     """Return the report of a plan's runs; `results` is by run id, and a run without one is reported as missing.
 
     `taken` are the looks at the study that were recorded; without them this is the first look at its seeds. Pure: the
     same plan, results and looks give an equal report.
     """
     results = judged_results(plan, results)
-    looks = Looks(plan.looks, taken or {})
+    looks = known_looks(plan, results, taken)
     groups = group_runs(plan, results)
     seeds = _by_variant(plan, groups, results)
     common = find_common(groups)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from harness.report.base import Record
-from harness.report.claims import Claim, Outcome
+from harness.report.claims import Claim, EarlierCall, Outcome
 from harness.report.record import Report
 from harness.spec.search import measure_importance
 from harness.spec.space import Knob
@@ -155,8 +155,13 @@ def _turned(claim: Claim) -> Claim:
         "high_margin": _minus(claim.low_margin),
         "by_seed": tuple(-value for value in claim.by_seed),
         "outcome": outcomes.get(claim.outcome, claim.outcome),
+        "called": None if claim.called is None else _turned_call(claim.called),
     }
     return claim.model_copy(update=changes)
+
+
+def _turned_call(call: EarlierCall) -> EarlierCall:
+    return call.model_copy(update={"delta": -call.delta, "low": _minus(call.high), "high": _minus(call.low)})
 
 
 def _minus(value: float | None) -> float | None:

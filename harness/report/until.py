@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from harness.records import Plan
 from harness.report.claims import Claim
+from harness.report.sentences import SAID, doubt
 from harness.report.text import counted, percent, points
-
-SAID = {"improved": "improved against", "regressed": "regressed against", "equivalent": "is equivalent to"}
 
 
 def look_line(claim: Claim, *, goes_on: bool) -> str:
@@ -26,7 +25,7 @@ def until_sentences(claims: Sequence[Claim], goes_on: Sequence[bool]) -> tuple[s
     """Return in words which comparisons are decided, and at which look, and which are not."""
     called = [item for item in claims if item.outcome != "undecided"]
     left = [(item, on) for item, on in zip(claims, goes_on, strict=True) if item.outcome == "undecided"]
-    decided = "; ".join(f"{item.variant} {SAID[item.outcome]} {item.against} ({_place(item)})" for item in called)
+    decided = "; ".join(f"{item.variant} {SAID[item.outcome]} {item.against} ({_call(item)})" for item in called)
     undecided = "; ".join(
         f"{item.variant} against {item.against} ({_place(item)}{'' if on else f': {_why_not(item)}'})"
         for item, on in left
@@ -46,7 +45,13 @@ def savings_sentence(plan: Plan, whole: Plan, most: int) -> str:
 
 
 def _place(claim: Claim) -> str:
-    return f"look {claim.look}, {counted(len(claim.seeds), 'seed')}"
+    seeds = claim.called.seeds if claim.called else claim.seeds
+    return f"look {claim.look}, {counted(len(seeds), 'seed')}"
+
+
+def _call(claim: Claim) -> str:
+    """Return where a verdict was given, and that all present seeds no longer say so where that is the case."""
+    return _place(claim) if claim.called is None or claim.called.agrees else f"{_place(claim)}; {doubt(claim)}"
 
 
 def _why_not(claim: Claim) -> str:
@@ -55,4 +60,4 @@ def _why_not(claim: Claim) -> str:
         return f"even {counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
     if claim.reason in ("one group", "few groups"):
         return "its images are of too few groups"
-    return "this was the last look"
+    return "no look left" if claim.reason == "no look left" else "this was the last look"

@@ -22,10 +22,13 @@ from harness.report.variants import group_runs
 from harness.stats.looks import Taken
 
 
-def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path, taken: Taken | None = None) -> Report:
+def write_report(
+    plan: Plan, results: Mapping[str, RunResult], folder: Path, taken: Taken = (), *, made: Report | None = None
+) -> Report:
     """Write the report of a plan's runs into a folder and return the record behind it.
 
-    `taken` are the looks at the study that were recorded. The same plan, results and looks write the same bytes.
+    `taken` are the looks at the study that were recorded. The same plan, results and looks write the same bytes. `made`
+    is the record of them where it is there already.
     Figures and tables that an earlier report in the folder listed and this one does not have are removed; nothing else
     in the folder is touched.
 
@@ -33,7 +36,7 @@ def write_report(plan: Plan, results: Mapping[str, RunResult], folder: Path, tak
         OSError: the folder cannot be written.
     """
     results = judged_results(plan, results)
-    report = make_report(plan, results, taken)
+    report = made or make_report(plan, results, taken)
     earlier = _listed(folder / "report.json")
     draw_figures(report, plan, results, folder / "figures")
     for name, text in make_tables(report, results).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.errors import InputError, did_you_mean
 from harness.stats.influence import Influence, measure_influence
-from harness.stats.margins import Margins, Values, score_runs
+from harness.stats.margins import Margins, Values, keep_rows, score_runs
 from harness.stats.noise import Noise, moderate, pool_noise
 from harness.stats.spread import Chosen, Spread, make_spread, p_value, t_interval
 
@@ -103,6 +103,11 @@ def make_study(margins: Margins) -> Study:
         scores_VSM[variants.index(variant), seeds.index(seed)] = scores_M
     defined_C = np.flatnonzero(margins.true_GC.any(axis=0))
     return Study(margins, variants, seeds, scores_VSM, measure_influence(margins), pool_noise(scores_VSM), defined_C)
+
+
+def keep_runs(study: Study, rows: Sequence[int]) -> Study:
+    """Return the study as it would be if only some of its runs, by their place, had been made."""
+    return make_study(keep_rows(study.margins, rows))
 
 
 def over_classes(study: Study, names: Collection[str]) -> Study:

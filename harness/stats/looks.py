@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -30,14 +30,31 @@ LAST_SEEDS = 10
 """Seeds at which an undeclared study has spent all; twice those of its first look where that had as many."""
 POINTS = 201
 """Of the grid on which the distribution of what is not called yet is carried from look to look; odd, for Simpson."""
+FEWEST_SEEDS = 2
+"""Of a pair of variants, below which nothing can be called: with fewer they were not looked at."""
 NOTHING = 1e-9
 """Share of alpha below which nothing is left to spend, but the rounding of sums."""
 ALPHAS: tuple[float, ...] = tuple(np.geomspace(1e-8, 0.98, 60).tolist())
 """Errors at which levels are worked out; between them they are interpolated, in the logarithm."""
 
 
-Taken = Mapping[tuple[str, str], tuple[tuple[int, ...], ...]]
-"""Pair of variants, in either order -> the complete seeds of the pair at each recorded look, the earliest first."""
+@dataclass(frozen=True)
+class TakenLook:
+    """A recorded look at a study, as far as its runs are in the plan that is reported."""
+
+    complete: Mapping[str, Mapping[int, str]]
+    """Variant -> seed of a run that was complete -> digest of its counts; empty where that was not recorded."""
+    is_whole: bool = True
+    """Whether it can be judged again as it was: all its runs are in the plan, with the results that they had then."""
+
+    def common(self, variants: Collection[str]) -> frozenset[int]:
+        """Return the seeds that all of some variants had."""
+        found = [self.complete.get(name, {}).keys() for name in variants]
+        return frozenset(found[0]).intersection(*found[1:])
+
+
+Taken = tuple[TakenLook, ...]
+"""The recorded looks at a study, the earliest first."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class Look:
     """A look at a comparison, and all before it."""
 
     counts: tuple[int, ...]
-    """Complete seeds at every look so far, this one last; ascending."""
+    """Seeds that had been looked at by the end of every look so far, this one last; ascending."""
     declared: tuple[int, ...] = ()
     """Seeds of the looks that the study declares; empty where it declares none."""
 
@@ -86,16 +103,26 @@ class Looks:
 
     declared: tuple[int, ...] = ()
     """Seeds at each, ascending; empty where the study declares none."""
-    taken: Taken = field(default_factory=dict)
+    taken: Taken = ()
 
-    def at(self, variants: Collection[str], seeds: int) -> Look:
-        """Return the look at `seeds` complete seeds of some variants, after all recorded looks at pairs of them.
+    def seen(self, variants: Collection[str], before: int | None = None) -> tuple[frozenset[int], ...]:
+        """Return the seeds of some variants seen by each recorded look that saw new ones, of the first `before`."""
+        found: tuple[frozenset[int], ...] = ()
+        for look in self.taken[:before]:
+            seeds, earlier = look.common(variants), found[-1] if found else frozenset()
+            if len(seeds) >= FEWEST_SEEDS and not seeds <= earlier:
+                found = (*found, earlier | seeds)
+        return found
 
-        Recorded looks at as many seeds or more are this look, or came later: they do not count as earlier ones.
+    def at(self, variants: Collection[str], seeds: Collection[int], before: int | None = None) -> Look:
+        """Return the look at some complete seeds of some variants, after recorded looks (the first `before`) at them.
+
+        Only new seeds make another look, and what counts is how many different ones were seen by then. Seeds that were
+        all seen before are no other look than the one that saw the last of them.
         """
-        found = [taken for pair, taken in self.taken.items() if set(pair) <= set(variants)]
-        earlier = {len(look) for taken in found for look in taken}
-        return Look((*sorted(count for count in earlier if count < seeds), seeds), self.declared)
+        seen = self.seen(variants, before)
+        now = frozenset(seeds).union(*seen[-1:])
+        return Look(tuple(dict.fromkeys((*map(len, seen), len(now)))), self.declared)
 
 
 def look_levels(shares: tuple[float, ...], alpha: float, spend: Spending) -> tuple[float, ...]:

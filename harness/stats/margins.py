@@ -5,8 +5,8 @@ Letters: K runs, G groups, C classes, M measures (`miou_dataset`, then the IoU o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,16 @@ def sum_margins(counts: Mapping[RunKey, Counts]) -> Margins:
         hit_KGC=np.stack([hit for _, _, hit in summed]),
         predicted_KGC=np.stack([predicted for _, predicted, _ in summed]),
         true_GC=true_GC,
+    )
+
+
+def keep_rows(margins: Margins, rows: Sequence[int]) -> Margins:
+    """Return the margins of some of the runs, by their place."""
+    return replace(
+        margins,
+        runs=tuple(margins.runs[row] for row in rows),
+        hit_KGC=margins.hit_KGC[list(rows)],
+        predicted_KGC=margins.predicted_KGC[list(rows)],
     )
 
 

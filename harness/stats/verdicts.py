@@ -41,6 +41,9 @@ CLASS_SEEDS = 3
 """Seeds below which no cell of a class table is called: with two, tables of equal variants hold a false call in up to a
 quarter of the simulated studies (docs/statistics.md)."""
 
+IN_FAMILY: tuple[Reason, ...] = ("", "no look left")
+"""Reasons with which an effect counts in its family: what earlier looks have spent on it stays spent."""
+
 Key = TypeVar("Key")
 
 
@@ -58,6 +61,12 @@ class Verdict:
     """The interval that is held against the margin."""
     tost_level: float
     """Its level: 90 % where there is one look."""
+    left: int = 0
+    """Of the family, those that no earlier look had called: Holm's first step shares the error among so many."""
+    look: Look | None = None
+    """The look that gave the verdict."""
+    effect: Effect | None = None
+    """What an earlier look measured, where that look gave the verdict."""
 
 
 def judge(
@@ -66,21 +75,24 @@ def judge(
     *,
     fewest_seeds: int = 2,
     looks: Mapping[Key, Look] | None = None,
+    called: int = 0,
+    settled: int = 0,
 ) -> dict[Key, Verdict]:
     """Return the verdict of each effect of one family.
 
     Effects that speak only for their weights or their images are outside the family and stay undecided. `margin` is the
     largest difference that does not matter (fraction); 0 where none is stated, as for classes. Effects of fewer than
     `fewest_seeds` are outside the family too. `looks` says for each effect which look at it this is; without it there
-    is one look.
+    is one look. `called` is how many more the family has that earlier looks called, whose steps of Holm's procedure are
+    done, and `settled` how many that earlier looks found equivalent: these keep their share of the error.
     """
     looks = {} if looks is None else looks
     reasons = {key: _unjudged(effect, fewest_seeds, looks.get(key)) for key, effect in effects.items()}
-    counted = [key for key, effect in effects.items() if not reasons[key] and not effect.is_nothing]
-    spent = {key: looks[key].adjusted(effects[key].p) if key in looks else effects[key].p for key in counted}
-    tests = {key: (abs(effects[key].delta), effects[key].se, spent[key]) for key in counted}
+    counted = [key for key, effect in effects.items() if reasons[key] in IN_FAMILY and not effect.is_nothing]
+    tests = {key: _test(effects[key], looks.get(key)) for key in counted}
     distinct = tuple(dict.fromkeys(tests.values()))
-    adjusted = dict(zip(distinct, holm([p for *_, p in distinct]), strict=True))
+    left = len(distinct) + settled
+    adjusted = dict(zip(distinct, holm([p for *_, p in distinct] + [1.0] * settled), strict=False))
     verdicts = {}
     for key, effect in effects.items():
         level = 1 - looks[key].level(1 - TOST_LEVEL) if key in looks else TOST_LEVEL
@@ -89,7 +101,7 @@ def judge(
         outcome, reason = _call(effect, p_holm, tost, margin)
         if reasons[key]:
             outcome, reason = "undecided", reasons[key]
-        verdicts[key] = Verdict(outcome, reason, p_holm, len(distinct), tost, level)
+        verdicts[key] = Verdict(outcome, reason, p_holm, left + called, tost, level, left, looks.get(key))
     return verdicts
 
 
@@ -104,8 +116,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def _test(effect: Effect, look: Look | None) -> tuple[float, float, float]:
+    """Return what is the same for two effects of the same runs; last the p-value, adjusted for the look."""
+    spent = effect.p if look is None else look.adjusted(effect.p) if look.level(FAMILY_ERROR) else 1.0
+    return abs(effect.delta), effect.se, spent
+
+
 def _unjudged(effect: Effect, fewest_seeds: int, look: Look | None) -> Reason:
-    """Return why an effect is outside the family; empty where it is judged."""
+    """Return why an effect is not judged; empty where it is."""
     if effect.spread.seeds == 1:
         return "one seed"
     if effect.scope != "new seeds and images":

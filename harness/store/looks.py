@@ -1,7 +1,8 @@
 """Looks at a study: which runs were complete when `harness run` came to its end, each such set kept once.
 
 Each look is a file below `studies/<study>/looks/`, named by its content, so that what two machines keep is merged by
-putting the files together. Only ids of runs are in it: variants and seeds are those of the plan that is reported.
+putting the files together. Only runs are in it, by id and by what they counted: variants and seeds are those of the
+plan that is reported.
 """
 
 from __future__ import annotations
@@ -9,29 +10,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.fingerprint import fingerprint
-from harness.judged import judged_results
+from harness.judged import digest_counts, judged_results
 from harness.records import Plan, RunResult
-from harness.spec.starts import name_start
-from harness.stats.looks import Taken
+from harness.stats.looks import FEWEST_SEEDS, Taken, TakenLook
 from harness.store.checks import read_entry, write_entry
 from harness.store.studies import study_folder
 
 LOOK_VERSION = 1
-FEWEST_SEEDS = 2
-"""Of a pair of variants, below which nothing can be called: with fewer they were not looked at."""
 
 
 @dataclass(frozen=True)
 class RecordedLook:
     """A moment at which a study was looked at."""
 
-    runs: frozenset[str]
-    """Ids of the runs that were complete."""
+    runs: Mapping[str, str]
+    """Id of each run that was complete -> digest of its counts; empty where an older version kept none."""
     time_ms: int
     """Wall clock, milliseconds since 1970: it orders looks and says nothing else."""
 
@@ -50,6 +47,11 @@ def read_looks(folder: Path) -> tuple[RecordedLook, ...]:
     return merge_looks(_read(path) for path in folder.glob("*.json"))
 
 
+def known_here(root: Path, plan: Plan) -> Taken:
+    """Return the looks at a plan's runs that are kept on this disk, below the store's root."""
+    return taken_looks(plan, read_looks(looks_folder(root, plan.study)))
+
+
 def write_looks(folder: Path, looks: Iterable[RecordedLook]) -> None:
     """Keep looks in a folder; those that are there already are left as they are.
 
@@ -57,60 +59,61 @@ def write_looks(folder: Path, looks: Iterable[RecordedLook]) -> None:
         CannotWrite: the folder cannot be written.
     """
     for look in looks:
-        path = folder / f"{fingerprint(sorted(look.runs))}.json"
+        path = folder / f"{fingerprint(dict(look.runs))}.json"
         if not path.exists():
-            write_entry(path, {"version": LOOK_VERSION, "time_ms": look.time_ms, "runs": sorted(look.runs)})
+            runs = dict(sorted(look.runs.items()))
+            write_entry(path, {"version": LOOK_VERSION, "time_ms": look.time_ms, "runs": runs})
 
 
 def merge_looks(looks: Iterable[RecordedLook]) -> tuple[RecordedLook, ...]:
     """Return looks by content, the earliest first; of two at the same runs the earlier."""
-    found: dict[frozenset[str], RecordedLook] = {}
-    for look in sorted(looks, key=lambda look: (look.time_ms, sorted(look.runs))):
-        found.setdefault(look.runs, look)
+    found: dict[frozenset[tuple[str, str]], RecordedLook] = {}
+    for look in sorted(looks, key=lambda look: (look.time_ms, sorted(look.runs.items()))):
+        found.setdefault(frozenset(look.runs.items()), look)
     return tuple(found.values())
 
 
 def taken_looks(plan: Plan, looks: Iterable[RecordedLook]) -> Taken:
-    """Return the complete seeds of each pair of a plan's variants at the looks at these very runs.
+    """Return the looks at a plan's very runs: of each, the seeds of which each variant was complete.
 
-    A pair's look is at the seeds of the plan of which both runs had been complete. Runs with other ids, such as those
-    before a setting was edited, are not looked at again. It is one look more only where the pair had new seeds. The
-    training of a warm-started variant is a pair with its start: (`dice`, `baseline@best`).
+    Runs with other ids, such as those before a setting was edited, are not looked at again. A look that had such
+    runs is not whole: it was one, and cannot be worked out as it was. Looks at which no variant had several seeds are
+    left out: nothing could be called there.
     """
-    first = {run.variant: run for run in reversed(plan.runs)}
-    pairs = [(pair, pair) for pair in combinations(plan.variants, 2)]
-    starts = {name: name_start(plan, run) for name, run in first.items()}
-    pairs += [((name, start), (name, name)) for name, start in starts.items() if start is not None]
-    taken: dict[tuple[str, str], tuple[tuple[int, ...], ...]] = {}
+    taken = []
     for look in looks:
-        complete = {name: frozenset[int]() for name in plan.variants}
+        complete: dict[str, dict[int, str]] = {}
         for run in plan.runs:
             if run.id in look.runs:
-                complete[run.variant] |= {run.seed}
-        for pair, (one, other) in pairs:
-            seeds, earlier = complete[one] & complete[other], taken.get(pair, ())
-            if len(seeds) >= FEWEST_SEEDS and not any(seeds <= set(before) for before in earlier):
-                taken[pair] = (*earlier, tuple(sorted(seeds)))
-    return taken
+                complete.setdefault(run.variant, {})[run.seed] = look.runs[run.id]
+        if any(len(seeds) >= FEWEST_SEEDS for seeds in complete.values()):
+            taken.append(TakenLook(complete, is_whole=look.runs.keys() <= {run.id for run in plan.runs}))
+    return tuple(taken)
 
 
 def new_look(plan: Plan, results: Mapping[str, RunResult], known: Iterable[RecordedLook]) -> tuple[RecordedLook, ...]:
     """Return the look at what is complete now, as one entry; nothing where it is no other than those known.
 
-    A run that failed is not complete, so its seed is not among those of its pairs.
+    A run that failed is not complete, so its seed is not among those of its pairs. Fewer runs than an earlier look had
+    are no look of their own.
     """
-    known = tuple(known)
-    judged = judged_results(plan, results)
-    complete = {run.id for run in plan.runs if run.id in judged and judged[run.id].counts}
-    look = RecordedLook(frozenset(complete), time.time_ns() // 1_000_000)
-    return () if taken_looks(plan, (*known, look)) == taken_looks(plan, known) else (look,)
+    known, judged = tuple(known), judged_results(plan, results)
+    complete = {run.id: digest_counts(judged[run.id]) for run in plan.runs if _has_counts(judged.get(run.id))}
+    is_old = any(complete.items() <= look.runs.items() for look in known)
+    look = RecordedLook(complete, time.time_ns() // 1_000_000)
+    return () if is_old or not taken_looks(plan, (look,)) else (look,)
+
+
+def _has_counts(result: RunResult | None) -> bool:
+    return result is not None and bool(result.counts)
 
 
 def _read(path: Path) -> RecordedLook:
     try:
         entry = read_entry(path)
         if entry["version"] == LOOK_VERSION:
-            return RecordedLook(frozenset(entry["runs"]), int(entry["time_ms"]))
+            runs = entry["runs"]
+            return RecordedLook(runs if isinstance(runs, dict) else dict.fromkeys(runs, ""), int(entry["time_ms"]))
         problem = f"version {entry['version']}; this harness reads version {LOOK_VERSION}"
     except (InputError, KeyError, TypeError, ValueError):
         problem = "damaged; put a whole copy back, or remove it: the study then counts one look less"

@@ -79,20 +79,9 @@ def _reported(plan: Plan, results: Mapping[str, RunResult], taken: Taken, report
     """Return a digest of a report and of what it was written from; an id stands for a run's numbers."""
     statuses = {id_: result.status for id_, result in sorted(results.items())}
     written = hashlib.sha256(report.read_bytes()).hexdigest()
-    looks = sorted(
-        (pair, earlier) for pair, found in taken.items() if (earlier := _earlier(plan, results, pair, found))
-    )
+    looks = [({name: dict(seeds) for name, seeds in look.complete.items()}, look.is_whole) for look in taken]
     told = [plan_text(replace(plan, command="")), statuses, looks, str(report.resolve()), written]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _earlier(
-    plan: Plan, results: Mapping[str, RunResult], pair: tuple[str, str], looks: tuple[tuple[int, ...], ...]
-) -> list[tuple[int, ...]]:
-    """Return the looks at fewer seeds than a pair has now: the others do not change what a report says."""
-    finished = [run.variant for run in plan.runs if run.id in results and results[run.id].status == "finished"]
-    now = min((finished.count(name) for name in pair if name in finished), default=0)
-    return [look for look in looks if len(look) < now]
 
 
 def studies_here(root: Path) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 from harness.report.attribution_sections import brackets_table, open_question, parts_table, summary
 from harness.report.summary import make_report
 from harness.report.write import write_report
-from harness.stats.looks import Look
+from harness.stats.looks import Look, TakenLook
 from harness.stats.verdicts import holm
 
 SKILLS = {"all": 0.72, "none": 0.6, "only-crop": 0.63, "only-dice": 0.68}
@@ -90,10 +90,13 @@ def test_both_sides_of_all_brackets_are_one_family(simulate):
     assert opened[0].p_holm == opened[1].p_holm == pytest.approx(Look((3,)).adjusted(opened[0].p)), "one test"
 
 
-def test_a_recorded_look_at_a_pair_is_one_at_the_attribution(factorial):
-    taken = {("all", "none"): ((0, 1),)}
-    item = make_report(factorial.plan, factorial.results, taken).attributions[0]
-    assert item.interactions[0].p_holm == pytest.approx(Look((2, 3)).adjusted(item.interactions[0].p), rel=1e-6)
+def test_a_recorded_look_at_all_combinations_is_one_at_the_attribution(factorial):
+    pair = {name: {0: "", 1: ""} for name in ("all", "none")}
+    every = {name: {0: "", 1: ""} for name in factorial.plan.variants}
+    for complete, look in ((pair, Look((3,))), (every, Look((2, 3)))):
+        looks = (TakenLook(complete, is_whole=False),)
+        part = make_report(factorial.plan, factorial.results, looks).attributions[0].interactions[0]
+        assert part.p_holm == pytest.approx(look.adjusted(part.p), rel=1e-6)
 
 
 def test_leave_one_out_alone_has_one_surrounding(simulate):

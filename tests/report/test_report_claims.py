@@ -204,7 +204,8 @@ def test_what_to_run_next_is_a_command_that_decides(simulate):
     assert 2 < claim.outlook.seeds <= 10
     assert claim.outlook.chance >= 0.8
     seeds = ",".join(map(str, range(claim.outlook.seeds)))
-    assert report.next_runs[0].endswith(f"harness run ablations/phase3.yaml --seeds {seeds}")
+    command = "harness run ablations/phase3.yaml"
+    assert report.next_runs[0].endswith(f"{command} --seeds {seeds}, or look by look: {command} --until decided")
 
 
 def test_the_next_seeds_keep_those_that_are_finished(simulate):

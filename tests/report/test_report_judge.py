@@ -10,7 +10,7 @@ from harness.report.ranking import make_rankings
 from harness.report.sentences import conclude
 from harness.report.variants import group_runs
 from harness.stats.effects import compare, make_study
-from harness.stats.looks import Look, Looks
+from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.margins import Margins
 from harness.stats.power import power_of_difference, smallest_detectable
 
@@ -28,6 +28,11 @@ def draw_judged(gains, *, seeds=4, noise=0.02, seed=0, against="v0"):
     study = make_study(Margins(runs, tuple("abcdefghijkl"), ("x", "y", "z"), 12, hit_KGC, predicted_KGC, true_GC))
     pairs = [(name, against) for name in study.variants if name != against]
     return Judged("val", study, {pair: compare(study, *pair) for pair in pairs})
+
+
+def seen(**seeds):
+    """Return a recorded look at which each variant had its first seeds."""
+    return TakenLook({name: dict.fromkeys(range(number), "") for name, number in seeds.items()})
 
 
 def test_classes_have_no_margin():
@@ -56,7 +61,7 @@ def test_a_claim_without_looks_is_judged_at_a_single_one():
 
 def test_a_claim_is_judged_at_the_level_of_its_look():
     judged = draw_judged([0.0, 0.005, 0.06])
-    taken = {("v2", "v0"): ((0, 1, 2), (0, 1, 2, 3))}
+    taken = (seen(v0=3, v2=3),)
     first, second = (item.headline for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken), "val"))
     assert (first.look, first.looks, first.look_level) == (1, 3, Look((4,), (3, 4, 9)).level(0.05))
     assert (second.look, second.looks, second.look_level) == (2, 3, Look((3, 4), (3, 4, 9)).level(0.05))
@@ -155,7 +160,7 @@ def test_more_seeds_of_two_groups_are_not_asked_for():
 @pytest.mark.parametrize(("declared", "taken"), [((3,), (3,)), ((), (3, 10))])
 def test_seeds_beyond_the_last_look_are_not_judged_and_the_report_says_why(declared, taken):
     judged = draw_judged([0.0, 0.1], seeds=12)
-    looks = Looks(declared, {("v1", "v0"): tuple(tuple(range(count)) for count in taken)})
+    looks = Looks(declared, tuple(replace(seen(v0=count, v1=count), is_whole=False) for count in taken))
     claim = make_comparisons([judged], 0.0, looks, "val")[0].headline
     assert (claim.outcome, claim.reason, claim.outlook) == ("undecided", "no look left", None)
     assert "spent at earlier looks" in conclude(claim, 0.0)
@@ -163,6 +168,6 @@ def test_seeds_beyond_the_last_look_are_not_judged_and_the_report_says_why(decla
 
 
 def test_looks_that_were_not_declared_count_among_all():
-    looks = Looks((3, 10), {("v1", "v0"): tuple(tuple(range(count)) for count in (3, 4))})
+    looks = Looks((3, 10), tuple(replace(seen(v0=count, v1=count), is_whole=False) for count in (3, 4)))
     claim = make_comparisons([draw_judged([0.0, 0.1], seeds=5)], 0.0, looks, "val")[0].headline
     assert (claim.look, claim.looks) == (3, 4)  # at 3, 4 and 5 seeds, and at 10

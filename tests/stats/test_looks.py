@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from harness.stats.looks import Look, Looks, look_levels
+from harness.stats.looks import Look, Looks, TakenLook, look_levels
 
 
 def test_one_look_has_all_of_the_error():
@@ -67,12 +67,32 @@ def test_where_looks_may_follow():
     assert Look((3,), (3, 5)).after(5) == Look((3, 5), (3, 5))
 
 
+def seen(**seeds):
+    """Return a recorded look at which each variant had these seeds."""
+    return TakenLook({name: dict.fromkeys(found, "") for name, found in seeds.items()})
+
+
 def test_the_look_at_a_pair_follows_those_that_were_recorded_of_it():
-    taken = {("b", "a"): ((0, 1, 2), (0, 1, 2, 3, 4)), ("c", "a"): ((0, 1),)}
+    taken = (seen(a=(0, 1), c=(0, 1)), seen(a=range(3), b=range(3), c=(0, 1)), seen(a=range(5), b=range(5)))
     looks = Looks((3, 5, 10), taken)
-    assert looks.at(("a", "b"), 7) == Look((3, 5, 7), (3, 5, 10))
-    assert looks.at(("a", "b"), 5) == Look((3, 5), (3, 5, 10)), "the same seeds are the same look"
-    assert looks.at(("a", "b"), 4) == Look((3, 4), (3, 5, 10))
-    assert looks.at(("a", "b", "c"), 5) == Look((2, 3, 5), (3, 5, 10))
-    assert looks.at(("b", "c"), 3) == Look((3,), (3, 5, 10))
-    assert Looks().at(("a", "b"), 3) == Look((3,))
+    assert looks.at(("a", "b"), range(7)) == Look((3, 5, 7), (3, 5, 10))
+    assert looks.at(("a", "b"), range(5)) == Look((3, 5), (3, 5, 10)), "the same seeds are the same look"
+    assert looks.at(("a", "b"), range(4)) == Look((3, 5), (3, 5, 10)), "seeds that were seen are no look of their own"
+    assert looks.at(("a", "b"), range(3), before=1) == Look((3,), (3, 5, 10))
+    assert looks.at(("a", "b", "c"), range(5)) == Look((2, 5), (3, 5, 10)), "all of them had two seeds, once"
+    assert looks.at(("b", "c"), range(3)) == Look((2, 3), (3, 5, 10))
+    assert looks.at(("b", "d"), range(3)) == Look((3,), (3, 5, 10))
+    assert Looks().at(("a", "b"), range(3)) == Look((3,))
+
+
+def test_looks_are_told_apart_by_their_seeds_not_by_how_many_they_are():
+    """Six seeds were seen in two looks of three: a seventh makes a third look, and not the second."""
+    looks = Looks((), (seen(a=(0, 1, 2), b=(0, 1, 2)), seen(a=(3, 4, 5), b=(3, 4, 5))))
+    assert looks.at("ab", range(7)) == Look((3, 6, 7))
+    assert looks.at("ab", (0, 3, 5)) == Look((3, 6))
+    assert looks.at("ab", (0, 1, 2, 7)) == Look((3, 6, 7))
+    assert looks.seen("ab") == ({0, 1, 2}, set(range(6)))
+
+
+def test_one_common_seed_is_no_look():
+    assert Looks((), (seen(a=(0, 1, 2), b=(2, 3)),)).at("ab", (1, 2)) == Look((2,))

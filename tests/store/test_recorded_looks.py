@@ -2,10 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from harness.counts import make_counts
 from harness.errors import InputError
+from harness.judged import digest_counts
 from harness.records import Plan, Run, RunResult, Start
+from harness.stats.looks import Look, Looks
+from harness.store.checks import write_entry
 from harness.store.looks import RecordedLook, merge_looks, new_look, read_looks, taken_looks, write_looks
 
 
@@ -27,55 +32,57 @@ def make_plan(seeds, ids="{name}{seed}", starts=None):
 
 
 def look(*ids, at=0):
-    return RecordedLook(frozenset(ids), at)
+    return RecordedLook(dict.fromkeys(ids, ""), at)
+
+
+def seeds(taken):
+    """Return variant -> seeds, of each look."""
+    return [{name: set(found) for name, found in item.complete.items()} for item in taken]
 
 
 FIRST = look("a0", "a1", "b0", "b1", at=1)
 SECOND = look("a0", "a1", "a2", "b0", "b1", "b2", at=2)
-PAIR = ("a", "b")
 
 
-def test_a_look_is_at_the_seeds_that_both_had():
+def test_a_look_is_at_the_seeds_that_were_complete():
     ragged = look("a0", "a1", "a2", "b0", "b1", at=1)
-    assert taken_looks(make_plan(range(4)), (ragged,)) == {PAIR: ((0, 1),)}
-    assert taken_looks(make_plan(range(4)), (FIRST, SECOND)) == {PAIR: ((0, 1), (0, 1, 2))}
+    assert seeds(taken_looks(make_plan(range(4)), (ragged,))) == [{"a": {0, 1, 2}, "b": {0, 1}}]
+    assert seeds(taken_looks(make_plan(range(4)), (FIRST, SECOND))) == [
+        {"a": {0, 1}, "b": {0, 1}},
+        {"a": {0, 1, 2}, "b": {0, 1, 2}},
+    ]
 
 
 def test_one_seed_is_no_look():
-    assert taken_looks(make_plan(range(2)), (look("a0", "a1", "b0"),)) == {}
+    assert taken_looks(make_plan(range(2)), (look("a0", "b0"),)) == ()
 
 
 def test_looks_at_other_runs_do_not_count():
-    """The settings of b were edited: its runs have other ids, and nobody has looked at them."""
+    """The settings of b were edited: its runs have other ids, and nobody has looked at them. The look is not whole."""
     edited = make_plan(range(3))
     edited = replace(
         edited, runs=tuple(replace(run, id=f"{run.id}x") if run.variant == "b" else run for run in edited.runs)
     )
-    assert taken_looks(edited, (FIRST, SECOND)) == {}
+    (found,) = taken_looks(edited, (FIRST,))
+    assert (seeds([found]), found.is_whole) == ([{"a": {0, 1}}], False)
+    assert Looks((), (found,)).at("ab", (0, 1)) == Look((2,))
 
 
 def test_looks_follow_the_runs_whatever_the_names():
     plan = make_plan(range(3))
     renamed = replace(plan, runs=tuple(replace(run, variant=f"study/{run.variant}") for run in plan.runs))
-    assert taken_looks(renamed, (FIRST,)) == {("study/a", "study/b"): ((0, 1),)}
+    (found,) = taken_looks(renamed, (FIRST,))
+    assert (seeds([found]), found.is_whole) == ([{"study/a": {0, 1}, "study/b": {0, 1}}], True)
 
 
 def test_leaving_out_a_seed_does_not_make_a_study_new():
-    assert taken_looks(make_plan((1, 2, 3, 4)), (SECOND,)) == {PAIR: ((1, 2),)}
-
-
-def test_fewer_seeds_afterwards_are_no_further_look():
-    again = look("a0", "a1", "b0", "b1", at=3)
-    assert taken_looks(make_plan(range(3)), (SECOND, again)) == {PAIR: ((0, 1, 2),)}
-
-
-def test_own_training_is_a_pair_with_its_start():
-    plan = make_plan(range(3), starts={"b": "a"})
-    assert taken_looks(plan, (FIRST,)) == {PAIR: ((0, 1),), ("b", "a@best"): ((0, 1),)}
+    (found,) = taken_looks(make_plan((1, 2, 3, 4)), (SECOND,))
+    assert (seeds([found]), found.is_whole) == ([{"a": {1, 2}, "b": {1, 2}}], False)
 
 
 def finished(run):
-    return RunResult(run.id, "finished", counts={"val": "some"}, best_epoch=1)
+    confusion = np.array([[run.seed + 1, 0], [0, 1]])
+    return RunResult(run.id, "finished", counts={"val": make_counts([confusion], "i", "i", "xy")}, best_epoch=1)
 
 
 def test_what_failed_is_not_in_the_look_and_the_same_again_is_no_look():
@@ -83,11 +90,29 @@ def test_what_failed_is_not_in_the_look_and_the_same_again_is_no_look():
     results = {run.id: finished(run) for run in plan.runs}
     results["b2"] = RunResult("b2", "failed", "the loss is nan")
     (found,) = new_look(plan, results, ())
-    assert found.runs == {"a0", "a1", "a2", "b0", "b1"}
+    assert found.runs.keys() == {"a0", "a1", "a2", "b0", "b1"}
+    assert found.runs["a0"] == found.runs["b0"] == digest_counts(results["a0"]) != found.runs["a1"]
     assert new_look(plan, results, (found,)) == ()
     results["b2"] = finished(plan.runs[-1])
     (later,) = new_look(plan, results, (found,))
-    assert taken_looks(plan, (found, later)) == {PAIR: ((0, 1), (0, 1, 2))}
+    assert [item.common("ab") for item in taken_looks(plan, (found, later))] == [{0, 1}, {0, 1, 2}]
+    fewer = {key: result for key, result in results.items() if key[1] != "2"}
+    assert new_look(plan, fewer, (found, later)) == (), "fewer runs than an earlier look had are no look of their own"
+
+
+def test_what_was_made_anew_is_looked_at_anew():
+    plan = make_plan(range(2))
+    results = {run.id: finished(run) for run in plan.runs}
+    (found,) = new_look(plan, results, ())
+    results["b1"] = replace(finished(plan.runs[-2]), run_id="b1")
+    (later,) = new_look(plan, results, (found,))
+    assert later.runs.keys() == found.runs.keys()
+    assert Looks((), taken_looks(plan, (found, later))).at("ab", (0, 1)) == Look((2,)), "no new seeds: no other look"
+
+
+def test_looks_that_kept_no_digests_are_read(tmp_path):
+    write_entry(tmp_path / "old.json", {"version": 1, "time_ms": 1, "runs": ["a0", "a1", "b0", "b1"]})
+    assert read_looks(tmp_path) == (FIRST,)
 
 
 def test_two_machines_records_merge(tmp_path):

@@ -1,0 +1,87 @@
+"""Families of comparisons, judged at each recorded look with the runs that were complete then, and at last as they are.
+
+Which looks can be worked out again is decided here: all their runs have to be there, with the counts that they had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from harness.judged import digest_counts
+from harness.records import Plan, RunResult
+from harness.stats.effects import Effect, Study, keep_runs
+from harness.stats.first_call import Moment, judge_in_order
+from harness.stats.looks import FEWEST_SEEDS, Look, Looks, Taken, TakenLook
+from harness.stats.verdicts import Key, Verdict, judge
+
+START = "@start"
+"""Ends the name under which a variant's start is in a study; no variant is called so."""
+
+
+def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> Looks:
+    """Return the looks at a plan; one of which a result is gone, or was made anew with other counts, is not whole."""
+    now = {
+        (run.variant, run.seed): digest_counts(results[run.id])
+        for run in plan.runs
+        if taken and run.id in results and results[run.id].counts
+    }
+    return Looks(plan.looks, tuple(replace(look, is_whole=look.is_whole and _is_there(look, now)) for look in taken))
+
+
+def _is_there(look: TakenLook, now: Mapping[tuple[str, int], str]) -> bool:
+    named = {(name, seed): digest for name, seeds in look.complete.items() for seed, digest in seeds.items()}
+    return all(run in now and digest in ("", now[run]) for run, digest in named.items())
+
+
+def look_at(effect: Effect, looks: Looks, before: int | None = None) -> Look:
+    """Return which look at an effect this is, after the first `before` recorded ones."""
+    return looks.at(_variants(effect), effect.by_seed, before)
+
+
+def judge_over_looks(
+    studies: Sequence[Study],
+    effects: Mapping[Key, Effect],
+    compare_then: Callable[[Sequence[Study]], Mapping[Key, Effect]],
+    looks: Looks | None,
+    judging: tuple[float, int],
+) -> dict[Key, Verdict]:
+    """Return the verdicts of a family, each by the first look that called it.
+
+    `effects` are those of the studies; `compare_then` gives those of the studies with some of their runs, as far as
+    these allow. `judging` is the margin, and the fewest seeds of an effect. Without `looks` there is one, the present.
+    """
+    margin, fewest_seeds = judging
+    if looks is None:
+        return judge(effects, margin, fewest_seeds=fewest_seeds)
+    earlier = _earlier(studies, compare_then, looks)
+    present = Moment(effects, {key: look_at(effect, looks) for key, effect in effects.items()})
+    return judge_in_order([*earlier, present], margin, fewest_seeds=fewest_seeds)
+
+
+def _earlier(
+    studies: Sequence[Study], compare_then: Callable[[Sequence[Study]], Mapping[Key, Effect]], looks: Looks
+) -> Iterator[Moment[Key]]:
+    """Yield the family as it was at each recorded look that can be worked out again and is not at all present runs."""
+    for place, look in enumerate(looks.taken):
+        rows = [[row for row, run in enumerate(study.margins.runs) if _was_complete(run, look)] for study in studies]
+        is_present = all(len(found) == len(study.margins.runs) for study, found in zip(studies, rows, strict=True))
+        if look.is_whole and not is_present:
+            then = [keep_runs(study, found) for study, found in zip(studies, rows, strict=True) if found]
+            found = {key: effect for key, effect in compare_then(then).items() if _is_look(effect, looks, place)}
+            yield Moment(found, {key: look_at(effect, looks, place) for key, effect in found.items()})
+
+
+def _was_complete(run: tuple[str, int], look: TakenLook) -> bool:
+    variant, seed = run
+    return seed in look.complete.get(variant.removesuffix(START), {})
+
+
+def _is_look(effect: Effect, looks: Looks, before: int) -> bool:
+    """Tell whether an effect could be called at a look: of several seeds, and of all that earlier looks had seen."""
+    seen = looks.seen(_variants(effect), before)
+    return len(effect.by_seed) >= FEWEST_SEEDS and (not seen or seen[-1] <= effect.by_seed.keys())
+
+
+def _variants(effect: Effect) -> set[str]:
+    return {name.removesuffix(START) for name in effect.weights}

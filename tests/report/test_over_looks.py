@@ -1,0 +1,188 @@
+"""Families over recorded looks: the first that calls a comparison gives its verdict, if it can be worked out again."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.judged import digest_counts
+from harness.report.bands import compare_bands, make_bands
+from harness.report.judge import judge_splits, make_comparisons
+from harness.report.over_looks import known_looks
+from harness.report.own_training import make_own_training
+from harness.report.ranking import make_rankings
+from harness.report.sentences import caveat, conclude, outcome_word
+from harness.report.summary import make_report
+from harness.report.variants import group_runs
+from harness.stats.looks import Look, TakenLook
+
+FIRST, ALL = range(3), range(8)
+
+
+@pytest.fixture(scope="module")
+def turned(simulate):
+    """Return a study in which b is far better than a with the first three seeds, and as far worse with five more."""
+    study = simulate({"a": 0.6, "b": 0.75, "c": 0.6}, seeds=tuple(ALL))
+    runs = {(run.variant, run.seed): run.id for run in study.plan.runs}
+    results = dict(study.results)
+    for seed in ALL[3:]:
+        one, other = runs["a", seed], runs["b", seed]
+        results[one] = replace(study.results[other], run_id=one)
+        results[other] = replace(study.results[one], run_id=other)
+    return replace(study, results=results)
+
+
+def taken(study, seeds=FIRST, names="abc", digests=True):
+    """Return the look at which these variants had these seeds."""
+    ids = {(run.variant, run.seed): run.id for run in study.plan.runs}
+    return TakenLook(
+        {
+            name: {seed: digest_counts(study.results[ids[name, seed]]) if digests else "" for seed in seeds}
+            for name in names
+        }
+    )
+
+
+def claim_of(study, looks, variant="b"):
+    judged = [item for item in judge_splits(group_runs(study.plan, study.results), "a").judged if item.split == "val"]
+    found = make_comparisons(judged, 0.0, known_looks(study.plan, study.results, looks), "val")
+    return next(item for item in found if item.variant == variant)
+
+
+def first_seeds(study):
+    """Return the study as it was with its first three seeds."""
+    plan = replace(study.plan, runs=tuple(run for run in study.plan.runs if run.seed in FIRST))
+    return replace(study, plan=plan, results={run.id: study.results[run.id] for run in plan.runs})
+
+
+def test_the_first_call_is_the_verdict_and_the_numbers_are_those_of_all_seeds(turned):
+    then = claim_of(first_seeds(turned), ()).headline
+    now = claim_of(turned, (taken(turned),)).headline
+    alone = claim_of(turned, (replace(taken(turned), is_whole=False),)).headline
+    assert (then.outcome, then.called) == ("improved", None)
+    assert (now.outcome, now.look, now.called.seeds, now.called.agrees) == ("improved", 1, (0, 1, 2), False)
+    assert (now.p_holm, now.look_level, now.power) == (then.p_holm, then.look_level, then.power)
+    assert (now.called.delta, now.called.low, now.called.high) == (then.delta, then.low, then.high)
+    assert (alone.outcome, alone.look) == ("undecided", 2)
+    assert (now.delta, now.low, now.high, now.p, now.seeds) == (
+        alone.delta,
+        alone.low,
+        alone.high,
+        alone.p,
+        alone.seeds,
+    )
+    assert now.seeds == tuple(ALL)
+
+
+def test_the_sentence_says_when_it_was_called_and_that_all_seeds_do_not_say_so(turned):
+    claim = claim_of(turned, (taken(turned),)).headline
+    size = f"{100 * claim.delta:+.1f}".replace("-", "\N{MINUS SIGN}")
+    told = conclude(claim, 0.0)
+    assert told.startswith(f"**b improved** against a: {size} points of miou_dataset (95 % interval ")
+    assert "; 8 seeds, 4 image groups (20 images). It was called at look 1, with 3 seeds: +" in told
+    assert told.endswith(
+        " after Holm over 3 comparisons. But **the interval of all 8 seeds no longer excludes 0**: read the verdict"
+        " with care."
+    )
+    assert caveat(claim) == " (called improved with 3 seeds; the interval of all 8 seeds no longer excludes 0)"
+    assert outcome_word(claim) == "improved (with 3 seeds)"
+    other = claim.model_copy(update={"low": -0.03, "high": -0.01, "looks": 3})
+    assert "at look 1 of 3, with 3 seeds" in conclude(other, 0.0)
+    assert "the interval of all 8 seeds lies on the other side of 0" in conclude(other, 0.0)
+    agreed = claim.model_copy(update={"called": claim.called.model_copy(update={"agrees": True})})
+    assert "But" not in conclude(agreed, 0.0)
+    assert caveat(agreed) == ""
+
+
+def test_what_is_equivalent_says_so_too(turned):
+    claim = claim_of(turned, (taken(turned),)).headline.model_copy(update={"outcome": "equivalent"})
+    assert "no longer within the margin" in conclude(claim, 0.01)
+    assert "after Holm" not in conclude(claim, 0.01)
+
+
+@pytest.mark.parametrize("lost", ["gone", "failed", "made anew"])
+def test_a_look_whose_results_are_not_there_as_they_were_calls_nothing(turned, lost):
+    """Even those of another variant: what was lent, and the family, would not be as they were. It stays a look."""
+    looks = (taken(turned),)
+    run, other = [run.id for run in turned.plan.runs if run.variant == "c"][:2]
+    results = dict(turned.results)
+    if lost == "gone":
+        del results[run]
+    elif lost == "failed":
+        results[run] = replace(results[run], status="failed", counts={}, last_counts={})
+    else:
+        results[run] = replace(results[other], run_id=run)
+    study = replace(turned, results=results)
+    claim = claim_of(study, looks).headline
+    assert (claim.outcome, claim.look, claim.called) == ("undecided", 2, None)
+
+
+def test_a_look_that_kept_no_digests_is_taken_as_it_is(turned):
+    assert claim_of(turned, (taken(turned, digests=False),)).headline.called.seeds == (0, 1, 2)
+
+
+def test_the_family_is_that_of_the_look(turned):
+    """At the first look c had no seeds: b was judged alone, and so it stays."""
+    claim = claim_of(turned, (taken(turned, names="ab"),)).headline
+    assert (claim.outcome, claim.family) == ("improved", 1)
+    assert claim_of(turned, (taken(turned, names="ab"),), "c").headline.family == 3
+
+
+def test_a_look_without_all_seeds_that_were_seen_before_judges_nothing(turned):
+    """Seeds 5 to 7 were seen first; at the look at 0 to 2 alone nobody may choose them."""
+    looks = (replace(taken(turned, (5, 6, 7)), is_whole=False), taken(turned))
+    assert claim_of(turned, looks).headline.called is None
+
+
+def test_the_look_at_what_is_there_now_is_the_present_one(turned):
+    claim = claim_of(turned, (taken(turned), taken(turned, ALL))).headline
+    assert claim == claim_of(turned, (taken(turned),)).headline
+
+
+def test_class_tables_bands_and_rankings_keep_their_first_calls(turned):
+    looks = (taken(turned),)
+    cells = claim_of(turned, looks).classes
+    called = [cell for cell in cells if cell.called]
+    assert called
+    assert {(cell.outcome, len(cell.seeds), len(cell.called.seeds)) for cell in called} == {("improved", 8, 3)}
+    groups = group_runs(turned.plan, turned.results)
+    judged = [item for item in judge_splits(groups, "a").judged if item.split == "val"]
+    now = known_looks(turned.plan, turned.results, looks)
+    bands = [item.claim for item in compare_bands(judged, make_bands(groups, "a"), "a", now)]
+    assert {(claim.outcome, claim.called.agrees) for claim in bands if claim.variant == "b"} == {("improved", False)}
+    (ranking,) = make_rankings(judged, now)
+    assert ranking.ranks[0].variant == "a", "all seeds together put a first"
+    behind = {rank.variant: rank.behind for rank in ranking.ranks}
+    assert not behind["b"], "b was called ahead of a, so it is not behind it"
+
+
+def test_own_training_keeps_its_first_call(simulate):
+    study = simulate({"a": 0.6, "b": 0.75}, seeds=tuple(ALL), warm=True)
+    results = {
+        id_: replace(result, counts=result.start_counts, start_counts=result.counts)
+        if result.start_counts and next(run.seed for run in study.plan.runs if run.id == id_) in ALL[3:]
+        else result
+        for id_, result in study.results.items()
+    }
+    study = replace(study, results=results)
+    looks = known_looks(study.plan, results, (taken(study, names="ab"),))
+    (own,) = [
+        item
+        for item in make_own_training(study.plan, group_runs(study.plan, results), looks, "val")
+        if item.split == "val"
+    ]
+    assert (own.claim.outcome, own.claim.look, own.claim.called.seeds) == ("improved", 1, (0, 1, 2))
+    assert own.claim.seeds == tuple(ALL)
+
+
+def test_the_whole_report_is_a_function_of_the_looks(turned):
+    looks = (taken(turned),)
+    report = make_report(turned.plan, turned.results, looks)
+    assert report == make_report(turned.plan, turned.results, looks)
+    claim = next(item.headline for item in report.comparisons if item.variant == "b" and item.split == "val")
+    assert claim.called.seeds == (0, 1, 2)
+    assert "called improved with 3 seeds" in report.answer[0]
+    later = (*looks, taken(turned, range(5)))
+    again = next(c.headline for c in make_report(turned.plan, turned.results, later).comparisons if c.variant == "b")
+    assert (again.outcome, again.look, again.called) == (claim.outcome, claim.look, claim.called)
+    assert np.isclose(claim.look_level, Look((3,)).level(0.05))
