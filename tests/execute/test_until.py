@@ -21,7 +21,7 @@ from harness.execute.budget import Budget
 from harness.execute.events import Ended, Started
 from harness.execute.until import count_seeds, first_plan, is_open, look_counts, next_seeds, restrict
 from harness.records import Plan, Progress, Run, RunResult, Start
-from harness.report.claims import Claim, Outlook
+from harness.report.claims import Claim, EarlierCall, Outlook
 from harness.report.summary import make_report
 from harness.report.until import look_line, savings_sentence, until_sentences
 from harness.store.folder import save_result, write_progress
@@ -112,6 +112,16 @@ def test_seeds_bring_the_runs_that_they_start_from():
     assert count_seeds(kept) == {"a": 2, "b": 2, "c": 2, "d": 3}
 
 
+def test_words_of_what_was_called_before():
+    then = EarlierCall(seeds=(0, 1, 2), delta=0.02, low=0.01, high=0.03, agrees=False)
+    found = claim("b", outcome="improved", seeds=5).model_copy(update={"called": then})
+    assert until_sentences([found], [False]) == (
+        "Decided: b improved against a (look 1, 3 seeds; the interval of all 5 seeds no longer excludes 0).",
+    )
+    past = claim("b", chance=None, reason="no look left")
+    assert look_line(past, goes_on=False).endswith("no more seeds: no look left")
+
+
 def test_words_of_a_look_and_of_the_end():
     found = claim("b", outcome="improved")
     assert look_line(found, goes_on=False) == "b improved against a: +1.0 (\N{MINUS SIGN}1.0 to +3.0)"
@@ -145,9 +155,9 @@ RATES = {"plain": 0.6, "better": 0.75, "same": 0.6}
 CONTRACT = {"version": 1, "splits": {"val": "a" * 64}, "size": "native", "taxonomy": "desert"}
 
 
-def make_result(run: Run) -> RunResult:
+def make_result(run: Run, rate: float) -> RunResult:
     generator = np.random.default_rng([run.seed, len(run.variant)])
-    level = RATES[run.variant] + generator.normal(0, 0.01)
+    level = rate + generator.normal(0, 0.01)
     confusions = []
     for _ in range(24):
         hit_C = generator.binomial(1000, np.clip(level + generator.normal(0, 0.02, 2), 0, 1))
@@ -167,19 +177,20 @@ def make_result(run: Run) -> RunResult:
 class Bench:
     """Where a study grows, with an executor that counts what it is given and may be cut short."""
 
-    def __init__(self, place, root="mlruns"):
-        (place / "grown.yaml").write_text(SPEC)
+    def __init__(self, place, root="mlruns", spec=SPEC):
+        (place / "grown.yaml").write_text(spec)
         self.spec = api.load_spec(place / "grown.yaml")
         self.store = api.open_store(place / root, f"sqlite:///{place}/shared.db")
         self.trained: list[str] = []
         self.cut_after = 99
+        self.rate = lambda run: RATES[run.variant]
 
     def execute(self, runs, folders):
         for run in runs:
             yield Started(run)
             if len(self.trained) == self.cut_after:
                 raise KeyboardInterrupt
-            result = make_result(run)
+            result = make_result(run, self.rate(run))
             write_progress(folders[run.id], result.history)
             save_result(folders[run.id], result)
             self.trained.append(run.label)
@@ -221,6 +232,22 @@ def test_an_obvious_effect_ends_at_the_first_look_and_none_at_the_last(bench):
     assert last.plan.command == f"harness run {bench.spec.path} --until decided"
     assert len(bench.trained) == 15
     assert len(bench.looks) == 3
+
+
+CHAIN = SPEC.replace("  better:", "  link: {from: better@best}\n  better:").replace("looks: [3, 4, 6]", "looks: [3, 5]")
+
+
+def test_what_is_called_stays_called_when_others_bring_it_seeds(tmp_path):
+    """`better` is far better with three seeds and far worse with two more, which `link` needs, that starts from it."""
+    bench = Bench(tmp_path, spec=CHAIN)
+    bench.rate = lambda run: 0.4 if run.variant == "better" and run.seed in (1, 3) else RATES.get(run.variant, 0.6)
+    _, looks = bench.grow()
+    last, report = looks[-1]
+    assert count_seeds(last.plan)["better"] == count_seeds(last.plan)["link"] == 5
+    (claim,) = [item.headline for item in report.comparisons if item.variant == "better"]
+    assert (claim.outcome, claim.look, claim.called.seeds, len(claim.seeds)) == ("improved", 1, (0, 2, 4), 5)
+    assert not claim.called.agrees
+    assert claim.seeds == (0, 1, 2, 3, 4)
 
 
 def test_the_second_time_nothing_is_trained_or_recorded(bench):
@@ -273,10 +300,10 @@ def test_a_budget_records_no_look_and_counts_over_all_looks(bench):
 
 def test_a_run_records_its_look_once_and_json_none(bench):
     plan = first_plan(api.plan_until_decided(bench.spec).whole, (3,))
-    assert api.look_once(plan, bench.means(), record=False).taken == {}
+    assert api.look_once(plan, bench.means(), record=False).taken == ()
     assert bench.looks == ()
     taken = api.look_once(plan, bench.means()).taken
-    assert taken["plain", "better"] == ((0, 2, 4),)
+    assert [sorted(look.common(("plain", "better"))) for look in taken] == [[0, 2, 4]]
     assert api.look_once(plan, bench.means()).taken == taken
     assert len(bench.looks) == 1
 
