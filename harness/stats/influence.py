@@ -61,7 +61,7 @@ def _working_traces(true_GC: Values) -> tuple[Values, Values]:
     Q_gh = p_g p_h ([g = h] + b - a_g - a_h). The sums over g and h are written out, so that no G x G array is needed.
     """
     share_GC = true_GC / np.maximum(true_GC.sum(axis=0), 1)
-    pull_GC = share_GC / np.sqrt(np.where(share_GC < 1, 1 - share_GC, np.inf))
+    pull_GC = share_GC / np.sqrt(1 - share_GC)
     square_C = (share_GC**2).sum(axis=0)
     trace_C = (pull_GC**2 * (1 + square_C - 2 * share_GC)).sum(axis=0)
     num_classes = len(trace_C)

@@ -164,7 +164,7 @@ def _borrowed(variance_C: Values, trace_C: Values) -> float:
 
 def t_interval(delta: float, se: float, degrees: float, level: float) -> tuple[float, float]:
     """Return the two-sided Student interval of a level (fraction); a point where `se` is 0, NaN where it is NaN."""
-    half = float(special.stdtrit(degrees, 0.5 + level / 2)) * se if se > 0 else se
+    half = float(special.stdtrit(degrees, 0.5 + level / 2)) * se
     return delta - half, delta + half
 
 

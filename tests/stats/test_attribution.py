@@ -96,12 +96,26 @@ def test_an_alias_of_the_other_sign_is_named_so():
     assert other.aliases["c"] == ("-a:b",)
 
 
+def test_interactions_of_four_are_no_alias():
+    # 2^(5-1), e = abcd: resolution V
+    names = ["".join(on) for size in range(5) for on in itertools.combinations("abcd", size)]
+    found = attribute(*make_table({on + "e" * (1 - len(on) % 2): 500 for on in names}), HEADLINE)
+    assert found.aliases == dict.fromkeys("abcde", ())
+
+
+def test_a_component_that_is_on_too_often_has_no_main_effect_though_no_two_go_together():
+    # c is on in six of eight; the products of the columns of any two components sum to 0
+    found = attribute(*make_table(dict.fromkeys(("abcd", "abc", "cd", "c", "acd", "a", "bc", "bd"), 500)), HEADLINE)
+    assert not found.main
+
+
 def test_leave_one_out_with_add_one_in_leaves_a_bracket():
     # In the order a, b, c; without each.
     means = {"": 500, "a": 540, "ab": 545, "abc": 600, "bc": 550, "ac": 590}
     found = attribute(*make_table(means), HEADLINE)
     assert not found.main
     assert not found.shapley
+    assert not found.aliases
     few = {name: (set(b.few_on), round(1000 * b.few.delta, 9)) for name, b in found.brackets.items()}
     many = {name: (set(b.many_on), round(1000 * b.many.delta, 9)) for name, b in found.brackets.items()}
     assert few == {"a": (set(), 40), "b": ({"a"}, 5), "c": ({"a"}, 50)}

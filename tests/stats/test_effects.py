@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.errors import InputError
-from harness.stats.effects import compare, contrast, make_study, over_classes
+from harness.stats.effects import Held, compare, contrast, make_study, over_classes
 from harness.stats.influence import group_degrees, measure_influence
 from harness.stats.margins import HEADLINE, Margins
 from harness.stats.noise import moderate
@@ -190,6 +190,26 @@ def test_degrees_of_classes_that_share_no_group_add_up():
     assert group_degrees(np.array([1.0, 0.0]), influence) == pytest.approx(4)
     assert group_degrees(np.array([0.0, 1.0]), influence) == pytest.approx(2)
     assert group_degrees(np.array([4.0, 2.0]), influence) == pytest.approx(6)
+
+
+def test_what_is_held_by_which_groups():
+    # road in three groups, in one of them a single pixel; bike in one; bird nowhere, and predicted nowhere.
+    true_GC = np.array([[1, 0, 0], [9, 8, 0], [9, 0, 0], [0, 0, 0]])
+    hit_KGC = np.array([true_GC, true_GC // 2])
+    margins = Margins((("a", 0), ("b", 0)), tuple("wxyz"), ("road", "bike", "bird"), 7, hit_KGC, hit_KGC, true_GC)
+    effects = compare(make_study(margins), "b", "a")
+    assert effects["road"].held == Held(groups=3, images=7, alone=(), sampled=True)
+    assert effects["bike"].held == Held(groups=1, images=7, alone=("bike",), sampled=False)
+    assert effects[HEADLINE].held == Held(groups=3, images=7, alone=("bike",), sampled=True)
+    assert not measure_influence(margins).moves_KGC[:, :, 1:].any()
+    assert group_degrees(np.zeros(3), measure_influence(margins)) == 0
+
+
+def test_nothing_is_what_no_seed_shows():
+    effect = compare(make_study(one_class([[5, 6], [5, 6]], 10, [("a", 0), ("b", 0)])), "b", "a")[HEADLINE]
+    assert effect.is_nothing
+    assert not replace(effect, by_seed={0: 0.0, 1: 0.1}).is_nothing
+    assert not replace(effect, se=0.1).is_nothing
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.counts import make_counts
 from harness.errors import InputError
 from harness.scores import iou_class, miou_dataset
-from harness.stats.margins import score_runs, sum_margins
+from harness.stats.margins import Margins, class_scores, score_runs, sum_margins
 
 
 def draw_counts(seed, images=9, classes=10, absent=()):
@@ -73,3 +73,16 @@ def test_runs_of_other_pixels_are_refused(change):
 def test_nothing_to_compare_is_refused():
     with pytest.raises(InputError, match="no run of the comparison has finished"):
         sum_margins({})
+
+
+def test_scores_by_hand_of_classes_that_some_rows_lack():
+    # 3 / (5 + 4 - 3), and the prediction of a class that is not there says nothing; a single pixel is enough
+    true_XC = np.array([[5, 0], [0, 0], [1, 4]])
+    predicted_XC = np.array([[4, 2], [0, 5], [1, 2]])
+    hit_XC = np.array([[3, 0], [0, 0], [1, 1]])
+    nan = np.nan
+    expected = [[0.5, 0.5, nan], [nan, nan, nan], [(1 + 1 / 5) / 2, 1.0, 1 / 5]]
+    np.testing.assert_allclose(class_scores(hit_XC, predicted_XC, true_XC), expected, rtol=1e-12)
+    one_GC = np.array([[1, 0]])
+    margins = Margins((("a", 0),), ("g",), ("road", "bird"), 1, one_GC[None], one_GC[None], one_GC)
+    np.testing.assert_array_equal(score_runs(margins), [[1.0, 1.0, nan]])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from harness.stats.spread import Spread, upper_limit
+from harness.stats.spread import Spread, p_value, t_interval, upper_limit
 
 MANY = Spread(
     seeds=4,
@@ -90,3 +90,29 @@ def test_the_plan_of_more_seeds_and_images_by_hand():
     assert planned.own_seed_variance == 20.0
     # What a variance was floored at is planned with, not what was measured below it.
     assert replace(MANY, seed_variance=2.0).planned(8, 1.0).seed_variance == 4.0
+
+
+@pytest.mark.parametrize(
+    ("change", "degrees"),
+    [
+        # of what is no larger than the shared part nothing is counted, and then it is not taken off twice
+        ({"seed_variance": 4.0}, 30.0),
+        ({"group_variance": 1.0}, 12.0),
+        ({"group_variance": 0.5}, 12.0),
+        # quiet groups worth less than one degree of freedom: 9 times their upper limit
+        ({"group_degrees": 0.9}, satterthwaite((4.0, 12), (9 * 0.9 / stats.chi2.ppf(0.1, 0.9) - 1, 0.9))),
+        # groups whose classes cancel: nothing varies, though there are groups that could
+        ({"seed_variance": 0.0, "group_variance": 0.0, "shared_variance": 0.0}, math.inf),
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 1e-5])
+def test_degrees_where_parts_are_small(change, degrees, scale):
+    variances = {"seed_variance": 16.0, "group_variance": 9.0, "shared_variance": 1.0} | change
+    scaled = {name: value * (1 if "degrees" in name else scale) for name, value in variances.items()}
+    assert replace(MANY, **scaled).degrees == pytest.approx(degrees)
+
+
+def test_what_does_not_vary_is_a_point():
+    assert t_interval(0.25, 0.0, math.inf, 0.95) == (0.25, 0.25)
+    assert (p_value(0.0, 0.0, math.inf), p_value(0.25, 0.0, math.inf)) == (1.0, 0.0)
+    assert all(math.isnan(value) for value in (*t_interval(0.25, math.nan, math.inf, 0.9), p_value(0.2, math.nan, 2)))
