@@ -74,7 +74,7 @@ def pool_noise(scores_VSM: Values) -> Noise:
         return nothing
     degrees_P = seeds_P[usable_P] - 1.0
     variance_PM = _variance(differences_PSM[usable_P], seeds_P[usable_P]) / 2
-    if not variance_PM[:, 1:].any():
+    if not variance_PM.any():
         return nothing
     likeness, classes = _likeness(scores_VSM[members][:, :, 1:])
     return Noise(
@@ -149,7 +149,7 @@ def _likeness(scores_VSC: Values) -> tuple[float, int]:
     kept_VSC = scores_VSC[:, there_S][:, :, defined_C]
     if kept_VSC.shape[1] < 2:
         return 1.0, 1
-    apart_VSC = kept_VSC - kept_VSC.mean(axis=0, keepdims=True)
+    apart_VSC = kept_VSC - kept_VSC.mean(axis=0)
     apart_VSC -= apart_VSC.mean(axis=1, keepdims=True)
     flat_KC = apart_VSC.reshape(-1, apart_VSC.shape[2])
     norm_C = np.linalg.norm(flat_KC, axis=0)

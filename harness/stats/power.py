@@ -121,7 +121,7 @@ def chance_of_decision(effect: Effect, planned: Spread, levels: Levels, margin: 
         max(spread.training_variance - planned.training_variance, 0.0)
         + max(spread.sampling_variance - planned.sampling_variance, 0.0)
     )
-    if moved == 0 or levels.difference == 0:
+    if moved == 0:
         return 0.0
     critical = planned.se * float(special.stdtrit(planned.degrees, 1 - levels.difference / 2))
     room = margin - planned.se * float(special.stdtrit(planned.degrees, (1 + levels.tost) / 2))

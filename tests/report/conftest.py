@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -185,17 +186,18 @@ def _make_result(run: Run, skill: float, colours: Mapping, shares: np.ndarray, s
 
 def _make_counts(skill: float, rng: np.random.Generator, colours: Mapping, shares: np.ndarray, split: str) -> Counts:
     """Twenty images of 9216 pixels, the same for all runs; rare classes are harder, errors go to the frequent ones."""
-    num = len(shares)
     right_C = np.clip(skill - 0.25 * (shares < 0.05), 0.02, 0.99)
-    confusions = []
-    for index in range(20):
-        true_C = np.random.default_rng([index, len(split)]).multinomial(9216, shares / shares.sum())
-        wrong_CC = (1 - right_C)[:, None] * (shares / shares.sum())[None]
-        rates_CC = wrong_CC + np.diag(right_C)
-        rows = [rng.multinomial(true, rate / rate.sum()) for true, rate in zip(true_C, rates_CC, strict=True)]
-        confusions.append(np.array(rows, np.int64).reshape(num, num))
+    share_C = shares / shares.sum()
+    rates_CC = (1 - right_C)[:, None] * share_C + np.diag(right_C)
+    true_NC = np.stack([_true_pixels(index, len(split), tuple(share_C)) for index in range(20)])
+    confusions = list(rng.multinomial(true_NC, rates_CC / rates_CC.sum(axis=1, keepdims=True)))
     images = [f"{split}-{index:03d}" for index in range(20)]
     return make_counts(confusions, images, [f"block{index // 5}" for index in range(20)], list(colours))
+
+
+@cache
+def _true_pixels(image: int, split: int, share_C: tuple[float, ...]) -> np.ndarray:
+    return np.random.default_rng([image, split]).multinomial(9216, share_C)
 
 
 def _make_examples(skill: float, rng: np.random.Generator, colours: Mapping) -> Examples:

@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 from scipy.special import polygamma
 
-from harness.stats.noise import Noise, _agreement, _likeness, moderate, pool_noise
+from harness.stats.noise import SURE, Noise, _agreement, _degrees_of, _likeness, moderate, pool_noise
 
 
 def draw_scores(seed, loudness, seeds=3, classes=8):
@@ -24,7 +24,8 @@ def test_the_pool_is_the_interaction_mean_square_of_variants_and_seeds():
 def test_two_variants_have_nothing_to_borrow():
     scores_VSM = draw_scores(0, [1.0, 1.0])
     noise = pool_noise(scores_VSM)
-    assert noise.degrees == 0
+    assert (noise.degrees, noise.classes, noise.agreement) == (0, 0, 0)
+    assert not noise.variance_M.any()
     moderated = moderate(noise, scores_VSM[1] - scores_VSM[0], 2.0)
     np.testing.assert_array_equal(moderated.variance_M, moderated.own_M)
     assert moderated.degrees == 2
@@ -147,16 +148,16 @@ def test_likeness_by_hand():
     assert _likeness(scores_VSC) == (pytest.approx(expected), 2)
 
 
-@pytest.mark.parametrize("likeness", [0.0, 0.3, 0.95])
-def test_agreement_by_hand(likeness):
+@pytest.mark.parametrize(("likeness", "classes"), [(0.0, 5), (0.3, 5), (0.95, 5), (0.3, 2)])
+def test_agreement_by_hand(likeness, classes):
     # Log variances freed of their bias; the two-way residual; pairs that share a variant and classes that move alike.
-    variance_PC = np.random.default_rng(0).lognormal(0, 2.0, (6, 5))
+    variance_PC = np.random.default_rng(0).lognormal(0, 2.0, (6, classes))
     degrees_P = np.array([2.0, 2.0, 3.0, 3.0, 2.0, 3.0])
     bias_P = special.digamma(degrees_P / 2) - np.log(degrees_P / 2)
     log_PC = np.log(variance_PC) - bias_P[:, None]
     left = log_PC - log_PC.mean(1, keepdims=True) - log_PC.mean(0) + log_PC.mean()
     independent = (1 - 0.5 * 2 / 5) * max(1 - likeness, 0.2)
-    excess = (left**2).sum() / (5 * 4) / independent - polygamma(1, degrees_P / 2).mean()
+    excess = (left**2).sum() / (5 * (classes - 1)) / independent - polygamma(1, degrees_P / 2).mean()
     found = _agreement(variance_PC, degrees_P, 4, likeness)
     assert excess > 0
     assert polygamma(1, found / 2) == pytest.approx(excess, rel=1e-6)
@@ -208,3 +209,29 @@ def test_a_pair_of_one_common_seed_is_left_out():
     scores_VSM[3, 1:] = np.nan
     np.testing.assert_array_equal(pool_noise(scores_VSM).variance_M, whole.variance_M)
     assert pool_noise(scores_VSM).degrees == whole.degrees
+
+
+def test_a_class_that_is_not_there_changes_nothing_for_the_others():
+    scores_VSM = draw_scores(0, [1.0] * 4)
+    whole, without = pool_noise(scores_VSM), pool_noise(np.insert(scores_VSM, 1, np.nan, axis=2))
+    assert without.variance_M == pytest.approx(np.insert(whole.variance_M, 1, 0.0))
+    assert (without.degrees, without.classes) == (whole.degrees, pytest.approx(whole.classes))
+    assert without.agreement == pytest.approx(whole.agreement)
+
+
+def test_one_seed_has_no_variance_between_seeds():
+    found = moderate(pool_noise(draw_scores(0, [1.0] * 4)), np.ones((1, 9)), 2.0)
+    assert not (found.own_M.any() or found.variance_M.any())
+    assert found.degrees == 0
+
+
+def test_a_class_that_hardly_moves_is_counted_unless_its_moves_are_rounding():
+    scores_VSC = draw_scores(0, [1.0] * 3, classes=3)[:, :, 1:] - 0.5
+    assert _likeness(scores_VSC * [1.0, 1e-10, 1e-14])[1] == 2
+
+
+def test_degrees_of_a_scatter_of_variances_have_bounds():
+    assert _degrees_of(1e-6) == SURE
+    assert _degrees_of(2.5e-6) == pytest.approx(2 / 2.5e-6, rel=1e-3)
+    assert _degrees_of(1e5) == 0.02
+    assert _agreement(np.array([[0.1], [0.2], [0.3]]), np.full(3, 2.0), 3, 0.0) == SURE, "one class has no profile"

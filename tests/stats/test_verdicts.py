@@ -133,20 +133,23 @@ def test_power_of_a_difference_by_a_textbook_case():
     assert power_of_difference(0.0, make_effect(0.0, seed_sd=0.0, group_se=0.0).spread, 0.05) == 0
 
 
-def simulate_outlook(effect, seeds, margin, draws=200_000):
-    """Return how often more seeds decide an effect: their mean is drawn around its own, the noise is as planned."""
-    spread, planned = effect.spread, effect.spread.planned(seeds, 1.0)
-    moved = math.sqrt(spread.training_variance - planned.training_variance)
+def simulate_outlook(effect, seeds, images, margin, draws=200_000):
+    """Return how often more data decide an effect: their mean is drawn around its own, the noise is as planned."""
+    spread, planned = effect.spread, effect.spread.planned(seeds, images)
+    moved = math.sqrt(spread.se**2 - planned.se**2)
     later = effect.delta + moved * np.random.default_rng(0).standard_t(effect.degrees, draws)
     called = 2 * stats.t.sf(abs(later) / planned.se, planned.degrees) <= 0.05
     return (called | (abs(later) + stats.t.ppf(0.95, planned.degrees) * planned.se <= margin)).mean()
 
 
-@pytest.mark.parametrize(("delta", "margin"), [(0.01, 0.0), (-0.01, 0.0), (0.002, 0.01), (0.006, 0.015), (0.01, 0.012)])
-def test_the_chance_of_a_decision_by_simulation(delta, margin):
-    effect = make_effect(delta)
-    chance = chance_of_decision(effect, effect.spread.planned(8, 1.0), one_look(8), margin)
-    assert chance == pytest.approx(simulate_outlook(effect, 8, margin), abs=0.004)
+@pytest.mark.parametrize(
+    ("delta", "margin", "images"),
+    [(0.01, 0.0, 1), (-0.01, 0.0, 1), (0.002, 0.01, 1), (0.006, 0.015, 1), (0.01, 0.012, 1), (0.01, 0.0, 9)],
+)
+def test_the_chance_of_a_decision_by_simulation(delta, margin, images):
+    effect = make_effect(delta, group_se=0.002 * images)
+    chance = chance_of_decision(effect, effect.spread.planned(8, images), one_look(8), margin)
+    assert chance == pytest.approx(simulate_outlook(effect, 8, images, margin), abs=0.004)
     assert 0.02 < chance < 0.999
 
 
@@ -167,8 +170,9 @@ def test_the_first_look_that_decides_is_told():
 
 def test_where_no_look_decides_the_last_is_told_and_images_are_tried_with_it():
     noisy = make_effect(0.012, seed_sd=0.002, group_se=0.01)
-    found = forecast(noisy, (5, 10), one_look, 0.0)
+    found = forecast(noisy, (5, 7, 10), one_look, 0.0)
     assert found.seeds == 10
+    assert found.chance_most == chance_of_decision(noisy, noisy.spread.planned(10, 100), one_look(10), 0.0)
     assert found.chance < 0.8 <= found.chance_most
     assert chance_of_decision(noisy, noisy.spread.planned(10, found.groups / 50), one_look(10), 0.0) >= 0.8
     assert chance_of_decision(noisy, noisy.spread.planned(10, (found.groups - 1) / 50), one_look(10), 0.0) < 0.8
@@ -193,6 +197,12 @@ def test_noise_floor(make_margins):
     assert (floor.sd_low / floor.sd, floor.sd_high / floor.sd) == pytest.approx((0.566, 3.729), abs=1e-3)  # 3 df
     assert floor.detectable == pytest.approx(np.mean([smallest_detectable(e.spread, 0.025) for e in effects]))
     assert math.isnan(measure_floor(study, "v0", HEADLINE, [], 0.05).detectable)
+
+
+def test_two_seeds_have_a_noise_floor(make_margins):
+    study = make_study(make_margins(0, seeds=2))
+    floor = measure_floor(study, "v0", HEADLINE, [], 0.05)
+    assert floor.sd == pytest.approx(abs(np.subtract(*study.scores_VSM[0, :, 0])) / math.sqrt(2))
 
 
 def test_one_seed_has_no_noise_floor(make_margins):
@@ -283,8 +293,12 @@ def test_five_percent_is_called():
     assert judge({"b": replace(make_effect(0.01), p=0.0501)}, 0.0)["b"].outcome == "undecided"
 
 
-def test_the_smallest_detectable_difference_of_very_few_degrees():
-    spread = make_effect(0.0, seeds=2, group_se=0.0).spread
-    found = smallest_detectable(spread, 0.001)
-    assert power_of_difference(found, spread, 0.001) == pytest.approx(0.8, abs=1e-6)
+@pytest.mark.parametrize("alpha", [0.001, 0.9])
+@pytest.mark.parametrize("spread", [Spread(2, 1e-4, 1.0, 1e-4, 0.0, 0.0, 0.0), Spread(4, 4.0, 30.0, 4.0, 0.0, 0.0, 0.0)])
+def test_the_smallest_detectable_difference_has_its_power(spread, alpha):
+    assert power_of_difference(smallest_detectable(spread, alpha), spread, alpha) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_nothing_is_detectable_without_a_level_and_everything_without_noise():
+    assert math.isnan(smallest_detectable(make_effect(0.0).spread, 0.0))
     assert smallest_detectable(make_effect(0.0, seed_sd=0.0, group_se=0.0).spread, 0.05) == 0
