@@ -25,6 +25,7 @@ from harness.cli_options import (
     Root,
     Seeds,
     Sets,
+    SetsOfCompare,
     SpecFile,
     Uri,
     attach_report,
@@ -144,6 +145,7 @@ def report(
         tuple[str, str] | None,
         typer.Option(metavar="VARIANT REFERENCE", help="Report on these two variants only.", show_default=False),
     ] = None,
+    set_: SetsOfCompare = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -152,13 +154,14 @@ def report(
     """Write a study's report again, from what is stored: it needs neither the data nor torch.
 
     With several studies their variants are named STUDY/VARIANT and reported together.
-    Example: harness report phase3 camvid --compare camvid/pretrained camvid/scratch
+    Examples: harness report phase3 --set compare.epoch=last
+    harness report phase3 camvid --compare camvid/pretrained camvid/scratch
     """
     from harness import api
 
     names = [api.study_name(text) for text in studies]
     store = api.open_store(root, tracking_uri)
-    stored, results = api.load_results(*names, store=store, compare=compare, warn=warn)
+    stored, results = api.load_results(*names, store=store, compare=compare, overrides=set_ or (), warn=warn)
     taken = api.load_looks(stored, *names, store=store, warn=warn)
     api.make_report(stored, results, reports, taken=taken)
     for name in names:

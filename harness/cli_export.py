@@ -139,7 +139,7 @@ def _log(chosen: Chosen, made: Export, uri: str, name: str | None, alias: str | 
 
 
 def _margin(chosen: Chosen, store: Store) -> float:
-    from harness.spec.outline import DEFAULT_MARGIN
+    from harness.spec.compare import DEFAULT_MARGIN
 
     plan = store.load_plan(chosen.study) if chosen.study else None
     return plan.margin if plan else DEFAULT_MARGIN

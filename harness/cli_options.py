@@ -23,7 +23,19 @@ Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile
 Sets = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.", show_default=False
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting of the base, or of compare (nothing is trained anew); may be repeated.",
+        show_default=False,
+    ),
+]
+SetsOfCompare = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change what is compared, such as compare.epoch=last; may be repeated.",
+        show_default=False,
     ),
 ]
 Seeds = Annotated[

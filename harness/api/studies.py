@@ -30,8 +30,8 @@ def load_spec(
 ) -> Spec:
     """Read a study from YAML, strictly.
 
-    `profile` names one of its profiles, `overrides` are `key=value` texts applied to the base, and `seeds` stand in for
-    those of the spec.
+    `profile` names one of its profiles, `overrides` are `key=value` texts applied to the base, or to `compare`, and
+    `seeds` stand in for those of the spec.
 
     Raises:
         InputError: the spec is wrong; the message gives file, line, column, key, what came and what would work.
@@ -105,21 +105,23 @@ def load_results(
     *studies: str,
     store: Store | None = None,
     compare: tuple[str, str] | None = None,
+    overrides: Sequence[str] = (),
     warn: Callable[[str], None] = lambda text: None,
 ) -> tuple[Plan, dict[str, RunResult]]:
     """Return a study's plan and what became of its runs: from the folders here, and for the rest from the store.
 
     Of several studies, the plan holds the runs of all, with variants named `<study>/<variant>`. `compare` keeps two
-    variants, of which the second is the reference. `warn` is told when the store fails, and the folders must do. Needs
-    neither data nor torch.
+    variants, of which the second is the reference. `overrides` (`compare.key=value`) say what is compared, in place of
+    what the study says. `warn` is told when the store fails, and the folders must do. Needs neither data nor torch.
 
     Raises:
-        InputError: the store has no such study, or it has no such variant.
+        InputError: the store has no such study, it has no such variant, or an override is wrong.
         StoreError: the store fails, and the study was never run here.
     """
     from dataclasses import replace
 
     from harness.judged import primary_split
+    from harness.spec.compare import compare_anew
     from harness.spec.union import narrow, unite
     from harness.store.recall import recall_study
 
@@ -130,7 +132,7 @@ def load_results(
         plan, found = recall_study(store, study, warn)
         plans.append(plan)
         results |= found
-    united = unite(plans)
+    united = compare_anew(unite(plans), overrides)
     if compare is not None:
         # the whole study says which split is judged: the two variants alone may lack the runs that they start from
         split = primary_split(united, {name for result in results.values() for name in result.counts})

@@ -10,7 +10,8 @@ from harness.clashes import find_clash
 from harness.errors import InputError, did_you_mean
 from harness.records import JudgedSplit, RunConfig, Which
 from harness.spec.comparability import check_components, check_start
-from harness.spec.outline import SPLITS, Outline, Profile, VariantOutline, read_outline, seeds_problem
+from harness.spec.compare import SPLITS, is_of_compare, override_compare, split_override
+from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, seeds_problem
 from harness.spec.overlay import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
 from harness.spec.read_tuning import read_tuning
@@ -74,7 +75,7 @@ class Spec:
     path: Path
     profile: str | None = None
     overrides: tuple[str, ...] = ()
-    """`key=value` texts that changed the base."""
+    """`key=value` texts that changed the base, or `compare`."""
     seeds_given: bool = False
     """Whether the seeds stand in for those of the file."""
     tune: Tuning | None = None
@@ -96,32 +97,34 @@ def load_spec(
     """Read a study. Its parts must be in the catalog; modules that it names as plugins are imported.
 
     The base is changed first by the profile's `set`, then by `overrides` (`key=value`, the value in YAML); each variant
-    changes that base, or the settings of the variant it is `like`, by its own `set` and then its components. `seeds`
-    stand in for those of the profile and of the file. Relative paths in settings are kept as written.
+    changes that base, or the settings of the variant it is `like`, by its own `set` and then its components. Overrides
+    of `compare` change that section. `seeds` stand in for those of the profile and of the file. Relative paths in
+    settings are kept as written.
 
     Raises:
         InputError: the first thing that is wrong: `path:line:column: key.path: what came; what would work`.
     """
     path = Path(path)
     text = read_file(path)
-    outline = read_outline(_parse_file(path, text))
+    changes = [split_override(override) for override in overrides]
+    outline = read_outline(override_compare(_parse_file(path, text), changes))
     chosen = _find_profile(outline, path, profile)
     outline = _with_profile(outline, chosen) if chosen else outline
     check_components(outline)
     base = apply_changes(outline.base, chosen.changes) if chosen else outline.base
-    for override in overrides:
-        base = _override(base, override)
+    for key, value in changes:
+        base = base if is_of_compare(key) else apply_change(base, key, value)
     plugins = _import_plugins(outline.plugins)
     variants = _resolve_variants(outline, base, plugins)
     grounds = [Ground(item.name, item.family, item.tree, item.start is not None) for item in variants]
     return Spec(
         study=outline.study,
         question=outline.question,
-        reference=outline.reference,
-        margin=outline.margin,
-        epoch=outline.epoch,
-        split=outline.split,
-        looks=outline.looks,
+        reference=outline.compare.reference,
+        margin=outline.compare.margin,
+        epoch=outline.compare.epoch,
+        split=outline.compare.split,
+        looks=outline.compare.looks,
         seeds=outline.seeds if seeds is None else _check_seeds(seeds),
         plugins=plugins,
         variants=variants,
@@ -175,15 +178,6 @@ def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     if problem:
         raise InputError(f"--seeds {','.join(map(str, seeds))}: {problem}")
     return tuple(seeds)
-
-
-def _override(base: Node, override: str) -> Node:
-    place = f"--set {override}"
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise InputError(f"{place}: write key=value, such as --set optimizer.lr=0.01")
-    key = key.strip()
-    return apply_change(base, key, parse_yaml(text, lambda line, column: place, key))
 
 
 def _import_plugins(nodes: Collection[Node]) -> tuple[str, ...]:

@@ -5,28 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from types import MappingProxyType
-from typing import get_args
 
 from harness.errors import did_you_mean
-from harness.records import JudgedSplit, Which
+from harness.records import Which
+from harness.spec.compare import COMPARE, WHICH, Compare, read_compare
 from harness.spec.families import Family, read_family, refuse_empty
 from harness.spec.overlay import SECTIONS
 from harness.spec.slugs import read_named, read_slug
 from harness.strict_yaml.located import Node, join
 
-TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", "compare", "tune", "profiles")
+TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", COMPARE, "tune", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
 PROFILE_KEYS = ("set", "seeds", "components")
-COMPARE_KEYS = ("reference", "margin", "epoch", "split", "looks")
-DEFAULT_MARGIN = 0.005
-FEWEST_AT_LOOK = 2
-"""Seeds below which a look decides nothing."""
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
-WHICH: tuple[Which, ...] = get_args(Which)
-SPLITS: tuple[JudgedSplit, ...] = get_args(JudgedSplit)
 
 
 @dataclass(frozen=True)
@@ -75,13 +68,7 @@ class Outline:
     left_out: tuple[str, ...]
     """Combinations that a design makes and a rule forbids: a sentence for each."""
     seeds: tuple[int, ...]
-    reference: str
-    margin: float
-    epoch: Which
-    split: Node | None
-    """The split that verdicts are given on; None where none is named."""
-    looks: tuple[int, ...]
-    """Numbers of seeds at which the study is looked at; empty where none are declared."""
+    compare: Compare
     profiles: Mapping[str, Profile]
     tune: Node | None
     """The search for each variant's best settings, as written."""
@@ -101,7 +88,6 @@ def read_outline(root: Node) -> Outline:
     variants = _expand(top["variants"], families)
     _check_links(variants, "from", lambda variant: variant.start[0] if variant.start else None)
     _check_links(variants, "like", lambda variant: variant.like)
-    compare = top["compare"].fields(COMPARE_KEYS) if "compare" in top else {}
     plugins = top["plugins"].items() if "plugins" in top else ()
     profiles = read_named(top["profiles"]) if "profiles" in top else {}
     components = tuple(dict.fromkeys(name for family in families.values() for name in family.components))
@@ -115,11 +101,7 @@ def read_outline(root: Node) -> Outline:
         components=components,
         left_out=tuple(sentence for family in families.values() for sentence in family.left_out),
         seeds=_read_seeds(top["seeds"]) if "seeds" in top else (0,),
-        reference=_read_reference(compare, variants),
-        margin=_read_margin(compare["margin"]) if "margin" in compare else DEFAULT_MARGIN,
-        epoch=_read_epoch(compare["epoch"]) if "epoch" in compare else "best",
-        split=_check_split(compare["split"]) if "split" in compare else None,
-        looks=_read_looks(compare["looks"]) if "looks" in compare else (),
+        compare=read_compare(top.get(COMPARE), variants),
         profiles={name: _read_profile(node, components) for name, node in profiles.items()},
         tune=top.get("tune"),
     )
@@ -216,46 +198,6 @@ def _read_seeds(node: Node) -> tuple[int, ...]:
     if problem:
         raise node.error(f"{node.shown()} was given; {problem}")
     return tuple(seeds)
-
-
-def _read_reference(compare: Mapping[str, Node], variants: Mapping[str, VariantOutline]) -> str:
-    if "reference" not in compare:
-        return next(iter(variants))
-    reference = compare["reference"].text()
-    if reference not in variants:
-        raise compare["reference"].error(f"there is no variant '{reference}'; {did_you_mean(reference, variants)}")
-    return reference
-
-
-def _read_margin(node: Node) -> float:
-    margin = node.value
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < 1:
-        raise node.error(f"{node.shown()} was given; the margin is a fraction below 1, such as {DEFAULT_MARGIN}")
-    return float(margin)
-
-
-def _read_epoch(node: Node) -> Which:
-    for known in WHICH:
-        if node.value == known:
-            return known
-    raise node.error(f"{node.shown()} was given; the epoch that is compared is {' or '.join(WHICH)}")
-
-
-def _check_split(node: Node) -> Node:
-    if node.value not in SPLITS:
-        raise node.error(f"{node.shown()} was given; the split that verdicts are given on is {' or '.join(SPLITS)}")
-    return node
-
-
-def _read_looks(node: Node) -> tuple[int, ...]:
-    looks = [item.plain() for item in node.items()]
-    wrong = any(isinstance(look, bool) or not isinstance(look, int) or look < FEWEST_AT_LOOK for look in looks)
-    if wrong or not looks or any(later <= earlier for earlier, later in pairwise(looks)):
-        raise node.error(
-            f"{node.shown()} was given; looks are numbers of seeds, {FEWEST_AT_LOOK} or more and ascending, such as"
-            " [3, 5, 10]"
-        )
-    return tuple(looks)
 
 
 def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:

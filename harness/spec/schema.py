@@ -14,7 +14,7 @@ from harness import catalog
 from harness.catalog import Kind, Part
 from harness.records import SEVERAL, SINGLE
 from harness.settings import EvaluateSettings, Settings, TrainSettings
-from harness.spec import outline
+from harness.spec import compare, outline
 from harness.spec.designs import DESIGNS, TOGETHER
 from harness.spec.overlay import SECTIONS
 from harness.spec.slugs import SLUG
@@ -73,16 +73,16 @@ def _top() -> Schema:
                     "type": "number",
                     "minimum": 0,
                     "exclusiveMaximum": 1,
-                    "default": outline.DEFAULT_MARGIN,
+                    "default": compare.DEFAULT_MARGIN,
                     "description": "Differences of miou_dataset below this do not matter (fraction).",
                 },
                 "epoch": {
-                    "enum": list(outline.WHICH),
+                    "enum": list(compare.WHICH),
                     "default": "best",
                     "description": "Which of the epochs that a run trained is compared; changing it trains nothing.",
                 },
                 "split": {
-                    "enum": list(outline.SPLITS),
+                    "enum": list(compare.SPLITS),
                     "description": "The split that verdicts are given on; the others stand beside it. By default val "
                     "where it chose nothing: in every run the best epoch is chosen on images held out of it, or the "
                     "last is compared and neither early stopping, schedule nor start looked at scores on val; else "
@@ -90,7 +90,7 @@ def _top() -> Schema:
                 },
                 "looks": {
                     "type": "array",
-                    "items": {"type": "integer", "minimum": outline.FEWEST_AT_LOOK},
+                    "items": {"type": "integer", "minimum": compare.FEWEST_AT_LOOK},
                     "minItems": 1,
                     "uniqueItems": True,
                     "description": "Numbers of seeds, ascending, at which verdicts are read: they share the 5 %.",
@@ -109,7 +109,7 @@ def _variant() -> Schema:
     properties = {
         "from": {
             "type": "string",
-            "pattern": f"^{SLUG}@({'|'.join(outline.WHICH)})$",
+            "pattern": f"^{SLUG}@({'|'.join(compare.WHICH)})$",
             "description": "Start from another variant's weights, seed to seed: <variant>@best or <variant>@last, of "
             "the epochs that it trained.",
         },

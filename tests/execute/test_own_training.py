@@ -225,16 +225,29 @@ def test_the_gate_judges_the_spec_as_it_is_written():
 
 @pytest.mark.slow
 def test_the_last_epoch_is_compared_without_training_anything():
+    """Written in the spec or set by an option; `report` works on what is stored."""
     place = trained().place
     (place / "last.yaml").write_text(SPEC.replace("epoch: best", "epoch: last"))
-    done = harness("run", "last.yaml", "--reports", "of_last", "--json")
-    assert done.returncode == 0, done.stderr
-    assert "epoch 1/" not in done.stderr
-    report = json.loads((place / "of_last/ruin/report.json").read_text())
-    assert report["epoch"] == "last"
-    (ruin,) = [variant for variant in report["variants"] if variant["name"] == "ruin"]
-    expected = [score(trained().result(f"ruin/seed{seed}").last_counts["test"]) for seed in range(3)]
-    assert ruin["scores"]["test"]["miou_dataset"]["values"] == pytest.approx(expected)
+    option, expected = ("--set", "compare.epoch=last"), {}
+    for split in ("val", "test"):
+        expected[split] = [score(trained().result(f"ruin/seed{seed}").last_counts[split]) for seed in range(3)]
+    for place_of, command in {
+        "written": ("run", "last.yaml", "--json"),
+        "set": ("run", "ruin.yaml", "--json", *option),
+        "stored": ("report", "ruin.yaml", "--set", "compare.epoch=best", *option),
+    }.items():
+        done = harness(*command, "--reports", place_of)
+        assert done.returncode == 0, done.stderr
+        assert "epoch 1/" not in done.stderr
+        report = json.loads((place / place_of / "ruin/report.json").read_text())
+        assert report["epoch"] == "last"
+        (ruin,) = [variant for variant in report["variants"] if variant["name"] == "ruin"]
+        for split, values in expected.items():
+            assert ruin["scores"][split]["miou_dataset"]["values"] == pytest.approx(values)
+    text = (place / "stored/ruin/report.md").read_text()
+    assert "which is not the epoch that is compared: of last epochs no pictures are kept" in text
+    assert harness("gate", "ruin.yaml", "--variant", "ruin", *option).returncode == 3
+    assert "only keys of compare do" in harness("report", "ruin", "--set", "train.epochs=1").stderr
 
 
 def test_killed_after_any_epoch_it_keeps_its_own_best(tmp_path):

@@ -166,3 +166,13 @@ def test_reading_needs_no_torch():
     code = "import sys, harness.spec.plan, harness.spec.schema; print({'torch', 'mlflow'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "set()"
+
+
+def test_what_is_compared_may_be_set_by_an_option(write_spec):
+    changes = ["compare.epoch=last", "compare.margin=0.02", "compare.looks=[3, 5]"]
+    spec = load_spec(write_spec(STUDY), overrides=changes)
+    assert (spec.reference, spec.epoch, spec.margin, spec.looks) == ("plain", "last", 0.02, (3, 5))
+    whole = load_spec(write_spec(STUDY), overrides=["compare={split: test}"])
+    assert (whole.reference, whole.margin, whole.split_name) == ("child", 0.005, "test"), "the section is replaced"
+    bare = load_spec(write_spec(MINIMAL), overrides=["compare.epoch=last"])
+    assert (bare.reference, bare.epoch) == ("plain", "last")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from test_plan import plan_of
 from test_wrong_specs import top
 from toys import MINIMAL
 
 from harness.errors import InputError
+from harness.spec.compare import compare_anew
 from harness.spec.load import load_spec, read_study_name
 
 
@@ -25,6 +27,11 @@ from harness.spec.load import load_spec, read_study_name
         ("=4", ["key=value"]),
         ("model.name=toy_tower", ["model: {name: toy_tower}"]),
         ("loss.toy_overlap.smooth=2.0", ["loss.toy_overlap: {smooth: 2.0}"]),
+        ("compare.epoch=lst", ['"lst" was given', "best or last"]),
+        ("compare.epohc=last", ["no such key", "did you mean 'epoch'"]),
+        ("compare.epoch.which=last", ["no such key"]),
+        ("compare.reference=plan", ["no variant 'plan'", "did you mean 'plain'"]),
+        ("compare=last", ["must be a mapping"]),
     ],
 )
 def test_error_of_an_override_names_the_override(override, fragments, write_spec):
@@ -34,6 +41,18 @@ def test_error_of_an_override_names_the_override(override, fragments, write_spec
     assert message.startswith(f"--set {override}: "), message
     for fragment in fragments:
         assert fragment in message, message
+
+
+@pytest.mark.parametrize("override", ["compare.epoch=lst", "compare.split=train", "compare.reference=plan"])
+def test_a_stored_plan_refuses_the_same_overrides(override, write_spec):
+    with pytest.raises(InputError) as caught:
+        compare_anew(plan_of(write_spec(MINIMAL)), [override])
+    assert str(caught.value).startswith(f"--set {override}: ")
+
+
+def test_a_report_changes_no_setting_of_runs(write_spec):
+    with pytest.raises(InputError, match=r"^--set model.width=4: model.width: .* only keys of compare do"):
+        compare_anew(plan_of(write_spec(MINIMAL)), ["model.width=4"])
 
 
 def test_unknown_profile(write_spec):
