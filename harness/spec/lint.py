@@ -83,8 +83,7 @@ def _is_divided(compared: Comparisons, variant: str, other: str, divided: frozen
     """Tell whether a family's design divides the difference between one of its combinations and another variant, or
     the part of it that lies beyond what the combinations were written as a change of.
     """
-    written = compared.runs[variant].settings_from
-    between = written if written in compared.runs else other
+    between = compared.runs[variant].settings_from or other
     beyond = divided.issuperset(compared.factors(variant, between)) and bool(compared.steps(other, between))
     return beyond or divided.issuperset(compared.factors(variant, other)) or bool(compared.steps(other, variant))
 
@@ -92,7 +91,7 @@ def _is_divided(compared: Comparisons, variant: str, other: str, divided: frozen
 def _steps_in_plan(compared: Comparisons, variant: str, other: str) -> str:
     """Return how the runs of the plan itself divide the difference between two variants; empty where they do not."""
     between = compared.runs[variant].settings_from
-    if between in compared.runs and between != other and len(compared.factors(variant, between)) == 1:
+    if between and between != other and len(compared.factors(variant, between)) == 1:
         return f"set it against {between}, from which it differs in {compared.factors(variant, between)[0]} alone"
     way = compared.steps(other, variant, alike=True)
     return f"read it in steps of one factor: {' -> '.join(way)}" if way else ""
@@ -101,7 +100,7 @@ def _steps_in_plan(compared: Comparisons, variant: str, other: str) -> str:
 def _way_out(plan: Plan, compared: Comparisons, variant: str, other: str, seconds: Mapping[str, float]) -> str:
     """Return what to run so that the difference between two variants can be divided, with its price."""
     between = compared.runs[variant].settings_from
-    way = compared.steps(other, between) if between in compared.runs and between != other else ()
+    way = compared.steps(other, between) if between and between != other else ()
     if way and compared.steps(other, between, alike=True) == way:
         return f"divide its difference from {between}; up to there the plan has the steps: {' -> '.join(way)}"
     if way:

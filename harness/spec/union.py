@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from harness.errors import InputError, did_you_mean
 from harness.records import Plan, Run
+from harness.spec.plan import differences
 
 
 def unite(plans: Sequence[Plan]) -> Plan:
@@ -38,11 +39,25 @@ def _renamed(run: Run, study: str) -> Run:
 def narrow(plan: Plan, variant: str, reference: str) -> Plan:
     """Return the plan of two variants, the second of which is the reference.
 
+    Settings that were written as a change of a third variant's are told as a change of the reference's.
+
     Raises:
         InputError: the plan has no such variant.
     """
     for name in (variant, reference):
         if name not in plan.variants:
             raise InputError(f"--compare: there is no variant '{name}'; {did_you_mean(name, plan.variants)}")
-    runs = [run for run in plan.runs if run.variant in (variant, reference)]
+    kept = {name: [run for run in plan.runs if run.variant == name] for name in (variant, reference)}
+    runs = [
+        run if run.settings_from in kept else _described_by(run, reference, kept[reference][0])
+        for run in plan.runs
+        if run.variant in kept
+    ]
     return replace(plan, reference=reference, runs=tuple(runs))
+
+
+def _described_by(run: Run, reference: str, other: Run) -> Run:
+    """Return a run whose changed settings are those that differ from the reference's, one of whose runs is `other`."""
+    if run.variant == reference:
+        return replace(run, settings_from="", changed={})
+    return replace(run, settings_from=reference, changed=differences(replace(other.config, seed=run.seed), run.config))

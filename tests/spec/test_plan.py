@@ -16,9 +16,11 @@ from harness import catalog
 from harness.errors import InputError
 from harness.fingerprint import fingerprint
 from harness.records import Plan, Start
+from harness.spec.compare import compare_anew
 from harness.spec.load import load_spec
 from harness.spec.plan import differences, make_plan, run_id, select
 from harness.spec.plan_json import plan_from_json, plan_to_json
+from harness.spec.union import narrow
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -336,3 +338,25 @@ def test_a_plan_of_another_format_is_refused(write_spec):
     entry = plan_to_json(plan_of(write_spec(MINIMAL)))
     with pytest.raises(InputError, match="format 99"):
         plan_from_json({**entry, "version": 99})
+
+
+def test_a_plan_that_is_compared_otherwise_has_the_same_runs(write_spec):
+    changes = ["compare.epoch=last", "compare.split=val"]
+    plan, stored = plan_of(write_spec(STUDY), overrides=changes), plan_of(write_spec(STUDY))
+    anew = compare_anew(stored, changes)
+    assert anew == replace(plan, command=stored.command)
+    assert anew.runs == stored.runs
+    assert (anew.epoch, anew.split, anew.reference, anew.margin) == ("last", "val", "plain", 0.01)
+    assert compare_anew(stored, []) == stored
+
+
+def test_a_plan_of_two_variants_tells_settings_as_a_change_of_one_of_them(write_spec):
+    plan = plan_of(write_spec(STUDY))
+    like = next(run for run in plan.runs if run.settings_from not in ("", plan.reference))
+    two = narrow(plan, like.variant, plan.reference)
+    (told,) = {(run.settings_from, tuple(run.changed)) for run in two.runs if run.variant == like.variant}
+    found = differences(next(run.config for run in plan.runs if run.variant == plan.reference), like.config)
+    assert told == (plan.reference, tuple(found))
+    assert found.keys() > like.changed.keys()
+    back = narrow(plan, plan.reference, like.variant)
+    assert {run.settings_from for run in back.runs} == {"", like.variant}
