@@ -24,6 +24,7 @@ class Comparisons:
         self.runs = {name: first[name] for name in plan.variants}
         self._trees = {name: settings_tree(run.config) for name, run in self.runs.items()}
         self._steps = {name: steps_per_image(run.config) for name, run in self.runs.items()}
+        self._warmup = {name: _warmup_per_image(run.config) for name, run in self.runs.items()}
         self._automatic = {name: _is_automatic(run.config) for name, run in self.runs.items()}
         self.factors = cache(self._factors)
         self._searches: dict[tuple[str, bool], _Search] = {}
@@ -32,7 +33,8 @@ class Comparisons:
         """Return what two variants differ in: components first, then parts, terms, and settings of train and evaluate.
 
         All that a component sets counts once, and so does a part with all its settings. What `data.normalize: auto`
-        made of another model belongs to the model, and epochs that keep the number of steps to what they make up for.
+        made of another model belongs to the model, and epochs that keep the number of steps (of the whole run, of its
+        warm-up) to what they make up for.
         """
         here, there = self.runs[one], self.runs[other]
         changed = tree_differences(self._trees[other], self._trees[one])
@@ -47,6 +49,8 @@ class Comparisons:
             rest.discard("data.normalize")
         if isclose(self._steps[one], self._steps[other]):
             rest.discard("train.epochs")
+        if isclose(self._warmup[one], self._warmup[other]):
+            rest.discard("schedule.warmup")
         names = [name for name, _ in changed_components]
         return tuple(dict.fromkeys([*names, *(_part_of(key) for key in changed if key in rest)]))
 
@@ -103,6 +107,13 @@ def steps_per_image(config: RunConfig) -> float:
     """Return the steps of the optimizer in a whole run for each image that the data set has for training."""
     share: float = config.data["fraction"]
     return config.train.epochs * share / (config.train.batch_size * config.train.accumulate)
+
+
+def _warmup_per_image(config: RunConfig) -> float:
+    """Return the steps of the optimizer in the warm-up for each image that the data set has for training."""
+    epochs: float = config.schedule["warmup"]
+    share: float = config.data["fraction"]
+    return epochs * share / (config.train.batch_size * config.train.accumulate)
 
 
 def _part_of(key: str) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from scipy import special
 
+from harness.judged import primary_split
 from harness.records import Plan
 from harness.spec.concern import Concern
 
 FEWEST_GROUPS = 20
-"""Independent groups of a validation split, of even size, below which intervals are wide and little is called."""
+"""Independent groups of the split that is judged, of even size, below which intervals are wide and little is called."""
 UNEVEN = 0.75
 """Share of the number of groups that they are worth, below which their sizes are spoken of."""
 FEWEST_SEEDS = 3
@@ -76,17 +77,20 @@ def small_margin(plan: Plan) -> Iterator[Concern]:
 
 def weak_splits(plan: Plan, groups: Mapping[str, Sequence[int]]) -> Iterator[Concern]:
     """Return what is weak in the images that a plan is judged on, from the sizes of the groups of each split."""
-    worth = even_number(groups["val"])
+    split = primary_split(plan, groups)
+    sizes = groups.get(split, ())
+    worth = even_number(sizes) if sizes else FEWEST_GROUPS
     if worth < FEWEST_GROUPS:
-        number, largest = len(groups["val"]), max(groups["val"]) / sum(groups["val"])
+        number, largest = len(sizes), max(sizes) / sum(sizes)
         uneven = f", the largest with {largest:.0%} of the images: as much as {worth:.1f} even ones"
+        those = f"{number} independent group{'s' if number > 1 else ''} of images"
+        divide = ", or divide train and val anew with data.folds" if split == "val" else ""
         yield Concern(
             "few_groups",
             plan.variants,
-            f"val holds {number} independent groups of images{uneven if worth < UNEVEN * number else ''} (at least"
-            f" {FEWEST_GROUPS} are wanted): what other images would do is hardly known, and only large differences are"
-            " called",
-            "judge on more recordings, or divide train and val anew with data.folds",
+            f"{split} holds {those}{uneven if worth < UNEVEN * number else ''} (at least {FEWEST_GROUPS} are wanted):"
+            " what other images would do is hardly known, and only large differences are called",
+            f"judge on more recordings{divide}",
         )
     if "test" not in groups and any(run.config.evaluate.select_split == "val" for run in plan.runs):
         yield Concern(

@@ -159,6 +159,13 @@ def test_unequal_steps(write_spec):
     ]
 
 
+def test_a_warm_up_of_as_many_steps_belongs_to_what_it_makes_up_for(write_spec):
+    text = study("half: {set: {data.fraction: 0.5, train.epochs: 20, schedule.warmup: WARMUP}}")
+    text = text.replace("{name: toy_flat}", "{name: toy_flat, warmup: 1.0}")
+    assert not concerns(write_spec(text.replace("WARMUP", "2.0")), seconds={}).keys() & {("confounded", "half")}
+    assert ("confounded", "half") in concerns(write_spec(text.replace("WARMUP", "1.5")))
+
+
 def test_unequal_epochs_on_different_data(write_spec):
     text = study("photos: {set: {data: {name: toy_photos, root: there}, train.epochs: 20}}")
     assert concerns(write_spec(text))["budget", "photos"].text == (
@@ -235,14 +242,24 @@ def test_weak_splits(write_spec):
         "the best epoch is chosen on val and reported on val: its score is too high, the more so the more it jumps from"
         " epoch to epoch"
     )
-    assert concerns(path, groups={"val": (2,) * FEWEST_GROUPS, "test": (1,)}) == concerns(path) == {}
+    assert found["few_groups", "plain"].remedy.endswith("or divide train and val anew with data.folds")
+    assert concerns(path, groups={"val": (1,), "test": (2,) * FEWEST_GROUPS}) == concerns(path) == {}
+
+
+def test_groups_are_few_on_the_split_that_is_judged(write_spec):
+    """Val chooses epochs, so verdicts are given on test, unless the study says otherwise."""
+    text, groups = study("other: {set: {model.width: 4}}", seeds="[0, 1, 2]"), {"val": (1,) * 99, "test": (3, 3)}
+    concern = concerns(write_spec(text), groups=groups)["few_groups", "plain"]
+    assert concern.text.startswith("test holds 2 independent groups of images (at least 20 are wanted)")
+    assert concern.remedy == "judge on more recordings"
+    assert concerns(write_spec(f"{text}compare: {{split: val}}\n"), groups=groups) == {}
 
 
 def test_one_group_that_holds_most_images_is_worth_little(write_spec):
     # 39 groups of 1 image and one of 61: 100^2 / (39 + 61^2) = 2.66
     assert even_number([1] * 39 + [61]) == pytest.approx(10_000 / 3760)
     path = write_spec(study("other: {set: {model.width: 4}}", seeds="[0, 1, 2]"))
-    found = concerns(path, groups={"val": (61, *[1] * 39), "test": (1,)})
+    found = concerns(path, groups={"val": (61, *[1] * 39)})
     assert found["few_groups", "plain"].text.startswith(
         "val holds 40 independent groups of images, the largest with 61% of the images: as much as 2.7 even ones (at"
         " least 20 are wanted)"
