@@ -147,17 +147,18 @@ def _describe_split(chosen: Chosen, context: Context, split: str) -> dict[str, A
     return found
 
 
-def _quote_report(chosen: Chosen, context: Context) -> dict[str, list[str]]:
-    """Return what the study's report says of the variant against others, and what the study cannot show."""
+def _quote_report(chosen: Chosen, context: Context) -> dict[str, Any]:
+    """Return what the study's report says of the variant against others, at which epoch, and what it cannot show."""
     if context.plan is None or context.results is None:
-        return {"claims": [], "concerns": []}
+        return {"claims": [], "concerns": [], "epoch": chosen.which}
     report = make_report(context.plan, context.results, context.taken)
     claims = [
         f"On {text.escape(item.split)}: {conclude(item.headline, report.margin)}"
         for item in report.comparisons
         if item.split == report.primary and chosen.variant in (item.variant, item.against)
     ]
-    return {"claims": claims, "concerns": [f"{text.capital(item.text)}." for item in report.concerns]}
+    concerns = [f"{text.capital(item.text)}." for item in report.concerns]
+    return {"claims": claims, "concerns": concerns, "epoch": report.epoch}
 
 
 def _describe_model(chosen: Chosen) -> str:

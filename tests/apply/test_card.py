@@ -148,6 +148,17 @@ def test_weights_of_the_last_epoch_are_not_given_the_best_ones_scores(tmp_path):
     assert "### The worst pictures" not in texts[0], "the pictures kept are those of the best epoch"
 
 
+@pytest.mark.parametrize(("which", "epoch"), [("best", "best"), ("last", "best"), ("best", "last"), ("last", "last")])
+def test_claims_about_other_weights_say_so(which, epoch, tmp_path):
+    study = finished()
+    chosen = study.choose(f"small/second/seed0@{which}")
+    context = find_context(chosen, study.store)
+    write_card(chosen, replace(context, plan=replace(context.plan, epoch=epoch)), tmp_path / "card.md", Licences())
+    (line,) = [line for line in (tmp_path / "card.md").read_text().splitlines() if line.startswith("Against other")]
+    other = "" if which == epoch else f", compared at the {epoch} epoch of each run, which is not that of these weights"
+    assert line == f"Against other variants of the study{other}:"
+
+
 def test_what_a_user_named_cannot_break_the_page(tmp_path):
     chosen = finished().choose()
     write_card(replace(chosen, note="a | b <script>"), Context(), tmp_path / "card.md", Licences(data="x | y"))
