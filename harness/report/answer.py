@@ -1,7 +1,7 @@
 """The answer to a study's question in at most three plain sentences, from the report record alone.
 
 The first says who improved, regressed, is equivalent or undecided against the reference, by how much, and what that did
-to dominant and to rare classes. What the reference itself starts from comes last: nobody asks whether to go back.
+to dominant and to rare classes. The steps that lead to the reference come last: what each of them gained on its start.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from harness.report.band_records import BandComparison
 from harness.report.claims import Claim
 from harness.report.names import has_scores
-from harness.report.record import Report, VariantSummary
-from harness.report.sentences import bounds, caveat, decided, interval, what_next
+from harness.report.record import OwnTraining, Report, VariantSummary
+from harness.report.sentences import bounds, caveat, decided, interval, starts_of, what_next
 from harness.report.text import counted, percent, points
 from harness.stats.verdicts import CLASS_SEEDS
 
@@ -20,6 +20,10 @@ SCORE = "miou_dataset"
 MOST_SENTENCES = 3
 MOST_CLASSES = 3
 """Classes of a band that are named."""
+MOST_NAMED = 3
+"""Variants of one outcome that are all named."""
+MOST_STEPS = 3
+"""Steps on the way to the reference that are told, the last ones."""
 
 
 def make_answer(report: Report) -> tuple[str, ...]:
@@ -31,21 +35,11 @@ def make_answer(report: Report) -> tuple[str, ...]:
     ]
     if not claims:
         return (_say_why_none(report),)
-    before = _starts_of(report, report.reference)
+    before = starts_of(report, report.reference)
     asked = [claim for claim in claims if claim.variant not in before] or claims
-    rest = [claim for claim in claims if claim not in asked]
     sentences = _tell_one(report, asked[0]) if len(asked) == 1 else _tell_many(report, asked)
-    sentences += [*_tell_absent(report), *_tell_rest(report, rest)]
-    return tuple(sentences[:MOST_SENTENCES])
-
-
-def _starts_of(report: Report, name: str) -> set[str]:
-    """Return the variants from whose weights a variant starts, and those from which these do."""
-    start_of = {item.name: (item.starts_from or "").rpartition("@")[0] for item in report.variants}
-    found: set[str] = set()
-    while (name := start_of.get(name, "")) and name not in found:
-        found.add(name)
-    return found
+    steps = _tell_steps(report, [*before, report.reference]) if len(asked) < len(claims) else []
+    return tuple([*sentences, *_tell_absent(report), *steps][:MOST_SENTENCES])
 
 
 def _tell_one(report: Report, claim: Claim) -> list[str]:
@@ -94,18 +88,22 @@ def _tell_many(report: Report, claims: Sequence[Claim]) -> list[str]:
 
 
 def _tally(claims: Sequence[Claim]) -> list[str]:
-    """Return how many there are of each outcome, the largest change of each direction by name."""
+    """Return how many there are of each outcome: all by name while they are few, else the largest change."""
     told, is_first = [], True
     for outcome in ("improved", "regressed"):
         found = decided(claims, outcome)
         if found:
-            most = found[0].variant if len(found) == 1 else f"most of all {found[0].variant}"
-            number = _number(len(found), len(claims))
-            told.append(f"{number} {outcome}, {most}: {_size(found[0]) if is_first else _short(found[0])}")
+            few = len(found) <= MOST_NAMED
+            sizes = [_size(found[0]) if is_first else _short(found[0]), *map(_short, found[1:])]
+            named = [f"{claim.variant} {size}" for claim, size in zip(found, sizes, strict=True)]
+            which = f": {', '.join(named)}" if few else f", most of all {named[0]}"
+            told.append(f"{_number(len(found), len(claims))} {outcome}{which}")
             is_first = False
     for outcome in ("equivalent", "undecided"):
-        if count := len(decided(claims, outcome)):
-            told.append(f"{_number(count, len(claims))} {'is' if count == 1 else 'are'} {outcome}")
+        found = decided(claims, outcome)
+        if found:
+            which = f": {', '.join(claim.variant for claim in found)}" if len(found) <= MOST_NAMED else ""
+            told.append(f"{_number(len(found), len(claims))} {'is' if len(found) == 1 else 'are'} {outcome}{which}")
     return told
 
 
@@ -122,7 +120,8 @@ def _tell_bands(report: Report, variant: str) -> str:
     found = [item for item in report.bands if item.claim.variant == variant]
     if any(item.claim.reason == "few seeds" for item in found):
         return f"classes are judged from {CLASS_SEEDS} seeds on"
-    return ", ".join(_tell_band(item, is_first=item is found[0]) for item in found)
+    told = ", ".join(_tell_band(item, is_first=item is found[0]) for item in found)
+    return told and f"taken together, {told}"
 
 
 def _tell_band(item: BandComparison, *, is_first: bool) -> str:
@@ -141,23 +140,40 @@ def _tell_band(item: BandComparison, *, is_first: bool) -> str:
 
 
 def _tell_absent(report: Report) -> list[str]:
-    """Return how many runs there is no result of, where there are such."""
+    """Return how many runs have no result, and how many have one that is not judged, where there are such."""
     states = [seed.status for variant in report.variants for seed in variant.seeds]
-    absent = len(states) - states.count("finished")
-    return [f"{absent} of {len(states)} runs {'has' if absent == 1 else 'have'} no result."] if absent else []
+    unjudged = states.count("unjudged")
+    absent = len(states) - states.count("finished") - unjudged
+    lacks = f"{absent} of {len(states)} runs {'has' if absent == 1 else 'have'} no result"
+    if not unjudged:
+        return [f"{lacks}."] if absent else []
+    stays = f"{'is' if unjudged == 1 else 'are'} finished but not judged; the notes say why."
+    return [f"{lacks}, and {unjudged} {stays}" if absent else f"{unjudged} of {len(states)} runs {stays}"]
 
 
-def _tell_rest(report: Report, claims: Sequence[Claim]) -> list[str]:
-    """Return what may be said of the variants that the reference starts from."""
-    if not claims or all(claim.reason == "one seed" for claim in claims):
+def _tell_steps(report: Report, way: Sequence[str]) -> list[str]:
+    """Return what each variant on the way to the reference, and the reference itself, gained on its own start."""
+    steps = [item for item in report.own_training if item.split == report.primary and item.variant in way]
+    steps = sorted(steps, key=lambda item: way.index(item.variant))
+    if not steps or all(item.claim.reason == "one seed" for item in steps):
         return []
-    if len(claims) > 1:
-        return [f"Of the {len(claims)} variants that {report.reference} starts from, {'; '.join(_tally(claims))}."]
-    (claim,) = claims
-    who = f"{claim.variant}, from which {report.reference} starts,"
+    told = [_tell_step(item, is_first=item is steps[0]) for item in steps[-MOST_STEPS:]]
+    return [f"On the way to {report.reference}, {'; '.join(told)}."]
+
+
+def _tell_step(item: OwnTraining, *, is_first: bool) -> str:
+    claim, start = item.claim, item.start.removesuffix("@best")
+    unit = " points" if is_first else ""
+    if claim.low == claim.high == 0:
+        return f"{item.variant} scores exactly like {start}"
     if claim.outcome in ("improved", "regressed"):
-        return [f"{who} {claim.outcome} against it: {_size(claim)}."]
-    return [f"{who} is {claim.outcome}: {_size(claim)}."]
+        lost = claim.outcome == "regressed"
+        size = f"{percent(abs(claim.delta))}{unit}"
+        return f"{item.variant} {'lost' if lost else 'gained'} {size} {'to' if lost else 'over'} {start}{bounds(claim)}"
+    size = f"{points(claim.delta)}{unit}{bounds(claim)}"
+    if claim.outcome == "equivalent":
+        return f"{item.variant} is equivalent to {start}: {size}"
+    return f"whether {item.variant} gained over {start} is undecided: {size}"
 
 
 def _say_why_none(report: Report) -> str:
@@ -165,9 +181,7 @@ def _say_why_none(report: Report) -> str:
     reference = next((item for item in report.variants if item.name == report.reference), None)
     others = [item for item in report.variants if item is not reference]
     if not report.splits:
-        states = [seed.status for variant in report.variants for seed in variant.seeds]
-        failed = f", and {states.count('failed')} failed" if "failed" in states else ""
-        return f"There is no answer yet: none of {counted(len(states), 'run')} has finished{failed}."
+        return _say_why_no_scores(report)
     if report.primary not in [split.name for split in report.splits]:
         return f"There is no answer: verdicts are asked for on {report.primary}, which no result has."
     if reference is None:
@@ -181,6 +195,14 @@ def _say_why_none(report: Report) -> str:
     if not any(has_scores(item) for item in others if not item.evaluated_only):
         return f"There is no answer yet: only {reference.name} has finished runs."
     return "There is no answer: the results cannot be compared; the notes say why."
+
+
+def _say_why_no_scores(report: Report) -> str:
+    states = [seed.status for variant in report.variants for seed in variant.seeds]
+    if "unjudged" in states:
+        return "There is no answer: no run has a result that is judged; the notes say why."
+    failed = f", and {states.count('failed')} failed" if "failed" in states else ""
+    return f"There is no answer yet: none of {counted(len(states), 'run')} has finished{failed}."
 
 
 def _score(report: Report, variant: VariantSummary) -> str:

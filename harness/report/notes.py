@@ -119,14 +119,19 @@ def _describe_pieces(seed: SeedResult) -> str:
 
 
 def _absence_notes(variants: Sequence[VariantSummary]) -> list[str]:
+    """Return which runs have no result; those that are finished and not judged are told of elsewhere."""
     runs = [(variant, seed) for variant in variants for seed in variant.seeds]
-    absent = [f"{variant.name}/seed{seed.seed} ({_state(seed)})" for variant, seed in runs if seed.status != "finished"]
+    absent = [
+        f"{variant.name}/seed{seed.seed} ({_state(seed)})"
+        for variant, seed in runs
+        if seed.status not in ("finished", "unjudged")
+    ]
     if not absent:
         return []
     if len(absent) == len(runs):
         return [f"None of the {len(runs)} runs has finished: there are no scores yet."]
     return [
-        f"{len(absent)} of {len(runs)} runs have no result: {', '.join(absent)}. "
+        f"{len(absent)} of {len(runs)} runs {'has' if len(absent) == 1 else 'have'} no result: {', '.join(absent)}. "
         "Means are over the seeds that finished; differences are over the seeds that both variants have."
     ]
 

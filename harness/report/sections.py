@@ -126,7 +126,7 @@ def runs_table(report: Report) -> str:
 
 
 def failures(report: Report) -> list[str]:
-    """Return a line for each run that has been tried and has no result: what became of it, and why."""
+    """Return a line for each run that has been tried and has no result that is judged: what became of it, and why."""
     return [
         f"{escape(label(variant, seed))} {seed.status}: {escape(seed.reason) or 'no reason was given'}"
         for variant in report.variants

@@ -18,15 +18,27 @@ MOST_IN_FULL = 5
 
 
 def conclusions(report: Report) -> list[str]:
-    """Return one sentence for each comparison on the primary split, those that were decided first."""
-    order = ("improved", "regressed", "equivalent", "undecided")
+    """Return one sentence for each comparison on the primary split, those that were decided first.
+
+    What the reference starts from comes after what is asked about.
+    """
+    order, before = ("improved", "regressed", "equivalent", "undecided"), starts_of(report, report.reference)
     found = [item.headline for item in report.comparisons if item.split == report.primary]
-    found = sorted(found, key=lambda claim: order.index(claim.outcome))
+    found = sorted(found, key=lambda claim: (claim.variant in before, order.index(claim.outcome)))
     is_long = sum(claim.outcome == "undecided" for claim in found) > MOST_IN_FULL
     return [
         conclude_briefly(claim) if is_long and claim.outcome == "undecided" else conclude(claim, report.margin)
         for claim in found
     ]
+
+
+def starts_of(report: Report, name: str) -> list[str]:
+    """Return the variants from whose weights a variant starts, and those from which these do, the first one first."""
+    start_of = {item.name: (item.starts_from or "").rpartition("@")[0] for item in report.variants}
+    found: list[str] = []
+    while (name := start_of.get(name, "")) and name not in found:
+        found.insert(0, name)
+    return found
 
 
 def conclude_briefly(claim: Claim) -> str:
