@@ -15,8 +15,8 @@ from harness.report.judge import HEADLINE, make_claim
 from harness.report.over_looks import START, judge_over_looks, look_at
 from harness.report.record import OwnTraining, Report
 from harness.report.seeds import order_splits
-from harness.report.sentences import conclude
-from harness.report.text import counted, escape, percent
+from harness.report.sentences import interval
+from harness.report.text import counted, escape, percent, points
 from harness.report.variants import VariantRuns
 from harness.scores import miou_dataset
 from harness.spec.starts import name_start
@@ -117,11 +117,24 @@ def own_training_lines(report: Report) -> list[str]:
     """
     lines = []
     for item in (item for item in report.own_training if item.split == report.primary):
-        claim = item.claim.model_copy(update={"against": f"its start {item.start}"})
+        who, start = escape(item.variant), escape(item.start)
         seeds = f"{len(item.kept_start)} of {counted(len(item.kept.seeds), 'seed')}"
         lines += [
-            f"Start -> own training: {conclude(claim, report.margin)}",
-            f"Kept if better: {escape(item.variant)} or its start {escape(item.start)}, whichever scores higher on the "
-            f"images that select epochs: {percent(item.kept.mean)} %; the start was kept with {seeds}.",
+            f"Start -> own training: {_tell(item)}",
+            f"Kept if better: {percent(item.kept.mean)} % for whoever keeps, with each seed, the better of {who} and "
+            f"{start}: the start with {seeds}.",
         ]
     return lines
+
+
+def _tell(item: OwnTraining) -> str:
+    """Return the claim in short: what stands behind it, and what would decide it, is told of the comparisons."""
+    claim, who, start = item.claim, escape(item.variant), f"its start {escape(item.start)}"
+    if claim.low == claim.high == 0:
+        return f"**{who} scores exactly like** {start} with every seed."
+    size = f"{points(claim.delta)} points of miou_dataset{interval(claim)}"
+    if claim.outcome in ("improved", "regressed"):
+        return f"**{who} {claim.outcome}** against {start}: {size}."
+    if claim.outcome == "equivalent":
+        return f"**{who} is equivalent** to {start}: {size}."
+    return f"**undecided** whether {who} is better or worse than {start}: {size}."

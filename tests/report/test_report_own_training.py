@@ -85,8 +85,8 @@ def test_a_recipe_that_ruins_its_start_is_judged_by_what_it_made_of_it(fallen):
     page = render_markdown(report)
     assert "exactly like" not in page
     assert "- Start -> own training: **ruin regressed** against its start parent@best: \u221230.0 points" in page
-    told = "Kept if better: ruin or its start parent@best, whichever scores higher on the images that select epochs: "
-    assert f"- {told}80.0 %; the start was kept with 4 of 4 seeds." in page
+    told = "Kept if better: 80.0 % for whoever keeps, with each seed, the better of ruin and parent@best: "
+    assert f"- {told}the start with 4 of 4 seeds." in page
 
 
 def test_kept_if_better_takes_each_seeds_choice_by_the_score_that_selects_epochs(simulate):
@@ -113,6 +113,27 @@ def test_all_variants_that_trained_on_are_one_family(simulate):
     ]
     assert {item.claim.family for item in report.own_training if item.split == "val"} == {2}
     assert len(own_training_lines(report)) == 4
+
+
+def test_each_outcome_of_own_training_has_its_words(fallen):
+    report = make_report(fallen.plan, fallen.results)
+    (own,) = report.own_training
+
+    def first_line(**changes):
+        changed = own.model_copy(update={"claim": own.claim.model_copy(update=changes)})
+        return own_training_lines(report.model_copy(update={"own_training": (changed,)}))[0]
+
+    same = {"delta": 0.0, "low": 0.0, "high": 0.0}
+    small = {"delta": 0.001, "low": -0.003, "high": 0.005}
+    size = "+0.1 points of miou_dataset (95 % interval \u22120.3 to +0.5)."
+    begin = "Start -> own training:"
+    assert first_line(**same) == f"{begin} **ruin scores exactly like** its start parent@best with every seed."
+    assert first_line(outcome="equivalent", **small) == (
+        f"{begin} **ruin is equivalent** to its start parent@best: {size}"
+    )
+    assert first_line(outcome="undecided", **small) == (
+        f"{begin} **undecided** whether ruin is better or worse than its start parent@best: {size}"
+    )
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
