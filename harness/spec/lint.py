@@ -61,13 +61,16 @@ def _has_known_weights(run: Run) -> bool:
 
 
 def _confounded(plan: Plan, compared: Comparisons, seconds: Mapping[str, float]) -> Iterator[Concern]:
+    told: set[frozenset[str]] = set()
     for family, names in _families(plan).items():
         divided = isolated(plan, family) if compared.runs[names[0]].design else frozenset()
         for other in _compared_with(compared, names[0]):
             variant = max(names, key=lambda name: len(compared.factors(name, other)))
             factors = compared.factors(variant, other)
-            if len(factors) < 2 or (divided and _is_divided(compared, variant, other, divided)):
+            pair = frozenset({variant, other})
+            if len(factors) < 2 or pair in told or (divided and _is_divided(compared, variant, other, divided)):
                 continue
+            told.add(pair)
             words = "components" if plan.component_keys.keys() >= set(factors) else "factors"
             steps = _steps_in_plan(compared, variant, other)
             yield Concern(

@@ -88,6 +88,15 @@ def test_changes_that_are_no_components(write_spec):
     )
 
 
+def test_a_pair_that_are_each_others_change_is_told_once(write_spec):
+    text = study("slow: {set: {optimizer.lr: 0.01, model.width: 4}}\nlike: {like: slow, set: {model.width: 2}}")
+    text = text.replace(
+        "  plain: {}\n", "  plain: {}\n  first: {like: slow, set: {optimizer.lr: 0.1, model.width: 8}}\n"
+    )
+    pairs = [c.variants for c in lint(plan_of(write_spec(text))) if c.code in ("confounded", "stepwise")]
+    assert len({frozenset(pair) for pair in pairs}) == len(pairs) > 1
+
+
 def test_the_plan_may_hold_the_steps(write_spec):
     lines = "wide: {set: {model.width: 4}}\nwide-slow: {set: {model.width: 4, optimizer.lr: 0.01}}\n"
     lines += "wider-slow: {like: wide-slow, set: {model.width: 2}}\nslow: {set: {optimizer.lr: 0.01}}"
