@@ -46,7 +46,7 @@ def move_lines(item: Evidence) -> list[str]:
 
 
 def _say_move(move: Move, seeds: int) -> str:
-    source, target = ("right" if name == move.true else escape(name) for name in (move.source, move.target))
+    source, target = ("correct" if name == move.true else escape(name) for name in (move.source, move.target))
     least, most = percent(move.least), percent(move.most)
     bounds = "" if least == most else f"; the counts allow {least} to {most} %"
     told = f"{percent(move.share)} % of {escape(move.true)} ({counted(move.pixels, 'pixel')}) moved"

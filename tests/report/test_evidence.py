@@ -75,7 +75,7 @@ def test_planted_flow_is_found_and_named():
     assert (move.share, move.least, move.most) == pytest.approx((0.1, 0.1, 0.1))
     assert (move.pixels, move.agreeing, item.seeds) == (600, 2, (0, 1))
     said = evidence_sections.move_lines(item)
-    assert said == ["10.0 % of grass (600 pixels) moved from right to rock; in 2 of 2 seeds"]
+    assert said == ["10.0 % of grass (600 pixels) moved from correct to rock; in 2 of 2 seeds"]
 
 
 def test_what_the_counts_cannot_tell_is_bounded():
@@ -250,7 +250,7 @@ def test_page_and_figures_from_counts(tmp_path):
     assert {name: (tmp_path / name).read_bytes() for name in names} == first
     page = render(found)
     assert all(f"](figures/{name})" in page for name in names)
-    assert "among the 6 of 6 images whose predictions were kept" in page
+    assert "of the 6 of 6 images whose predictions were kept" in page
     assert "base\\|line" in page
     assert "\n\n\n" not in page
     assert render(()) == ""
