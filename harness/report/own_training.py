@@ -121,8 +121,8 @@ def own_training_lines(report: Report) -> list[str]:
         seeds = f"{len(item.kept_start)} of {counted(len(item.kept.seeds), 'seed')}"
         lines += [
             f"Start -> own training: {_tell(item)}",
-            f"Kept if better: {percent(item.kept.mean)} % for whoever keeps, with each seed, the better of {who} and "
-            f"{start}: the start with {seeds}.",
+            f"Kept if better: whoever keeps, with each seed, the better of {who} and {start} has "
+            f"{percent(item.kept.mean)} %; it is the start with {seeds}.",
         ]
     return lines
 

@@ -85,8 +85,8 @@ def test_a_recipe_that_ruins_its_start_is_judged_by_what_it_made_of_it(fallen):
     page = render_markdown(report)
     assert "exactly like" not in page
     assert "- Start -> own training: **ruin regressed** against its start parent@best: \u221230.0 points" in page
-    told = "Kept if better: 80.0 % for whoever keeps, with each seed, the better of ruin and parent@best: "
-    assert f"- {told}the start with 4 of 4 seeds." in page
+    told = "Kept if better: whoever keeps, with each seed, the better of ruin and parent@best has 80.0 %; "
+    assert f"- {told}it is the start with 4 of 4 seeds." in page
 
 
 def test_kept_if_better_takes_each_seeds_choice_by_the_score_that_selects_epochs(simulate):
