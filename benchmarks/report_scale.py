@@ -2,7 +2,8 @@
 
 200 runs (40 variants, 5 seeds) x 500 images, each its own group, x 19 classes: margins from counts, all comparisons
 with the reference on all 20 measures, verdicts of both families, what would decide each open headline, and 10,000
-resamples of the images. Then the whole report of the same runs: record, Markdown, HTML, JSON, tables, every figure.
+resamples of the images. Then the whole report of the same runs: record, Markdown, HTML, JSON, tables, every figure; and
+its record once more, alone and where two earlier looks were recorded.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts
 from harness.catalog import choose
 from harness.counts import make_counts
+from harness.judged import digest_counts
 from harness.records import Counts, Plan, Run, RunConfig, RunResult
+from harness.report.summary import make_report
 from harness.report.write import write_report
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.stats.effects import compare, make_study
-from harness.stats.looks import Look
+from harness.stats.looks import Look, TakenLook
 from harness.stats.margins import HEADLINE, sum_margins
 from harness.stats.power import Levels, forecast
 from harness.stats.resample import bootstrap_scores
@@ -65,6 +68,16 @@ def make_study_of(counts: dict[tuple[str, int], Counts]) -> tuple[Plan, dict[str
     return Plan("scale", "How long does a large report take?", "v0", 0.005, tuple(runs)), results
 
 
+def look_at(results: dict[str, RunResult], seeds: int) -> TakenLook:
+    """Return the look at the first seeds of all variants."""
+    complete: dict[str, dict[int, str]] = {}
+    for run_id, result in results.items():
+        variant, seed = run_id.split("-")
+        if int(seed) < seeds:
+            complete.setdefault(variant, {})[int(seed)] = digest_counts(result)
+    return TakenLook(complete)
+
+
 def main() -> None:
     """Print the wall time of each step and the most memory used."""
     generator = np.random.default_rng(0)
@@ -92,6 +105,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_report(plan, results, Path(folder))
     times.append(("the whole report, written", time.perf_counter()))
+    make_report(plan, results)
+    times.append(("its record alone", time.perf_counter()))
+    make_report(plan, results, tuple(look_at(results, seeds) for seeds in (3, 4)))
+    times.append(("its record after two earlier looks", time.perf_counter()))
     for (_, start), (step, end) in itertools.pairwise(times):
         print(f"{step}: {end - start:.1f} s")
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -130,7 +130,7 @@ def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tupl
     """
     from harness import api
     from harness.execute.until import count_seeds, headlines, is_open
-    from harness.report.until import look_line, savings_sentence, until_sentences
+    from harness.report.until import look_line, next_line, savings_sentence, until_sentences
 
     started, told = 0, []
     with resumable():
@@ -144,7 +144,8 @@ def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tupl
                 return looked, (), report, started
             pairs = [item for item in zip(claims, goes_on, strict=True) if _was_judged(item[0], seeds, most)]
             now = [look_line(claim, goes_on=on) for claim, on in pairs]
-            print(f"look at {most} seeds:", *now, sep="\n  ", file=sys.stderr, flush=True)
+            following = next_line(claims, goes_on, min((n for n in until.counts if n > most), default=most))
+            print(f"look at {most} seeds:", *now, *filter(None, [following]), sep="\n  ", file=sys.stderr, flush=True)
     return looked, tuple(told), report, started
 
 

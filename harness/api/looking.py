@@ -135,7 +135,10 @@ def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Rep
 
 
 def _once(progress: Progress, told: set[str]) -> Progress:
-    """Return a progress that shows each warning, and each finished run, once over all looks; `told` keeps which."""
+    """Return a progress that shows each warning, and each finished run, once over all looks; `told` keeps which.
+
+    A warning that differs in its remedy alone, whose price grows with the seeds, is the same.
+    """
     from contextlib import contextmanager
 
     from harness.execute.events import Ended, Warned
@@ -145,7 +148,7 @@ def _once(progress: Progress, told: set[str]) -> Progress:
         with progress([run for run in runs if run.id not in told]) as show:
 
             def listen(event: Event) -> None:
-                text = event.text if isinstance(event, Warned) else ""
+                text = event.text.partition("; ")[0] if isinstance(event, Warned) else ""
                 finished = isinstance(event, Ended) and event.result.status == "finished"
                 key = event.run.id if isinstance(event, Ended) and finished else text
                 if key not in told:

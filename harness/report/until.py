@@ -18,7 +18,16 @@ def look_line(claim: Claim, *, goes_on: bool) -> str:
     if claim.outcome != "undecided":
         return f"{claim.variant} {SAID[claim.outcome]} {claim.against}: {size}"
     told = f"{claim.variant} against {claim.against}: undecided, {size}"
+    if claim.reason == "only before correction":
+        told += f", not enough at this look{f' among {claim.family} comparisons' if claim.family > 1 else ''}"
     return told if goes_on else f"{told}; no more seeds: {_why_not(claim)}"
+
+
+def next_line(claims: Sequence[Claim], goes_on: Sequence[bool], seeds: int) -> str:
+    """Return which variants get seeds up to the number of the next look; nothing where none does."""
+    open_pairs = [(claim.against, claim.variant) for claim, on in zip(claims, goes_on, strict=True) if on]
+    names = dict.fromkeys(name for pair in open_pairs for name in pair)
+    return f"next look at {seeds} seeds, for {', '.join(names)}" if names else ""
 
 
 def until_sentences(claims: Sequence[Claim], goes_on: Sequence[bool]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from harness.execute.until import count_seeds, first_plan, is_open, look_counts,
 from harness.records import Plan, Progress, Run, RunResult, Start
 from harness.report.claims import Claim, EarlierCall, Outlook
 from harness.report.summary import make_report
-from harness.report.until import look_line, savings_sentence, until_sentences
+from harness.report.until import look_line, next_line, savings_sentence, until_sentences
 from harness.store.folder import save_result, write_progress
 from harness.store.looks import looks_folder, read_looks
 from harness.store.protocol import StoreError
@@ -125,6 +125,14 @@ def test_words_of_what_was_called_before():
 def test_words_of_a_look_and_of_the_end():
     found = claim("b", outcome="improved")
     assert look_line(found, goes_on=False) == "b improved against a: +1.0 (\N{MINUS SIGN}1.0 to +3.0)"
+    hidden = claim("b", reason="only before correction")
+    assert look_line(hidden, goes_on=True) == (
+        "b against a: undecided, +1.0 (\N{MINUS SIGN}1.0 to +3.0), not enough at this look among 2 comparisons"
+    )
+    assert next_line([found, hidden, claim("c", against="d")], [False, True, True], 5) == (
+        "next look at 5 seeds, for a, b, d, c"
+    )
+    assert next_line([found], [False], 5) == ""
     stopped, last = claim("c", chance=0.02), claim("d", chance=None)
     told = look_line(stopped, goes_on=False)
     assert told.endswith("no more seeds: even 10 seeds would decide it with a probability of about 2 %")
