@@ -31,13 +31,12 @@ def test_seeds_after_the_last_look_are_told_with_the_comparisons():
         "seeds: 12 are planned, and no look is left at b against a after that at 10 seeds: what is not called yet stays"
         " undecided"
     ]
-    assert list(past_last_look(make_plan(7, (3, 5)), looked(3, 5)))[0].startswith(
-        "seeds: 7 are planned, and no look is left at b, c against a after that at 5 seeds"
-    )
+    (told,) = past_last_look(make_plan(7, (3, 5)), looked(3, 5))
+    assert told.startswith("seeds: 7 are planned, and no look is left at b, c against a after that at 5 seeds")
 
 
 def test_seeds_after_the_declared_looks_are_told():
     assert list(past_last_look(make_plan(12, (3, 5, 10)), ())) == [
-        "seeds: 12 are planned, and compare.looks ends at 10: after a look there nothing more is called; write 12 as its"
-        " last, or fewer seeds"
+        "seeds: 12 are planned, and compare.looks ends at 10: after a look there nothing more is called; write 12 as"
+        " its last, or fewer seeds"
     ]
