@@ -156,7 +156,7 @@ def _tell(claim: Claim | None, lowest: float | None, drop: float, *, passed: boo
     if claim is None:
         return "no finished runs that could be compared with the baseline"
     held = f"{counted(len(claim.seeds), 'seed')}, {counted(claim.groups, 'image group')}"
-    if claim.reason == "few seeds" and claim.measure != HEADLINE:
+    if claim.reason == "few seeds":
         return f"difference {points(claim.delta)} points; {held}: a class is judged from {CLASS_SEEDS} seeds on"
     if lowest is None:
         return f"difference {points(claim.delta)} points; {held}: too few to say anything about new seeds and images"

@@ -7,9 +7,11 @@ import pytest
 from scipy import stats
 
 from harness.errors import InputError
+from harness.merging import merge_counts
 from harness.records import RunResult
 from harness.report.gate import make_gate, render_junit, render_summary
 from harness.report.judge import judge_splits
+from harness.report.text import points
 from harness.report.variants import group_runs
 
 DROPS = {"miou_dataset": 0.05, "Sky": 0.05}
@@ -20,7 +22,7 @@ def gate_of(study, **changes):
     return make_gate(study.plan, study.results, **options)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study(simulate):
     return simulate({"old": 0.7, "better": 0.75, "worse": 0.55}, seeds=(0, 1, 2, 3))
 
@@ -79,6 +81,48 @@ def test_junit_and_summary(study):
     text = render_summary(gate)
     assert text.startswith("# Gate of phase3: failed: 2 of 4 checks\n")
     assert "| **failed** | worse | old | val | `miou_dataset` | 5.0 |" in text
+
+
+def test_a_check_tells_its_numbers(study):
+    judged = judge_splits(group_runs(study.plan, study.results), "old").judged[0]
+    for check in gate_of(study, variants=("better", "worse")).checks:
+        effect = judged.effects[check.variant, "old"][check.measure]
+        assert (check.delta, check.lowest, check.max_drop) == (effect.delta, effect.interval(0.9)[0], 0.05)
+        difference, lowest, held = points(check.delta), points(check.lowest), "4 seeds, 4 image groups"
+        told = {
+            "better": f"difference {difference} points, at least {lowest} with 95 % confidence ({held})",
+            "worse": f"difference {difference} points, but it may be as low as {lowest} (one-sided 95 % bound; {held}), "
+            "beyond the allowed drop of 5.0",
+        }
+        assert check.told == told[check.variant]
+    head, rule, *rows = [line for line in render_summary(gate_of(study)).splitlines() if line.startswith("|")]
+    assert head == "|  | variant | baseline | split | measure | allowed drop | difference | at least (95 %) | in words |"
+    assert rule == "|" + " :-- |" * 9
+    for row, check in zip(rows, gate_of(study).checks, strict=True):
+        cells = f"`{check.measure}` | 5.0 | {points(check.delta)} | {points(check.lowest)} | {check.told} |"
+        assert row.endswith(f"{check.variant} | old | val | {cells}")
+
+
+def test_a_drop_of_exactly_the_bound_passes(study):
+    (check,) = gate_of(study, variants=("worse",), drops={"miou_dataset": 0.5}).checks
+    assert gate_of(study, variants=("worse",), drops={"miou_dataset": -check.lowest}).passed
+
+
+def test_coarser_labels_are_gated_in_the_classes_that_both_have(simulate):
+    study = simulate({"old": 0.7, "better": 0.8}, splits=("val",))
+    of = (0,) * 9 + (1,)
+    ids = [(number, number) for number in range(10)]
+    better = {run.id for run in study.plan.runs if run.variant == "better"}
+    results = {}
+    for id_, result in study.results.items():
+        contract = {**result.contract, "taxonomy": "ten", "class_of": ids}
+        if id_ in better:
+            counts = {"val": merge_counts(result.counts["val"], of, ("land", "sky"))}
+            contract |= {"taxonomy": "two", "class_of": [(raw, of[place]) for raw, place in ids]}
+            result = replace(result, counts=counts, last_counts={}, colours=result.colours[:2])
+        results[id_] = replace(result, contract=contract)
+    gate = gate_of(replace(study, results=results), drops={"miou_dataset": 0.05, "land": 0.05})
+    assert [(check.measure, check.passed) for check in gate.checks] == [("miou_dataset", True), ("land", True)]
 
 
 def test_wrong_names(study):

@@ -1,0 +1,78 @@
+"""Who is ahead, with runs missing; and what is proposed next, word by word."""
+
+import numpy as np
+import pytest
+from test_report_claims import CLAIM, outlook
+
+from harness.records import Plan, Run
+from harness.report.claims import Comparison
+from harness.report.judge import Judged
+from harness.report.ranking import make_rankings, propose_next
+from harness.stats.effects import compare, make_study
+from harness.stats.looks import Look, Looks
+from harness.stats.margins import HEADLINE, Margins
+from harness.stats.verdicts import holm
+
+
+def judged_of(hits, groups=6):
+    """Return a split of one class: variant -> seed -> IoU in 1/1000, give or take what differs between groups."""
+    runs = tuple((variant, seed) for variant, seeds in hits.items() for seed in seeds)
+    jitter_G = np.linspace(-5, 5, groups).round().astype(int)
+    hit_KGC = np.array([hits[variant][seed] + jitter_G * (seed + 1) for variant, seed in runs])[..., None]
+    true_GC = np.full((groups, 1), 1000)
+    study = make_study(Margins(runs, tuple("ghijkl"[:groups]), ("road",), groups, hit_KGC, hit_KGC, true_GC))
+    return Judged("test", study, {})
+
+
+def test_means_are_of_the_seeds_that_are_there_and_only_pairs_that_share_some_are_tested():
+    hits = {"a": {0: 500, 1: 510, 2: 505}, "b": {0: 600, 1: 608, 2: 610}, "c": {7: 550}, "d": {1: 502, 2: 500}}
+    judged = judged_of(hits)
+    (ranking,) = make_rankings([judged], Looks())
+    assert (ranking.split, ranking.family) == ("test", 3), "a-b, a-d, b-d: c shares no seed"
+    assert [rank.variant for rank in ranking.ranks] == ["b", "c", "a", "d"]
+    expected = [np.mean(list(hits[name].values())) / 1000 for name in "bcad"]
+    assert [rank.mean for rank in ranking.ranks] == pytest.approx(expected)
+    pairs = [compare(judged.study, *pair)[HEADLINE] for pair in (("a", "b"), ("a", "d"), ("b", "d"))]
+    p_holm = holm([Look((len(effect.by_seed),)).adjusted(effect.p) for effect in pairs])
+    assert p_holm[0] < 0.05
+    assert [rank.behind for rank in ranking.ranks] == [False, False, True, p_holm[2] <= 0.05]
+
+
+def test_without_a_seed_in_common_nobody_is_behind_and_one_variant_is_no_ranking():
+    (ranking,) = make_rankings([judged_of({"a": {0: 500}, "b": {1: 600}})], Looks())
+    assert (ranking.family, [(rank.variant, rank.behind) for rank in ranking.ranks]) == (0, [("b", False), ("a", False)])
+    assert make_rankings([judged_of({"a": {0: 500}})], Looks()) == ()
+
+
+def comparison(variant, ahead, against="a", outcome="undecided"):
+    change = {"variant": variant, "against": against, "outcome": outcome, "outlook": ahead}
+    headline = CLAIM.model_copy(update=change)
+    return Comparison(variant=variant, against=against, split="val", headline=headline, classes=())
+
+
+OPEN = [
+    comparison("b", outlook(7, 0.8, 48, 0.9)),
+    comparison("c", outlook(5, 0.9, 48, 0.9)),
+    comparison("no-use", outlook(10, 0.79, 48, 0.9)),
+    comparison("no-outlook", None),
+    comparison("decided", outlook(9, 0.9, 48, 0.9), outcome="improved"),
+    comparison("other", outlook(9, 0.9, 48, 0.9), against="b"),
+]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "command", "said"),
+    [
+        ((4, 2), "harness run x.yaml", "harness run x.yaml --seeds 4,2,0,1,3,5,6"),
+        ((4, 2), "harness run x.yaml --until decided", "harness run x.yaml --seeds 4,2,0,1,3,5,6"),
+        (range(8), "harness run x.yaml --seeds 0,1", "harness run x.yaml --seeds 0,1,2,3,4,5,6,7"),
+    ],
+)
+def test_what_would_decide_is_proposed_with_its_command(seeds, command, said):
+    runs = tuple(Run(f"{name}{seed}", name, seed, None, {}) for name in "ab" for seed in seeds)
+    plan = Plan("s", "?", "a", 0.0, runs, command=command)
+    assert propose_next(plan, OPEN) == (
+        "7 seeds would decide these against a, with about 80 % probability each: b (7), c (5). What is finished is "
+        f"kept: {said}",
+    )
+    assert propose_next(plan, OPEN[2:]) == ()
