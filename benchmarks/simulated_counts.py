@@ -139,17 +139,23 @@ def draw_margins(world: World, generator: np.random.Generator) -> Margins:
 
 def true_iou(world: World, generator: np.random.Generator, trainings: int = 20_000) -> Array:
     """Return the IoU of classes on endless images, averaged over `trainings` seeds, [V, C]."""
+    iou_VSC = iou_by_training(world, draw_training(world, generator, trainings if world.noise else 1))
+    iou_VC: Array = iou_VSC.mean(axis=1)
+    return iou_VC
+
+
+def iou_by_training(world: World, noise_VSC: Array) -> Array:
+    """Return the IoU of classes on endless images of trainings that were drawn, [V, S, C]."""
     points, weights = np.polynomial.hermite_e.hermegauss(41)
     own_VC = world.differs * TASTE_SD**2 + (LOCAL * world.noise_VC) ** 2
     variance_VC = GROUP_SD**2 + FRAME_SD**2 + _inherit(own_VC, world.inherited**2)
-    noise_VSC = draw_training(world, generator, trainings if world.noise else 1)
     true_C, result = SIZE * world.held_C, []
     for gain, variance_C, noise_SC in zip(world.gains, variance_VC, noise_VSC, strict=True):
         rate_SC = np.zeros_like(noise_SC)
         for point, weight in zip(points, weights / weights.sum(), strict=True):  # one by one: the arrays stay small
             rate_SC += weight * special.expit(SKILL + gain + np.sqrt(variance_C) * point + noise_SC)
         gained_SC = (true_C * (1 - rate_SC)) @ _misses(world)
-        result.append((true_C * rate_SC / (true_C + gained_SC)).mean(axis=0))
+        result.append(true_C * rate_SC / (true_C + gained_SC))
     return np.stack(result)
 
 

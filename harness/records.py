@@ -15,6 +15,8 @@ from harness.settings import EvaluateSettings, TrainSettings
 
 Which = Literal["best", "last"]
 JudgedSplit = Literal["val", "test"]
+DEFAULT_EXPECTED = 0.01
+"""Size of the differences of miou_dataset that are expected where a study does not say (fraction)."""
 SINGLE = ("data", "model", "optimizer", "schedule")
 """Sections of a config that are one part."""
 SEVERAL = ("loss", "augment")
@@ -152,6 +154,8 @@ class Plan:
     """Whether the runs are the study itself, or trials of the search before it."""
     looks: tuple[int, ...] = ()
     """Numbers of seeds at which the study's author looks at the results, ascending; empty where none are declared."""
+    expected: float = DEFAULT_EXPECTED
+    """Size of the differences of miou_dataset that the study's author expects before it (fraction)."""
 
     def combinations(self, family: str, design: str | None = None) -> dict[frozenset[str], str]:
         """Return combination -> variant, of one family: all, or those of one of its designs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.report.band_records import BandComparison
+from harness.report.chances import tell_odds, tell_prior
 from harness.report.claims import Claim
 from harness.report.names import has_scores
 from harness.report.record import OwnTraining, Report, VariantSummary
@@ -56,7 +57,9 @@ def _tell_one(report: Report, claim: Claim) -> list[str]:
     if claim.outcome == "equivalent":
         margin = f"within the margin of ±{100 * report.margin:g}"
         return [f"{who} is equivalent to {other} {place}: {size}, {margin}{bands}."]
-    told = f"It is undecided whether {who} is better or worse than {other} {place}: {size}, {_doubt(claim)}{bands}."
+    odds = f" ({tell_odds(claim.chances)}; {tell_prior(claim.chances)})" if claim.chances else ""
+    doubt = f"{_doubt(claim)}{odds}"
+    told = f"It is undecided whether {who} is better or worse than {other} {place}: {size}, {doubt}{bands}."
     return [told, *filter(None, [what_next(claim)])]
 
 

@@ -53,6 +53,22 @@ class EarlierCall(Record):
     interval of `margin_level` lies within the margin."""
 
 
+class Chances(Record):
+    """Probabilities of the true difference, given a prior; `better`, `within` and `worse` add up to 1."""
+
+    better: float
+    """That the variant is better by more than the margin."""
+    within: float
+    """That they differ by no more than the margin; 0 where the study states none."""
+    worse: float
+    new_seed: float | None
+    """That the variant, trained with one new seed, beats the other trained with the same one, both judged on endlessly
+    many images; null where too little is known of the noise between seeds."""
+    margin: float
+    prior: float
+    """Size of the differences that the study expects: the scale of the prior."""
+
+
 class Claim(Record):
     """One difference between two variants on one measure of one split, and what may be said of it."""
 
@@ -105,6 +121,8 @@ class Claim(Record):
     """How often a true difference as large as the measured one would be called; null where it is not called."""
     outlook: Outlook | None
     """What would decide a headline that is undecided; null where no look is left or the noise is not known."""
+    chances: Chances | None
+    """Of a headline on the primary split; null elsewhere, and where no prior makes them right: below five seeds."""
 
 
 class Comparison(Record):

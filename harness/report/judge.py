@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.errors import InputError
 from harness.records import Counts
+from harness.report.chances import give_chances
 from harness.report.claims import Claim, Comparison, EarlierCall, Floor, Outlook
 from harness.report.estimates import known
 from harness.report.over_looks import judge_over_looks, look_at
@@ -105,12 +106,13 @@ def _counts(groups: Sequence[VariantRuns], split: str) -> dict[tuple[str, int], 
 
 
 def make_comparisons(
-    judged: Sequence[Judged], margin: float, looks: Looks | None, primary: str
+    judged: Sequence[Judged], margin: float, looks: Looks | None, primary: str, expected: float | None = None
 ) -> tuple[Comparison, ...]:
     """Return the claims of all pairs. On the primary split, headlines are one family and all class IoUs another one.
 
     On other splits there are differences and intervals, and nothing is judged. `looks` are those at the study so far;
-    without it the levels are those of a single look, as a gate's are.
+    without it the levels are those of a single look, as a gate's are. `expected` is the size of the differences that
+    the study expects; without it no probabilities are given.
     """
     found = []
     for item in judged:
@@ -125,6 +127,7 @@ def make_comparisons(
                 if key[0] == pair
             )
             headline = make_claim(item.split, pair, effect, verdicts.get(pair), judging)
+            headline = headline.model_copy(update={"chances": give_chances(headline, effect, margin, expected)})
             found.append(
                 Comparison(variant=pair[0], against=pair[1], split=item.split, headline=headline, classes=classes)
             )
@@ -201,6 +204,7 @@ def make_claim(
         called=find_earlier_call(effect, verdict, margin),
         power=_find_power(verdict.effect or effect, verdict) if verdict.outcome in ("improved", "regressed") else None,
         outlook=_look_ahead(effect, verdict, judging),
+        chances=None,
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.report.chances import tell_chances
 from harness.report.claims import Claim, Comparison, Floor, Outlook, Ranking
 from harness.report.record import Report
 from harness.report.text import capital, counted, escape, percent, points
@@ -62,15 +63,16 @@ def conclude(claim: Claim, margin: float) -> str:
         said, _, to = SAID[claim.outcome].rpartition(" ")
         return f"**{who} {said}** {to} {other}: {size}; {held(claim)}. {earlier_call(claim)}"
     if claim.outcome in ("improved", "regressed"):
-        return f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}.{_exaggerated(claim)}"
+        told = f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}."
+        return f"{told}{tell_chances(claim)}{_exaggerated(claim)}"
     if claim.outcome == "equivalent":
         level = f"{_plain(round(claim.margin_level, 3))} %"
         bounds = f"its {level} interval, {points(claim.low_margin)} to {points(claim.high_margin)}"
         return (
             f"**{who} is equivalent** to {other}: {size}; {bounds}, lies within the margin of ±{_plain(margin)} points;"
-            f" {held(claim)}{_look(claim)}."
+            f" {held(claim)}{_look(claim)}.{tell_chances(claim)}"
         )
-    told = f"**Undecided:** {who} against {other}, {size}; {_why(claim)}; {held(claim)}."
+    told = f"**Undecided:** {who} against {other}, {size}; {_why(claim)}; {held(claim)}.{tell_chances(claim)}"
     return f"{told} {next_step}" if (next_step := what_next(claim)) else told
 
 

@@ -64,7 +64,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
     primary = primary_split(plan, [split.name for split in splits])
     on_primary = [item for item in statistics.judged if item.split == primary]
     attributions = make_attributions(plan, on_primary, looks)
-    comparisons = make_comparisons(statistics.judged, plan.margin, looks, primary)
+    comparisons = make_comparisons(statistics.judged, plan.margin, looks, primary, plan.expected)
     slugs = make_slugs(plan.variants)
     variants = tuple(
         _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(

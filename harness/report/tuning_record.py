@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from harness.report.base import Record
+from harness.report.chances import turn_chances
 from harness.report.claims import Claim, EarlierCall, Outcome
 from harness.report.record import Report
 from harness.spec.search import measure_importance
@@ -156,6 +157,7 @@ def _turned(claim: Claim) -> Claim:
         "by_seed": tuple(-value for value in claim.by_seed),
         "outcome": outcomes.get(claim.outcome, claim.outcome),
         "called": None if claim.called is None else _turned_call(claim.called),
+        "chances": turn_chances(claim.chances),
     }
     return claim.model_copy(update=changes)
 

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from harness.errors import InputError, did_you_mean
-from harness.records import JudgedSplit, Plan, Which
+from harness.records import DEFAULT_EXPECTED, JudgedSplit, Plan, Which
 from harness.strict_yaml.located import Node, parse_yaml
 
 COMPARE = "compare"
-KEYS = ("reference", "margin", "epoch", "split", "looks")
+KEYS = ("reference", "margin", "expected", "epoch", "split", "looks")
 DEFAULT_MARGIN = 0.005
 FEWEST_AT_LOOK = 2
 """Seeds below which a look decides nothing."""
@@ -29,6 +29,8 @@ class Compare:
     """Variant that the others are compared with."""
     margin: float = DEFAULT_MARGIN
     """Differences of miou_dataset below this do not matter (fraction)."""
+    expected: float = DEFAULT_EXPECTED
+    """Size of the differences that are expected before the study (fraction)."""
     epoch: Which = "best"
     """Which of a run's trained epochs is compared."""
     split: Node | None = None
@@ -109,6 +111,16 @@ def _read_margin(node: Node) -> float:
     return float(margin)
 
 
+def _read_expected(node: Node) -> float:
+    expected = node.value
+    if isinstance(expected, bool) or not isinstance(expected, int | float) or not 0 < expected < 1:
+        raise node.error(
+            f"{node.shown()} was given; the differences that are expected before the study are a fraction above 0 and"
+            f" below 1, such as {DEFAULT_EXPECTED} for one point"
+        )
+    return float(expected)
+
+
 def _read_epoch(node: Node) -> Which:
     for known in WHICH:
         if node.value == known:
@@ -136,6 +148,7 @@ def _read_looks(node: Node) -> tuple[int, ...]:
 _READERS: Mapping[str, Any] = {
     "reference": Node.text,
     "margin": _read_margin,
+    "expected": _read_expected,
     "epoch": _read_epoch,
     "split": _read_split,
     "looks": _read_looks,

@@ -54,6 +54,8 @@ class Spec:
     """Variant that the others are compared with."""
     margin: float
     """Differences of miou_dataset below this do not matter (fraction)."""
+    expected: float
+    """Size of the differences of miou_dataset that are expected before the study (fraction)."""
     epoch: Which
     """Which of a run's trained epochs is compared."""
     split: Node | None
@@ -122,6 +124,7 @@ def load_spec(
         question=outline.question,
         reference=outline.compare.reference,
         margin=outline.compare.margin,
+        expected=outline.compare.expected,
         epoch=outline.compare.epoch,
         split=outline.compare.split,
         looks=outline.compare.looks,

@@ -54,6 +54,7 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
         question=spec.question,
         reference=spec.reference,
         margin=spec.margin,
+        expected=spec.expected,
         epoch=spec.epoch,
         split=spec.split_name,
         looks=spec.looks,

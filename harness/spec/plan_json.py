@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.fingerprint import canonical, thaw
-from harness.records import SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
+from harness.records import DEFAULT_EXPECTED, SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.slugs import slug_problem
 
@@ -24,6 +24,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "kind": plan.kind,
         "reference": plan.reference,
         "margin": plan.margin,
+        "expected": plan.expected,
         "epoch": plan.epoch,
         **({"split": plan.split} if plan.split else {}),
         **({"looks": list(plan.looks)} if plan.looks else {}),
@@ -52,6 +53,7 @@ def plan_from_json(entry: Mapping[str, Any]) -> Plan:
         question=entry["question"],
         reference=entry["reference"],
         margin=entry["margin"],
+        expected=entry.get("expected", DEFAULT_EXPECTED),
         epoch=entry.get("epoch", "best"),
         split=entry.get("split"),
         looks=tuple(entry.get("looks", ())),

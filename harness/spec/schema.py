@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import catalog
 from harness.catalog import Kind, Part
-from harness.records import SEVERAL, SINGLE
+from harness.records import DEFAULT_EXPECTED, SEVERAL, SINGLE
 from harness.settings import EvaluateSettings, Settings, TrainSettings
 from harness.spec import compare, outline
 from harness.spec.designs import DESIGNS, TOGETHER
@@ -75,6 +75,14 @@ def _top() -> Schema:
                     "exclusiveMaximum": 1,
                     "default": compare.DEFAULT_MARGIN,
                     "description": "Differences of miou_dataset below this do not matter (fraction).",
+                },
+                "expected": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "exclusiveMaximum": 1,
+                    "default": DEFAULT_EXPECTED,
+                    "description": "Size of the differences of miou_dataset that you expect before the study "
+                    "(fraction): the prior of the probabilities beside verdicts. Changing it trains nothing.",
                 },
                 "epoch": {
                     "enum": list(compare.WHICH),

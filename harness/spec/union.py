@@ -13,7 +13,8 @@ from harness.spec.plan import differences
 def unite(plans: Sequence[Plan]) -> Plan:
     """Return the runs of several studies as one plan; variants are named `<study>/<variant>`.
 
-    The reference, the epoch that is compared and the split are the first study's; the margin is the smallest of theirs.
+    The reference, the epoch that is compared and the split are the first study's; margin and expected
+    differences are the smallest of theirs.
     """
     if len(plans) == 1:
         return plans[0]
@@ -23,6 +24,7 @@ def unite(plans: Sequence[Plan]) -> Plan:
         question=" | ".join(dict.fromkeys(plan.question for plan in plans)),
         reference=f"{first.study}/{first.reference}",
         margin=min(plan.margin for plan in plans),
+        expected=min(plan.expected for plan in plans),
         epoch=first.epoch,
         split=first.split,
         runs=tuple(_renamed(run, plan.study) for plan in plans for run in plan.runs),

@@ -58,6 +58,7 @@ def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise",
         alone=(),
         power=None,
         outlook=None if outcome != "undecided" else ahead,
+        chances=None,
     )
 
 

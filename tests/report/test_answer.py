@@ -9,6 +9,7 @@ import pytest
 
 from harness.records import RunResult
 from harness.report.answer import make_answer
+from harness.report.claims import Chances
 from harness.report.markdown import render_markdown
 from harness.report.sentences import conclusions
 from harness.report.summary import make_report
@@ -52,6 +53,18 @@ OPEN_BANDS = (
     "taken together, the dominant classes (Sky, Grass) lost 1.3 points (−1.9 to −0.7), the rare ones (Logs) changed by "
     "−8.2 (−19.0 to +2.1), which noise may explain"
 )
+
+
+CHANCES = Chances(better=0.45, within=0.4, worse=0.15, new_seed=0.6, margin=0.005, prior=0.01)
+
+
+def test_what_is_undecided_is_told_with_its_probabilities(one):
+    both = {"dominant": LOST, "rare": LOST_MORE}
+    assert told(one, claims={"new": UNSURE | {"chances": CHANCES}}, bands=both)[0] == (
+        "It is undecided whether new is better or worse than old on val: +0.4 points of miou_dataset (95 % interval "
+        "−2.0 to +2.8), which noise may explain (better by more than 0.5 points: 45 %, within: 40 %, worse by more: "
+        f"15 %; prior: differences of about 1 point); {BANDS}."
+    )
 
 
 def test_one_variant_in_words(one):

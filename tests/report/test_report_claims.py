@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.claims import Claim, Outlook
+from harness.report.chances import turn_chances
+from harness.report.claims import Chances, Claim, Outlook
 from harness.report.sentences import conclude, conclusions, floor_sentence, ranking_sentence
 from harness.report.summary import make_report
 
@@ -35,6 +36,7 @@ CLAIM = Claim(
     alone=(),
     power=None,
     outlook=None,
+    chances=None,
 )
 
 
@@ -155,6 +157,28 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             "No look at this comparison is left.",
         ),
         (
+            {"chances": Chances(better=0.937, within=0.062, worse=0.001, new_seed=0.712, margin=0.005, prior=0.01)},
+            f"**b improved** against a: {SIZE}; p = 0.012 after Holm over 3 comparisons; {HELD}. Better by more than "
+            "0.5 points: 94 %, within: 6 %; a new seed of b beats one of a with 71 % (prior: differences of about 1 "
+            "point).",
+        ),
+        (
+            {
+                "outcome": "undecided",
+                "reason": "noise",
+                "p_holm": 0.4,
+                "family": 1,
+                "chances": Chances(better=0.004, within=0.78, worse=0.216, new_seed=None, margin=0.003, prior=0.025),
+            },
+            f"**Undecided:** b against a, {SIZE}; noise may explain it, p = 0.400; {HELD}. Within ±0.3 points: 78 %, "
+            "worse by more: 22 % (prior: differences of about 2.5 points). No look at this comparison is left.",
+        ),
+        (
+            {"chances": Chances(better=0.9955, within=0.0, worse=0.0045, new_seed=0.004, margin=0.0, prior=0.01)},
+            f"**b improved** against a: {SIZE}; p = 0.012 after Holm over 3 comparisons; {HELD}. Better: > 99 %; a new "
+            "seed of b beats one of a with < 1 % (prior: differences of about 1 point).",
+        ),
+        (
             {"outcome": "undecided", "reason": "few groups", "p_holm": None},
             f"**Undecided:** b against a, {SIZE}; the images are of two groups, or of one that holds nearly all: too "
             f"few groups to call; {HELD}. Images of other recordings are needed before anything is said.",
@@ -163,6 +187,13 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
 )
 def test_words(change, told):
     assert conclude(CLAIM.model_copy(update=change), 0.005) == told
+
+
+def test_probabilities_of_a_pair_in_the_other_order():
+    chances = Chances(better=0.7, within=0.2, worse=0.1, new_seed=0.75, margin=0.005, prior=0.01)
+    assert turn_chances(chances) == Chances(better=0.1, within=0.2, worse=0.7, new_seed=0.25, margin=0.005, prior=0.01)
+    assert turn_chances(chances.model_copy(update={"new_seed": None})).new_seed is None
+    assert turn_chances(None) is None
 
 
 def test_the_noise_floor_in_words(simulate):

@@ -9,6 +9,7 @@ from harness.report.judge import HEADLINE, Judged, judge_splits, make_comparison
 from harness.report.ranking import make_rankings
 from harness.report.sentences import conclude
 from harness.report.variants import group_runs
+from harness.stats.chances import find_chances
 from harness.stats.effects import compare, make_study
 from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.margins import Margins
@@ -40,6 +41,28 @@ def test_classes_have_no_margin():
     assert item.headline.outcome == "equivalent"
     assert {claim.outcome for claim in item.classes} == {"undecided"}
     assert {claim.measure for claim in item.classes} == {"x", "y", "z"}
+
+
+def test_headlines_have_probabilities_of_the_studys_margin_and_prior():
+    judged = draw_judged([0.0, 0.01], seeds=5)
+    (item,) = make_comparisons([judged], 0.004, Looks(), "val", 0.02)
+    found = find_chances(judged.effects["v1", "v0"][HEADLINE], 0.004, 0.02)
+    assert item.headline.chances.model_dump() == vars(found) | {"margin": 0.004, "prior": 0.02}
+    assert 0.02 < found.better < 0.98
+    assert {claim.chances for claim in item.classes} == {None}
+
+
+def test_no_probabilities_of_four_seeds_of_another_split_or_of_few_groups():
+    def chances(judged, primary="val"):
+        return [item.headline.chances for item in make_comparisons([judged], 0.004, Looks(), primary, 0.02)]
+
+    judged = draw_judged([0.0, 0.01], seeds=5)
+    assert chances(draw_judged([0.0, 0.01], seeds=4)) == [None]
+    assert chances(judged, "test") == [None]
+    effect = judged.effects["v1", "v0"][HEADLINE]
+    few = {("v1", "v0"): {HEADLINE: replace(effect, held=replace(effect.held, groups=2))}}
+    assert chances(replace(judged, effects=few)) == [None]
+    assert make_comparisons([judged], 0.004, None, "val")[0].headline.chances is None, "a gate states no prior"
 
 
 def test_headlines_are_one_family_and_all_cells_another():

@@ -323,6 +323,16 @@ def test_the_primary_split_is_in_the_plan_and_in_no_id(write_spec):
     assert "split" not in plan_to_json(plans[0]), "a plan that names none reads as an older one"
 
 
+def test_expected_differences_are_in_the_plan_and_in_no_id(write_spec):
+    stated, silent = (plan_of(write_spec(text)) for text in (f"{MINIMAL}compare: {{expected: 0.03}}\n", MINIMAL))
+    assert (stated.expected, silent.expected) == (0.03, 0.01)
+    assert [run.id for run in stated.runs] == [run.id for run in silent.runs]
+    entry = plan_to_json(stated)
+    assert plan_from_json(entry) == stated
+    del entry["expected"]
+    assert plan_from_json(entry).expected == 0.01, "plans of older versions hold none"
+
+
 def test_looks_are_read_into_the_plan(write_spec):
     path = write_spec(f"{MINIMAL}compare: {{looks: [2, 5]}}\n")
     assert load_spec(path).looks == plan_of(path).looks == (2, 5)

@@ -111,6 +111,13 @@ WRONG = {
     "seeds are equal": (top(f"seeds: {HERE}[1, 1]"), ["distinct"]),
     "reference": (top(f"compare: {{reference: {HERE}plane}}"), ["compare.reference", "did you mean 'plain'"]),
     "margin": (top(f"compare: {{margin: {HERE}5}}"), ["compare.margin", "5 was given", "0.005"]),
+    "expected": (
+        top(f"compare: {{expected: {HERE}1.5}}"),
+        ["compare.expected", "1.5 was given", "above 0 and below 1", "0.01 for one point"],
+    ),
+    "expected is 0": (top(f"compare: {{expected: {HERE}0}}"), ["compare.expected", "0 was given", "above 0"]),
+    "expected is true": (top(f"compare: {{expected: {HERE}true}}"), ["compare.expected", "true was given"]),
+    "expected is text": (top(f"compare: {{expected: {HERE}small}}"), ["compare.expected", '"small" was given']),
     "epoch": (top(f"compare: {{epoch: {HERE}first}}"), ["compare.epoch", '"first" was given', "best or last"]),
     "split": (top(f"compare: {{split: {HERE}train}}"), ["compare.split", '"train" was given', "val or test"]),
     "looks not ascending": (
