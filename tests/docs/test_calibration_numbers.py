@@ -5,7 +5,8 @@ import math
 import pytest
 from pages import ROOT
 
-from benchmarks.calibration_digest import DIGESTS, numbers, read_rows
+from benchmarks.attribution_calibration import FAMILIES, KINDS
+from benchmarks.calibration_digest import DIGESTS, numbers, read_rows, short
 
 ROWS = (ROOT / "benchmarks/calibration.md").read_text()
 PAGE = (ROOT / "docs/statistics.md").read_text()
@@ -16,6 +17,7 @@ COVERED = [
     (FEW, "covers (worst comparison)", 300),
     ("Chains of warm starts", "covers: child less start (worst)", 600),
     ("Chains of warm starts", "two links and more (worst)", 600),
+    *(("Attribution", kind, 200) for kind in KINDS),
 ]
 FALSE = [
     ("Many worlds", "false calls: headline", 300),
@@ -24,6 +26,7 @@ FALSE = [
     (FEW, "false class table: equal, against the truth", 300),
     ("Chains of warm starts", "false headline", 600),
     ("Chains of warm starts", "false start -> own training", 600),
+    *(("Attribution", f"{family}, Holm", 200) for family in FAMILIES),
 ]
 
 
@@ -49,6 +52,21 @@ def test_every_row_holds_a_false_call_in_at_most_5_percent(table, column, studie
 @pytest.mark.parametrize("digest", DIGESTS, ids=lambda digest: digest.__name__)
 def test_the_page_on_statistics_shows_the_rows_in_short(digest):
     assert digest(ROWS) in PAGE
+
+
+def test_the_page_on_statistics_says_how_attribution_is_covered():
+    rows = read_rows(ROWS, "Attribution")
+    by_kind = [numbers(rows, kind) for kind in KINDS]
+    means = [sum(covered) / len(covered) for covered in by_kind]
+    covered = f"{short(min(map(min, by_kind)))} to {short(max(map(max, by_kind)))}"
+    assert f"{covered} (200 studies" in PAGE
+    assert f"over all rows in {short(min(means))} to {short(max(means))}." in PAGE
+    three = [row for row in rows if row["components"] == "3"]
+    called = [numbers(three, f"{family}, {how}") for family in FAMILIES for how in ("alone", "Holm")]
+    main, main_holm, between, between_holm = (short(sum(shares) / len(shares), 2) for shares in called)
+    words = " ".join(PAGE.split())
+    assert f"falsely in {main} of studies if each is judged alone and in {main_holm} after Holm" in words
+    assert f"some interaction in {between} and {between_holm}." in words
 
 
 def test_a_first_look_from_five_seeds_on_loses_at_most_five_points():
