@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = {
     "harness/stats/attribution.py": ("stats/test_attribution",),
     "harness/stats/effects.py": ("stats/test_effects", "stats/test_verdicts"),
+    "harness/stats/first_call.py": ("stats/test_first_call",),
     "harness/stats/influence.py": ("stats/test_effects", "stats/test_resample"),
     "harness/stats/looks.py": ("stats/test_looks",),
     "harness/stats/margins.py": ("stats/test_margins", "stats/test_effects"),
@@ -44,6 +45,7 @@ TESTS = {
     "harness/stats/spread.py": ("stats/test_spread", "stats/test_effects"),
     "harness/stats/verdicts.py": ("stats/test_verdicts",),
     "harness/report/judge.py": ("report/test_report_judge", "report/test_report_claims"),
+    "harness/report/over_looks.py": ("report/test_over_looks",),
     "harness/report/ranking.py": ("report/test_ranking", "report/test_report_judge"),
     "harness/report/attribution.py": ("report/test_report_attribution",),
     "harness/report/bands.py": ("report/test_bands", "report/test_diagnosis"),

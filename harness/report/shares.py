@@ -20,7 +20,7 @@ class Part(Record):
     """The p-value adjusted for the parts that are read together, main effects or interactions, and for the looks; null
     where the part is not judged: the total and the shares, which follow from the others."""
     outcome: Literal["improved", "regressed", "undecided"] | None
-    called: EarlierCall | None
+    called: EarlierCall | None = None
     """The earlier look, at fewer seeds, that gave the outcome; null where the present seeds do."""
     seeds: int
     groups: int

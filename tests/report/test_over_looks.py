@@ -14,6 +14,7 @@ from harness.report.ranking import make_rankings
 from harness.report.sentences import caveat, conclude, outcome_word
 from harness.report.summary import make_report
 from harness.report.variants import group_runs
+from harness.report.write import write_report
 from harness.stats.looks import Look, TakenLook
 
 FIRST, ALL = range(3), range(8)
@@ -186,3 +187,10 @@ def test_the_whole_report_is_a_function_of_the_looks(turned):
     again = next(c.headline for c in make_report(turned.plan, turned.results, later).comparisons if c.variant == "b")
     assert (again.outcome, again.look, again.called) == (claim.outcome, claim.look, claim.called)
     assert np.isclose(claim.look_level, Look((3,)).level(0.05))
+
+
+def test_a_report_that_is_made_is_not_made_again(turned, tmp_path, monkeypatch):
+    made = make_report(turned.plan, turned.results)
+    monkeypatch.setattr("harness.report.write.make_report", None)
+    assert write_report(turned.plan, turned.results, tmp_path, made=made) is made
+    assert "**b " in (tmp_path / "report.md").read_text()
