@@ -66,10 +66,11 @@ def _earlier(
     for place, look in enumerate(looks.taken):
         rows = [[row for row, run in enumerate(study.margins.runs) if _was_complete(run, look)] for study in studies]
         is_present = all(len(found) == len(study.margins.runs) for study, found in zip(studies, rows, strict=True))
-        if look.is_whole and not is_present:
-            then = [keep_runs(study, found) for study, found in zip(studies, rows, strict=True) if found]
-            found = {key: effect for key, effect in compare_then(then).items() if _is_look(effect, looks, place)}
-            yield Moment(found, {key: look_at(effect, looks, place) for key, effect in found.items()})
+        then = [(study, found) for study, found in zip(studies, rows, strict=True) if found]
+        if look.is_whole and then and not is_present:
+            effects = compare_then([keep_runs(study, found) for study, found in then])
+            judged = {key: effect for key, effect in effects.items() if _is_look(effect, looks, place)}
+            yield Moment(judged, {key: look_at(effect, looks, place) for key, effect in judged.items()})
 
 
 def _was_complete(run: tuple[str, int], look: TakenLook) -> bool:

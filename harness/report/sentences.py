@@ -85,10 +85,9 @@ def earlier_call(claim: Claim) -> str:
     if then is None:
         return ""
     limits = "" if then.low is None else f" ({points(then.low)} to {points(then.high)})"
-    told = (
-        f"It was called at look {claim.look}{_of_looks(claim)}, with {counted(len(then.seeds), 'seed')}:"
-        f" {points(then.delta)}{limits}{'' if claim.outcome == 'equivalent' else f', {_p_value(claim)}'}."
-    )
+    size = f"{points(then.delta)}{limits}{'' if claim.outcome == 'equivalent' else f', {_p_value(claim)}'}"
+    told = f"It was called at look {claim.look}{_of_looks(claim)}, with {counted(len(then.seeds), 'seed')}: {size}."
+    told += _exaggerated(claim)
     return told if then.agrees else f"{told} But **{doubt(claim)}**: read the verdict with care."
 
 
