@@ -47,7 +47,7 @@ TESTS = {
     "harness/report/judge.py": ("report/test_report_judge", "report/test_report_claims"),
     "harness/report/over_looks.py": ("report/test_over_looks",),
     "harness/report/ranking.py": ("report/test_ranking", "report/test_report_judge"),
-    "harness/report/attribution.py": ("report/test_report_attribution",),
+    "harness/report/attribution.py": ("report/test_attribution_parts",),
     "harness/report/bands.py": ("report/test_bands", "report/test_diagnosis"),
     "harness/report/estimates.py": ("report/test_estimates", "report/test_report_summary"),
     "harness/report/gate.py": ("report/test_gate",),

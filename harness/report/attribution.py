@@ -30,7 +30,7 @@ def make_attributions(plan: Plan, judged: Sequence[Judged], looks: Looks) -> tup
 
 def _attribute(plan: Plan, judged: Judged, family: str, looks: Looks) -> Iterator[FamilyAttribution]:
     found = {on: name for on, name in plan.combinations(family).items() if name in judged.study.variants}
-    if len(found) < 2 or not frozenset.union(*found) - frozenset.intersection(*found):
+    if len(found) < 2:
         return
     made = attribute(judged.study, found, HEADLINE)
     about = (judged.study, found, looks)

@@ -37,7 +37,7 @@ def _rank(judged: Judged, looks: Looks) -> Ranking:
         if one == order[0] and verdict.outcome == ("improved" if (one, other) in verdicts else "regressed")
     }
     ranks = tuple(Rank(variant=name, mean=means[name], behind=name in behind) for name in order)
-    family = max((verdict.family for verdict in verdicts.values()), default=0)
+    family = next((verdict.family for verdict in verdicts.values()), 0)
     return Ranking(split=judged.split, family=family, ranks=ranks)
 
 

@@ -30,7 +30,9 @@ def of_pixels(study, variant, pixels_C):
 
 def bands_of(study):
     return [
-        (item.name, item.share, item.band) for item in make_bands(group_runs(study.plan, study.results), "b") if item.share
+        (item.name, item.share, item.band)
+        for item in make_bands(group_runs(study.plan, study.results), "b")
+        if item.share
     ]
 
 

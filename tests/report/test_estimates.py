@@ -30,6 +30,7 @@ def test_differences_pair_the_seeds_that_both_have():
         ((-0.1, -0.3), False),
         ((0.1, 0.55), False),  # 0.325 and 0.318
         ((0.1, 0.64), True),  # 0.37 and 0.382
+        ((2.0, 4.0, 15.0), True),  # both 7
         ((0.0, 0.3, 0.3), True),  # a seed without any
         ((0.0, -0.3, -0.3), True),
         ((0.3,), True),

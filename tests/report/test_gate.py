@@ -96,7 +96,9 @@ def test_a_check_tells_its_numbers(study):
         }
         assert check.told == told[check.variant]
     head, rule, *rows = [line for line in render_summary(gate_of(study)).splitlines() if line.startswith("|")]
-    assert head == "|  | variant | baseline | split | measure | allowed drop | difference | at least (95 %) | in words |"
+    assert (
+        head == "|  | variant | baseline | split | measure | allowed drop | difference | at least (95 %) | in words |"
+    )
     assert rule == "|" + " :-- |" * 9
     for row, check in zip(rows, gate_of(study).checks, strict=True):
         cells = f"`{check.measure}` | 5.0 | {points(check.delta)} | {points(check.lowest)} | {check.told} |"

@@ -15,12 +15,13 @@ from harness.stats.verdicts import holm
 
 
 def judged_of(hits, groups=6):
-    """Return a split of one class: variant -> seed -> IoU in 1/1000, give or take what differs between groups."""
+    """Return a split of two classes: variant -> seed -> mean IoU in 1/1000; groups are not alike."""
     runs = tuple((variant, seed) for variant, seeds in hits.items() for seed in seeds)
     jitter_G = np.linspace(-5, 5, groups).round().astype(int)
-    hit_KGC = np.array([hits[variant][seed] + jitter_G * (seed + 1) for variant, seed in runs])[..., None]
-    true_GC = np.full((groups, 1), 1000)
-    study = make_study(Margins(runs, tuple("ghijkl"[:groups]), ("road",), groups, hit_KGC, hit_KGC, true_GC))
+    hit_KG = np.array([hits[variant][seed] + jitter_G * (seed + 1) for variant, seed in runs])
+    hit_KGC = np.stack([hit_KG + 20, hit_KG - 20], axis=2)
+    true_GC = np.full((groups, 2), 1000)
+    study = make_study(Margins(runs, tuple("ghijkl"[:groups]), ("road", "sky"), groups, hit_KGC, hit_KGC, true_GC))
     return Judged("test", study, {})
 
 
@@ -40,7 +41,10 @@ def test_means_are_of_the_seeds_that_are_there_and_only_pairs_that_share_some_ar
 
 def test_without_a_seed_in_common_nobody_is_behind_and_one_variant_is_no_ranking():
     (ranking,) = make_rankings([judged_of({"a": {0: 500}, "b": {1: 600}})], Looks())
-    assert (ranking.family, [(rank.variant, rank.behind) for rank in ranking.ranks]) == (0, [("b", False), ("a", False)])
+    assert (ranking.family, [(rank.variant, rank.behind) for rank in ranking.ranks]) == (
+        0,
+        [("b", False), ("a", False)],
+    )
     assert make_rankings([judged_of({"a": {0: 500}})], Looks()) == ()
 
 

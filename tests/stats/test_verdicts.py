@@ -294,7 +294,9 @@ def test_five_percent_is_called():
 
 
 @pytest.mark.parametrize("alpha", [0.001, 0.9])
-@pytest.mark.parametrize("spread", [Spread(2, 1e-4, 1.0, 1e-4, 0.0, 0.0, 0.0), Spread(4, 4.0, 30.0, 4.0, 0.0, 0.0, 0.0)])
+@pytest.mark.parametrize(
+    "spread", [Spread(2, 1e-4, 1.0, 1e-4, 0.0, 0.0, 0.0), Spread(4, 4.0, 30.0, 4.0, 0.0, 0.0, 0.0)]
+)
 def test_the_smallest_detectable_difference_has_its_power(spread, alpha):
     assert power_of_difference(smallest_detectable(spread, alpha), spread, alpha) == pytest.approx(0.8, abs=1e-6)
 
