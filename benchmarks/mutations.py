@@ -6,9 +6,9 @@ that they did not. Not changed is what nobody could observe: numbers up to 1e-6 
 and for everything, and `strict=` of `zip`, which says what cannot be.
 
 The tests of a file are imported once. Each change is made in a copy of that process (fork), and of the tests those run
-that execute the changed statement, the quick ones first, until one fails. What was tried is kept in a file, so that a
-run that was stopped goes on where it was; changes of a file that was edited since are tried again. Tests that start a
-program of their own do not see the changes.
+that execute the changed statement, the quick ones first, until one fails. What was noticed is kept in a file, so that a
+run that was stopped goes on where it was, and after new tests only what survived is tried again; of a file that was
+edited since everything is. Tests that start a program of their own do not see the changes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TESTS = {
     "harness/stats/resample.py": ("stats/test_resample",),
     "harness/stats/spread.py": ("stats/test_spread", "stats/test_effects"),
     "harness/stats/verdicts.py": ("stats/test_verdicts",),
-    "harness/report/judge.py": ("report/test_report_judge", "report/test_report_claims"),
+    "harness/report/judge.py": ("report/test_claim_fields", "report/test_report_judge", "report/test_primary_split"),
     "harness/report/over_looks.py": ("report/test_over_looks",),
     "harness/report/ranking.py": ("report/test_ranking", "report/test_report_judge"),
     "harness/report/attribution.py": ("report/test_attribution_parts",),
@@ -190,7 +190,7 @@ def main() -> None:
         mutants = make_mutants(path, (ROOT / path).read_text())
         order = np.random.default_rng(arguments.seed).permutation(len(mutants))[: arguments.sample or None]
         chosen, known = [mutants[place] for place in sorted(order)], dict(_read(arguments.record))
-        if new := [item for item in chosen if _key(item[0]) not in known]:
+        if new := [item for item in chosen if not known.get(_key(item[0]))]:
             run(path, new, arguments.record)
             known = dict(_read(arguments.record))
         missed = [mutant for mutant, _ in chosen if not known[_key(mutant)]]

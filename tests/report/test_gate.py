@@ -91,8 +91,8 @@ def test_a_check_tells_its_numbers(study):
         difference, lowest, held = points(check.delta), points(check.lowest), "4 seeds, 4 image groups"
         told = {
             "better": f"difference {difference} points, at least {lowest} with 95 % confidence ({held})",
-            "worse": f"difference {difference} points, but it may be as low as {lowest} (one-sided 95 % bound; {held}), "
-            "beyond the allowed drop of 5.0",
+            "worse": f"difference {difference} points, but it may be as low as {lowest} (one-sided 95 % bound; {held}),"
+            " beyond the allowed drop of 5.0",
         }
         assert check.told == told[check.variant]
     head, rule, *rows = [line for line in render_summary(gate_of(study)).splitlines() if line.startswith("|")]

@@ -21,7 +21,7 @@ from harness.stats.power import (
     smallest_detectable,
 )
 from harness.stats.spread import Spread, p_value, t_interval
-from harness.stats.verdicts import holm, judge
+from harness.stats.verdicts import CLASS_SEEDS, holm, judge
 
 
 def make_effect(delta, seed_sd=0.01, group_se=0.002, seeds=3, groups=50, shared_se=0.0):
@@ -304,3 +304,28 @@ def test_the_smallest_detectable_difference_has_its_power(spread, alpha):
 def test_nothing_is_detectable_without_a_level_and_everything_without_noise():
     assert math.isnan(smallest_detectable(make_effect(0.0).spread, 0.0))
     assert smallest_detectable(make_effect(0.0, seed_sd=0.0, group_se=0.0).spread, 0.05) == 0
+
+
+@pytest.mark.parametrize(
+    ("seeds", "group_degrees", "look", "reason"),
+    [
+        (2, 49.0, None, "few seeds"),
+        (3, 49.0, None, ""),
+        (3, 0.9, None, "few groups"),
+        (3, 1.2, None, "few groups"),
+        (3, 0.0, None, ""),  # groups that do not differ at all have no degrees of freedom
+        (3, 49.0, Look((3, 5, 10, 12), (3, 5, 10)), "no look left"),
+        (3, 49.0, Look((3, 5), (3, 5, 10)), ""),
+    ],
+)
+def test_why_an_effect_is_not_judged(seeds, group_degrees, look, reason):
+    effect = make_effect(0.5, seed_sd=1e-4, group_se=1e-4 if group_degrees else 0.0, seeds=seeds)
+    effect = replace(effect, spread=replace(effect.spread, group_degrees=group_degrees))
+    verdict = judge({"b": effect}, 0.0, fewest_seeds=CLASS_SEEDS, looks=None if look is None else {"b": look})["b"]
+    assert (verdict.outcome, verdict.reason) == ("undecided" if reason else "improved", reason)
+    assert math.isnan(verdict.p_holm) == bool(reason)
+    assert verdict.family == (0 if reason else 1)
+
+
+def test_two_seeds_are_enough_where_nothing_else_is_asked_for():
+    assert judge({"b": make_effect(0.9, seeds=2)}, 0.0)["b"].reason == ""

@@ -1,0 +1,120 @@
+"""Every field of a claim, against the statistics that it tells of."""
+
+import dataclasses
+
+import pytest
+from test_ranking import judged_of
+
+from harness.report.judge import HEADLINE, make_comparisons, make_floors
+from harness.stats.effects import compare
+from harness.stats.looks import Look, Looks
+from harness.stats.power import Levels, forecast, power_of_difference, smallest_detectable
+from harness.stats.verdicts import CLASS_SEEDS, judge
+
+HITS = {
+    "a": {0: 500, 1: 510, 2: 505},
+    "b": {0: 600, 1: 608, 2: 610},
+    "c": {0: 512, 1: 505, 2: 516},
+    "d": {1: 503, 2: 498},
+}
+LOOK = {"b": Look((2, 3), (2, 3, 9)), "c": Look((3,), (2, 3, 9)), "d": Look((2,), (2, 3, 9))}
+LOOKS = Looks((2, 3, 9), {("b", "a"): ((0, 1),)})
+MARGIN = 0.012
+OUTCOMES = {"b": "improved", "c": "undecided", "d": "equivalent"}
+
+
+@pytest.fixture(scope="module")
+def judged():
+    drawn = judged_of(HITS)
+    pairs = [(name, "a") for name in "bcd"]
+    return dataclasses.replace(drawn, effects={pair: compare(drawn.study, *pair) for pair in pairs})
+
+
+def told(effect, verdict, look):
+    return {
+        "variant": effect_pair(effect)[0],
+        "against": "a",
+        "split": "test",
+        "measure": effect.measure,
+        "delta": effect.delta,
+        "low": effect.low,
+        "high": effect.high,
+        "p": effect.p,
+        "scope": effect.scope,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "p_holm": None if verdict.p_holm != verdict.p_holm else verdict.p_holm,
+        "family": verdict.family,
+        "low_margin": verdict.tost[0],
+        "high_margin": verdict.tost[1],
+        "margin_level": 1 - look.level(0.1),
+        "look": len(look.counts),
+        "looks": 3,
+        "look_level": look.level(0.05),
+        "seeds": tuple(effect.by_seed),
+        "by_seed": tuple(effect.by_seed.values()),
+        "groups": 6,
+        "images": 6,
+        "alone": (),
+    }
+
+
+def effect_pair(effect):
+    return tuple(effect.weights)
+
+
+def ahead(effect, verdict, look):
+    def levels(seeds):
+        after = Look((*look.counts, seeds), look.declared)
+        return Levels(after.level(0.05 / verdict.family), 1 - after.level(0.1))
+
+    later = [count for count in look.declared if count > look.counts[-1]]
+    return dataclasses.asdict(forecast(effect, later, levels, MARGIN))
+
+
+def test_all_fields_of_headlines_and_cells(judged):
+    found = make_comparisons([judged], MARGIN, LOOKS, "test")
+    assert [(item.variant, item.against, item.split) for item in found] == [(name, "a", "test") for name in "bcd"]
+    headlines = {name: judged.effects[name, "a"][HEADLINE] for name in "bcd"}
+    verdicts = judge(headlines, MARGIN, looks=LOOK)
+    cells = {(name, c): judged.effects[name, "a"][c] for name in "bcd" for c in ("road", "sky")}
+    of_cells = judge(cells, 0.0, fewest_seeds=CLASS_SEEDS, looks={key: LOOK[key[0]] for key in cells})
+    for item in found:
+        name, effect, verdict = item.variant, headlines[item.variant], verdicts[item.variant]
+        called = verdict.outcome == "improved"
+        level = LOOK[name].level(0.05 / verdict.family)
+        assert item.headline.model_dump() == told(effect, verdict, LOOK[name]) | {
+            "power": power_of_difference(effect.delta, effect.spread, level) if called else None,
+            "outlook": ahead(effect, verdict, LOOK[name]) if verdict.reason == "noise" else None,
+        }
+        assert [claim.measure for claim in item.classes] == ["road", "sky"]
+        for claim in item.classes:
+            effect, verdict = cells[name, claim.measure], of_cells[name, claim.measure]
+            told_cell = told(effect, verdict, LOOK[name])
+            assert {key: claim.model_dump()[key] for key in told_cell} == told_cell
+            assert claim.outlook is None
+            assert (claim.power is None) == (verdict.outcome == "undecided")
+    assert {name: verdict.outcome for name, verdict in verdicts.items()} == OUTCOMES
+    assert {verdict.reason for verdict in of_cells.values()} >= {"few seeds"}
+
+
+def test_another_split_has_differences_and_no_verdict(judged):
+    for item in make_comparisons([judged], MARGIN, LOOKS, "val"):
+        for claim in (item.headline, *item.classes):
+            effect = judged.effects[item.variant, "a"][claim.measure]
+            assert (claim.delta, claim.low, claim.high, claim.p) == (effect.delta, effect.low, effect.high, effect.p)
+            assert (claim.outcome, claim.reason, claim.family, claim.p_holm) == ("not judged", "other split", 0, None)
+            assert (claim.low_margin, claim.high_margin, claim.margin_level) == (None, None, 0.9)
+            assert (claim.look, claim.looks, claim.look_level) == (1, None, 0.05)
+            assert (claim.power, claim.outlook) == (None, None)
+
+
+def test_the_floor_is_at_the_smallest_level_of_the_looks(judged):
+    (floor,) = make_floors([judged], "a", LOOKS)
+    level = min(look.level(0.05 / 3) for look in LOOK.values())
+    found = sorted(smallest_detectable(effects[HEADLINE].spread, level) for effects in judged.effects.values())
+    assert (floor.variant, floor.split, floor.seeds) == ("a", "test", 3)
+    assert floor.detectable == pytest.approx(found[1])
+    assert floor.sd == pytest.approx(0.005)
+    assert floor.sd_low < floor.sd < floor.sd_high
+    assert make_floors([judged], "b", LOOKS)[0].detectable is None
