@@ -7,9 +7,9 @@ the report's own interval.) Student's t is a normal whose variance is drawn as w
 Analysis, ch. 17.2). Given both variances, d is normal, so the integral is over these two alone, on grids of their
 logarithms.
 
-A prior is needed: without one, two in three of the statements "better with 80 to 90 %" are true where differences are
-as small as the noise. SAME is needed: without it, up to one in nine comparisons of equal variants is said to be better
-or worse with 95 %, where no margin is stated. The probabilities do not depend on looks (docs/statistics.md).
+A prior is needed: without one, as few as two in three of the statements "better with 80 to 90 %" are true where
+differences are as small as the noise. SAME is needed: without it, and without a margin, up to one in ten comparisons of
+equal variants is said to be better or worse with 95 %. The probabilities do not depend on looks (docs/statistics.md).
 
 Letters: U variances of the measured difference, V of the prior, W between seeds.
 """
@@ -31,8 +31,8 @@ PRIOR_DEGREES = 5.0
 FEWEST_SEEDS = 5
 """Seeds below which no prior makes the probabilities right (docs/statistics.md)."""
 FEWEST_SEED_DEGREES = 4.5
-"""Degrees of freedom of the training's variance below which nothing is said of a new seed: more than five seeds of two
-variants have alone (docs/statistics.md)."""
+"""Degrees of freedom of the training's variance below which nothing is said of a new seed: five seeds of two variants
+have four (docs/statistics.md)."""
 NODES = 36
 TAIL = 1e-12
 """Probability that a grid of variances leaves out at each end."""

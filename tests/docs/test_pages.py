@@ -35,6 +35,7 @@ OTHERS = {
     "--clock",
     "--components",
     "--few",
+    "--zero",
     "--sample",
 }
 """Options of other programs, and of benchmarks, that the text mentions."""
