@@ -1,11 +1,13 @@
 """What a report claims: planted differences, none planted, one seed; and the words for each outcome."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from harness.report.chances import turn_chances
 from harness.report.claims import Chances, Claim, Outlook
+from harness.report.markdown import render_markdown
 from harness.report.sentences import conclude, conclusions, floor_sentence, ranking_sentence
 from harness.report.summary import make_report
 
@@ -187,6 +189,20 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
 )
 def test_words(change, told):
     assert conclude(CLAIM.model_copy(update=change), 0.005) == told
+
+
+def test_probabilities_are_printed_from_five_seeds_on(simulate):
+    pages = []
+    for seeds in ((0, 1, 2), (0, 1, 2, 3, 4)):
+        study = simulate({"a": 0.6, "b": 0.603, "c": 0.63}, seeds=seeds)
+        report = make_report(replace(study.plan, expected=0.02), study.results)
+        pages.append(render_markdown(report))
+    few, enough = pages
+    assert "prior" not in few
+    lines = [line for line in enough.splitlines() if "(prior: differences of about 2 points)" in line]
+    assert len(lines) == len([item for item in report.comparisons if item.split == "val"])
+    assert all(re.search(r"(Better|Worse) by more than 0\.5 points: |Within ±0\.5 points: ", line) for line in lines)
+    assert "Probabilities are of the true difference" in enough
 
 
 def test_probabilities_of_a_pair_in_the_other_order():
