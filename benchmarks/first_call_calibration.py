@@ -21,7 +21,7 @@ from benchmarks.simulated_counts import World, draw_margins, true_delta, true_io
 from harness.execute.until import headlines, next_seeds
 from harness.report.claims import Claim, Comparison
 from harness.report.judge import Judged, make_comparisons
-from harness.stats.effects import compare, keep_runs, make_study
+from harness.stats.effects import compare, make_study
 from harness.stats.looks import Looks, TakenLook
 from harness.stats.margins import HEADLINE, Margins
 
@@ -92,8 +92,7 @@ def _with_starts(seeds: Mapping[str, int]) -> dict[str, int]:
 
 
 def _report(margins: Margins, seeds: Mapping[str, int], looks: Looks, only: list[str] | None) -> tuple[Comparison, ...]:
-    rows = [row for row, (name, seed) in enumerate(margins.runs) if seed < seeds[name]]
-    study = keep_runs(make_study(margins), rows)
+    study = make_study(margins).keep({(name, seed) for name, seed in margins.runs if seed < seeds[name]})
     pairs = [pair for pair in CHAIN if pair[0] in study.variants]
     judged = Judged("val", study, {pair: compare(study, *pair, only=only) for pair in pairs})
     return make_comparisons([judged], MARGIN, looks, "val")

@@ -142,7 +142,7 @@ def _judge(
 
     def compare_then(studies: Sequence[Study]) -> Mapping[Pair, Mapping[str, Effect]]:
         (study,) = studies
-        runs = study.margins.runs
+        runs = study.runs
         if runs not in compared:
             compared[runs] = {pair: compare(study, *pair) for pair in item.effects if has_pair(study, pair)}
         return compared[runs]

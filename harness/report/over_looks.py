@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from harness.judged import digest_counts
 from harness.records import Plan, RunResult
-from harness.stats.effects import Effect, Study, keep_runs
+from harness.stats.effects import Effect, Study
 from harness.stats.first_call import Moment, judge_in_order
 from harness.stats.looks import FEWEST_SEEDS, Look, Looks, Taken, TakenLook
 from harness.stats.verdicts import Key, Verdict, judge
@@ -64,11 +64,11 @@ def _earlier(
 ) -> Iterator[Moment[Key]]:
     """Yield the family as it was at each recorded look that can be worked out again and is not at all present runs."""
     for place, look in enumerate(looks.taken):
-        rows = [[row for row, run in enumerate(study.margins.runs) if _was_complete(run, look)] for study in studies]
-        is_present = all(len(found) == len(study.margins.runs) for study, found in zip(studies, rows, strict=True))
-        then = [(study, found) for study, found in zip(studies, rows, strict=True) if found]
+        found = [(study, {run for run in study.runs if _was_complete(run, look)}) for study in studies]
+        is_present = all(len(runs) == len(study.runs) for study, runs in found)
+        then = [study.keep(runs) for study, runs in found if runs]
         if look.is_whole and then and not is_present:
-            effects = compare_then([keep_runs(study, found) for study, found in then])
+            effects = compare_then(then)
             judged = {key: effect for key, effect in effects.items() if _is_look(effect, looks, place)}
             yield Moment(judged, {key: look_at(effect, looks, place) for key, effect in judged.items()})
 

@@ -1,25 +1,41 @@
-"""Differences between variants, paired by seed and image group; intervals speak for new seeds and new images."""
+"""Differences between variants, paired by seed and image group; intervals speak for new seeds and new images.
+
+How sure a difference is depends on the images that its seeds share: those of a `CrossedStudy` are judged on the same
+ones, those of `harness.stats.folds` on folds of their own.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from harness.errors import InputError, did_you_mean
 from harness.stats.influence import Influence, measure_influence
-from harness.stats.margins import Margins, Values, keep_rows, score_runs
+from harness.stats.margins import HEADLINE, Margins, RunKey, Values, keep_rows, score_runs
 from harness.stats.noise import Noise, moderate, pool_noise
 from harness.stats.spread import Chosen, Spread, make_spread, p_value, t_interval
 
 LEVEL = 0.95
 
-Scope = Literal["new seeds and images", "these weights", "these images", "these weights on these images"]
-"""What an interval speaks for. One seed says nothing about training again, one group nothing about other images."""
+Scope = Literal[
+    "new seeds and images",
+    "new seeds and data",
+    "these weights",
+    "these images",
+    "these weights on these images",
+    "these folds",
+]
+"""What an interval speaks for. One seed says nothing about training again, one group nothing about other images. Data:
+the images that are trained on and those that are judged, both drawn anew, which folds alone can speak for; fewer than
+three folds cannot."""
+JUDGED: Collection[Scope] = ("new seeds and images", "new seeds and data")
+"""Scopes that a verdict may rest on."""
 
 SCOPES: Mapping[tuple[bool, bool], Scope] = {
     (True, True): "new seeds and images",
@@ -40,8 +56,10 @@ class Held:
     """All images of the split."""
     alone: tuple[str, ...]
     """Classes that one group alone holds: what other images would do to them is guessed from the other classes."""
-    sampled: bool
-    """Whether any class is held by several groups."""
+    folds: int | None = None
+    """Folds that hold any of the classes, each judged with seeds of its own; None where seeds share their images."""
+    all_folds: int | None = None
+    """Folds that the data are divided into."""
 
 
 @dataclass(frozen=True)
@@ -74,52 +92,121 @@ class Effect:
         return t_interval(self.delta, self.se, self.degrees, level)
 
 
+AnyStudy = TypeVar("AnyStudy", bound="Study")
+Estimate = Callable[[int, Chosen], tuple[Spread, Held, Scope]]
+"""Index of a measure, and the classes behind it -> how sure a contrast of it is, and what that speaks for."""
+
+
 @dataclass(frozen=True)
-class Study:
+class Study(ABC):
     """What all effects of a study are computed from; made once."""
 
-    margins: Margins
+    runs: tuple[RunKey, ...]
+    classes: tuple[str, ...]
     variants: tuple[str, ...]
     seeds: tuple[int, ...]
     scores_VSM: Values
     """NaN where a variant lacks a seed, and for a class without true pixels."""
-    influence: Influence
-    noise: Noise
     averaged_C: Chosen
     """The classes whose mean is measure 0."""
 
+    @abstractmethod
+    def estimate(self, weights: Mapping[str, float], seeds: tuple[int, ...], scores_SM: Values) -> Estimate:
+        """Return how to find what a contrast is worth, from its weights, its seeds and its value within each."""
+
+    @abstractmethod
+    def keep(self, runs: Collection[RunKey]) -> Study:
+        """Return the study as it would be if only some of its runs had been made."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return the names of the measures, in the order of the letter M."""
+        return (HEADLINE, *self.classes)
+
     @cached_property
-    def row_of(self) -> Mapping[tuple[str, int], int]:
+    def row_of(self) -> Mapping[RunKey, int]:
         """Return variant and seed -> place among the runs."""
-        return {run: row for row, run in enumerate(self.margins.runs)}
+        return {run: row for row, run in enumerate(self.runs)}
+
+    @cached_property
+    def occurring_C(self) -> Chosen:
+        """Return the classes with true pixels."""
+        return np.flatnonzero(~np.isnan(self.scores_VSM[:, :, 1:]).all(axis=(0, 1)))
 
 
-def make_study(margins: Margins) -> Study:
-    """Return the scores, influences and pooled training noise of a study's runs."""
-    variants = tuple(dict.fromkeys(variant for variant, _ in margins.runs))
-    seeds = tuple(sorted({seed for _, seed in margins.runs}))
-    scores_VSM = np.full((len(variants), len(seeds), len(margins.measures)), np.nan)
-    for (variant, seed), scores_M in zip(margins.runs, score_runs(margins), strict=True):
+@dataclass(frozen=True)
+class CrossedStudy(Study):
+    """A study whose runs were all judged on the same images."""
+
+    margins: Margins
+    influence: Influence
+
+    @cached_property
+    def noise(self) -> Noise:
+        """Return the training noise, pooled over pairs of variants."""
+        return pool_noise(self.scores_VSM)
+
+    def estimate(self, weights: Mapping[str, float], seeds: tuple[int, ...], scores_SM: Values) -> Estimate:
+        """Return the crossed analysis of seeds and image groups, with the training noise of all variants."""
+        moves_SGC = _weighted_moves(self, weights, seeds)
+        noise = moderate(self.noise, scores_SM, sum(weight**2 for weight in weights.values()))
+
+        def of(index: int, chosen_C: Chosen) -> tuple[Spread, Held, Scope]:
+            moves = moves_SGC[:, :, chosen_C] / len(chosen_C)
+            between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index]))
+            held = _held(self, chosen_C)
+            scope = SCOPES[len(seeds) > 1, len(held.alone) < len(chosen_C)]
+            return make_spread(moves, between, self.influence, chosen_C), held, scope
+
+        return of
+
+    def keep(self, runs: Collection[RunKey]) -> CrossedStudy:
+        """Return the study of some of the runs."""
+        rows = [row for row, run in enumerate(self.runs) if run in runs]
+        return make_study(keep_rows(self.margins, rows))
+
+
+def score_table(scores: Mapping[RunKey, Values]) -> tuple[tuple[str, ...], tuple[int, ...], Values]:
+    """Return variants, seeds and the scores of each run, [M], as one table [V, S, M]; NaN where a seed is lacking."""
+    variants = tuple(dict.fromkeys(variant for variant, _ in scores))
+    seeds = tuple(sorted({seed for _, seed in scores}))
+    scores_VSM = np.full((len(variants), len(seeds), len(next(iter(scores.values())))), np.nan)
+    for (variant, seed), scores_M in scores.items():
         scores_VSM[variants.index(variant), seeds.index(seed)] = scores_M
-    defined_C = np.flatnonzero(margins.true_GC.any(axis=0))
-    return Study(margins, variants, seeds, scores_VSM, measure_influence(margins), pool_noise(scores_VSM), defined_C)
+    return variants, seeds, scores_VSM
 
 
-def keep_runs(study: Study, rows: Sequence[int]) -> Study:
-    """Return the study as it would be if only some of its runs, by their place, had been made."""
-    return make_study(keep_rows(study.margins, rows))
+def make_study(margins: Margins) -> CrossedStudy:
+    """Return the scores and influences of a study's runs, which were judged on the same images."""
+    variants, seeds, scores_VSM = score_table(dict(zip(margins.runs, score_runs(margins), strict=True)))
+    return CrossedStudy(
+        runs=margins.runs,
+        classes=margins.classes,
+        variants=variants,
+        seeds=seeds,
+        scores_VSM=scores_VSM,
+        averaged_C=np.flatnonzero(margins.true_GC.any(axis=0)),
+        margins=margins,
+        influence=measure_influence(margins),
+    )
 
 
-def over_classes(study: Study, names: Collection[str]) -> Study:
+def over_classes(study: AnyStudy, names: Collection[str]) -> AnyStudy:
     """Return the study with the mean IoU of some classes, which must occur in the truth, in place of miou_dataset.
 
     Its noise between seeds is pooled over pairs of variants like that of miou_dataset. The loudness of a contrast is
-    measured on all classes as before: the mean of few classes says little of it.
+    measured on all classes as before: the mean of few classes says little of it. With folds, the mean is over the
+    classes that the fold's truth holds.
     """
-    averaged_C = np.array([study.margins.classes.index(name) for name in names])
+    averaged_C = np.array([study.classes.index(name) for name in names])
     scores_VSM = study.scores_VSM.copy()
-    scores_VSM[:, :, 0] = scores_VSM[:, :, 1 + averaged_C].mean(axis=2)
-    return replace(study, scores_VSM=scores_VSM, noise=pool_noise(scores_VSM), averaged_C=averaged_C)
+    chosen_VSC = scores_VSM[:, :, 1 + averaged_C]
+    known_VSC = ~np.isnan(chosen_VSC)
+    scores_VSM[:, :, 0] = np.nan
+    np.divide(
+        np.nansum(chosen_VSC, axis=2), known_VSC.sum(axis=2), out=scores_VSM[:, :, 0], where=known_VSC.any(axis=2)
+    )
+    return replace(study, scores_VSM=scores_VSM, averaged_C=averaged_C)
 
 
 def compare(study: Study, variant: str, reference: str, *, only: Collection[str] | None = None) -> dict[str, Effect]:
@@ -146,18 +233,14 @@ def contrast(study: Study, weights: Mapping[str, float], *, only: Collection[str
     rows = [study.variants.index(name) for name in weights]
     weight_V = np.array(list(weights.values()), np.float64)
     scores_SM = np.einsum("v,vsm->sm", weight_V, study.scores_VSM[np.ix_(rows, columns)])
-    moves_SGC = _weighted_moves(study, weights, seeds)
-    noise = moderate(study.noise, scores_SM, float(weight_V @ weight_V))
-    defined_C = np.flatnonzero(study.margins.true_GC.any(axis=0))
+    estimate = study.estimate(weights, seeds, scores_SM)
     effects = {}
-    for index, measure in enumerate(study.margins.measures):
-        chosen_C = study.averaged_C if index == 0 else defined_C[defined_C == index - 1]
-        if len(chosen_C) and (only is None or measure in only):
-            values_S, moves = scores_SM[:, index], moves_SGC[:, :, chosen_C] / len(chosen_C)
-            between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index]))
-            spread = make_spread(moves, between, study.influence, chosen_C)
-            by_seed = dict(zip(seeds, values_S.tolist(), strict=True))
-            effects[measure] = _make_effect(measure, weights, by_seed, spread, _held(study, chosen_C))
+    for index, measure in enumerate(study.measures):
+        chosen_C = study.averaged_C if index == 0 else study.occurring_C[study.occurring_C == index - 1]
+        values = zip(seeds, scores_SM[:, index].tolist(), strict=True)
+        by_seed = {seed: value for seed, value in values if not math.isnan(value)}
+        if by_seed and (only is None or measure in only):
+            effects[measure] = _make_effect(measure, weights, by_seed, estimate(index, chosen_C))
     return effects
 
 
@@ -171,7 +254,7 @@ def _common_seeds(study: Study, names: tuple[str, ...]) -> tuple[int, ...]:
     return seeds
 
 
-def _weighted_moves(study: Study, weights: Mapping[str, float], seeds: tuple[int, ...]) -> Values:
+def _weighted_moves(study: CrossedStudy, weights: Mapping[str, float], seeds: tuple[int, ...]) -> Values:
     """Return how much each group moves the contrast of class IoUs within each seed, [S, G, C]."""
     moves_KGC = study.influence.moves_KGC
     return np.stack(
@@ -182,22 +265,21 @@ def _weighted_moves(study: Study, weights: Mapping[str, float], seeds: tuple[int
     )
 
 
-def _held(study: Study, chosen_C: Chosen) -> Held:
+def _held(study: CrossedStudy, chosen_C: Chosen) -> Held:
     held_GC = study.margins.true_GC[:, chosen_C] > 0
     alone = chosen_C[held_GC.sum(axis=0) == 1]
     return Held(
         groups=int(held_GC.any(axis=1).sum()),
         images=study.margins.images,
-        alone=tuple(study.margins.classes[c] for c in alone),
-        sampled=len(alone) < len(chosen_C),
+        alone=tuple(study.classes[c] for c in alone),
     )
 
 
 def _make_effect(
-    measure: str, weights: Mapping[str, float], by_seed: Mapping[int, float], spread: Spread, held: Held
+    measure: str, weights: Mapping[str, float], by_seed: Mapping[int, float], found: tuple[Spread, Held, Scope]
 ) -> Effect:
-    scope = SCOPES[len(by_seed) > 1, held.sampled]
-    se = math.nan if scope == "these weights on these images" else spread.se
+    spread, held, scope = found
+    se = math.nan if scope in ("these weights on these images", "these folds") else spread.se
     delta, degrees = float(np.mean(list(by_seed.values()))), spread.degrees
     low, high = t_interval(delta, se, degrees, LEVEL)
     return Effect(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special, stats
 
-from harness.stats.effects import Effect, Study
+from harness.stats.effects import JUDGED, Effect, Study
 from harness.stats.spread import Spread
 
 POWER = 0.8
@@ -59,13 +59,13 @@ class NoiseFloor:
 
 def measure_floor(study: Study, reference: str, measure: str, effects: Iterable[Effect], alpha: float) -> NoiseFloor:
     """Return the noise floor of a measure; `effects` are the comparisons that are judged at level `alpha`."""
-    row, column = study.variants.index(reference), study.margins.measures.index(measure)
+    row, column = study.variants.index(reference), study.measures.index(measure)
     scores_S = study.scores_VSM[row, :, column]
     known_S = scores_S[~np.isnan(scores_S)]
     degrees = len(known_S) - 1
     sd = float(known_S.std(ddof=1)) if degrees > 0 else math.nan
     low, high = (sd * math.sqrt(degrees / stats.chi2.ppf(end, degrees)) for end in (0.975, 0.025))
-    found = [smallest_detectable(effect.spread, alpha) for effect in effects if effect.scope == "new seeds and images"]
+    found = [smallest_detectable(effect.spread, alpha) for effect in effects if effect.scope in JUDGED]
     detectable = float(np.median(found)) if found else math.nan
     return NoiseFloor(measure, len(known_S), sd, low, high, detectable)
 
@@ -90,12 +90,15 @@ def smallest_detectable(spread: Spread, alpha: float) -> float:
 def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Levels], margin: float) -> Forecast | None:
     """Return what would decide an effect; None where no look is left, or the noise of one seed or group is not known.
 
+    None too where every fold has its seed: what repeating folds adds is not foretold.
+
     `later` are the numbers of seeds at which looks may follow, ascending, `levels` those of the next look by its seeds,
     and `margin` is the largest difference that does not matter. The measured difference is not taken for the true one:
     what more seeds will measure is drawn from what the present ones say of it (predictive power: Spiegelhalter,
     Freedman and Blackburn 1986).
     """
-    if effect.scope != "new seeds and images" or not later:
+    later = [seeds for seeds in later if seeds <= effect.spread.most_seeds]
+    if effect.scope not in JUDGED or not later:
         return None
 
     def chance(seeds: int, images: float = 1.0) -> float:

@@ -105,6 +105,11 @@ class Spread:
         )
         return (training + images) ** 2 / doubt
 
+    @property
+    def most_seeds(self) -> float:
+        """Return the seeds beyond which nothing can be planned."""
+        return math.inf
+
     def planned(self, seeds: int, images: float) -> Spread:
         """Return what to expect of this many seeds and `images` times as many groups."""
         shared = self.shared_variance * self.seeds / seeds / images

@@ -19,16 +19,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from harness.stats.effects import Effect
+from harness.stats.effects import JUDGED, Effect
 from harness.stats.looks import Look
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
 Reason = Literal[
-    "", "one seed", "few seeds", "one group", "few groups", "no look left", "only before correction", "noise"
+    "",
+    "one seed",
+    "few seeds",
+    "few folds",
+    "one group",
+    "few groups",
+    "no look left",
+    "only before correction",
+    "noise",
 ]
-"""Why a verdict is undecided. `few seeds`: fewer than the family asks for. `few groups`: two, or one that holds nearly
-all. `no look left`: all error was spent earlier. `only before correction`: its own interval excludes 0, that of
-the family and the look does not."""
+"""Why a verdict is undecided. `few seeds`: fewer than the family asks for. `few folds`: seeds of fewer than three.
+`few groups`: two, or one that holds nearly all. `no look left`: all error was spent earlier. `only before correction`:
+its own interval excludes 0, that of the family and the look does not."""
 
 FAMILY_ERROR = 0.05
 TOST_LEVEL = 0.90
@@ -124,9 +132,11 @@ def _test(effect: Effect, look: Look | None) -> tuple[float, float, float]:
 
 def _unjudged(effect: Effect, fewest_seeds: int, look: Look | None) -> Reason:
     """Return why an effect is not judged; empty where it is."""
+    if effect.scope == "these folds":
+        return "few folds"
     if effect.spread.seeds == 1:
         return "one seed"
-    if effect.scope != "new seeds and images":
+    if effect.scope not in JUDGED:
         return "one group"
     if effect.spread.seeds < fewest_seeds:
         return "few seeds"
