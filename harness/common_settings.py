@@ -43,7 +43,8 @@ class DataCommon(Settings):
     fractions are parts of larger ones, and each class keeps its share of the images."""
     folds: Folds | None = None
     """Number of folds of train and val together, in whole recordings or groups; a run validates on fold (seed modulo
-    folds) and trains on the others. null: train and val as the data set divides them."""
+    folds) and trains on the others. Write a seed for each fold; verdicts need three folds, and speak for new training
+    images too. null: train and val as the data set divides them."""
 
 
 class ModelCommon(Settings):

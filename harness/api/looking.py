@@ -100,14 +100,21 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
 
     if len(spec.variants) < 2:
         raise InputError("--until decided: the study has one variant, so there is nothing to decide")
-    if any(variant.config.data.settings.get("folds") for variant in spec.variants):
-        raise InputError("--until decided: data.folds gives no verdicts, so nothing would be decided; run without it")
     counts = look_counts(spec.looks, len(spec.seeds), max_seeds)
+    counts = counts if max_seeds or spec.looks else _within_folds(spec, counts)
     seeds = add_seeds(spec.seeds, max(counts[-1], len(spec.seeds)))[: counts[-1]]
     whole = make_plan(replace(spec, seeds=seeds, seeds_given=False))
     given = f" --seeds {','.join(map(str, spec.seeds))}" if spec.seeds_given else ""
     most = "" if max_seeds is None else f" --max-seeds {max_seeds}"
     return Until(replace(whole, command=f"{whole.command}{given} --until decided{most}"), counts)
+
+
+def _within_folds(spec: Spec, counts: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the first look, and the later ones whose seeds do not only repeat folds."""
+    folds = [number for variant in spec.variants if (number := variant.config.data.settings.get("folds"))]
+    if len(folds) < len(spec.variants):
+        return counts
+    return tuple(count for count in counts if count == counts[0] or count <= max(folds))
 
 
 def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Report]]:

@@ -16,6 +16,7 @@ from harness.predictions import Seen, unpack
 from harness.records import Counts, Plan, RunResult
 from harness.scores import iou_class
 from harness.stats.effects import Effect, contrast, make_study
+from harness.stats.folds import study_of
 from harness.stats.margins import HEADLINE, sum_margins
 
 WORST = 6
@@ -63,13 +64,16 @@ def own_intervals(counts: Counts) -> dict[str, Interval]:
 
 
 def seed_interval(plan: Plan, chosen: Chosen, split: str, results: Mapping[str, RunResult]) -> Effect | None:
-    """Return the variant's mean score over its seeds, speaking for new seeds and images; None with fewer than two."""
+    """Return the variant's mean score over its seeds, speaking for new seeds and images; None with fewer than two.
+
+    Over folds it speaks for new data as well.
+    """
     runs = [run for run in plan.runs if run.variant == chosen.variant and run.id in results]
     found = {run.seed: counts_at(results[run.id], chosen.which) for run in runs}
     counts = {("variant", seed): by_split[split] for seed, by_split in found.items() if split in by_split}
-    if len(counts) < 2 or chosen.config.data["folds"] is not None:  # folds share no images
+    if len(counts) < 2:
         return None
-    return contrast(make_study(sum_margins(counts)), {"variant": 1.0})[HEADLINE]
+    return contrast(study_of(counts, chosen.config.data["folds"]), {"variant": 1.0})[HEADLINE]
 
 
 def _intervals(effects: Mapping[str, Effect]) -> dict[str, Interval]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness import catalog
@@ -69,12 +69,22 @@ def read_notes(plan: Plan) -> tuple[str, ...]:
 def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:
     """Return the images in each independent unit of each split that all runs are judged on.
 
-    Units are recordings where these are known, else groups. Of several data, those whose units are worth least.
+    Units are recordings where these are known, else groups. Of several data, those whose units are worth least. With
+    folds, those of all folds that any run validates on.
     """
-    sources = _open_all(plan)
-    shared = set.intersection(*(set(source.splits) for source in sources)) - {"train"}
-    sizes = {name: [_size_units(source.splits[name]) for source in sources] for name in sorted(shared)}
-    return {name: min(found, key=even_number) for name, found in sizes.items()}
+    opened = _open_all(plan)
+    shared = set.intersection(*(set(source.splits) for _, source in opened)) - {"train"}
+    return {name: min(_size_splits(opened, name), key=even_number) for name in sorted(shared)}
+
+
+def _size_splits(opened: Sequence[tuple[Choice, Source]], name: str) -> list[tuple[int, ...]]:
+    """Return the sizes of the units of a split, once for each content; folds of one data are put together."""
+    contents: dict[str, dict[str, Split]] = {}
+    for data, source in opened:
+        split = source.splits[name]
+        key = split.digest if data["folds"] is None else canonical([data.name, thaw(data.settings)])
+        contents.setdefault(key, {})[split.digest] = split
+    return [tuple(size for part in parts.values() for size in _size_units(part)) for parts in contents.values()]
 
 
 def check_split(plan: Plan, written: Node) -> None:
@@ -83,7 +93,7 @@ def check_split(plan: Plan, written: Node) -> None:
     Raises:
         InputError: some data lack it.
     """
-    lacking = [source for source in _open_all(plan) if written.value not in source.splits]
+    lacking = [source for _, source in _open_all(plan) if written.value not in source.splits]
     if lacking:
         there = " and ".join(name for name in lacking[0].splits if name != "train")
         raise written.error(
@@ -91,14 +101,10 @@ def check_split(plan: Plan, written: Node) -> None:
         )
 
 
-def _open_all(plan: Plan) -> tuple[Source, ...]:
-    """Open each content that the plan's runs see, once."""
-    sources = {}
-    for config in (run.config for run in plan.runs):
-        key = _name_content(config)
-        if key not in sources:
-            sources[key] = open_source(config.data, config.seed)
-    return tuple(sources.values())
+def _open_all(plan: Plan) -> tuple[tuple[Choice, Source], ...]:
+    """Open each content that the plan's runs see, once, with the settings by which it was opened."""
+    configs = {_name_content(run.config): run.config for run in plan.runs}
+    return tuple((config.data, open_source(config.data, config.seed)) for config in configs.values())
 
 
 def _size_units(split: Split) -> tuple[int, ...]:

@@ -70,6 +70,8 @@ def _doubt(claim: Claim) -> str:
         return f"which is not enough {among}"
     if claim.reason in ("one group", "few groups"):
         return "on too few groups of images"
+    if claim.reason == "few folds":
+        return "on too few folds"
     if claim.reason == "no look left":
         return "after the last look at it"
     return "which noise may explain"

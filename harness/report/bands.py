@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from harness.report.band_records import DOMINANT, RARE, Band, BandComparison, ClassBand
+from harness.report.folds import counts_by_split
 from harness.report.judge import HEADLINE, Judged, Pair, has_pair, make_claim
 from harness.report.over_looks import judge_over_looks, look_at
 from harness.report.variants import VariantRuns
@@ -19,11 +20,9 @@ COMPARED: tuple[Band, ...] = ("dominant", "rare")
 
 def make_bands(groups: Sequence[VariantRuns], reference: str) -> tuple[ClassBand, ...]:
     """Group classes by their share of val's labelled pixels, as the reference's first finished run counted them."""
-    ordered = sorted(groups, key=lambda group: group.name != reference)
-    first = next((group.first for group in ordered if group.first is not None and "val" in group.first.counts), None)
-    if first is None:
+    counts = counts_by_split(sorted(groups, key=lambda group: group.name != reference)).get("val")
+    if counts is None:
         return ()
-    counts = first.counts["val"]
     pixels_C = counts.confusion_CC().sum(axis=1)
     shares = zip(counts.classes, (pixels_C / max(int(pixels_C.sum()), 1)).tolist(), strict=True)
     return tuple(
@@ -78,7 +77,6 @@ def _compare(
 
 def _present(judged: Judged, bands: Sequence[ClassBand]) -> dict[Band, tuple[str, ...]]:
     """Return the classes of each band that is compared, of those that occur in the split; only bands that have any."""
-    margins = judged.study.margins
-    occur = {name for name, pixels in zip(margins.classes, margins.true_GC.sum(axis=0), strict=True) if pixels}
+    occur = {judged.study.classes[c] for c in judged.study.occurring_C.tolist()}
     found = {band: tuple(item.name for item in bands if item.band == band and item.name in occur) for band in COMPARED}
     return {band: names for band, names in found.items() if names}

@@ -11,6 +11,7 @@ Reason = Literal[
     "",
     "one seed",
     "few seeds",
+    "few folds",
     "one group",
     "few groups",
     "no look left",
@@ -18,7 +19,14 @@ Reason = Literal[
     "noise",
     "other split",
 ]
-Scope = Literal["new seeds and images", "these weights", "these images", "these weights on these images"]
+Scope = Literal[
+    "new seeds and images",
+    "new seeds and data",
+    "these weights",
+    "these images",
+    "these weights on these images",
+    "these folds",
+]
 
 
 class Outlook(Record):
@@ -114,6 +122,10 @@ class Claim(Record):
     images: int
     alone: tuple[str, ...]
     """Classes that one group alone holds: what other images would do to them is guessed from the other classes."""
+    folds: int | None
+    """Folds that its seeds validate on; null where they share their images."""
+    all_folds: int | None
+    """Folds that the data are divided into."""
     called: EarlierCall | None = None
     """The earlier look, at fewer seeds, that gave the verdict; null where the present seeds do. What stands here of the
     verdict (adjusted p-value, family, margin's interval, look) is that look's, all else is of the present seeds."""
@@ -141,6 +153,8 @@ class Floor(Record):
     variant: str
     split: str
     seeds: int
+    folds: int | None
+    """Folds that the seeds validate on: their standard deviation is then that of other data too; null without folds."""
     sd: float | None
     """Standard deviation of miou_dataset between seeds; null with one seed."""
     sd_low: float | None

@@ -13,6 +13,11 @@ def of_split(evidence: Sequence[Evidence], split: str) -> list[Evidence]:
     return [item for item in evidence if item.split == split]
 
 
+def is_shown(evidence: Sequence[Evidence], split: str) -> bool:
+    """Tell whether there is anything to show: regions of a split, or figures."""
+    return has_regions(evidence, split) or any(item.flow_figure or item.images_figure for item in evidence)
+
+
 def has_regions(evidence: Sequence[Evidence], split: str) -> bool:
     """Tell whether pixels were counted by region on a split."""
     return any(len(item.regions) > 1 for item in of_split(evidence, split))

@@ -22,9 +22,9 @@ from harness.report.common import find_common
 from harness.report.judge import HEADLINE, judge_splits, make_comparisons
 from harness.report.text import code, counted, escape, percent, points, table
 from harness.report.variants import group_runs
+from harness.stats.effects import JUDGED
 from harness.stats.verdicts import CLASS_SEEDS
 
-SPEAKS = "new seeds and images"
 FEW = ("few seeds", "few groups")
 """Reasons for which a report does not judge a difference: a gate does not pass it."""
 IDLE = "is evaluated only (0 epochs): there is no training of its own to be judged"
@@ -137,7 +137,7 @@ def _find_untrained(plan: Plan, results: Mapping[str, RunResult], variants: Coll
 
 def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None, *, is_idle: bool) -> Check:
     variant, against, split, measure = about
-    lowest = claim.low_margin if claim is not None and claim.scope == SPEAKS and claim.reason not in FEW else None
+    lowest = claim.low_margin if claim is not None and claim.scope in JUDGED and claim.reason not in FEW else None
     passed = lowest is not None and lowest >= -drop
     return Check(
         variant=variant,

@@ -14,9 +14,10 @@ from harness.report.estimates import known
 from harness.report.over_looks import judge_over_looks, look_at
 from harness.report.seeds import order_splits
 from harness.report.variants import VariantRuns, comparable
-from harness.stats.effects import Effect, Study, compare, make_study
+from harness.stats.effects import Effect, Study, compare
+from harness.stats.folds import study_of
 from harness.stats.looks import FEWEST_SEEDS, Look, Looks
-from harness.stats.margins import RunKey, sum_margins
+from harness.stats.margins import RunKey
 from harness.stats.power import Levels, forecast, measure_floor, power_of_difference
 from harness.stats.verdicts import CLASS_SEEDS, FAMILY_ERROR, TOST_LEVEL, Verdict, judge
 
@@ -45,15 +46,13 @@ class Statistics:
 def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     """Return the statistics of every split on which variants were judged alike.
 
-    Variants that train nothing are left out, unless one is the reference. None where seeds validate on folds of their
-    own: images are then not shared between seeds.
+    Variants that train nothing are left out, unless one is the reference. With folds, a split is judged over folds
+    where seeds have images of their own.
     """
     by_name = {group.name: group for group in groups}
     base = by_name.get(reference)
     if base is None or base.first is None:
         return Statistics()
-    if base.runs[0].config.data.settings.get("folds"):
-        return Statistics(notes=("No intervals or verdicts are given over folds: their seeds share no images.",))
     alike = [group for group in groups if group is base or (comparable(group, base) and not group.is_evaluated_only)]
     names = {group.name for group in alike}
     recipes = [group for group in alike if not group.is_evaluated_only]
@@ -63,7 +62,7 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     judged, notes = [], []
     for split in order_splits(base.first.counts):
         try:
-            study = make_study(sum_margins(_counts(alike, split)))
+            study = study_of(_counts(alike, split), base.folds)
         except InputError as error:
             notes.append(f"No intervals or verdicts are given on {split}, though the contracts agree: {error}.")
         else:
@@ -201,6 +200,8 @@ def make_claim(
         groups=effect.held.groups,
         images=effect.held.images,
         alone=effect.held.alone,
+        folds=effect.held.folds,
+        all_folds=effect.held.all_folds,
         called=find_earlier_call(effect, verdict, margin),
         power=_find_power(verdict.effect or effect, verdict) if verdict.outcome in ("improved", "regressed") else None,
         outlook=_look_ahead(effect, verdict, judging),
@@ -260,6 +261,7 @@ def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple
                 variant=reference,
                 split=item.split,
                 seeds=floor.seeds,
+                folds=next((effect.held.folds for effect in headlines.values()), None),
                 sd=known(floor.sd),
                 sd_low=known(floor.sd_low),
                 sd_high=known(floor.sd_high),

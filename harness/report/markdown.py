@@ -68,4 +68,5 @@ def render_markdown(report: Report) -> str:
             if confusion_name(variant) in report.figures
         ],
         compared=any(variant.delta for variant in report.variants),
+        over_folds=any(item.headline.folds for item in report.comparisons),
     )

@@ -63,8 +63,10 @@ def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
     folds = [number for group in groups if (number := group.runs[0].config.data.settings.get("folds"))]
     if folds:
         notes.append(
-            f"Each seed validates on another fold of the data ({max(folds)} folds): the spread over"
-            " seeds holds both the randomness of training and the difference between parts of the data."
+            f"Each seed validates on another fold of the data ({max(folds)} folds) and trains on the others, so both"
+            " training and the data differ from seed to seed. Intervals over folds speak for new training images too,"
+            " and allow for those that the folds share (Nadeau and Bengio 2003). What single images do to a difference"
+            " is not told over folds, as no two seeds share an image."
         )
     return notes
 

@@ -20,9 +20,10 @@ from harness.report.text import counted, escape, percent, points
 from harness.report.variants import VariantRuns
 from harness.scores import miou_dataset
 from harness.spec.starts import name_start
-from harness.stats.effects import Effect, Study, compare, make_study
+from harness.stats.effects import Effect, Study, compare
+from harness.stats.folds import study_of
 from harness.stats.looks import FEWEST_SEEDS, Looks
-from harness.stats.margins import RunKey, sum_margins
+from harness.stats.margins import RunKey
 from harness.stats.verdicts import Verdict
 
 
@@ -80,7 +81,7 @@ def _make_studies(groups: Sequence[VariantRuns], split: str) -> list[Study]:
         if not any(name.endswith(START) for name, _ in counts):
             continue
         with suppress(InputError):  # the notes on comparisons say what differs
-            studies.append(make_study(sum_margins(counts)))
+            studies.append(study_of(counts, pool[0].folds))
     return studies
 
 

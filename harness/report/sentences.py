@@ -127,9 +127,19 @@ def bounds(claim: Claim) -> str:
 
 
 def held(claim: Claim) -> str:
-    """Return what stands behind a claim: seeds, groups, images."""
+    """Return what stands behind a claim: seeds, folds where there are any, groups, images."""
     images = f"{counted(claim.groups, 'image group')} ({counted(claim.images, 'image')})"
-    return f"{counted(len(claim.seeds), 'seed')}, {images}"
+    return f"{counted(len(claim.seeds), 'seed')}{_over_folds(claim)}, {images}"
+
+
+def _over_folds(claim: Claim) -> str:
+    if claim.folds is None:
+        return ""
+    return (
+        f" over {claim.folds} of {claim.all_folds} folds"
+        if claim.folds != claim.all_folds
+        else f" over {claim.folds} folds"
+    )
 
 
 def _test(claim: Claim) -> str:
@@ -172,6 +182,8 @@ def _why(claim: Claim) -> str:
         return "one seed and images of one group: nothing is known about training again or about other images"
     if claim.reason == "one seed":
         return "one seed: the interval speaks for these weights only, not for training again"
+    if claim.reason == "few folds":
+        return "seeds of fewer than three folds: nothing is known about other data"
     if claim.reason == "one group":
         return "all images are of one group: nothing is known about other images"
     if claim.reason == "few groups":
@@ -194,6 +206,10 @@ def what_next(claim: Claim) -> str:
         return "More seeds are needed before anything is said."
     if claim.reason in ("one group", "few groups"):
         return "Images of other recordings are needed before anything is said."
+    if claim.reason == "few folds":
+        return "Seeds on three folds at least are needed before anything is said."
+    if claim.outlook is None and claim.folds is not None and claim.folds == claim.all_folds:
+        return "Every fold has its seed, and what more seeds on the same folds would add is not forecast."
     if claim.outlook is None:
         return "No look at this comparison is left." if claim.seeds and claim.reason != "no look left" else ""
     return f"{capital(_outlook(claim, claim.outlook))}."
@@ -202,7 +218,7 @@ def what_next(claim: Claim) -> str:
 def _outlook(claim: Claim, outlook: Outlook) -> str:
     """Return what more seeds and images would do."""
     seeds = counted(outlook.seeds, "seed")
-    if outlook.chance >= POWER:
+    if outlook.chance >= POWER or claim.folds is not None:  # other images are not forecast over folds
         return f"{seeds} would decide it with a probability of about {_chance(outlook.chance)}"
     alone = f"the last look, at {seeds}, would decide it with a probability of about {_chance(outlook.chance)}"
     if outlook.groups is not None and outlook.groups > claim.groups:
@@ -224,9 +240,10 @@ def floor_sentence(floor: Floor) -> str:
     if floor.sd is None:
         return f"Noise floor on {floor.split}: unknown, {name} has one seed only."
     low, high = (_plain(round(value or 0.0, 4)) for value in (floor.sd_low, floor.sd_high))
+    bounds = "training and other data together" if floor.folds else f"95 % interval {low} to {high}"
     told = (
         f"Noise floor on {floor.split}: {name}'s seeds differ by a standard deviation of {_plain(round(floor.sd, 4))} "
-        f"points (95 % interval {low} to {high}; {counted(floor.seeds, 'seed')})."
+        f"points ({bounds}; {counted(floor.seeds, 'seed')}{f' over {floor.folds} folds' if floor.folds else ''})."
     )
     if floor.detectable is None:
         return told

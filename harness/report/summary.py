@@ -18,6 +18,7 @@ from harness.report.diagnosis import make_diagnosis
 from harness.report.estimates import make_difference, make_estimate
 from harness.report.evidence import evidence_figures, make_evidence
 from harness.report.facts import make_facts
+from harness.report.folds import counts_by_split
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
 from harness.report.notes import make_notes, primary_notes
@@ -60,7 +61,9 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
     judged = groups if common is None else common.groups
     judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
     statistics = judge_splits(judged, plan.reference)
-    splits = _summarise_splits(finished := _finished(plan, groups))
+    ordered = _reference_first(plan, groups)
+    splits = _summarise_splits(found := counts_by_split(ordered))
+    finished = [result for group in ordered for result in group.results.values()]
     primary = primary_split(plan, [split.name for split in splits])
     on_primary = [item for item in statistics.judged if item.split == primary]
     attributions = make_attributions(plan, on_primary, looks)
@@ -86,9 +89,9 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
         spec=plan.spec_text,
         seeds=tuple(sorted({run.seed for run in plan.runs})),
         notes=(*make_notes(plan.reference, judged, variants), *statistics.notes, *primary_notes(primary, splits)),
-        concerns=make_concerns(plan, _counts_by_split(finished)),
+        concerns=make_concerns(plan, found),
         splits=splits,
-        classes=_summarise_classes(finished),
+        classes=_summarise_classes(finished, found),
         setup=_setup(plan, groups),
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
@@ -111,11 +114,6 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
         tables=table_names(variants),
     )
     return report.model_copy(update={"answer": make_answer(report)})
-
-
-def _finished(plan: Plan, groups: Sequence[VariantRuns]) -> list[RunResult]:
-    """Return the results that may be judged, those of the reference first."""
-    return [result for group in _reference_first(plan, groups) for result in group.results.values()]
 
 
 def _by_variant(
@@ -230,9 +228,8 @@ def _column(tables: Mapping[int, BySplit], split: str, name: str) -> dict[int, f
     return {seed: table.get(split, {}).get(name) for seed, table in tables.items()}
 
 
-def _summarise_splits(finished: Sequence[RunResult]) -> tuple[SplitSummary, ...]:
+def _summarise_splits(counts: Mapping[str, Counts]) -> tuple[SplitSummary, ...]:
     """Describe each split by the first result that has it; results that disagree are named in the notes."""
-    counts = _counts_by_split(finished)
     return tuple(
         SplitSummary(
             name=split,
@@ -244,13 +241,13 @@ def _summarise_splits(finished: Sequence[RunResult]) -> tuple[SplitSummary, ...]
     )
 
 
-def _summarise_classes(finished: Sequence[RunResult]) -> tuple[ClassSummary, ...]:
+def _summarise_classes(finished: Sequence[RunResult], whole: Mapping[str, Counts]) -> tuple[ClassSummary, ...]:
     colours: dict[str, tuple[int, int, int] | None] = {}
     for result in finished:
         for counts in result.counts.values():
             shades = result.colours or (None,) * len(counts.classes)
             colours = dict(zip(counts.classes, shades, strict=True)) | colours
-    truths = {split: _truth_by_class(counts) for split, counts in _counts_by_split(finished).items()}
+    truths = {split: _truth_by_class(counts) for split, counts in whole.items()}
     return tuple(
         ClassSummary(
             name=name,
@@ -268,10 +265,3 @@ def _truth_by_class(counts: Counts) -> dict[str, ClassTruth]:
         name: ClassTruth(pixels=pixels, share=pixels / total)
         for name, pixels in zip(counts.classes, pixels_C, strict=True)
     }
-
-
-def _counts_by_split(finished: Sequence[RunResult]) -> dict[str, Counts]:
-    first: dict[str, Counts] = {}
-    for result in finished:
-        first = {**result.counts, **first}
-    return {split: first[split] for split in order_splits(first)}

@@ -67,6 +67,10 @@ def _why_not(claim: Claim) -> str:
     if claim.outlook is not None:
         chance = percent(claim.outlook.chance, 0)
         return f"even {counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
+    if claim.reason == "few folds":
+        return "its seeds are of fewer than three folds"
+    if claim.folds is not None and claim.folds == claim.all_folds:
+        return "every fold has its seed"
     if claim.reason in ("one group", "few groups"):
         return "its images are of too few groups"
     return "no look left" if claim.reason == "no look left" else "this was the last look"

@@ -25,6 +25,12 @@ class VariantRuns:
         return next(iter(self.results.values()), None)
 
     @property
+    def folds(self) -> int | None:
+        """Return the number of folds of its data, of which each seed validates on one; None without folds."""
+        folds: int | None = self.runs[0].config.data.settings.get("folds")
+        return folds
+
+    @property
     def is_evaluated_only(self) -> bool:
         """Tell whether nothing is trained: the scores are those of given weights, and no recipe's."""
         return is_evaluated_only(self.runs[0].config)
@@ -36,7 +42,7 @@ class VariantRuns:
         With folds each seed is judged on images of its own, on purpose.
         """
         contracts = [dict(result.contract) for result in self.results.values()]
-        if self.runs[0].config.data.settings.get("folds"):
+        if self.folds:
             contracts = [{key: value for key, value in item.items() if key != "splits"} for item in contracts]
         found = [disagreements(contract, contracts[0]) for contract in contracts]
         return tuple(dict.fromkeys(text for texts in found for text in texts))

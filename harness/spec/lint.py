@@ -10,7 +10,7 @@ from harness.records import Plan, Run
 from harness.spec.concern import CODES, Concern
 from harness.spec.designs import TOGETHER, combine
 from harness.spec.factors import Comparisons, isolated, steps_per_image
-from harness.spec.lint_power import few_seeds, small_margin, weak_splits
+from harness.spec.lint_power import few_folds, few_seeds, small_margin, weak_splits
 from harness.spec.resolve import weights_settings
 
 
@@ -30,6 +30,7 @@ def lint(
         *_continued(plan),
         *_single_images(plan),
         *few_seeds(plan, seconds or {}),
+        *few_folds(plan),
         *small_margin(plan),
         *(weak_splits(plan, groups) if groups is not None else ()),
     ]

@@ -22,9 +22,9 @@ QUIET_SEEDS = 0.001
 
 
 def few_seeds(plan: Plan, seconds: Mapping[str, float]) -> Iterator[Concern]:
-    """Return what fewer than three seeds do not show."""
+    """Return what fewer than three seeds do not show; those that validate on folds are spoken of there."""
     seeds = len({run.seed for run in plan.runs})
-    if seeds >= FEWEST_SEEDS:
+    if seeds >= FEWEST_SEEDS or find_folds(plan) is not None:
         return
     missing = FEWEST_SEEDS - seeds
     known = [seconds[name] for name in plan.variants if name in seconds]
@@ -49,6 +49,36 @@ def few_seeds(plan: Plan, seconds: Mapping[str, float]) -> Iterator[Concern]:
     )
 
 
+def find_folds(plan: Plan) -> tuple[int, int] | None:
+    """Return how many folds the plan's seeds validate on, and of how many; None without folds."""
+    folds = plan.runs[0].config.data.settings.get("folds")
+    return None if folds is None else (len({run.seed % folds for run in plan.runs}), folds)
+
+
+def few_folds(plan: Plan) -> Iterator[Concern]:
+    """Return what seeds on too few folds do not show."""
+    found = find_folds(plan)
+    if found is None or found[0] == found[1] >= FEWEST_SEEDS:
+        return
+    judged, folds = found
+    seeds = sorted({run.seed for run in plan.runs})
+    wanted = max(folds, FEWEST_SEEDS)
+    taken = {seed % wanted: seed for seed in reversed(seeds)}
+    rest = [number for number in range(wanted) if number not in taken]
+    text = f"the seeds validate on {judged} of {folds} folds: images of the others judge nothing"
+    if judged < FEWEST_SEEDS:
+        text = (
+            f"the seeds validate on {judged} of {folds} folds: fewer than {FEWEST_SEEDS} say nothing of other data, so"
+            " there is no verdict over folds"
+        )
+    more = len(rest) * len(plan.variants)
+    fewer = f"data.folds: {wanted} and " if wanted > folds else ""
+    runs = f"{more} more {'run' if more == 1 else 'runs'}"
+    yield Concern(
+        "few_folds", plan.variants, text, f"write {fewer}seeds: [{', '.join(map(str, [*seeds, *rest]))}]: {runs}"
+    )
+
+
 def add_seeds(seeds: Sequence[int], number: int) -> tuple[int, ...]:
     """Return `number` seeds: those given, and the smallest whole numbers that are not among them."""
     new = (seed for seed in range(number + len(seeds)) if seed not in seeds)
@@ -58,12 +88,14 @@ def add_seeds(seeds: Sequence[int], number: int) -> tuple[int, ...]:
 def small_margin(plan: Plan) -> Iterator[Concern]:
     """Return whether the margin is too small for anything to be called equivalent, even where training is quiet.
 
-    Of two variants, by two one-sided t-tests at 5 %, images aside; more variants lend each other a little.
+    Of two variants, by two one-sided t-tests at 5 %, images aside; more variants lend each other a little. Over folds,
+    with the variance of a mean over folds, which share training images.
     """
     seeds = len({run.seed for run in plan.runs})
-    if plan.margin == 0 or seeds < FEWEST_SEEDS or len(plan.variants) < 2:
+    judged, folds = find_folds(plan) or (seeds, math.inf)
+    if plan.margin == 0 or judged < FEWEST_SEEDS or len(plan.variants) < 2:
         return
-    least = float(special.stdtrit(seeds - 1, 0.95)) * math.sqrt(2 / seeds) * QUIET_SEEDS
+    least = float(special.stdtrit(judged - 1, 0.95)) * math.sqrt(2 * (1 / judged + 1 / (folds - 1))) * QUIET_SEEDS
     if plan.margin < least:
         yield Concern(
             "margin",
@@ -82,13 +114,15 @@ def weak_splits(plan: Plan, groups: Mapping[str, Sequence[int]]) -> Iterator[Con
     worth = even_number(sizes) if sizes else FEWEST_GROUPS
     if worth < FEWEST_GROUPS:
         number, largest = len(sizes), max(sizes) / sum(sizes)
+        in_folds = find_folds(plan) is not None and split == "val"
+        where = "the folds that are judged hold" if in_folds else f"{split} holds"
         uneven = f", the largest with {largest:.0%} of the images: as much as {worth:.1f} even ones"
         those = f"{number} independent group{'s' if number > 1 else ''} of images"
-        divide = ", or divide train and val anew with data.folds" if split == "val" else ""
+        divide = ", or divide train and val anew with data.folds" if split == "val" and not in_folds else ""
         yield Concern(
             "few_groups",
             plan.variants,
-            f"{split} holds {those}{uneven if worth < UNEVEN * number else ''} (at least {FEWEST_GROUPS} are wanted):"
+            f"{where} {those}{uneven if worth < UNEVEN * number else ''} (at least {FEWEST_GROUPS} are wanted):"
             " what other images would do is hardly known, and only large differences are called",
             f"judge on more recordings{divide}",
         )

@@ -40,10 +40,12 @@ def test_concerns_are_told_before_anything_runs(tmp_path):
     assert [concern.code for concern in concerns] == ["continued", "few_seeds", "few_groups"]
 
 
-def test_groups_are_those_of_the_data_with_the_fewest(tmp_path):
+def test_groups_are_those_of_the_data_with_the_fewest_or_of_all_folds_that_are_judged(tmp_path):
     assert {name: len(sizes) for name, sizes in count_groups(plan_of(tmp_path)).items()} == {"val": 6, "test": 3}
     folds = plan_of(tmp_path, overrides=["data.folds=4", "data.val_images=7"], seeds=[0, 1, 2, 3])
-    assert len(count_groups(folds)["val"]) == (12 + 7) // 4
+    assert {name: len(sizes) for name, sizes in count_groups(folds).items()} == {"val": 12 + 7, "test": 3}
+    some = plan_of(tmp_path, overrides=["data.folds=4", "data.val_images=8"], seeds=[0, 5, 4])
+    assert len(count_groups(some)["val"]) == 2 * (12 + 8) // 4
 
 
 def test_a_primary_split_that_the_data_do_not_have_is_an_error_at_its_key(tmp_path):

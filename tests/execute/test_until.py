@@ -56,6 +56,8 @@ def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise",
         groups=20,
         images=20,
         alone=(),
+        folds=None,
+        all_folds=None,
         power=None,
         outlook=None if outcome != "undecided" else ahead,
         chances=None,
@@ -333,17 +335,19 @@ def test_a_store_that_fails_gets_the_look_the_next_time(bench, monkeypatch):
     assert bench.store.load_looks("grown") == bench.looks != ()
 
 
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        (SPEC[: SPEC.index("  better")] + "seeds: [0]\n", "one variant, so there is nothing to decide"),
-        (SPEC.replace("test_images: 2}", "test_images: 2, folds: 2}"), "folds gives no verdicts"),
-    ],
-)
-def test_nothing_to_decide_is_refused(spec, said, tmp_path):
-    (tmp_path / "spec.yaml").write_text(spec)
-    with pytest.raises(InputError, match=f"^--until decided: .*{said}"):
+def test_nothing_to_decide_is_refused(tmp_path):
+    (tmp_path / "spec.yaml").write_text(SPEC[: SPEC.index("  better")] + "seeds: [0]\n")
+    with pytest.raises(InputError, match=r"^--until decided: .*one variant, so there is nothing to decide"):
         api.plan_until_decided(api.load_spec(tmp_path / "spec.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("looks", "most", "counts"), [("", None, (3, 4, 5)), ("", 7, (3, 4, 5, 6, 7)), (", looks: [3, 10]", None, (3, 10))]
+)
+def test_over_folds_seeds_are_added_until_every_fold_has_one(looks, most, counts, tmp_path):
+    folded = SPEC.replace("test_images: 2}", "test_images: 2, folds: 5}").replace(", looks: [3, 4, 6]", looks)
+    (tmp_path / "spec.yaml").write_text(folded)
+    assert api.plan_until_decided(api.load_spec(tmp_path / "spec.yaml"), most).counts == counts
 
 
 @pytest.mark.slow

@@ -220,6 +220,35 @@ def test_two_seeds_are_too_few(write_spec):
     assert not concerns(write_spec(study("other: {set: {model.width: 4}}", seeds="[0, 7, 1]")))
 
 
+def over_folds(folds, seeds):
+    return study("other: {set: {model.width: 4}}", seeds=seeds).replace("toy_scenes}", f"toy_scenes, folds: {folds}}}")
+
+
+def test_seeds_that_leave_folds_out(write_spec):
+    (concern,) = lint(plan_of(write_spec(over_folds(5, "[0, 7, 4]"))))
+    assert (concern.code, concern.variants) == ("few_folds", ("plain", "other"))
+    assert concern.text == "the seeds validate on 3 of 5 folds: images of the others judge nothing"
+    assert concern.remedy == "write seeds: [0, 4, 7, 1, 3]: 4 more runs"
+    assert not lint(plan_of(write_spec(over_folds(3, "[0, 1, 5, 6]"))))
+
+
+def test_fewer_than_three_folds_give_no_verdict(write_spec):
+    (concern,) = lint(plan_of(write_spec(over_folds(4, "[1, 5]"))))
+    assert concern.text == (
+        "the seeds validate on 1 of 4 folds: fewer than 3 say nothing of other data, so there is no verdict over folds"
+    )
+    assert concern.remedy == "write seeds: [1, 5, 0, 2, 3]: 6 more runs"
+    (concern,) = lint(plan_of(write_spec(over_folds(2, "[0, 1]"))))
+    assert concern.text.startswith("the seeds validate on 2 of 2 folds: fewer than 3 say nothing")
+    assert concern.remedy == "write data.folds: 3 and seeds: [0, 1, 2]: 2 more runs"
+
+
+def test_more_recordings_and_not_folds_help_a_study_over_folds(write_spec):
+    found = {c.code: c for c in lint(plan_of(write_spec(over_folds(3, "[0, 1, 2]"))), groups={"val": (4, 4, 4)})}
+    assert found["few_groups"].text.startswith("the folds that are judged hold 3 independent groups of images (at")
+    assert found["few_groups"].remedy == "judge on more recordings"
+
+
 def test_added_seeds_keep_those_that_are_there():
     assert add_seeds([41, 42], 4) == (41, 42, 0, 1)
     assert add_seeds([1, 0], 3) == (1, 0, 2)
@@ -238,6 +267,11 @@ def test_a_margin_that_nothing_can_reach(write_spec):
     assert concern.remedy == "write compare.margin: 0.003 or more, or more seeds"
     assert not concerns(write_spec(text.replace("MARGIN", "0.0024")))
     assert not concerns(write_spec(text.replace("MARGIN", "0")))
+    # over three folds, 2.920 times sqrt(2 (1/3 + 1/2)) = 3.770
+    folded = f"{over_folds(3, '[0, 1, 2]')}compare: {{margin: MARGIN}}\n"
+    (concern,) = lint(plan_of(write_spec(folded.replace("MARGIN", "0.0037"))))
+    assert "leave 0.38 points of doubt" in concern.text
+    assert not lint(plan_of(write_spec(folded.replace("MARGIN", "0.0038"))))
 
 
 def test_weak_splits(write_spec):
@@ -280,4 +314,4 @@ def test_the_most_serious_comes_first(write_spec):
     codes = [concern.code for concern in lint(plan_of(write_spec(study(lines, seeds="[0]"))), groups={"val": (1,)})]
     assert codes == sorted(codes, key=CODES.index)
     assert codes[0] == "normalization"
-    assert set(codes) == set(CODES) - {"continued", "stepwise", "few_seeds", "margin"}
+    assert set(codes) == set(CODES) - {"continued", "stepwise", "few_seeds", "few_folds", "margin"}
