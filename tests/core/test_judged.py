@@ -33,10 +33,19 @@ IDLE = replace(INHERITED, history=RESULT.history[:1], last_counts={})
         (LATE, BEST, BEST),
         (replace(RESULT, last_counts={}), BEST, {}),
         (INHERITED, {}, {}),
+        (replace(INHERITED, history=RESULT.history[:2]), {}, {}),
         (replace(RESULT, counts={}), {}, {}),
         (IDLE, BEST, BEST),
     ],
-    ids=["both", "older, best is last", "older, best is another", "best is the start", "no counts", "evaluated only"],
+    ids=[
+        "both",
+        "older, best is last",
+        "older, best is another",
+        "best is the start",
+        "of one epoch",
+        "no counts",
+        "evaluated only",
+    ],
 )
 def test_counts_of_the_best_and_of_the_last_trained_epoch(result, best, last):
     assert (counts_at(result, "best"), counts_at(result, "last")) == (best, last)

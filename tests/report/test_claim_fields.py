@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 from test_ranking import judged_of
 
-from harness.report.judge import HEADLINE, make_comparisons, make_floors
+from harness.report.judge import HEADLINE, judge_splits, make_comparisons, make_floors
+from harness.report.variants import group_runs
 from harness.stats.effects import compare
 from harness.stats.looks import Look, Looks
 from harness.stats.power import Levels, forecast, power_of_difference, smallest_detectable
@@ -118,3 +119,22 @@ def test_the_floor_is_at_the_smallest_level_of_the_looks(judged):
     assert floor.sd == pytest.approx(0.005)
     assert floor.sd_low < floor.sd < floor.sd_high
     assert make_floors([judged], "b", LOOKS)[0].detectable is None
+
+
+def pairs_of(study, results=None):
+    judged = judge_splits(group_runs(study.plan, results or study.results), "a").judged
+    return [set(item.effects) for item in judged]
+
+
+def test_of_two_variants_that_change_each_other_one_comparison_is_told(simulate):
+    study = simulate({"a": 0.6, "b": 0.7, "c": 0.7}, (0, 1), splits=("val",))
+    of = {"a": "", "b": "c", "c": "b"}
+    runs = tuple(dataclasses.replace(run, settings_from=of[run.variant]) for run in study.plan.runs)
+    changed = dataclasses.replace(study, plan=dataclasses.replace(study.plan, runs=runs))
+    assert pairs_of(changed) == [{("b", "a"), ("c", "a"), ("b", "c")}]
+
+
+def test_variants_without_a_seed_in_common_are_not_compared(simulate):
+    study = simulate({"a": 0.6, "b": 0.7}, (0, 1), splits=("val",))
+    kept = {run.id for run in study.plan.runs if (run.variant == "a") == (run.seed == 0)}
+    assert pairs_of(study, {id_: study.results[id_] for id_ in kept}) == [set()]
