@@ -36,6 +36,7 @@ TESTS = {
     "harness/stats/attribution.py": ("stats/test_attribution",),
     "harness/stats/effects.py": ("stats/test_effects", "stats/test_verdicts"),
     "harness/stats/first_call.py": ("stats/test_first_call",),
+    "harness/stats/folds.py": ("stats/test_folds",),
     "harness/stats/influence.py": ("stats/test_effects", "stats/test_resample"),
     "harness/stats/looks.py": ("stats/test_looks",),
     "harness/stats/margins.py": ("stats/test_margins", "stats/test_effects"),

@@ -6,11 +6,12 @@ from test_ranking import judged_of
 from harness.records import Plan, Run
 from harness.report.attribution import make_attributions
 from harness.stats.attribution import attribute
-from harness.stats.looks import Look, Looks
+from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import holm
 
 ON = {"none": "", "crop": "c", "dice": "d", "all": "cd"}
+TAKEN = TakenLook({name: {0: "", 1: ""} for name in ON}, is_whole=False)
 MEANS = {"none": 500, "crop": 560, "dice": 520, "all": 640}
 
 
@@ -48,6 +49,7 @@ def told(name, effect, p_holm=None):
         "high": effect.high,
         "p": effect.p,
         "p_holm": None if p_holm is None else pytest.approx(p_holm),
+        "called": None,
         "outcome": None if p_holm is None else called if p_holm <= 0.05 else "undecided",
         "seeds": 3,
         "groups": 6,
@@ -63,9 +65,9 @@ def dumped(parts):
     return [part.model_dump() for part in parts]
 
 
-@pytest.mark.parametrize(("taken", "look"), [((), Look((3,))), (((0, 1),), Look((2, 3)))])
+@pytest.mark.parametrize(("taken", "look"), [((), Look((3,))), ((TAKEN,), Look((2, 3)))])
 def test_all_of_a_factorial(taken, look):
-    (found,), made = make_parts(MEANS, Looks((), {("crop", "none"): taken}))
+    (found,), made = make_parts(MEANS, Looks((), taken))
     assert (found.family, found.split, found.designs, found.combinations) == ("all", "test", ("factorial", "again"), 4)
     assert found.total.model_dump() == told("all components", made.total)
     assert dumped(found.main) == told_together(made.main.items(), look)

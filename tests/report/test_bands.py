@@ -10,7 +10,7 @@ from harness.report.bands import compare_bands, make_bands
 from harness.report.judge import HEADLINE, judge_splits, make_comparisons
 from harness.report.variants import group_runs
 from harness.stats.effects import compare, over_classes
-from harness.stats.looks import Look, Looks
+from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.verdicts import holm
 
 SKILLS = {"a": 0.6, "b": 0.75, "c": 0.61}
@@ -64,7 +64,7 @@ def test_bands_of_all_variants_are_one_family_at_their_looks(simulate, seeds):
     groups = group_runs(study.plan, study.results)
     bands = make_bands(groups, "a")
     judged = [item for item in judge_splits(groups, "a").judged if item.split == "val"]
-    looks = Looks((2, 3, 5), {("b", "a"): ((0, 1),)})
+    looks = Looks((2, 3, 5), (TakenLook({name: {0: "", 1: ""} for name in "ab"}, is_whole=False),))
     found = compare_bands(judged, bands, "a", looks)
     assert [(item.claim.variant, item.claim.against, item.band) for item in found] == [
         (variant, "a", band) for variant in "bc" for band in ("dominant", "rare")

@@ -8,7 +8,7 @@ from test_ranking import judged_of
 from harness.report.judge import HEADLINE, judge_splits, make_comparisons, make_floors
 from harness.report.variants import group_runs
 from harness.stats.effects import compare
-from harness.stats.looks import Look, Looks
+from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.power import Levels, forecast, power_of_difference, smallest_detectable
 from harness.stats.verdicts import CLASS_SEEDS, judge
 
@@ -19,7 +19,7 @@ HITS = {
     "d": {1: 503, 2: 498},
 }
 LOOK = {"b": Look((2, 3), (2, 3, 9)), "c": Look((3,), (2, 3, 9)), "d": Look((2,), (2, 3, 9))}
-LOOKS = Looks((2, 3, 9), {("b", "a"): ((0, 1),)})
+LOOKS = Looks((2, 3, 9), (TakenLook({name: {0: "", 1: ""} for name in "ab"}, is_whole=False),))
 MARGIN = 0.012
 OUTCOMES = {"b": "improved", "c": "undecided", "d": "equivalent"}
 
@@ -57,6 +57,10 @@ def told(effect, verdict, look):
         "groups": 6,
         "images": 6,
         "alone": (),
+        "folds": None,
+        "all_folds": None,
+        "called": None,
+        "chances": None,
     }
 
 

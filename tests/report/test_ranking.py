@@ -77,6 +77,6 @@ def test_what_would_decide_is_proposed_with_its_command(seeds, command, said):
     plan = Plan("s", "?", "a", 0.0, runs, command=command)
     assert propose_next(plan, OPEN) == (
         "7 seeds would decide these against a, with about 80 % probability each: b (7), c (5). What is finished is "
-        f"kept: {said}",
+        f"kept: {said}, or look by look: harness run x.yaml --until decided",
     )
     assert propose_next(plan, OPEN[2:]) == ()

@@ -66,7 +66,7 @@ def test_verdicts_over_folds_are_those_of_the_corrected_variance(folded):
     assert (claim.groups, claim.images, claim.alone) == (20, 100, ())
     other = next(item.headline for item in report.comparisons if (item.variant, item.split) == ("same", "val"))
     assert (other.outcome, other.reason, other.outlook) == ("undecided", "noise", None)
-    assert report.answer[0].startswith("Of 2 variants against a on val, 1 improved, better: +")
+    assert report.answer[0].startswith("Of 2 variants against a on val, 1 improved: better +")
 
 
 def test_every_part_of_the_report_rests_on_folds(folded):

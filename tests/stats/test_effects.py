@@ -198,9 +198,9 @@ def test_what_is_held_by_which_groups():
     hit_KGC = np.array([true_GC, true_GC // 2])
     margins = Margins((("a", 0), ("b", 0)), tuple("wxyz"), ("road", "bike", "bird"), 7, hit_KGC, hit_KGC, true_GC)
     effects = compare(make_study(margins), "b", "a")
-    assert effects["road"].held == Held(groups=3, images=7, alone=(), sampled=True)
-    assert effects["bike"].held == Held(groups=1, images=7, alone=("bike",), sampled=False)
-    assert effects[HEADLINE].held == Held(groups=3, images=7, alone=("bike",), sampled=True)
+    assert effects["road"].held == Held(groups=3, images=7, alone=())
+    assert effects["bike"].held == Held(groups=1, images=7, alone=("bike",))
+    assert effects[HEADLINE].held == Held(groups=3, images=7, alone=("bike",))
     assert not measure_influence(margins).moves_KGC[:, :, 1:].any()
     assert group_degrees(np.zeros(3), measure_influence(margins)) == 0
 

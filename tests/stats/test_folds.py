@@ -56,6 +56,7 @@ def test_three_of_five_folds_lack_the_others():
     spread = spread_of([0.01, 0.02, 0.06], (0, 1, 2), 5)
     assert spread.se**2 == pytest.approx((1 / 3 + 1 / 4) * 0.0007)
     assert (spread.degrees, spread.folds, spread.most_seeds) == (pytest.approx(2), 3, 5)
+    assert spread.own_seed_variance == spread.seed_variance == pytest.approx(3 * spread.se**2)
 
 
 def test_seeds_of_one_fold_are_averaged_and_add_no_degrees():
@@ -71,6 +72,13 @@ def test_a_fold_with_more_seeds_weighs_more_as_it_does_in_the_mean():
     effect = compare(found, "b", "a")["road"]
     assert effect.delta == pytest.approx((0.01 + 0.03 + 0.07 + 0.03) / 4)
     assert effect.se**2 == pytest.approx((1 / 4 + 1 / 16 + 1 / 16 + 1 / 2) * 0.0007)
+
+
+def test_one_fold_has_no_variance_and_rounding_is_none():
+    alone = spread_of([0.01, 0.03], (0, 3), 3)
+    assert (alone.folds, alone.fold_variance, alone.own_seed_variance) == (1, 0, 0)
+    assert spread_of([0.1, 0.1 + 1e-13, 0.1], range(3), 3).se == 0
+    assert spread_of([0.1, 0.1 + 1e-11, 0.1], range(3), 3).se > 0
 
 
 @pytest.mark.parametrize("seeds", [(4, 2, 0, 1, 3), (10, 6, 12, 3, 19)])
