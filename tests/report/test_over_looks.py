@@ -13,6 +13,7 @@ from harness.report.own_training import make_own_training
 from harness.report.ranking import make_rankings
 from harness.report.sentences import caveat, conclude, outcome_word
 from harness.report.summary import make_report
+from harness.report.tuning_record import _turned
 from harness.report.variants import group_runs
 from harness.report.write import write_report
 from harness.stats.looks import Look, Looks, TakenLook
@@ -199,3 +200,10 @@ def test_a_report_that_is_made_is_not_made_again(turned, tmp_path, monkeypatch):
     monkeypatch.setattr("harness.report.write.make_report", None)
     assert write_report(turned.plan, turned.results, tmp_path, made=made) is made
     assert made.answer[0] in (tmp_path / "report.md").read_text()
+
+
+def test_a_claim_the_other_way_round_turns_its_call_too(turned):
+    then = claim_of(turned, (taken(turned),)).headline
+    back = _turned(then)
+    assert (back.outcome, back.called.delta) == ("regressed", -then.called.delta)
+    assert (back.called.low, back.called.high) == (-then.called.high, -then.called.low)
