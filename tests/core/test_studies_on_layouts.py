@@ -15,15 +15,16 @@ from harness.spec.plan_json import plan_to_json
 ABLATIONS = Path(__file__).parents[2] / "ablations"
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = ("train.epochs=1", "data.size=[32, 48]")
+DRAWN = ("model.base_channels=4", "data.train_images=8", "data.val_images=4", "data.test_images=2")
 CASES = {
     "cityscapes-unet": (None, make_cityscapes, ("model.base_channels=4",)),
     "offroad-augmentation": (None, make_offroad, ("model={name: unet, base_channels: 4}",)),
     "class-merging": (None, make_cityscapes, ("model={name: unet, base_channels: 4}",)),
     "class-merging-kaggle": ("kaggle", make_kaggle, ("model={name: unet, base_channels: 4}",)),
-    "depth": (None, None, ("model.base_channels=4", "data.train_images=8", "data.val_images=4", "data.test_images=2")),
+    "depth": (None, None, DRAWN),
     "depth-kaggle": ("kaggle", make_kaggle, ("model.base_channels=4",)),
     "depth-cityscapes": ("cityscapes", make_cityscapes, ("model.base_channels=4",)),
-    "data-scaling": (None, None, ("model.base_channels=4", "data.train_images=8", "data.val_images=4")),
+    "data-scaling": (None, None, DRAWN),
     "data-scaling-offroad": ("offroad", make_offroad, ("model={name: unet, base_channels: 4}",)),
 }
 
@@ -61,11 +62,11 @@ def test_plans_are_as_they_were(case, tmp_path):
 @pytest.mark.slow
 def test_studies_run_to_the_end(case, tmp_path):
     plan = api.make_plan(load(case, tmp_path, small=True))
-    one_epoch = [run for run in plan.runs if run.config.train.epochs <= 20]
+    short = [run for run in plan.runs if run.config.train.epochs <= 80]
     store = api.open_store(tmp_path / "mlruns")
-    results = api.execute(plan, store=store, only=[run.variant for run in one_epoch], jobs=1)
-    assert {run.label: results[run.id].status for run in one_epoch} == {run.label: "finished" for run in one_epoch}
+    results = api.execute(plan, store=store, only=[run.variant for run in short], jobs=1)
+    assert {run.label: results[run.id].status for run in short} == {run.label: "finished" for run in short}
     report = api.make_report(plan, results, tmp_path / "reports")
-    assert all(variant.delta for variant in report.variants if variant.name in [run.variant for run in one_epoch[1:]])
+    assert all(variant.delta for variant in report.variants if variant.name in [run.variant for run in short[1:]])
     text = (tmp_path / "reports" / plan.study / "report.md").read_text()
     assert ("One label set for all" in text) == (case.startswith(("cityscapes-unet", "class-merging")))
