@@ -104,6 +104,18 @@ def test_kept_if_better_takes_each_seeds_choice_by_the_score_that_selects_epochs
     assert [points(value) for value in own.claim.by_seed] == [-10, 10, -15]
 
 
+def test_kept_if_better_looks_at_the_epoch_that_is_compared(simulate):
+    """The best epoch beats its start; the last, whose score is 0, does not."""
+    made = simulate({"parent": 0.8, "child": 0.8}, seeds=(0, 1), warm=True, splits=("val",), **TWO)
+    made = replace(made, results={id_: replace(item, best_epoch=3) for id_, item in made.results.items()})
+    hits = {"parent": dict.fromkeys((0, 1), (60, 60, 0)), "child": dict.fromkeys((0, 1), (70, 40, 60))}
+    study = with_counts(made, hits, {"child": {0: (0.4, 0.5), 1: (0.4, 0.5)}})
+    for epoch, kept, value in (("best", (), 70), ("last", (0, 1), 60)):
+        (own,) = make_report(replace(study.plan, epoch=epoch), study.results).own_training
+        assert own.kept_start == kept
+        assert [points(found) for found in own.kept.values] == [value] * 2
+
+
 def test_all_variants_that_trained_on_are_one_family(simulate):
     made = simulate({"parent": 0.7, "same": 0.7, "better": 0.9}, seeds=(0, 1, 2, 3), warm=True)
     report = make_report(made.plan, made.results)
