@@ -91,7 +91,7 @@ def _changes_of_operators(node: ast.AST) -> Iterator[Callable[[], None]]:
         yield lambda: setattr(node, "op", other())
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
         yield lambda: _restore(node, node.operand.__class__, vars(node.operand).copy())
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float, bool) and not is_tolerance(node.value):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not is_tolerance(node.value):
         yield lambda: setattr(node, "value", _other(node.value))
 
 

@@ -22,8 +22,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,8 @@ class Trial:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests as they are, then with each change, and record whether they noticed."""
-        module = sys.modules[self.path.removesuffix(".py").replace("/", ".")]
         unchanged = (ROOT / self.path).read_text()
-        observed = _in_fork(lambda: take_over(module, unchanged) or _observe(session, self.path), 600.0)
+        observed = _in_fork(lambda: _observe(session, self.path, unchanged), 600.0)
         if not observed:
             raise SystemExit(f"the tests of {self.path} fail as it is")
         executed = {name: set(lines) for name, lines, _ in observed}
@@ -80,18 +80,23 @@ class Trial:
         for mutant, text in self.mutants:
             chosen = [item for item in items if _executes(executed[item.nodeid], mutant.span)]
             patience = PATIENCE + 4 * sum(seconds[item.nodeid] for item in chosen)
-            survived = _in_fork(lambda: take_over(module, text) or _pass(session, chosen), patience)  # noqa: B023
+            survived = _in_fork(partial(_pass, session, chosen, _module(self.path), text), patience)
             with self.record.open("a") as out:
                 out.write(json.dumps({**asdict(mutant), "noticed": not survived}) + "\n")
         return True
+
+
+def _module(path: str) -> ModuleType:
+    return sys.modules[path.removesuffix(".py").replace("/", ".")]
 
 
 def _executes(lines: set[int], span: tuple[int, int] | None) -> bool:
     return span is None or any(span[0] <= line <= span[1] for line in lines)
 
 
-def _observe(session: pytest.Session, path: str) -> list[tuple[str, list[int], float]]:
+def _observe(session: pytest.Session, path: str, text: str) -> list[tuple[str, list[int], float]]:
     """Return for each test the lines of a file that it executes, and its seconds; nothing if one fails."""
+    take_over(_module(path), text)
     found = []
     for item, following in zip(session.items, [*session.items[1:], None], strict=True):
         lines: set[int] = set()
@@ -111,8 +116,9 @@ def _tracer(path: str, lines: set[int]) -> Callable[[FrameType, str, object], An
     return lambda frame, event, argument: note if frame.f_code.co_filename == path else None
 
 
-def _pass(session: pytest.Session, items: Sequence[pytest.Item]) -> bool:
-    """Return whether all tests pass; none is run after one that fails."""
+def _pass(session: pytest.Session, items: Sequence[pytest.Item], module: ModuleType, text: str) -> bool:
+    """Return whether all tests pass with another text of a module; none is run after one that fails."""
+    take_over(module, text)
     for item, following in zip(items, [*items[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.testsfailed:
@@ -186,7 +192,8 @@ def main() -> None:
     import torch  # noqa: F401
 
     print("| file | changes | tried | noticed |\n|---|---|---|---|", flush=True)
-    survived, total = [], np.zeros(3, int)
+    survived: list[Mutant] = []
+    total = np.zeros(3, int)
     for path in (path for path in TESTS if arguments.only in path):
         mutants = make_mutants(path, (ROOT / path).read_text())
         order = np.random.default_rng(arguments.seed).permutation(len(mutants))[: arguments.sample or None]
