@@ -60,11 +60,11 @@ def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ..
     kept = list(dict.fromkeys(run.seed for run in plan.runs))
     command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)))))])
     run = plan.command.split(" --until")[0].split(" --seeds")[0]
+    told = f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}."
+    if run.startswith("harness tune "):
+        return (f"{told} Trials train with the seed after those of the study, so this searches anew: {run} {command}",)
     by_itself = "" if not run or " && " in run else f", or look by look: {run} --until decided"
-    return (
-        f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}. What is"
-        f" finished is kept: {run} {command}{by_itself}",
-    )
+    return (f"{told} What is finished is kept: {run} {command}{by_itself}",)
 
 
 def _is_open(claim: Claim, plan: Plan) -> bool:

@@ -80,3 +80,9 @@ def test_what_would_decide_is_proposed_with_its_command(seeds, command, said):
         f"kept: {said}, or look by look: harness run x.yaml --until decided",
     )
     assert propose_next(plan, OPEN[2:]) == ()
+
+
+def test_more_seeds_of_a_tuned_study_are_another_search():
+    runs = tuple(Run(f"{name}{seed}", name, seed, None, {}) for name in "ab" for seed in (0, 1))
+    (told,) = propose_next(Plan("s", "?", "a", 0.0, runs, command="harness tune x.yaml"), OPEN)
+    assert told.endswith("so this searches anew: harness tune x.yaml --seeds 0,1,2,3,4,5,6")
