@@ -52,7 +52,7 @@ TESTS = {
     "harness/report/attribution.py": ("report/test_attribution_parts",),
     "harness/report/bands.py": ("report/test_bands", "report/test_diagnosis"),
     "harness/report/estimates.py": ("report/test_estimates", "report/test_report_summary"),
-    "harness/report/gate.py": ("report/test_gate",),
+    "harness/report/gate.py": ("report/test_gate", "report/test_primary_split"),
     "harness/report/own_training.py": ("report/test_report_own_training",),
     "harness/judged.py": ("core/test_judged", "report/test_primary_split"),
     "harness/execute/until.py": ("execute/test_until",),

@@ -80,6 +80,8 @@ def test_junit_and_summary(study):
     assert [len(case.findall("failure")) for case in suite] == [0, 0, 1, 1]
     text = render_summary(gate)
     assert text.startswith("# Gate of phase3: failed: 2 of 4 checks\n")
+    passed = render_summary(gate_of(study, variants=("better",)))
+    assert passed.startswith("# Gate of phase3: passed\n\n| ")
     assert "| **failed** | worse | old | val | `miou_dataset` | 5.0 |" in text
 
 
@@ -102,7 +104,8 @@ def test_a_check_tells_its_numbers(study):
     assert rule == "|" + " :-- |" * 9
     for row, check in zip(rows, gate_of(study).checks, strict=True):
         cells = f"`{check.measure}` | 5.0 | {points(check.delta)} | {points(check.lowest)} | {check.told} |"
-        assert row.endswith(f"{check.variant} | old | val | {cells}")
+        state = "passed" if check.variant == "better" else "**failed**"
+        assert row == f"| {state} | {check.variant} | old | val | {cells}"
 
 
 def test_a_drop_of_exactly_the_bound_passes(study):
@@ -158,6 +161,7 @@ def test_a_run_that_is_not_trained_fails_the_gate_though_the_others_would_pass(s
         assert not gate.passed
         suite = Xml.fromstring(render_junit(gate).encode())
         assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+        assert suite[0].get("name") == "better/seed3 is trained"
         text = render_summary(gate)
         assert text.startswith("# Gate of phase3: failed: 1 run not trained as written, 0 of 2 checks\n")
         assert f"- better/seed3: {told}" in text
