@@ -46,7 +46,12 @@ TESTS = {
     "harness/stats/resample.py": ("stats/test_resample",),
     "harness/stats/spread.py": ("stats/test_spread", "stats/test_effects"),
     "harness/stats/verdicts.py": ("stats/test_verdicts",),
-    "harness/report/judge.py": ("report/test_claim_fields", "report/test_report_judge", "report/test_primary_split"),
+    "harness/report/judge.py": (
+        "report/test_claim_fields",
+        "report/test_report_judge",
+        "report/test_report_claims",
+        "report/test_primary_split",
+    ),
     "harness/report/over_looks.py": ("report/test_over_looks",),
     "harness/report/ranking.py": ("report/test_ranking", "report/test_report_judge"),
     "harness/report/attribution.py": ("report/test_attribution_parts",),
