@@ -118,7 +118,7 @@ def plan(
     Example: harness plan ablations/phase3.yaml --profile full
     """
     from harness import api
-    from harness.execute.inputs import read_notes
+    from harness.execute.inputs import read_notes, tell_judged_split
     from harness.spec.last_look import past_last_look
     from harness.spec.plan import select
     from harness.store.folder import is_finished, run_folder
@@ -134,7 +134,8 @@ def plan(
     seconds = {name: cost.seconds for name, cost in forecast.costs.items()} if forecast else None
     print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, as_json=as_json)
     past = past_last_look(study, known_here(root, study))
-    for note in [*read_notes(shown), *past, *describe_stale(find_stale(root, shown))]:
+    judged_on = filter(None, [tell_judged_split(study)])
+    for note in [*judged_on, *read_notes(shown), *past, *describe_stale(find_stale(root, shown))]:
         print(f"note: {note}", file=sys.stderr)
 
 

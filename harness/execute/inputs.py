@@ -12,6 +12,7 @@ from harness.data.faults import refuse
 from harness.data.source import Source, Split
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
+from harness.judged import primary_split
 from harness.records import Choice, Plan, RunConfig
 from harness.spec.lint_power import even_number
 from harness.strict_yaml.located import Node
@@ -64,6 +65,17 @@ def read_notes(plan: Plan) -> tuple[str, ...]:
     """Return what a reader of results on the plan's data must know: warnings of taxonomies, images left out."""
     sources = [(choice.name, open_source(choice)) for choice in distinct(run.config.data for run in plan.runs)]
     return tuple(dict.fromkeys(f"data '{name}': {note}" for name, source in sources for note in source.notes))
+
+
+def tell_judged_split(plan: Plan) -> str:
+    """Return that verdicts will be given on test, where no one asked for that; empty where they will not."""
+    splits = set.intersection(*(set(source.splits) for _, source in _open_all(plan)))
+    if plan.split is not None or primary_split(plan, splits) != "test":
+        return ""
+    return (
+        "verdicts will be given on test, because val has a say in which weights are compared; compare.split: val asks"
+        " for them on val all the same, evaluate.select_split: held_out chooses epochs on images apart"
+    )
 
 
 def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:

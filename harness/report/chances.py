@@ -45,7 +45,7 @@ def tell_chances(claim: Claim) -> str:
     seed = ""
     if chances.new_seed is not None:
         chance = _percent(chances.new_seed)
-        seed = f"; a new seed of {escape(claim.variant)} beats one of {escape(claim.against)} with {chance}"
+        seed = f"; a new seed of {escape(claim.variant)} beats one of {escape(claim.against)} in {chance} of cases"
     return f" {odds[0].upper()}{odds[1:]}{seed} ({tell_prior(chances)})."
 
 

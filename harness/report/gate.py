@@ -163,8 +163,10 @@ def _tell(claim: Claim | None, lowest: float | None, drop: float, *, passed: boo
     difference = f"difference {points(claim.delta)} points"
     if passed:
         return f"{difference}, at least {points(lowest)} with 95 % confidence ({held})"
-    bound = f"it may be as low as {points(lowest)} (one-sided 95 % bound; {held})"
-    return f"{difference}, but {bound}, beyond the allowed drop of {percent(drop)}"
+    bound = f"may be as low as {points(lowest)} (one-sided 95 % bound; {held})"
+    if claim.delta < -drop:
+        return f"lost {percent(-claim.delta)} points, more than the allowed drop of {percent(drop)}; {bound}"
+    return f"{difference}, but it {bound}, beyond the allowed drop of {percent(drop)}"
 
 
 def render_junit(gate: Gate) -> str:
@@ -237,4 +239,4 @@ def _lines(gate: Gate) -> Iterator[str]:
     for note in gate.notes:
         yield f"\n{escape(note)}"
     yield ""
-    yield "Non-inferiority: a check passes where the one-sided 95 % bound of the difference is above the allowed drop."
+    yield "Non-inferiority: a check passes where, by the one-sided 95 % bound, no more than the allowed drop is lost."

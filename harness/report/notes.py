@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.records import IMAGES_AT_ONCE
 from harness.report.record import SeedResult, SplitSummary, VariantSummary
+from harness.report.text import percent
 from harness.report.variants import VariantRuns, conflicts
+from harness.stats.margins import HEADLINE
+
+OTHER_KIND = 2.0
+"""Ratio of the mean scores of two splits, above which their images are said to be of different kinds."""
 
 
 def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence[VariantSummary]) -> tuple[str, ...]:
@@ -23,14 +28,29 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
     return tuple(dict.fromkeys(notes))
 
 
-def primary_notes(primary: str, splits: Sequence[SplitSummary]) -> tuple[str, ...]:
-    """Return that no result has the split that verdicts are asked for on, where there are results."""
-    if not splits or primary in [split.name for split in splits]:
+def primary_notes(primary: str, splits: Sequence[SplitSummary], reference: VariantSummary | None) -> tuple[str, ...]:
+    """Return that no result has the split that verdicts are asked for on, or that another one is far harder."""
+    if not splits:
         return ()
+    if primary in [split.name for split in splits]:
+        return () if reference is None else tuple(_tell_other_kinds(primary, splits, reference))
     there = " and ".join(split.name for split in splits)
     return (
         f"compare.split names {primary}, which no result has, so no verdict is given; there are scores on {there}.",
     )
+
+
+def _tell_other_kinds(primary: str, splits: Sequence[SplitSummary], reference: VariantSummary) -> Iterator[str]:
+    """Yield the splits on which the reference has a small part of its score, or several times it."""
+    scores = {split.name: reference.scores.get(split.name, {}).get(HEADLINE) for split in splits}
+    means = {name: score.mean for name, score in scores.items() if score is not None and score.mean}
+    for name, mean in means.items():
+        if primary in means and max(mean, means[primary]) > OTHER_KIND * min(mean, means[primary]):
+            yield (
+                f"{reference.name} has {percent(means[primary])} % of {HEADLINE} on {primary} and {percent(mean)} %"
+                f" on {name}: their images are of different kinds, and what is said of {primary} does not speak for"
+                f" {name}."
+            )
 
 
 def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> list[str]:

@@ -88,7 +88,11 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
         command=plan.command,
         spec=plan.spec_text,
         seeds=tuple(sorted({run.seed for run in plan.runs})),
-        notes=(*make_notes(plan.reference, judged, variants), *statistics.notes, *primary_notes(primary, splits)),
+        notes=(
+            *make_notes(plan.reference, judged, variants),
+            *statistics.notes,
+            *primary_notes(primary, splits, next((item for item in variants if item.name == plan.reference), None)),
+        ),
         concerns=make_concerns(plan, found),
         splits=splits,
         classes=_summarise_classes(finished, found),

@@ -128,7 +128,7 @@ def _design_for(plan: Plan, variant: str, factors: Sequence[str], seconds: Mappi
     design = min(prices, key=lambda name: prices[name])
     named = [name for name in factors if name in outside]
     first = f"{_listed(named)} as {'components' if len(named) > 1 else 'a component'} and " if named else ""
-    return f"in {run.family} write {first}design: {design}: {_price(plan, variant, prices[design], seconds)}"
+    return f"in {run.family or variant} write {first}design: {design}: {_price(plan, variant, prices[design], seconds)}"
 
 
 def _price(plan: Plan, variant: str, more: int, seconds: Mapping[str, float]) -> str:

@@ -11,7 +11,7 @@ from harness.merging import merge_counts
 from harness.records import RunResult
 from harness.report.gate import make_gate, render_junit, render_summary
 from harness.report.judge import judge_splits
-from harness.report.text import points
+from harness.report.text import percent, points
 from harness.report.variants import group_runs
 
 DROPS = {"miou_dataset": 0.05, "Sky": 0.05}
@@ -91,10 +91,12 @@ def test_a_check_tells_its_numbers(study):
         effect = judged.effects[check.variant, "old"][check.measure]
         assert (check.delta, check.lowest, check.max_drop) == (effect.delta, effect.interval(0.9)[0], 0.05)
         difference, lowest, held = points(check.delta), points(check.lowest), "4 seeds, 4 image groups"
+        bound = f"may be as low as {lowest} (one-sided 95 % bound; {held})"
+        is_beyond = f"lost {percent(-check.delta)} points, more than the allowed drop of 5.0; {bound}"
+        may_be = f"difference {difference} points, but it {bound}, beyond the allowed drop of 5.0"
         told = {
             "better": f"difference {difference} points, at least {lowest} with 95 % confidence ({held})",
-            "worse": f"difference {difference} points, but it may be as low as {lowest} (one-sided 95 % bound; {held}),"
-            " beyond the allowed drop of 5.0",
+            "worse": is_beyond if check.delta < -0.05 else may_be,
         }
         assert check.told == told[check.variant]
     head, rule, *rows = [line for line in render_summary(gate_of(study)).splitlines() if line.startswith("|")]

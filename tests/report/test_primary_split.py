@@ -15,6 +15,8 @@ from harness.judged import BLIND_SCHEDULES, primary_split
 from harness.records import Choice, Run, Start
 from harness.report.gate import make_gate
 from harness.report.markdown import render_markdown
+from harness.report.notes import primary_notes
+from harness.report.record import Estimate
 from harness.report.summary import make_report
 from harness.report.tables import make_tables
 from harness.settings import EarlyStop
@@ -165,3 +167,22 @@ def test_a_reference_that_changes_another_variant_is_what_that_is_compared_with(
     runs = tuple(replace(run, settings_from="b" if run.variant == "a" else "a") for run in made.plan.runs)
     report = make_report(replace(made.plan, runs=runs), made.results)
     assert {(item.variant, item.against) for item in report.comparisons} == {("b", "a")}
+
+
+@pytest.mark.parametrize(("mean", "is_told"), [(0.801, False), (0.399, True), (0.402, False), (None, False)])
+def test_scores_that_are_far_apart_are_said_to_be_of_images_of_different_kinds(made, mean, is_told):
+    report = make_report(made.plan, made.results)
+    other = next(split for split in BOTH if split != report.primary)
+    means = {report.primary: 0.8, other: mean}
+    (variant,) = [item for item in report.variants if item.name == report.reference]
+    scores = {name: {"miou_dataset": Estimate(mean=of, sd=None, seeds=(), values=())} for name, of in means.items()}
+    notes = primary_notes(report.primary, report.splits, variant.model_copy(update={"scores": scores}))
+    assert notes == (
+        (
+            f"a has 80.0 % of miou_dataset on {report.primary} and 39.9 % on {other}: their images are of different"
+            f" kinds, and what is said of {report.primary} does not speak for {other}.",
+        )
+        if is_told
+        else ()
+    )
+    assert primary_notes(report.primary, report.splits, None) == ()

@@ -163,8 +163,8 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
         (
             {"chances": Chances(better=0.937, within=0.062, worse=0.001, new_seed=0.712, margin=0.005, prior=0.01)},
             f"**b improved** against a: {SIZE}; p = 0.012 after Holm over 3 comparisons; {HELD}. Better by more than "
-            "0.5 points: 94 %, within: 6 %; a new seed of b beats one of a with 71 % (prior: differences of about 1 "
-            "point).",
+            "0.5 points: 94 %, within: 6 %; a new seed of b beats one of a in 71 % of cases (prior: differences of "
+            "about 1 point).",
         ),
         (
             {
@@ -180,7 +180,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
         (
             {"chances": Chances(better=0.9955, within=0.0, worse=0.0045, new_seed=0.004, margin=0.0, prior=0.01)},
             f"**b improved** against a: {SIZE}; p = 0.012 after Holm over 3 comparisons; {HELD}. Better: > 99 %; a new "
-            "seed of b beats one of a with < 1 % (prior: differences of about 1 point).",
+            "seed of b beats one of a in < 1 % of cases (prior: differences of about 1 point).",
         ),
         (
             {"outcome": "undecided", "reason": "few groups", "p_holm": None},
