@@ -47,12 +47,8 @@ def headlines(comparisons: Sequence[Comparison]) -> tuple[Claim, ...]:
 
 
 def is_open(claim: Claim) -> bool:
-    """Tell whether a comparison is not decided, and may be by more seeds."""
-    if claim.outcome != "undecided":
-        return False
-    if claim.outlook is None:
-        return claim.reason == "one seed"
-    return claim.outlook.chance >= FUTILE
+    """Tell whether a comparison is not decided, and may be by more seeds; what is decided has no outlook."""
+    return claim.reason == "one seed" if claim.outlook is None else claim.outlook.chance >= FUTILE
 
 
 def next_seeds(claims: Sequence[Claim], seeds: Mapping[str, int], counts: Sequence[int]) -> dict[str, int]:

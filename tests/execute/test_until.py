@@ -1,4 +1,4 @@
-"""Seeds added look by look: which, until when, and that a study which does so is recorded, resumed and told in words.
+"""Seeds added look by look: that a study which does so is recorded, resumed and told in words.
 
 Studies are real but for the training: counts come from known rates, so an obvious effect and none are what they are.
 """
@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_until_plans import claim
 from tiny_study import harness_command
 
 from harness import api
@@ -19,100 +20,14 @@ from harness.counts import make_counts
 from harness.errors import InputError
 from harness.execute.budget import Budget
 from harness.execute.events import Ended, Started
-from harness.execute.until import count_seeds, first_plan, is_open, look_counts, next_seeds, restrict
-from harness.records import Plan, Progress, Run, RunResult, Start
-from harness.report.claims import Claim, EarlierCall, Outlook
+from harness.execute.until import count_seeds, first_plan
+from harness.records import Progress, Run, RunResult
+from harness.report.claims import EarlierCall
 from harness.report.summary import make_report
 from harness.report.until import look_line, next_line, savings_sentence, until_sentences
 from harness.store.folder import save_result, write_progress
 from harness.store.looks import looks_folder, read_looks
 from harness.store.protocol import StoreError
-
-
-def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise", seeds=3):
-    ahead = None if chance is None else Outlook(seeds=10, chance=chance, groups=None, chance_most=chance)
-    return Claim(
-        variant=variant,
-        against=against,
-        split="val",
-        measure="miou_dataset",
-        delta=0.01,
-        low=-0.01,
-        high=0.03,
-        p=0.3,
-        scope="new seeds and images",
-        outcome=outcome,
-        reason="" if outcome != "undecided" else reason,
-        p_holm=0.3,
-        family=2,
-        low_margin=None,
-        high_margin=None,
-        margin_level=0.9,
-        look=1,
-        looks=None,
-        look_level=0.04,
-        seeds=tuple(range(seeds)),
-        by_seed=(0.01,) * seeds,
-        groups=20,
-        images=20,
-        alone=(),
-        folds=None,
-        all_folds=None,
-        power=None,
-        outlook=None if outcome != "undecided" else ahead,
-        chances=None,
-    )
-
-
-def test_looks_are_the_declared_ones_or_the_planned_seeds_and_then_each_number():
-    assert look_counts((3, 5, 10), 7, None) == (3, 5, 10)
-    assert look_counts((3, 5, 10), 7, 6) == (3, 5)
-    assert look_counts((), 4, None) == (4, 5, 6, 7, 8, 9, 10)
-    assert look_counts((), 2, 5) == (3, 4, 5)
-    assert look_counts((), 12, None) == tuple(range(12, 25))
-
-
-@pytest.mark.parametrize(
-    ("declared", "most", "said"),
-    [
-        ((3, 5), 6, "--max-seeds 6: nothing is called after the last look, at 5 seeds; give that or less"),
-        ((), 11, "after the last look, at 10 seeds; give that or less, or declare compare.looks"),
-        ((), 3, "--max-seeds 3: the first look is at 4 seeds; give that or more"),
-    ],
-)
-def test_an_end_that_is_no_look_is_refused(declared, most, said):
-    with pytest.raises(InputError, match=said.replace(".", r"\.")):
-        look_counts(declared, 4, most)
-
-
-def test_what_is_open_gets_the_seeds_of_the_next_look_and_so_does_what_it_is_compared_with():
-    seeds, counts = {"a": 5, "b": 5, "c": 3, "d": 5}, (3, 5, 10)
-    claims = [claim("b"), claim("c", outcome="improved"), claim("d", chance=0.049)]
-    assert next_seeds(claims, seeds, counts) == {"a": 10, "b": 10, "c": 3, "d": 5}
-    assert next_seeds(claims[1:], seeds, counts) == {}
-    assert next_seeds(claims, seeds, (3, 5)) == {}
-    assert next_seeds([claim("d", against="c")], seeds, counts) == {"a": 5, "b": 5, "c": 10, "d": 10}
-
-
-def test_what_no_seed_decides_is_not_open():
-    assert is_open(claim("b", chance=0.05))
-    assert not is_open(claim("b", chance=None))
-    assert not is_open(claim("b", chance=None, reason="few groups"))
-    assert is_open(claim("b", chance=None, reason="one seed"))
-    assert not any(is_open(claim("b", outcome=outcome)) for outcome in ("improved", "regressed", "equivalent"))
-
-
-def test_seeds_bring_the_runs_that_they_start_from():
-    starts = {"a": None, "b": "a", "c": "b", "d": None}
-    runs = [
-        Run(f"{name}{seed}", name, seed, config=None, inputs={}, start=start and Start(f"{start}{seed}", "best"))
-        for name, start in starts.items()
-        for seed in (7, 0, 1)
-    ]
-    plan = Plan("study", "?", "d", 0.0, tuple(runs))
-    kept = restrict(plan, {"a": 1, "b": 1, "c": 2, "d": 3})
-    assert [run.id for run in kept.runs] == ["a7", "a0", "b7", "b0", "c7", "c0", "d7", "d0", "d1"]
-    assert count_seeds(kept) == {"a": 2, "b": 2, "c": 2, "d": 3}
 
 
 def test_words_of_what_was_called_before():
