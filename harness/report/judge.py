@@ -46,8 +46,8 @@ class Statistics:
 def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     """Return the statistics of every split on which variants were judged alike.
 
-    Variants that train nothing are left out, unless one is the reference. With folds, a split is judged over folds
-    where seeds have images of their own.
+    Variants that train nothing are left out, unless one is the reference. Of two variants that are each other's change,
+    one comparison is told. With folds, a split is judged over folds where seeds have images of their own.
     """
     by_name = {group.name: group for group in groups}
     base = by_name.get(reference)
@@ -55,9 +55,9 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
         return Statistics()
     alike = [group for group in groups if group is base or (comparable(group, base) and not group.is_evaluated_only)]
     names = {group.name for group in alike}
-    recipes = [group for group in alike if not group.is_evaluated_only]
-    pairs = [(group.name, other) for group in recipes for other in _others(group, reference) if other in names]
-    pairs = [pair for place, pair in enumerate(pairs) if _is_told(pairs, place, reference)]
+    others = [group for group in alike if group is not base]
+    pairs = [(group.name, other) for group in others for other in _others(group, reference) if other in names]
+    pairs = [pair for place, pair in enumerate(pairs) if pair[::-1] not in pairs[:place]]
     pairs = [pair for pair in pairs if by_name[pair[0]].results.keys() & by_name[pair[1]].results.keys()]
     judged, notes = [], []
     for split in order_splits(base.first.counts):
@@ -68,14 +68,6 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
         else:
             judged.append(Judged(split, study, {pair: compare(study, *pair) for pair in pairs}))
     return Statistics(tuple(judged), tuple(notes))
-
-
-def _is_told(pairs: Sequence[Pair], place: int, reference: str) -> bool:
-    """Tell whether a pair is to be told as it stands; of two that are each other's reverse, one is."""
-    pair = pairs[place]
-    if reference in pair:
-        return pair[1] == reference or pair[::-1] not in pairs
-    return pair[::-1] not in pairs[:place]
 
 
 def has_pair(study: Study, pair: Pair) -> bool:

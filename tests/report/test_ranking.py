@@ -48,6 +48,14 @@ def test_without_a_seed_in_common_nobody_is_behind_and_one_variant_is_no_ranking
     assert make_rankings([judged_of({"a": {0: 500}})], Looks()) == ()
 
 
+def test_no_margin_keeps_a_small_lead_from_being_told():
+    judged = judged_of({"a": {0: 500, 1: 501, 2: 503}, "b": {0: 504, 1: 506, 2: 507}})
+    effect = compare(judged.study, "b", "a")[HEADLINE]
+    assert 0 < effect.interval(0.92)[1] < 0.01
+    (ranking,) = make_rankings([judged], Looks())
+    assert [(rank.variant, rank.behind) for rank in ranking.ranks] == [("b", False), ("a", True)]
+
+
 def comparison(variant, ahead, against="a", outcome="undecided"):
     change = {"variant": variant, "against": against, "outcome": outcome, "outlook": ahead}
     headline = CLAIM.model_copy(update=change)

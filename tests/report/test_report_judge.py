@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_report_folds import fold_up
 
 from harness.report.judge import HEADLINE, Judged, judge_splits, make_comparisons, make_floors
 from harness.report.ranking import make_rankings
@@ -164,6 +165,40 @@ def test_without_the_reference_nothing_is_compared(simulate):
     nothing = {key: result for key, result in study.results.items() if "a" not in _variants_of(study, key)}
     assert judge_splits(group_runs(study.plan, nothing), "a").judged == ()
     assert [item.split for item in judge_splits(groups, "a").judged] == ["val", "test"]
+
+
+def changed_from(study, **changes):
+    """Return the plan with some fields of the runs of some variants replaced."""
+    return replace(study.plan, runs=tuple(replace(run, **changes.get(run.variant, {})) for run in study.plan.runs))
+
+
+def idle(study):
+    config = study.plan.runs[0].config
+    return {"config": replace(config, train=config.train.model_copy(update={"epochs": 0}))}
+
+
+def test_what_trains_nothing_is_compared_as_the_reference_only(simulate):
+    study = simulate({"a": 0.6, "b": 0.62, "c": 0.64}, splits=("val",))
+    (judged,) = judge_splits(group_runs(changed_from(study, b=idle(study)), study.results), "a").judged
+    assert judged.study.variants == ("a", "c"), "nor does it lend its noise"
+    assert list(judged.effects) == [("c", "a")]
+    (judged,) = judge_splits(group_runs(changed_from(study, a=idle(study)), study.results), "a").judged
+    assert judged.study.variants == ("a", "b", "c")
+    assert list(judged.effects) == [("b", "a"), ("c", "a"), ("c", "b")]
+
+
+def test_a_reference_that_changes_another_variant_is_compared_with_it_once(simulate):
+    study = simulate({"a": 0.6, "b": 0.62, "c": 0.64}, splits=("val",))
+    (judged,) = judge_splits(group_runs(changed_from(study, a={"settings_from": "b"}), study.results), "a").judged
+    assert list(judged.effects) == [("b", "a"), ("c", "a"), ("c", "b")]
+
+
+def test_folds_of_the_reference_are_those_of_the_study(simulate):
+    plan, results = fold_up(simulate({"a": 0.6, "b": 0.62}, (0, 1, 2, 3), splits=("val",)), 3)
+    judged = judge_splits(group_runs(plan, results), "a").judged
+    assert [item.study.all_folds for item in judged] == [3]
+    assert judged[0].effects["b", "a"][HEADLINE].held.folds == 3
+    assert make_floors(judged, "a", Looks())[0].folds == 3
 
 
 def _variants_of(study, run_id):
