@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from benchmarks.chance_calibration import draw_studies, make_zero_rows, state
 from benchmarks.simulated_counts import World
 from harness.stats import chances
-from harness.stats.chances import FEWEST_SEED_DEGREES, PRIOR_DEGREES, SAME, Chances, chances_by_prior, find_chances
+from harness.stats.chances import PRIOR_DEGREES, SAME, Chances, chances_by_prior, find_chances
 from harness.stats.effects import Effect, Held
 from harness.stats.margins import HEADLINE
 from harness.stats.spread import Spread
@@ -93,6 +93,12 @@ def test_equal_variants_are_as_likely_as_before_where_nothing_was_learned():
     assert found.better == found.worse == pytest.approx((1 - SAME) / 2, abs=1e-4)
 
 
+def test_the_prior_is_a_tenth_at_no_difference_and_students_of_five_degrees():
+    # Nothing learned: a twentieth of Student's t with 5 degrees of freedom lies above 2.015 times its scale.
+    found = chances_by_prior(make_effect(0.0, 10.0, 20.0), 0.02015, 0.01)
+    assert (found.better, found.within, found.worse) == pytest.approx((0.045, 0.91, 0.045), abs=1e-4)
+
+
 fractions = st.floats(0.001, 0.05)
 
 
@@ -130,7 +136,7 @@ def test_nothing_is_said_where_nothing_right_can_be():
     assert find_chances(replace(effect, se=0.0), 0.005, 0.01) is None
     few, enough = (
         find_chances(make_effect(0.02, 0.01, 4.0, seed_degrees=degrees, seed_sd=0.02), 0.005, 0.01)
-        for degrees in (FEWEST_SEED_DEGREES - 0.1, FEWEST_SEED_DEGREES)
+        for degrees in (4.49, 4.5)
     )
     assert few.new_seed is None and enough.new_seed is not None
     assert few.better == pytest.approx(enough.better)

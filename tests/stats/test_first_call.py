@@ -56,6 +56,13 @@ def test_without_the_first_call_the_second_look_would_not_do(effect):
     assert judge_in_order(moments, 0.0)["c"].outcome == "undecided"
 
 
+def test_two_seeds_are_judged_unless_more_are_asked_for(effect):
+    two = replace(effect, p=1e-9, spread=replace(effect.spread, seeds=2))
+    moments = [Moment({"b": two}, {"b": Look((2,))})]
+    assert judge_in_order(moments, 0.0)["b"].outcome == "improved"
+    assert judge_in_order(moments, 0.0, fewest_seeds=3)["b"].reason == "few seeds"
+
+
 def test_what_was_found_equivalent_keeps_its_share(effect):
     """b is equivalent and not called: c is judged among two at the second look as at the first."""
     near = {"b": replace(effect, p=0.9, delta=0.0, se=0.001), "c": replace(effect, p=0.3, delta=0.02)}
