@@ -35,6 +35,7 @@ from benchmarks.mutants import Mutant, make_mutants, take_over
 ROOT = Path(__file__).parents[1]
 TESTS = {
     "harness/stats/attribution.py": ("stats/test_attribution",),
+    "harness/stats/chances.py": ("stats/test_chances",),
     "harness/stats/effects.py": ("stats/test_effects", "stats/test_verdicts"),
     "harness/stats/first_call.py": ("stats/test_first_call",),
     "harness/stats/folds.py": ("stats/test_folds",),
@@ -60,7 +61,7 @@ TESTS = {
     "harness/report/gate.py": ("report/test_gate", "report/test_primary_split"),
     "harness/report/own_training.py": ("report/test_report_own_training",),
     "harness/judged.py": ("core/test_judged", "report/test_primary_split"),
-    "harness/execute/until.py": ("execute/test_until",),
+    "harness/execute/until.py": ("execute/test_until_plans",),
 }
 """File -> the tests that hold it by itself. The calibration, which holds the whole by simulation, is not among them."""
 PATIENCE = 3.0
