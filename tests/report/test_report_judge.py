@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from test_report_folds import fold_up
 
-from harness.report.judge import HEADLINE, Judged, judge_splits, make_comparisons, make_floors
+from harness.report.judge import HEADLINE, Judged, find_earlier_call, judge_splits, make_comparisons, make_floors
 from harness.report.ranking import make_rankings
 from harness.report.sentences import conclude
 from harness.report.variants import group_runs
 from harness.stats.chances import find_chances
-from harness.stats.effects import compare, make_study
+from harness.stats.effects import Effect, compare, make_study
 from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.margins import Margins
 from harness.stats.power import power_of_difference, smallest_detectable
+from harness.stats.verdicts import Verdict
 
 
 def draw_judged(gains, *, seeds=4, noise=0.02, seed=0, against="v0"):
@@ -105,6 +106,43 @@ def test_the_power_of_what_is_called_is_that_of_its_level():
     assert claim.outcome == "improved"
     assert claim.power == power_of_difference(effect.delta, effect.spread, Look((4,)).level(0.05 / 2))
     assert make_comparisons([judged], 0.0, Looks(), "val")[1].headline.power is None
+
+
+def test_what_an_earlier_look_called_is_told_with_its_numbers():
+    judged = draw_judged([0.0, 0.1, 0.0], seeds=5)
+    looks = Looks((3, 5), (seen(v0=3, v1=4),))
+    claim, other = (item.headline for item in make_comparisons([judged], 0.0, looks, "val"))
+    runs = {*(("v0", seed) for seed in range(3)), *(("v1", seed) for seed in range(4))}
+    then, level = compare(judged.study.keep(runs), "v1", "v0")[HEADLINE], Look((3,), (3, 5)).level(0.05)
+    assert (claim.outcome, claim.look, claim.looks, claim.look_level) == ("improved", 1, 2, level)
+    assert (claim.called.seeds, claim.called.delta) == ((0, 1, 2), then.delta)
+    assert (claim.called.low, claim.called.high, claim.called.agrees) == (then.low, then.high, True)
+    assert claim.power == power_of_difference(then.delta, then.spread, level)
+    assert claim.seeds == tuple(range(5))
+    assert (other.called, other.look, other.family) == (None, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ends", "agrees"),
+    [
+        ("improved", (0.0, 0.1), False),
+        ("improved", (0.001, 0.1), True),
+        ("regressed", (-0.1, 0.0), False),
+        ("regressed", (-0.1, -0.001), True),
+        ("equivalent", (-0.01, 0.01), True),
+        ("equivalent", (-0.011, 0.01), False),
+        ("equivalent", (-0.01, 0.011), False),
+    ],
+)
+def test_all_seeds_agree_with_what_was_called_where_their_interval_says_so(monkeypatch, outcome, ends, agrees):
+    effect = draw_judged([0.0, 0.0]).effects["v1", "v0"][HEADLINE]
+    effect = replace(effect, low=ends[0], high=ends[1])
+    monkeypatch.setattr(Effect, "interval", lambda self, level: ends if level == 0.91 else (-9, 9))
+    verdict = Verdict(outcome, "", 0.01, 1, (0.0, 0.0), 0.91, 1, Look((3,)), replace(effect, by_seed={0: 0.1, 1: 0.2}))
+    assert find_earlier_call(effect, verdict, 0.01).agrees == agrees
+    assert find_earlier_call(effect, replace(verdict, effect=effect), 0.01) is None, "the same seeds"
+    assert find_earlier_call(effect, replace(verdict, effect=None), 0.01) is None
+    assert find_earlier_call(effect, replace(verdict, look=None), 0.01) is None
 
 
 def test_the_outlook_is_at_the_next_looks():
