@@ -57,7 +57,7 @@ def test_without_the_first_call_the_second_look_would_not_do(effect):
 
 
 def test_two_seeds_are_judged_unless_more_are_asked_for(effect):
-    two = replace(effect, p=1e-9, spread=replace(effect.spread, seeds=2))
+    two = replace(effect, p=1e-9, delta=0.01, spread=replace(effect.spread, seeds=2))
     moments = [Moment({"b": two}, {"b": Look((2,))})]
     assert judge_in_order(moments, 0.0)["b"].outcome == "improved"
     assert judge_in_order(moments, 0.0, fewest_seeds=3)["b"].reason == "few seeds"
