@@ -46,7 +46,7 @@ TESTS = {
     "harness/stats/power.py": ("stats/test_verdicts",),
     "harness/stats/resample.py": ("stats/test_resample",),
     "harness/stats/spread.py": ("stats/test_spread", "stats/test_effects"),
-    "harness/stats/verdicts.py": ("stats/test_verdicts",),
+    "harness/stats/verdicts.py": ("stats/test_verdicts", "stats/test_first_call", "stats/test_folds"),
     "harness/report/judge.py": (
         "report/test_claim_fields",
         "report/test_report_judge",

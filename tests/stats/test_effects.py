@@ -313,3 +313,12 @@ def test_a_contrast_has_the_noise_of_its_weights(make_margins):
     assert spread.seed_variance == pytest.approx(expected.variance_M[0])
     assert spread.seed_degrees == pytest.approx(expected.degrees)
     assert spread.seed_variance != pytest.approx(moderate(study.noise, scores_SM, 2.0).variance_M[0], rel=1e-3)
+
+
+def test_classes_are_found_by_their_own_place_where_the_first_never_occurs():
+    runs = tuple((name, seed) for name in "ab" for seed in (0, 1))
+    true_GC = np.array([[0, 10], [0, 20], [0, 30]])
+    hit_KGC = np.array([true_GC - [[0, shift]] for shift in (1, 2, 4, 5)])
+    study = make_study(Margins(runs, ("x", "y", "z"), ("none", "road"), 3, hit_KGC, hit_KGC, true_GC))
+    assert study.occurring_C.tolist() == [1]
+    assert compare(study, "b", "a")["road"].held.groups == 3

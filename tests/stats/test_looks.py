@@ -96,3 +96,9 @@ def test_looks_are_told_apart_by_their_seeds_not_by_how_many_they_are():
 
 def test_one_common_seed_is_no_look():
     assert Looks((), (seen(a=(0, 1, 2), b=(2, 3)),)).at("ab", (1, 2)) == Look((2,))
+
+
+def test_the_same_look_twice_saw_new_seeds_once_and_is_whole_unless_said():
+    once = TakenLook({"a": dict.fromkeys(range(3), "")})
+    assert once.is_whole
+    assert Looks((), (once, once)).seen(("a",)) == (frozenset({0, 1, 2}),)
