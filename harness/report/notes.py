@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.records import IMAGES_AT_ONCE
-from harness.report.record import SeedResult, SplitSummary, VariantSummary
+from harness.report.record import ClassSummary, SeedResult, SplitSummary, VariantSummary
 from harness.report.text import percent
 from harness.report.variants import VariantRuns, conflicts
 from harness.stats.margins import HEADLINE
@@ -37,6 +37,27 @@ def primary_notes(primary: str, splits: Sequence[SplitSummary], reference: Varia
     there = " and ".join(split.name for split in splits)
     return (
         f"compare.split names {primary}, which no result has, so no verdict is given; there are scores on {there}.",
+    )
+
+
+def constant_notes(
+    primary: str, classes: Sequence[ClassSummary], variants: Sequence[VariantSummary]
+) -> tuple[str, ...]:
+    """Return which variants score no more than one that predicts the most frequent class everywhere."""
+    shares = {item.name: item.truth[primary].share for item in classes if primary in item.truth}
+    shares = {name: share for name, share in shares.items() if share}
+    if len(shares) < 2:  # one class alone is always predicted right
+        return ()
+    most = max(shares, key=lambda name: shares[name])
+    constant = shares[most] / len(shares)
+    scores = {item.name: item.scores.get(primary, {}).get(HEADLINE) for item in variants}
+    low = [name for name, score in scores.items() if score is not None and (score.mean or 0.0) <= constant]
+    if not low:
+        return ()
+    who = "No variant has" if len(low) == len(scores) else f"{', '.join(low)} {'has' if len(low) == 1 else 'have'} no"
+    return (
+        f"{who} more of {HEADLINE} on {primary} than predicting {most} everywhere, {percent(constant)} %: what did not"
+        " learn says nothing about the settings, whatever the verdict.",
     )
 
 

@@ -21,7 +21,7 @@ from harness.report.facts import make_facts
 from harness.report.folds import counts_by_split
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
-from harness.report.notes import make_notes, primary_notes
+from harness.report.notes import constant_notes, make_notes, primary_notes
 from harness.report.over_looks import known_looks
 from harness.report.own_training import make_own_training
 from harness.report.ranking import make_rankings, propose_next
@@ -77,6 +77,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
     )
     evidence = make_evidence(judged, [(v.name, plan.reference) for v in variants if v.delta])
     bands = make_bands(judged, plan.reference)
+    classes = _summarise_classes(finished, found)
     report = Report(
         study=plan.study,
         question=plan.question,
@@ -92,10 +93,11 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
             *make_notes(plan.reference, judged, variants),
             *statistics.notes,
             *primary_notes(primary, splits, next((item for item in variants if item.name == plan.reference), None)),
+            *(constant_notes(primary, classes, variants) if common is None else ()),
         ),
         concerns=make_concerns(plan, found),
         splits=splits,
-        classes=_summarise_classes(finished, found),
+        classes=classes,
         setup=_setup(plan, groups),
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),

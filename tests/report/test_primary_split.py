@@ -15,8 +15,8 @@ from harness.judged import BLIND_SCHEDULES, primary_split
 from harness.records import Choice, Run, Start
 from harness.report.gate import make_gate
 from harness.report.markdown import render_markdown
-from harness.report.notes import primary_notes
-from harness.report.record import Estimate
+from harness.report.notes import constant_notes, primary_notes
+from harness.report.record import ClassSummary, ClassTruth, Estimate
 from harness.report.summary import make_report
 from harness.report.tables import make_tables
 from harness.settings import EarlyStop
@@ -186,3 +186,26 @@ def test_scores_that_are_far_apart_are_said_to_be_of_images_of_different_kinds(m
         else ()
     )
     assert primary_notes(report.primary, report.splits, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("means", "who"), [((0.3, 0.29), "b has no"), ((0.1, 0.29), "No variant has"), ((0.31, 0.4), None)]
+)
+def test_what_scores_no_more_than_one_class_everywhere_has_not_learned(made, means, who):
+    report = make_report(made.plan, made.results)
+    truths = {"Sky": ClassTruth(pixels=6, share=0.6), "Rock": ClassTruth(pixels=4, share=0.4)}
+    classes = [ClassSummary(name=name, colour=None, truth={"val": truth}) for name, truth in truths.items()]
+    classes.append(ClassSummary(name="Moss", colour=None, truth={"val": ClassTruth(pixels=0, share=0.0)}))
+    variants = [
+        variant.model_copy(
+            update={"scores": {"val": {"miou_dataset": Estimate(mean=mean, sd=None, seeds=(), values=())}}}
+        )
+        for variant, mean in zip(report.variants, (means[0] + 0.1, means[1]), strict=False)
+    ]
+    variants[0] = variants[0].model_copy(update={"name": "a"})
+    told = constant_notes("val", classes, variants)
+    if who is None:
+        assert told == ()
+    else:
+        assert told[0].startswith(f"{who} more of miou_dataset on val than predicting Sky everywhere, 30.0 %: ")
+    assert constant_notes("val", classes[:1], variants) == ()
