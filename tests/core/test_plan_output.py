@@ -4,16 +4,21 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from tiny_study import harness_command
 
 PHASE3 = Path(__file__).parents[2] / "ablations" / "phase3.yaml"
 
 
 def plan(spec, *options, cwd):
+    return both_streams(spec, *options, cwd=cwd)[0]
+
+
+def both_streams(spec, *options, cwd):
     done = subprocess.run(
         harness_command("plan", str(spec), *options), capture_output=True, text=True, check=True, cwd=cwd
     )
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def test_phase3_is_told_that_its_four_changes_cannot_be_told_apart(tmp_path):
@@ -38,3 +43,12 @@ def test_programs_read_concerns_and_what_is_left_out(tmp_path):
     assert entry["forecast"] is None
     assert {concern["code"] for concern in entry["concerns"]} == {"confounded", "budget", "continued", "few_seeds"}
     assert entry["concerns"][0].keys() == {"code", "variants", "text", "remedy"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [((), False), (("evaluate.select_split=val",), True), (("evaluate.select_split=val", "compare.split=test"), False)],
+)
+def test_who_did_not_ask_for_verdicts_on_test_is_told_that_they_are_given_there(tmp_path, changes, is_told):
+    sets = [word for change in changes for word in ("--set", change)]
+    assert ("verdicts will be given on test" in both_streams(PHASE3, *sets, cwd=tmp_path)[1]) == is_told
