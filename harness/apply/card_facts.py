@@ -73,7 +73,7 @@ def seed_interval(plan: Plan, chosen: Chosen, split: str, results: Mapping[str, 
     counts = {("variant", seed): by_split[split] for seed, by_split in found.items() if split in by_split}
     if len(counts) < 2:
         return None
-    return contrast(study_of(counts, chosen.config.data["folds"]), {"variant": 1.0})[HEADLINE]
+    return contrast(study_of(counts, split, chosen.config.data["folds"]), {"variant": 1.0})[HEADLINE]
 
 
 def _intervals(effects: Mapping[str, Effect]) -> dict[str, Interval]:

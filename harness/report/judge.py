@@ -62,7 +62,7 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     judged, notes = [], []
     for split in order_splits(base.first.counts):
         try:
-            study = study_of(_counts(alike, split), base.folds)
+            study = study_of(_counts(alike, split), split, base.folds)
         except InputError as error:
             notes.append(f"No intervals or verdicts are given on {split}, though the contracts agree: {error}.")
         else:

@@ -81,7 +81,7 @@ def _make_studies(groups: Sequence[VariantRuns], split: str) -> list[Study]:
         if not any(name.endswith(START) for name, _ in counts):
             continue
         with suppress(InputError):  # the notes on comparisons say what differs
-            studies.append(study_of(counts, pool[0].folds))
+            studies.append(study_of(counts, split, pool[0].folds))
     return studies
 
 

@@ -122,15 +122,15 @@ def _held(folds: Sequence[Margins], chosen_C: Chosen) -> Held:
     return Held(groups=len(groups), images=sum(margins.images for margins in folds), alone=())
 
 
-def study_of(counts: Mapping[RunKey, Counts], folds: int | None) -> Study:
-    """Return the study of runs whose data are divided into `folds`; None where they are not.
+def study_of(counts: Mapping[RunKey, Counts], split: str, folds: int | None) -> Study:
+    """Return the study of one split of runs whose data are divided into `folds`; None where they are not.
 
-    Seeds that share their images all the same, on a test split or on one fold, are crossed with them.
+    Folds divide train and val: on a test split all seeds share their images, and are crossed with them.
 
     Raises:
         InputError: no run, or runs that should have been judged on the same pixels were not.
     """
-    if folds is None or len({item.images for item in counts.values()}) < 2:
+    if folds is None or split != "val":
         return make_study(sum_margins(counts))
     numbers = sorted({seed % folds for _, seed in counts})
     by_fold = {

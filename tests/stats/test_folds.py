@@ -34,7 +34,9 @@ def study(hits_a, hits_b, *, folds, seeds=None):
     seeds = range(len(hits_a)) if seeds is None else seeds
     hits = {name: dict(zip(seeds, found, strict=True)) for name, found in (("a", hits_a), ("b", hits_b))}
     return study_of(
-        {(name, seed): count(seed % folds, [hit]) for name, found in hits.items() for seed, hit in found.items()}, folds
+        {(name, seed): count(seed % folds, [hit]) for name, found in hits.items() for seed, hit in found.items()},
+        "val",
+        folds,
     )
 
 
@@ -100,7 +102,7 @@ def test_a_class_counts_the_folds_that_hold_it():
         for name, more in (("a", 0), ("b", gain)):
             hits = [500 + more, bike - 300 + more if bike else 0]
             counts[name, seed] = count(seed, hits, true=[1000, 300 * bool(bike)], classes=("road", "bike"))
-    effects = compare(study_of(counts, 4), "b", "a")
+    effects = compare(study_of(counts, "val", 4), "b", "a")
     assert set(effects) == {HEADLINE, "road", "bike"}
     assert study_of(counts, 4).averaged_C.tolist() == [0, 1], "of road, bike and void"
     assert tuple(effects["bike"].by_seed) == (0, 1, 3)
@@ -109,9 +111,9 @@ def test_a_class_counts_the_folds_that_hold_it():
     assert effects["bike"].se ** 2 == pytest.approx((1 / 3 + 1 / 3) * np.var([10 / 300, 20 / 300, 40 / 300], ddof=1))
     assert effects[HEADLINE].by_seed[2] == effects["road"].by_seed[2] == pytest.approx(0.03)
     assert effects[HEADLINE].by_seed[0] == pytest.approx((0.01 + 10 / 300) / 2)
-    both = compare(over_classes(study_of(counts, 4), ["road", "bike"]), "b", "a")[HEADLINE]
+    both = compare(over_classes(study_of(counts, "val", 4), ["road", "bike"]), "b", "a")[HEADLINE]
     assert both.by_seed == effects[HEADLINE].by_seed
-    alone = compare(over_classes(study_of(counts, 4), ["bike"]), "b", "a")[HEADLINE]
+    alone = compare(over_classes(study_of(counts, "val", 4), ["bike"]), "b", "a")[HEADLINE]
     assert alone.by_seed == effects["bike"].by_seed
     assert alone.se == effects["bike"].se
 
@@ -144,20 +146,32 @@ def test_other_contrasts_have_the_same_variance():
 def test_the_seeds_that_both_have_are_compared():
     counts = {("a", seed): count(seed, [500]) for seed in range(5)}
     counts |= {("b", seed): count(seed, [510 + 10 * seed]) for seed in (1, 2, 4)}
-    effect = compare(study_of(counts, 5), "b", "a")["road"]
+    effect = compare(study_of(counts, "val", 5), "b", "a")["road"]
     assert tuple(effect.by_seed) == (1, 2, 4)
     assert (effect.held.folds, effect.held.images) == (3, 6)
 
 
-def test_images_that_all_seeds_share_are_crossed_with_them():
+def test_a_test_split_is_crossed_with_its_seeds_and_folds_are_not():
     shared = {(name, seed): count(0, [500 + seed]) for name in "ab" for seed in range(3)}
-    assert isinstance(study_of(shared, 3), CrossedStudy)
+    assert isinstance(study_of(shared, "test", 3), CrossedStudy)
     apart = {(name, seed): count(seed, [500]) for name in "ab" for seed in range(3)}
-    assert isinstance(study_of(apart, 3), FoldStudy)
+    assert isinstance(study_of(apart, "val", 3), FoldStudy)
     with pytest.raises(InputError, match="not evaluated on the same pixels"):
-        study_of(apart, None)
+        study_of(apart, "val", None)
     with pytest.raises(InputError, match="b/seed1 and a/seed1 were not evaluated on the same pixels"):
-        study_of({**apart, ("b", 1): count(7, [500])}, 3)
+        study_of({**apart, ("b", 1): count(7, [500])}, "val", 3)
+
+
+@pytest.mark.parametrize("seeds", [(0, 5, 10), (7,)])
+def test_seeds_of_one_fold_say_nothing_of_other_data(seeds):
+    one = study([500] * len(seeds), [600 + seed for seed in seeds], folds=5, seeds=seeds)
+    more = study([500, 510, 490, *[500] * len(seeds)], [600] * (3 + len(seeds)), folds=5, seeds=(1, 2, 3, *seeds))
+    for found in (one, more.keep([run for run in more.runs if run[1] in seeds])):
+        effect = compare(found, "b", "a")[HEADLINE]
+        assert (effect.scope, effect.held.folds, effect.held.all_folds) == ("these folds", 1, 5)
+        assert math.isnan(effect.low) and math.isnan(effect.p)
+        verdict = judge({"b": effect}, 0.0)["b"]
+        assert (verdict.outcome, verdict.reason, verdict.family) == ("undecided", "few folds", 0)
 
 
 def test_more_seeds_are_planned_for_the_folds_that_have_none():
