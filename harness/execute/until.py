@@ -15,6 +15,7 @@ from dataclasses import replace
 from harness.errors import InputError
 from harness.records import Plan, Run
 from harness.report.claims import Claim, Comparison
+from harness.stats.folds import FEWEST_FOLDS
 from harness.stats.looks import Look
 
 FEWEST_FIRST = 3
@@ -48,7 +49,9 @@ def headlines(comparisons: Sequence[Comparison]) -> tuple[Claim, ...]:
 
 def is_open(claim: Claim) -> bool:
     """Tell whether a comparison is not decided, and may be by more seeds; what is decided has no outlook."""
-    return claim.reason == "one seed" if claim.outlook is None else claim.outlook.chance >= FUTILE
+    if claim.outlook is None:  # nothing could be called yet, and later seeds validate on other folds
+        return claim.reason == "one seed" or (claim.reason == "few folds" and (claim.all_folds or 0) >= FEWEST_FOLDS)
+    return claim.outlook.chance >= FUTILE
 
 
 def next_seeds(claims: Sequence[Claim], seeds: Mapping[str, int], counts: Sequence[int]) -> dict[str, int]:
