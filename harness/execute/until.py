@@ -15,8 +15,7 @@ from dataclasses import replace
 from harness.errors import InputError
 from harness.records import Plan, Run
 from harness.report.claims import Claim, Comparison
-from harness.stats.folds import FEWEST_FOLDS
-from harness.stats.looks import Look
+from harness.stats.looks import FEWEST_FOLDS, Look
 
 FEWEST_FIRST = 3
 """Seeds at the first look of a study that declares none: two find hardly anything, and the first look spends most."""

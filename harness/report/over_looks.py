@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.judged import digest_counts
+from harness.judged import digest_counts, primary_split
 from harness.records import Plan, RunResult
+from harness.spec.lint_power import find_folds
 from harness.stats.effects import Effect, Study
 from harness.stats.first_call import Moment, judge_in_order
-from harness.stats.looks import FEWEST_SEEDS, Look, Looks, Taken, TakenLook
+from harness.stats.looks import Look, Looks, Taken, TakenLook
 from harness.stats.verdicts import Key, Verdict, judge
 
 START = "@start"
@@ -26,7 +27,10 @@ def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> L
         for run in plan.runs
         if taken and run.id in results and results[run.id].counts
     }
-    return Looks(plan.looks, tuple(replace(look, is_whole=look.is_whole and _is_there(look, now)) for look in taken))
+    there = tuple(replace(look, is_whole=look.is_whole and _is_there(look, now)) for look in taken)
+    is_val = primary_split(plan, {split for result in results.values() for split in result.counts}) == "val"
+    found = find_folds(plan) if is_val else None
+    return Looks(plan.looks, there, folds=None if found is None else found[1])
 
 
 def _is_there(look: TakenLook, now: Mapping[tuple[str, int], str]) -> bool:
@@ -79,9 +83,9 @@ def _was_complete(run: tuple[str, int], look: TakenLook) -> bool:
 
 
 def _is_look(effect: Effect, looks: Looks, before: int) -> bool:
-    """Tell whether an effect could be called at a look: of several seeds, and of all that earlier looks had seen."""
+    """Tell whether an effect could be called at a look: of enough seeds, and of all that earlier looks had seen."""
     seen = looks.seen(_variants(effect), before)
-    return len(effect.by_seed) >= FEWEST_SEEDS and (not seen or seen[-1] <= effect.by_seed.keys())
+    return looks.can_call(effect.by_seed) and (not seen or seen[-1] <= effect.by_seed.keys())
 
 
 def _variants(effect: Effect) -> set[str]:

@@ -28,12 +28,10 @@ import numpy.typing as npt
 
 from harness.records import Counts
 from harness.stats.effects import Estimate, Held, Scope, Study, make_study, score_table
+from harness.stats.looks import FEWEST_FOLDS
 from harness.stats.margins import Margins, RunKey, Values, keep_rows, score_runs, sum_margins
 from harness.stats.noise import ROUNDING
 from harness.stats.spread import Chosen, Spread
-
-FEWEST_FOLDS = 3
-"""Folds below which nothing is said of other data: two have one degree of freedom."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ POINTS = 201
 """Of the grid on which the distribution of what is not called yet is carried from look to look; odd, for Simpson."""
 FEWEST_SEEDS = 2
 """Of a pair of variants, below which nothing can be called: with fewer they were not looked at."""
+FEWEST_FOLDS = 3
+"""Of data that are divided into folds, below which nothing is called: two have one degree of freedom."""
 NOTHING = 1e-9
 """Share of alpha below which nothing is left to spend, but the rounding of sums."""
 ALPHAS: tuple[float, ...] = tuple(np.geomspace(1e-8, 0.98, 60).tolist())
@@ -104,13 +106,21 @@ class Looks:
     declared: tuple[int, ...] = ()
     """Seeds at each, ascending; empty where the study declares none."""
     taken: Taken = ()
+    folds: int | None = None
+    """Into which the judged data are divided; None where seeds share their images."""
+
+    def can_call(self, seeds: Collection[int]) -> bool:
+        """Tell whether anything can be called from some common seeds of variants: if not, they were not looked at."""
+        if self.folds is not None:
+            return len({seed % self.folds for seed in seeds}) >= FEWEST_FOLDS
+        return len(seeds) >= FEWEST_SEEDS
 
     def seen(self, variants: Collection[str], before: int | None = None) -> tuple[frozenset[int], ...]:
         """Return the seeds of some variants seen by each recorded look that saw new ones, of the first `before`."""
         found: tuple[frozenset[int], ...] = ()
         for look in self.taken[:before]:
             seeds, earlier = look.common(variants), found[-1] if found else frozenset()
-            if len(seeds) >= FEWEST_SEEDS and not seeds <= earlier:
+            if self.can_call(seeds) and not seeds <= earlier:
                 found = (*found, earlier | seeds)
         return found
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.apply.card_facts import seed_interval
+from harness.judged import digest_counts
 from harness.records import Choice
 from harness.report.folds import counts_by_split
 from harness.report.gate import make_gate
@@ -19,6 +20,7 @@ from harness.report.until import look_line
 from harness.report.variants import group_runs
 from harness.report.write import write_report
 from harness.scores import miou_dataset
+from harness.store.looks import RecordedLook, taken_looks
 
 ONE = ("val",)
 
@@ -127,6 +129,15 @@ def test_two_folds_say_nothing_of_other_data(simulate):
     assert told.endswith("Seeds on three folds at least are needed before anything is said.")
     assert "2 seeds over 2 of 5 folds" in told
     assert look_line(claim, goes_on=False).endswith("no more seeds: its seeds are of fewer than three folds")
+
+
+def test_a_look_at_two_folds_spends_nothing(simulate):
+    plan, results = fold_up(simulate({"a": 0.6, "b": 0.62}, seeds=(0, 5, 1, 2, 3, 4), splits=ONE), 5)
+    two = RecordedLook({run.id: digest_counts(results[run.id]) for run in plan.runs if run.seed in (0, 1, 5)}, 1)
+    before, after = (make_report(plan, results, taken) for taken in ((), taken_looks(plan, (two,))))
+    claim = after.comparisons[0].headline
+    assert (claim.look, claim.folds) == (1, 5)
+    assert claim == before.comparisons[0].headline
 
 
 def test_the_folds_that_are_left_may_decide(simulate):

@@ -94,6 +94,12 @@ def test_looks_are_told_apart_by_their_seeds_not_by_how_many_they_are():
     assert looks.seen("ab") == ({0, 1, 2}, set(range(6)))
 
 
+def test_seeds_of_two_folds_are_no_look():
+    taken = (seen(a=(0, 1, 5), b=(0, 1, 5)), seen(a=(0, 1, 5, 2), b=(0, 1, 5, 2)))
+    assert Looks((2, 6), taken, folds=5).at("ab", (0, 1, 5, 2, 3, 4)) == Look((4, 6), (2, 6))
+    assert Looks((2, 6), taken).at("ab", (0, 1, 5, 2, 3, 4)) == Look((3, 4, 6), (2, 6))
+
+
 def test_one_common_seed_is_no_look():
     assert Looks((), (seen(a=(0, 1, 2), b=(2, 3)),)).at("ab", (1, 2)) == Look((2,))
 
