@@ -101,20 +101,31 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
     if len(spec.variants) < 2:
         raise InputError("--until decided: the study has one variant, so there is nothing to decide")
     counts = look_counts(spec.looks, len(spec.seeds), max_seeds)
-    counts = counts if max_seeds or spec.looks else _within_folds(spec, counts)
-    seeds = add_seeds(spec.seeds, max(counts[-1], len(spec.seeds)))[: counts[-1]]
+    folds = _find_folds(spec)
+    seeds = add_seeds(spec.seeds, max(counts[-1], len(spec.seeds)), folds)
+    if folds and not (max_seeds or spec.looks):
+        counts = _within_folds(seeds, folds, counts)
+    seeds = seeds[: counts[-1]]
     whole = make_plan(replace(spec, seeds=seeds, seeds_given=False))
     given = f" --seeds {','.join(map(str, spec.seeds))}" if spec.seeds_given else ""
     most = "" if max_seeds is None else f" --max-seeds {max_seeds}"
     return Until(replace(whole, command=f"{whole.command}{given} --until decided{most}"), counts)
 
 
-def _within_folds(spec: Spec, counts: tuple[int, ...]) -> tuple[int, ...]:
+def _find_folds(spec: Spec) -> int | None:
+    """Return into how many folds the data of every variant are divided; None where they are not."""
+    folds: list[int | None] = [variant.config.data.settings.get("folds") for variant in spec.variants]
+    known = [number for number in folds if number is not None]
+    return max(known) if len(known) == len(folds) else None
+
+
+def _within_folds(seeds: Sequence[int], folds: int, counts: tuple[int, ...]) -> tuple[int, ...]:
     """Return the first look, and the later ones whose seeds do not only repeat folds."""
-    folds = [number for variant in spec.variants if (number := variant.config.data.settings.get("folds"))]
-    if len(folds) < len(spec.variants):
-        return counts
-    return tuple(count for count in counts if count == counts[0] or count <= max(folds))
+
+    def held(count: int) -> int:
+        return len({seed % folds for seed in seeds[:count]})
+
+    return tuple(count for count in counts if count == counts[0] or held(count) > held(count - 1))
 
 
 def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Report]]:

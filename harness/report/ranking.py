@@ -12,7 +12,7 @@ from harness.records import Plan
 from harness.report.claims import Claim, Comparison, Rank, Ranking
 from harness.report.judge import HEADLINE, Judged, Pair, has_pair
 from harness.report.over_looks import judge_over_looks
-from harness.spec.lint_power import add_seeds
+from harness.spec.lint_power import add_seeds, find_folds
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.looks import FEWEST_SEEDS, Looks
 from harness.stats.power import POWER
@@ -58,7 +58,8 @@ def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ..
     most = max(needed.values())
     names = ", ".join(f"{variant} ({seeds})" for variant, seeds in needed.items())
     kept = list(dict.fromkeys(run.seed for run in plan.runs))
-    command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)))))])
+    _, folds = find_folds(plan) or (0, None)
+    command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)), folds)))])
     run = plan.command.split(" --until")[0].split(" --seeds")[0]
     told = f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}."
     if run.startswith("harness tune "):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -63,26 +64,29 @@ def few_folds(plan: Plan) -> Iterator[Concern]:
     judged, folds = found
     seeds = sorted({run.seed for run in plan.runs})
     wanted = max(folds, FEWEST_SEEDS)
-    taken = {seed % wanted: seed for seed in reversed(seeds)}
-    rest = [number for number in range(wanted) if number not in taken]
+    missing = wanted - len({seed % wanted for seed in seeds})
+    advised = add_seeds(seeds, len(seeds) + missing, wanted)
     text = f"the seeds validate on {judged} of {folds} folds: images of the others judge nothing"
     if judged < FEWEST_SEEDS:
         text = (
             f"the seeds validate on {judged} of {folds} folds: fewer than {FEWEST_SEEDS} say nothing of other data, so"
             " there is no verdict over folds"
         )
-    more = len(rest) * len(plan.variants)
+    more = missing * len(plan.variants)
     fewer = f"data.folds: {wanted} and " if wanted > folds else ""
     runs = f"{more} more {'run' if more == 1 else 'runs'}"
-    yield Concern(
-        "few_folds", plan.variants, text, f"write {fewer}seeds: [{', '.join(map(str, [*seeds, *rest]))}]: {runs}"
-    )
+    yield Concern("few_folds", plan.variants, text, f"write {fewer}seeds: [{', '.join(map(str, advised))}]: {runs}")
 
 
-def add_seeds(seeds: Sequence[int], number: int) -> tuple[int, ...]:
-    """Return `number` seeds: those given, and the smallest whole numbers that are not among them."""
-    new = (seed for seed in range(number + len(seeds)) if seed not in seeds)
-    return (*seeds, *(next(new) for _ in range(number - len(seeds))))
+def add_seeds(seeds: Sequence[int], number: int, folds: int | None = None) -> tuple[int, ...]:
+    """Return `number` seeds: those given, and the smallest whole numbers that are not among them.
+
+    With folds, those on which no seed validates get theirs first.
+    """
+    held = {seed % folds for seed in seeds} if folds else set()
+    empty = [fold for fold in range(folds or 0) if fold not in held]
+    others = (seed for seed in range(number + len(seeds)) if seed not in seeds and seed not in empty)
+    return (*seeds, *itertools.islice(itertools.chain(empty, others), max(number - len(seeds), 0)))
 
 
 def small_margin(plan: Plan) -> Iterator[Concern]:

@@ -40,9 +40,14 @@ class FoldSpread(Spread):
 
     fold_variance: float
     """Between the means of the folds."""
-    folds: int
-    """Folds that have a seed."""
+    seeds_by_fold: tuple[int, ...]
+    """Of the folds that have a seed, how many each has."""
     all_folds: int
+
+    @property
+    def folds(self) -> int:
+        """Return the number of folds that have a seed."""
+        return len(self.seeds_by_fold)
 
     @property
     def most_seeds(self) -> float:
@@ -50,9 +55,12 @@ class FoldSpread(Spread):
         return self.seeds + self.all_folds - self.folds
 
     def planned(self, seeds: int, images: float) -> FoldSpread:
-        """Return what to expect of this many seeds, the new ones on folds that have none; `images` changes nothing."""
-        folds = min(self.folds + seeds - self.seeds, self.all_folds)
-        return _make_spread(self.fold_variance, np.full(folds, 1 / folds), seeds, self.all_folds)
+        """Return what to expect of this many seeds, `most_seeds` at most; `images` changes nothing.
+
+        The new ones are on folds that have none, as `harness.spec.lint_power.add_seeds` chooses them.
+        """
+        new = (1,) * (seeds - self.seeds)
+        return _make_spread(self.fold_variance, (*self.seeds_by_fold, *new), self.all_folds)
 
 
 def make_fold_spread(values_S: Values, fold_S: npt.NDArray[np.int64], all_folds: int) -> FoldSpread:
@@ -61,21 +69,22 @@ def make_fold_spread(values_S: Values, fold_S: npt.NDArray[np.int64], all_folds:
     mean_F = np.bincount(place_S, weights=values_S) / seeds_F
     variance = float(mean_F.var(ddof=1)) if len(numbers) > 1 else 0.0
     variance = 0.0 if variance < ROUNDING else variance
-    return _make_spread(variance, seeds_F / len(values_S), len(values_S), all_folds)
+    return _make_spread(variance, tuple(seeds_F.tolist()), all_folds)
 
 
-def _make_spread(variance: float, weight_F: Values, seeds: int, all_folds: int) -> FoldSpread:
-    of_mean = (float(weight_F @ weight_F) + 1 / (all_folds - 1)) * variance
+def _make_spread(variance: float, seeds_by_fold: tuple[int, ...], all_folds: int) -> FoldSpread:
+    seeds = sum(seeds_by_fold)
+    of_mean = (sum((number / seeds) ** 2 for number in seeds_by_fold) + 1 / (all_folds - 1)) * variance
     return FoldSpread(
         seeds=seeds,
         seed_variance=of_mean * seeds,
-        seed_degrees=len(weight_F) - 1,
+        seed_degrees=len(seeds_by_fold) - 1,
         own_seed_variance=of_mean * seeds,
         group_variance=0.0,
         group_degrees=0.0,
         shared_variance=0.0,
         fold_variance=variance,
-        folds=len(weight_F),
+        seeds_by_fold=seeds_by_fold,
         all_folds=all_folds,
     )
 

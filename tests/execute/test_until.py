@@ -265,6 +265,14 @@ def test_over_folds_seeds_are_added_until_every_fold_has_one(looks, most, counts
     assert api.plan_until_decided(api.load_spec(tmp_path / "spec.yaml"), most).counts == counts
 
 
+def test_over_folds_the_empty_ones_get_their_seeds_first(tmp_path):
+    folded = SPEC.replace("test_images: 2}", "test_images: 2, folds: 5}").replace(", looks: [3, 4, 6]", "")
+    (tmp_path / "spec.yaml").write_text(folded.replace("seeds: [4, 2]", "seeds: [0, 1, 7, 12]"))
+    until = api.plan_until_decided(api.load_spec(tmp_path / "spec.yaml"))
+    assert until.counts == (4, 5, 6)
+    assert [run.seed for run in until.whole.runs if run.variant == "same"] == [0, 1, 7, 12, 3, 4]
+
+
 @pytest.mark.slow
 def test_the_program_as_its_user_runs_it(tmp_path):
     """Trained for real: what hardly learns is found at the first look, and the same command does nothing again."""

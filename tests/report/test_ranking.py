@@ -1,10 +1,12 @@
 """Who is ahead, with runs missing; and what is proposed next, word by word."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from test_report_claims import CLAIM, outlook
 
-from harness.records import Plan, Run
+from harness.records import Choice, Plan, Run
 from harness.report.claims import Comparison
 from harness.report.judge import Judged
 from harness.report.ranking import make_rankings, propose_next
@@ -62,6 +64,7 @@ def comparison(variant, ahead, against="a", outcome="undecided"):
     return Comparison(variant=variant, against=against, split="val", headline=headline, classes=())
 
 
+CONFIG = SimpleNamespace(data=Choice("desert", {}))
 OPEN = [
     comparison("b", outlook(7, 0.8, 48, 0.9)),
     comparison("c", outlook(5, 0.9, 48, 0.9)),
@@ -81,7 +84,7 @@ OPEN = [
     ],
 )
 def test_what_would_decide_is_proposed_with_its_command(seeds, command, said):
-    runs = tuple(Run(f"{name}{seed}", name, seed, None, {}) for name in "ab" for seed in seeds)
+    runs = tuple(Run(f"{name}{seed}", name, seed, CONFIG, {}) for name in "ab" for seed in seeds)
     plan = Plan("s", "?", "a", 0.0, runs, command=command)
     assert propose_next(plan, OPEN) == (
         "7 seeds would decide these against a, with about 80 % probability each: b (7), c (5). What is finished is "
@@ -91,6 +94,6 @@ def test_what_would_decide_is_proposed_with_its_command(seeds, command, said):
 
 
 def test_more_seeds_of_a_tuned_study_are_another_search():
-    runs = tuple(Run(f"{name}{seed}", name, seed, None, {}) for name in "ab" for seed in (0, 1))
+    runs = tuple(Run(f"{name}{seed}", name, seed, CONFIG, {}) for name in "ab" for seed in (0, 1))
     (told,) = propose_next(Plan("s", "?", "a", 0.0, runs, command="harness tune x.yaml"), OPEN)
     assert told.endswith("so this searches anew: harness tune x.yaml --seeds 0,1,2,3,4,5,6")

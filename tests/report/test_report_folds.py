@@ -11,9 +11,11 @@ import pytest
 from harness.apply.card_facts import seed_interval
 from harness.judged import digest_counts
 from harness.records import Choice
+from harness.report.claims import Outlook
 from harness.report.folds import counts_by_split
 from harness.report.gate import make_gate
 from harness.report.judge import judge_splits
+from harness.report.ranking import propose_next
 from harness.report.sentences import conclude, floor_sentence
 from harness.report.summary import make_report
 from harness.report.until import look_line
@@ -149,6 +151,20 @@ def test_the_folds_that_are_left_may_decide(simulate):
     assert "image groups of" not in conclude(claim, 0.005)
     whole = claim.model_copy(update={"folds": 5, "outlook": None})
     assert look_line(whole, goes_on=False).endswith("no more seeds: every fold has its seed")
+
+
+def test_what_is_advised_and_what_is_warned_of_name_the_same_seeds(simulate):
+    plan, results = fold_up(simulate({"a": 0.6, "b": 0.61}, seeds=(0, 1, 7), splits=ONE), 5)
+    report = make_report(plan, results)
+    (few,) = [item for item in report.concerns if item.code == "few_folds"]
+    assert few.remedy.startswith("write seeds: [0, 1, 7, 3, 4]: ")
+    claim = report.comparisons[0].headline
+    for seeds, told in ((4, "--seeds 0,1,7,3"), (5, "--seeds 0,1,7,3,4")):
+        likely = Outlook(seeds=seeds, chance=0.9, groups=None, chance_most=0.9)
+        open_claim = claim.model_copy(update={"outcome": "undecided", "outlook": likely})
+        item = report.comparisons[0].model_copy(update={"headline": open_claim})
+        (advice,) = propose_next(replace(plan, command="harness run s.yaml"), [item])
+        assert f"harness run s.yaml {told}, or" in advice
 
 
 def test_attribution_over_folds_has_intervals_over_folds(simulate):

@@ -253,6 +253,13 @@ def test_added_seeds_keep_those_that_are_there():
     assert add_seeds([41, 42], 4) == (41, 42, 0, 1)
     assert add_seeds([1, 0], 3) == (1, 0, 2)
     assert add_seeds([1, 0], 2) == (1, 0)
+    assert add_seeds([1, 0], 1) == (1, 0)
+
+
+def test_added_seeds_take_the_empty_folds_first():
+    assert add_seeds([0, 1, 7], 4, 5) == (0, 1, 7, 3)
+    assert add_seeds([0, 5, 10], 9, 5) == (0, 5, 10, 1, 2, 3, 4, 6, 7)
+    assert add_seeds([0, 5], 2, 5) == (0, 5)
 
 
 def test_a_margin_that_nothing_can_reach(write_spec):

@@ -180,6 +180,10 @@ def test_more_seeds_are_planned_for_the_folds_that_have_none():
     assert (four.seeds, four.folds, four.degrees) == (4, 4, pytest.approx(3))
     assert four.se**2 == pytest.approx((1 / 4 + 1 / 4) * 0.0007)
     assert spread.planned(5, 100.0) == spread.planned(5, 1.0)
+    # Seeds 0, 5, 1, 2 of five folds: fold 0 has two of four seeds, and with two new ones two of six.
+    uneven = spread_of([0.01, 0.01, 0.02, 0.06], (0, 5, 1, 2), 5).planned(6, 1.0)
+    assert (uneven.folds, uneven.most_seeds) == (5, 6)
+    assert uneven.se**2 == pytest.approx(((4 + 1 + 1 + 1 + 1) / 36 + 1 / 4) * 0.0007)
     assert spread.training_variance - four.training_variance == pytest.approx((1 / 3 - 1 / 4) * 0.0007)
 
 
