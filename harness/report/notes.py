@@ -74,6 +74,29 @@ def _tell_other_kinds(primary: str, splits: Sequence[SplitSummary], reference: V
             )
 
 
+def fold_notes(primary: str, groups: Sequence[VariantRuns]) -> tuple[str, ...]:
+    """Return on how many folds seeds validate, and what verdicts speak for then; nothing without folds."""
+    folded = {group.folds: group for group in groups if group.folds}
+    if not folded:
+        return ()
+    folds = max(folded)
+    judged = len({run.seed % folds for group in groups if group.folds == folds for run in group.runs})
+    told = (
+        f"The seeds validate on {judged} of {folds} folds of the data, each on one, and train on the others: both"
+        " training and the data differ from fold to fold."
+    )
+    if primary != "val":
+        return (
+            f"{told} Verdicts are given on {primary}, whose images all seeds share, and do not speak for new training"
+            " images; `compare.split: val` judges over the folds.",
+        )
+    return (
+        f"{told} Intervals over folds speak for new training images too, and allow for those that the folds share"
+        " (Nadeau and Bengio 2003). What single images do to a difference is not told over folds, as no two folds share"
+        " an image.",
+    )
+
+
 def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> list[str]:
     notes = []
     base = next((group for group in groups if group.name == reference), None)
@@ -94,22 +117,13 @@ def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> list[str]:
 
 
 def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
-    """Return what the data itself calls for: a taxonomy's warning, images left out, folds in place of one split."""
-    notes = [
+    """Return what the data itself calls for: a taxonomy's warning, images left out."""
+    return [
         f"{note[:1].upper()}{note[1:]}."
         for group in groups
         for result in group.results.values()
         for note in result.provenance.get("data_notes", ())
     ]
-    folds = [number for group in groups if (number := group.runs[0].config.data.settings.get("folds"))]
-    if folds:
-        notes.append(
-            f"Each seed validates on another fold of the data ({max(folds)} folds) and trains on the others, so both"
-            " training and the data differ from seed to seed. Intervals over folds speak for new training images too,"
-            " and allow for those that the folds share (Nadeau and Bengio 2003). What single images do to a difference"
-            " is not told over folds, as no two seeds share an image."
-        )
-    return notes
 
 
 def _evaluated_notes(reference: str, variants: Sequence[VariantSummary]) -> list[str]:

@@ -21,7 +21,7 @@ from harness.report.facts import make_facts
 from harness.report.folds import counts_by_split
 from harness.report.judge import judge_splits, make_comparisons, make_floors
 from harness.report.names import figure_names, make_slugs, table_names
-from harness.report.notes import constant_notes, make_notes, primary_notes
+from harness.report.notes import constant_notes, fold_notes, make_notes, primary_notes
 from harness.report.over_looks import known_looks
 from harness.report.own_training import make_own_training
 from harness.report.ranking import make_rankings, propose_next
@@ -91,6 +91,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
         seeds=tuple(sorted({run.seed for run in plan.runs})),
         notes=(
             *make_notes(plan.reference, judged, variants),
+            *fold_notes(primary, judged),
             *statistics.notes,
             *primary_notes(primary, splits, next((item for item in variants if item.name == plan.reference), None)),
             *(constant_notes(primary, classes, variants) if common is None else ()),

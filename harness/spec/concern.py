@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 CODES = (
     *("normalization", "confounded", "budget", "continued", "batch_norm"),
-    *("one_seed", "few_seeds", "few_folds", "few_groups", "margin", "same_images", "stepwise"),
+    *("one_seed", "few_seeds", "few_folds", "judged_on_test", "few_groups", "margin", "same_images", "stepwise"),
 )
 """Most serious first: what makes a comparison wrong, what makes it weak, and what the plan's own runs divide."""
 

@@ -116,6 +116,14 @@ def weak_splits(plan: Plan, groups: Mapping[str, Sequence[int]]) -> Iterator[Con
     split = primary_split(plan, groups)
     sizes = groups.get(split, ())
     worth = even_number(sizes) if sizes else FEWEST_GROUPS
+    if split == "test" and find_folds(plan) is not None:
+        yield Concern(
+            "judged_on_test",
+            plan.variants,
+            "verdicts are given on test, whose images all seeds share: they do not speak for new training images,"
+            " though the seeds validate on folds",
+            "write compare.split: val, which judges over the folds",
+        )
     if worth < FEWEST_GROUPS:
         number, largest = len(sizes), max(sizes) / sum(sizes)
         in_folds = find_folds(plan) is not None and split == "val"

@@ -103,7 +103,7 @@ def test_folds_are_judged_on_other_images_on_purpose(simulate):
     )
     report = make_report(replace(study.plan, runs=runs), results)
     assert len(report.variants[1].delta.scores["val"]["miou_dataset"].values) == 3
-    assert any("another fold of the data (3 folds)" in note for note in report.notes)
+    assert any("The seeds validate on 3 of 3 folds" in note for note in report.notes)
 
 
 def test_notes_of_the_data_come_first(simulate):

@@ -95,6 +95,20 @@ def test_a_split_that_all_seeds_share_is_crossed_with_them(folded):
     assert report.floors[0].folds is None
 
 
+def test_the_note_on_folds_tells_how_many_and_what_verdicts_speak_for(folded):
+    plan, results = folded
+    some = replace(plan, runs=tuple(run for run in plan.runs if run.seed in (0, 2)))
+    (note,) = [note for note in make_report(some, results).notes if "folds" in note]
+    assert note.startswith("The seeds validate on 2 of 5 folds of the data, each on one, and train on the others:")
+    assert "Intervals over folds speak for new training images too" in note
+    (note,) = [note for note in make_report(replace(plan, split="test"), results).notes if "folds" in note]
+    assert note.endswith(
+        "Verdicts are given on test, whose images all seeds share, and do not speak for new training images;"
+        " `compare.split: val` judges over the folds."
+    )
+    assert "Intervals over folds" not in note
+
+
 def test_the_page_says_what_the_interval_speaks_for(folded, tmp_path):
     write_report(*folded, tmp_path)
     page = (tmp_path / "report.md").read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from test_plan import plan_of
 from toys import MINIMAL
@@ -243,6 +245,15 @@ def test_fewer_than_three_folds_give_no_verdict(write_spec):
     assert concern.remedy == "write data.folds: 3 and seeds: [0, 1, 2]: 2 more runs"
 
 
+def test_verdicts_on_test_are_none_over_folds(write_spec):
+    plan, groups = plan_of(write_spec(over_folds(3, "[0, 1, 2]"))), {"val": (1,) * 20, "test": (1,) * 20}
+    (concern,) = lint(plan, groups=groups)
+    assert concern.code == "judged_on_test"
+    assert "they do not speak for new training images" in concern.text
+    assert concern.remedy == "write compare.split: val, which judges over the folds"
+    assert not lint(replace(plan, split="val"), groups=groups)
+
+
 def test_more_recordings_and_not_folds_help_a_study_over_folds(write_spec):
     found = {c.code: c for c in lint(plan_of(write_spec(over_folds(3, "[0, 1, 2]"))), groups={"val": (4, 4, 4)})}
     assert found["few_groups"].text.startswith("the folds that are judged hold 3 independent groups of images (at")
@@ -321,4 +332,4 @@ def test_the_most_serious_comes_first(write_spec):
     codes = [concern.code for concern in lint(plan_of(write_spec(study(lines, seeds="[0]"))), groups={"val": (1,)})]
     assert codes == sorted(codes, key=CODES.index)
     assert codes[0] == "normalization"
-    assert set(codes) == set(CODES) - {"continued", "stepwise", "few_seeds", "few_folds", "margin"}
+    assert set(codes) == set(CODES) - {"continued", "stepwise", "few_seeds", "few_folds", "judged_on_test", "margin"}
