@@ -68,6 +68,7 @@ def test_verdicts_over_folds_are_those_of_the_corrected_variance(folded):
     assert (claim.low, claim.high) == pytest.approx((difference_S.mean() - half, difference_S.mean() + half), rel=1e-6)
     assert (claim.outcome, claim.scope, claim.folds, claim.all_folds) == ("improved", "new seeds and data", 5, 5)
     assert (claim.groups, claim.images, claim.alone) == (20, 100, ())
+    assert claim.chances is None, "probabilities are not given over folds"
     other = next(item.headline for item in report.comparisons if (item.variant, item.split) == ("same", "val"))
     assert (other.outcome, other.reason, other.outlook) == ("undecided", "noise", None)
     assert report.answer[0].startswith("Of 2 variants against a on val, 1 improved: better +")
