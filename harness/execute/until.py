@@ -48,8 +48,9 @@ def headlines(comparisons: Sequence[Comparison]) -> tuple[Claim, ...]:
 
 def is_open(claim: Claim) -> bool:
     """Tell whether a comparison is not decided, and may be by more seeds; what is decided has no outlook."""
-    if claim.outlook is None:  # nothing could be called yet, and later seeds validate on other folds
-        return claim.reason == "one seed" or (claim.reason == "few folds" and (claim.all_folds or 0) >= FEWEST_FOLDS)
+    if claim.outlook is None:  # nothing could be called yet; later seeds validate on other folds, or are brought back
+        is_too_few = claim.reason == "few folds" and (claim.all_folds or 0) >= FEWEST_FOLDS
+        return is_too_few or claim.reason in ("one seed", "seeds left out")
     return claim.outlook.chance >= FUTILE
 
 

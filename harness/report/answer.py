@@ -13,7 +13,7 @@ from harness.report.chances import tell_odds, tell_prior
 from harness.report.claims import Claim
 from harness.report.names import has_scores
 from harness.report.record import OwnTraining, Report, VariantSummary
-from harness.report.sentences import bounds, caveat, decided, interval, starts_of, what_next
+from harness.report.sentences import bounds, caveat, decided, interval, left_out, starts_of, what_next
 from harness.report.text import counted, percent, points
 from harness.stats.verdicts import CLASS_SEEDS
 
@@ -74,6 +74,8 @@ def _doubt(claim: Claim) -> str:
         return "on too few folds"
     if claim.reason == "no look left":
         return "after the last look at it"
+    if claim.left_out:
+        return left_out(claim)
     return "which noise may explain"
 
 

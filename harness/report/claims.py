@@ -15,6 +15,7 @@ Reason = Literal[
     "one group",
     "few groups",
     "no look left",
+    "seeds left out",
     "only before correction",
     "noise",
     "other split",
@@ -117,6 +118,8 @@ class Claim(Record):
     seeds: tuple[int, ...]
     by_seed: tuple[float, ...]
     """The difference within each seed."""
+    left_out: tuple[int, ...] = ()
+    """Seeds that were looked at and are not here: while there are any, nothing new is called."""
     groups: int
     """Image groups that hold the measure's classes."""
     images: int

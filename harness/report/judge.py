@@ -189,6 +189,7 @@ def make_claim(
         look_level=look.level(FAMILY_ERROR) if look else FAMILY_ERROR,
         seeds=tuple(effect.by_seed),
         by_seed=tuple(effect.by_seed.values()),
+        left_out=verdict.look.missing if verdict.look else (),
         groups=effect.held.groups,
         images=effect.held.images,
         alone=effect.held.alone,

@@ -58,34 +58,61 @@ def judge_over_looks(
     margin, fewest_seeds = judging
     if looks is None:
         return judge(effects, margin, fewest_seeds=fewest_seeds)
-    earlier = _earlier(studies, compare_then, looks)
-    present = Moment(effects, {key: look_at(effect, looks) for key, effect in effects.items()})
+    present = Moment(effects, _looks_at(effects, studies, looks))
+    are_seeds_left_out = any(look.missing for look in present.looks.values())
+    earlier = _earlier(studies, compare_then, looks, may_be_present=are_seeds_left_out)
     return judge_in_order([*earlier, present], margin, fewest_seeds=fewest_seeds)
 
 
 def _earlier(
-    studies: Sequence[Study], compare_then: Callable[[Sequence[Study]], Mapping[Key, Effect]], looks: Looks
+    studies: Sequence[Study],
+    compare_then: Callable[[Sequence[Study]], Mapping[Key, Effect]],
+    looks: Looks,
+    *,
+    may_be_present: bool,
 ) -> Iterator[Moment[Key]]:
-    """Yield the family as it was at each recorded look that can be worked out again and is not at all present runs."""
+    """Yield the family as it was at each recorded look that can be worked out again.
+
+    The look at all present runs is the present one, unless seeds of later looks are left out: what was called at it
+    then was called before these.
+    """
     for place, look in enumerate(looks.taken):
         found = [(study, {run for run in study.runs if _was_complete(run, look)}) for study in studies]
         is_present = all(len(runs) == len(study.runs) for study, runs in found)
         then = [study.keep(runs) for study, runs in found if runs]
-        if look.is_whole and then and not is_present:
+        if look.is_whole and then and (may_be_present or not is_present):
             effects = compare_then(then)
-            judged = {key: effect for key, effect in effects.items() if _is_look(effect, looks, place)}
-            yield Moment(judged, {key: look_at(effect, looks, place) for key, effect in judged.items()})
+            found_looks = _looks_at(effects, then, looks, place)
+            judged = {
+                key: effect
+                for key, effect in effects.items()
+                if looks.can_call(effect.by_seed) and not found_looks[key].missing
+            }
+            yield Moment(judged, {key: found_looks[key] for key in judged})
+
+
+def _looks_at(
+    effects: Mapping[Key, Effect], studies: Sequence[Study], looks: Looks, before: int | None = None
+) -> dict[Key, Look]:
+    """Return the look at each effect, with the seeds that earlier looks had seen and the studies lack.
+
+    A seed that is there is not missing where a class has no value with it.
+    """
+    complete: dict[str, dict[int, str]] = {}
+    for variant, seed in (run for study in studies for run in study.runs):
+        complete.setdefault(variant.removesuffix(START), {})[seed] = ""
+    here = TakenLook(complete)
+    found = {}
+    for key, effect in effects.items():
+        variants = _variants(effect)
+        seen = frozenset().union(*looks.seen(variants, before)[-1:])
+        found[key] = replace(look_at(effect, looks, before), missing=tuple(sorted(seen - here.common(variants))))
+    return found
 
 
 def _was_complete(run: tuple[str, int], look: TakenLook) -> bool:
     variant, seed = run
     return seed in look.complete.get(variant.removesuffix(START), {})
-
-
-def _is_look(effect: Effect, looks: Looks, before: int) -> bool:
-    """Tell whether an effect could be called at a look: of enough seeds, and of all that earlier looks had seen."""
-    seen = looks.seen(_variants(effect), before)
-    return looks.can_call(effect.by_seed) and (not seen or seen[-1] <= effect.by_seed.keys())
 
 
 def _variants(effect: Effect) -> set[str]:

@@ -14,6 +14,13 @@ from harness.stats.power import POWER
 
 P_SHOWN = 0.001
 SAID = {"improved": "improved against", "regressed": "regressed against", "equivalent": "is equivalent to"}
+WHY = {
+    "few folds": "seeds of fewer than three folds: nothing is known about other data",
+    "one group": "all images are of one group: nothing is known about other images",
+    "few groups": "the images are of two groups, or of one that holds nearly all: too few groups to call",
+    "no look left": "no look left: its 5 % were spent at earlier looks, none of which called it",
+}
+"""Reason -> why nothing is called, for those that need no number."""
 MOST_IN_FULL = 5
 """Undecided differences of a split that are told in full; more of them are told in short."""
 
@@ -47,6 +54,8 @@ def conclude_briefly(claim: Claim) -> str:
     size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_holm)}"
     if claim.reason == "no look left":
         size = f"{points(claim.delta)}{bounds(claim)}, no look left"
+    if claim.left_out:
+        size = f"{points(claim.delta)}{bounds(claim)}, {left_out(claim)}"
     outlook = f"; {_outlook(claim, claim.outlook)}" if claim.outlook else ""
     return f"Undecided: {escape(claim.variant)} against {escape(claim.against)} {size}{outlook}."
 
@@ -182,14 +191,10 @@ def _why(claim: Claim) -> str:
         return "one seed and images of one group: nothing is known about training again or about other images"
     if claim.reason == "one seed":
         return "one seed: the interval speaks for these weights only, not for training again"
-    if claim.reason == "few folds":
-        return "seeds of fewer than three folds: nothing is known about other data"
-    if claim.reason == "one group":
-        return "all images are of one group: nothing is known about other images"
-    if claim.reason == "few groups":
-        return "the images are of two groups, or of one that holds nearly all: too few groups to call"
-    if claim.reason == "no look left":
-        return "no look left: its 5 % were spent at earlier looks, none of which called it"
+    if claim.reason in WHY:
+        return WHY[claim.reason]
+    if claim.left_out:
+        return f"{left_out(claim)}, and whoever chooses among seeds after a look calls nothing new"
     if claim.reason == "only before correction":
         chance = (
             f": chance alone gives {0.05 * claim.family:.2g} such among so many"
@@ -200,6 +205,15 @@ def _why(claim: Claim) -> str:
     return f"noise may explain it, {_test(claim)}"
 
 
+def left_out(claim: Claim) -> str:
+    """Return which seeds were looked at and are left out, in few words."""
+    return f"{_left_out(claim)} {'was' if len(claim.left_out) == 1 else 'were'} looked at and left out"
+
+
+def _left_out(claim: Claim) -> str:
+    return f"seed{'' if len(claim.left_out) == 1 else 's'} {', '.join(map(str, claim.left_out))}"
+
+
 def what_next(claim: Claim) -> str:
     """Return what would decide an undecided difference, in a sentence; nothing where nobody knows."""
     if claim.reason == "one seed":
@@ -208,6 +222,9 @@ def what_next(claim: Claim) -> str:
         return "Images of other recordings are needed before anything is said."
     if claim.reason == "few folds":
         return "Seeds on three folds at least are needed before anything is said."
+    if claim.left_out:
+        back = f"Bring {_left_out(claim)} back, among the study's seeds and by harness run"
+        return f"{back}: nothing new is said before."
     if claim.outlook is None and claim.folds is not None and claim.folds == claim.all_folds:
         return "Every fold has its seed, and what more seeds on the same folds would add is not forecast."
     if claim.outlook is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.records import Plan
 from harness.report.claims import Claim
-from harness.report.sentences import SAID, doubt
+from harness.report.sentences import SAID, doubt, left_out
 from harness.report.text import counted, percent, points
 
 
@@ -67,6 +67,8 @@ def _why_not(claim: Claim) -> str:
     if claim.outlook is not None:
         chance = percent(claim.outlook.chance, 0)
         return f"even {counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
+    if claim.left_out:
+        return left_out(claim)
     if claim.reason == "few folds":
         return "its seeds are of fewer than three folds"
     if claim.folds is not None and claim.folds == claim.all_folds:

@@ -67,6 +67,8 @@ class Look:
     """Seeds that had been looked at by the end of every look so far, this one last; ascending."""
     declared: tuple[int, ...] = ()
     """Seeds of the looks that the study declares; empty where it declares none."""
+    missing: tuple[int, ...] = ()
+    """Seeds that were seen before and are left out now, ascending: with any, nothing is called at this look."""
 
     @property
     def last(self) -> int:

@@ -31,12 +31,14 @@ Reason = Literal[
     "one group",
     "few groups",
     "no look left",
+    "seeds left out",
     "only before correction",
     "noise",
 ]
 """Why a verdict is undecided. `few seeds`: fewer than the family asks for. `few folds`: seeds of fewer than three.
-`few groups`: two, or one that holds nearly all. `no look left`: all error was spent earlier. `only before correction`:
-its own interval excludes 0, that of the family and the look does not."""
+`few groups`: two, or one that holds nearly all. `no look left`: all error was spent earlier. `seeds left out`: some of
+those that an earlier look had seen. `only before correction`: its own interval excludes 0, that of the family and the
+look does not."""
 
 FAMILY_ERROR = 0.05
 TOST_LEVEL = 0.90
@@ -49,7 +51,7 @@ CLASS_SEEDS = 3
 """Seeds below which no cell of a class table is called: with two, tables of equal variants hold a false call in up to a
 quarter of the simulated studies (docs/statistics.md)."""
 
-IN_FAMILY: tuple[Reason, ...] = ("", "no look left")
+IN_FAMILY: tuple[Reason, ...] = ("", "no look left", "seeds left out")
 """Reasons with which an effect counts in its family: what earlier looks have spent on it stays spent."""
 
 Key = TypeVar("Key")
@@ -126,7 +128,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _test(effect: Effect, look: Look | None) -> tuple[float, float, float]:
     """Return what is the same for two effects of the same runs; last the p-value, adjusted for the look."""
-    spent = effect.p if look is None else look.adjusted(effect.p) if look.level(FAMILY_ERROR) else 1.0
+    spent = effect.p
+    if look is not None:
+        spent = 1.0 if look.missing or not look.level(FAMILY_ERROR) else look.adjusted(effect.p)
     return abs(effect.delta), effect.se, spent
 
 
@@ -142,7 +146,9 @@ def _unjudged(effect: Effect, fewest_seeds: int, look: Look | None) -> Reason:
         return "few seeds"
     if effect.held.groups <= FEWEST_GROUPS or 0 < effect.spread.group_degrees < FEWEST_GROUP_DEGREES:
         return "few groups"
-    return "no look left" if look is not None and not look.level(FAMILY_ERROR) else ""
+    if look is None:
+        return ""
+    return "no look left" if not look.level(FAMILY_ERROR) else "seeds left out" if look.missing else ""
 
 
 def _call(effect: Effect, p_holm: float, tost: tuple[float, float], margin: float) -> tuple[Outcome, Reason]:

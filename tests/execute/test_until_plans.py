@@ -93,6 +93,7 @@ def test_what_no_seed_decides_is_not_open():
     assert not is_open(claim("b", chance=None))
     assert not is_open(claim("b", chance=None, reason="few groups"))
     assert is_open(claim("b", chance=None, reason="one seed"))
+    assert is_open(claim("b", chance=None, reason="seeds left out")), "the next look brings them back"
     folds = claim("b", chance=None, reason="few folds", seeds=2).model_copy(update={"folds": 2, "all_folds": 5})
     assert is_open(folds)
     assert not is_open(folds.model_copy(update={"all_folds": 2})), "no seed brings a third fold"

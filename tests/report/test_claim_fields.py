@@ -54,6 +54,7 @@ def told(effect, verdict, look):
         "look_level": look.level(0.05),
         "seeds": tuple(effect.by_seed),
         "by_seed": tuple(effect.by_seed.values()),
+        "left_out": (),
         "groups": 6,
         "images": 6,
         "alone": (),

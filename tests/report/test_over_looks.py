@@ -207,3 +207,41 @@ def test_a_claim_the_other_way_round_turns_its_call_too(turned):
     back = _turned(then)
     assert (back.outcome, back.called.delta) == ("regressed", -then.called.delta)
     assert (back.called.low, back.called.high) == (-then.called.high, -then.called.low)
+
+
+@pytest.fixture(scope="module")
+def noisy(simulate):
+    """Return a study that five seeds leave undecided, and that four of them, chosen afterwards, would call."""
+    return simulate({"a": 0.6, "b": 0.63}, seeds=(20, 21, 22, 23, 24), splits=("val",))
+
+
+def without(study, *seeds):
+    """Return the study with these seeds' results gone."""
+    kept = {run.id: study.results[run.id] for run in study.plan.runs if run.seed not in seeds}
+    return replace(study, results=kept)
+
+
+def test_leaving_out_a_seed_that_was_looked_at_calls_nothing(noisy):
+    looks = (taken(noisy, (20, 21, 22, 23, 24), "ab"),)
+    assert claim_of(noisy, looks).headline.outcome == "undecided"
+    assert claim_of(without(noisy, 23), ()).headline.outcome == "improved", "nobody had looked: it may be called"
+    claim = claim_of(without(noisy, 23), looks).headline
+    assert (claim.outcome, claim.reason, claim.left_out) == ("undecided", "seeds left out", (23,))
+    assert {cell.outcome for cell in claim_of(without(noisy, 23), looks).classes} == {"undecided"}
+    told = conclude(claim, 0.0)
+    assert (
+        "; seed 23 was looked at and left out, and whoever chooses among seeds after a look calls nothing new; " in told
+    )
+    assert told.endswith(" Bring seed 23 back, among the study's seeds and by harness run: nothing new is said before.")
+    answer = make_report(noisy.plan, without(noisy, 23).results, looks).answer
+    assert "seed 23 was looked at and left out" in answer[0]
+    assert answer[1].startswith("Bring seed 23 back")
+
+
+def test_what_was_called_stands_where_later_seeds_are_left_out(turned):
+    looks = (taken(turned), taken(turned, ALL))
+    for left_out in ((7,), tuple(ALL[3:])):
+        claim = claim_of(without(turned, *left_out), looks).headline
+        assert (claim.outcome, claim.look) == ("improved", 1)
+        other = claim_of(without(turned, *left_out), looks, "c").headline
+        assert (other.outcome, other.left_out) == ("undecided", left_out)
