@@ -55,8 +55,9 @@ def _tell_one(report: Report, claim: Claim) -> list[str]:
     if claim.outcome in ("improved", "regressed"):
         return [f"{who} {claim.outcome} against {other} {place}: {size}{bands}."]
     if claim.outcome == "equivalent":
-        margin = f"within the margin of ±{100 * report.margin:g}"
-        return [f"{who} is equivalent to {other} {place}: {size}, {margin}{bands}."]
+        is_within = claim.called is None or claim.called.agrees
+        margin = f", within the margin of ±{100 * report.margin:g}" if is_within else ""
+        return [f"{who} is equivalent to {other} {place}: {size}{margin}{bands}."]
     odds = f" ({tell_odds(claim.chances)}; {tell_prior(claim.chances)})" if claim.chances else ""
     doubt = f"{_doubt(claim)}{odds}"
     told = f"It is undecided whether {who} is better or worse than {other} {place}: {size}, {doubt}{bands}."
@@ -173,6 +174,8 @@ def _tell_step(item: OwnTraining, *, is_first: bool) -> str:
     unit = " points" if is_first else ""
     if claim.low == claim.high == 0:
         return f"{item.variant} scores exactly like {start}"
+    if claim.called is not None and not claim.called.agrees:
+        return f"{item.variant} differs from {start} by {points(claim.delta)}{unit}{bounds(claim)}{caveat(claim)}"
     if claim.outcome in ("improved", "regressed"):
         lost = claim.outcome == "regressed"
         size = f"{percent(abs(claim.delta))}{unit}"

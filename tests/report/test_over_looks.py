@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from harness.judged import digest_counts
+from harness.report.answer import make_answer
 from harness.report.bands import compare_bands, make_bands
 from harness.report.judge import judge_splits, make_comparisons
 from harness.report.over_looks import known_looks
-from harness.report.own_training import make_own_training
+from harness.report.own_training import make_own_training, own_training_lines
 from harness.report.ranking import make_rankings
 from harness.report.sentences import caveat, conclude, outcome_word
 from harness.report.summary import make_report
@@ -163,23 +164,52 @@ def test_class_tables_bands_and_rankings_keep_their_first_calls(turned):
     assert not behind["b"], "b was called ahead of a, so it is not behind it"
 
 
-def test_own_training_keeps_its_first_call(simulate):
-    study = simulate({"a": 0.6, "b": 0.75}, seeds=tuple(ALL), warm=True)
+def flipped(simulate):
+    """Return a study whose b gains on its start with the first three seeds, and loses as much with five more."""
+    study = simulate({"a": 0.6, "b": 0.75, "c": 0.76}, seeds=tuple(ALL), warm=True)
     results = {
         id_: replace(result, counts=result.start_counts, start_counts=result.counts)
         if result.start_counts and next(run.seed for run in study.plan.runs if run.id == id_) in ALL[3:]
         else result
         for id_, result in study.results.items()
     }
-    study = replace(study, results=results)
-    looks = known_looks(study.plan, results, (taken(study, names="ab"),))
+    return replace(study, plan=replace(study.plan, reference="b"), results=results)
+
+
+def test_own_training_keeps_its_first_call(simulate):
+    study = flipped(simulate)
+    results = study.results
+    looks = known_looks(study.plan, results, (taken(study),))
     (own,) = [
         item
         for item in make_own_training(study.plan, group_runs(study.plan, results), looks, "val")
-        if item.split == "val"
+        if item.split == "val" and item.variant == "b"
     ]
     assert (own.claim.outcome, own.claim.look, own.claim.called.seeds) == ("improved", 1, (0, 1, 2))
     assert own.claim.seeds == tuple(ALL)
+
+
+def test_what_training_made_of_its_start_is_told_with_its_doubt(simulate):
+    study = flipped(simulate)
+    report = make_report(study.plan, study.results, (taken(study),))
+    doubt = " (called improved with 3 seeds; the interval of all 8 seeds"
+    (step,) = [text for text in report.answer if text.startswith("On the way to b")]
+    assert "b differs from a by \N{MINUS SIGN}" in step and doubt in step
+    line = next(line for line in own_training_lines(report) if line.startswith("Start -> own training: **b improved**"))
+    assert " It was called at look 1, with 3 seeds: +" in line
+    assert line.endswith(": read the verdict with care.")
+
+
+def test_an_answer_does_not_say_within_the_margin_of_what_no_longer_is(turned):
+    report = make_report(turned.plan, turned.results, (taken(turned),))
+    (found,) = [item for item in report.comparisons if item.variant == "b" and item.split == "val"]
+    claim = found.headline.model_copy(update={"outcome": "equivalent"})
+    only = report.model_copy(update={"comparisons": (found.model_copy(update={"headline": claim}),)})
+    assert "no longer within the margin" in make_answer(only)[0]
+    assert ", within the margin" not in make_answer(only)[0]
+    agreed = claim.model_copy(update={"called": claim.called.model_copy(update={"agrees": True})})
+    only = report.model_copy(update={"comparisons": (found.model_copy(update={"headline": agreed}),)})
+    assert ", within the margin of ±0.5;" in make_answer(only)[0]
 
 
 def test_the_whole_report_is_a_function_of_the_looks(turned):
