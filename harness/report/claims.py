@@ -105,7 +105,7 @@ class Claim(Record):
     family: int
     """Comparisons in that family; those of the same runs under several names count once. 0 where none is judged."""
     low_margin: float | None
-    """The interval that is held against the margin; null where it is not judged."""
+    """The interval of all present seeds that is held against the margin; null where it is not judged."""
     high_margin: float | None
     margin_level: float
     """Its level: 0.90 at a single look, more where several share the error."""
@@ -131,7 +131,8 @@ class Claim(Record):
     """Folds that the data are divided into."""
     called: EarlierCall | None = None
     """The earlier look, at fewer seeds, that gave the verdict; null where the present seeds do. What stands here of the
-    verdict (adjusted p-value, family, margin's interval, look) is that look's, all else is of the present seeds."""
+    verdict (adjusted p-value, family, level of the margin's interval, look) is that look's, all else is of the present
+    seeds, that interval too."""
     power: float | None
     """How often a true difference as large as the measured one would be called; null where it is not called."""
     outlook: Outlook | None

@@ -167,6 +167,7 @@ def make_claim(
         return claim.model_copy(update={"outcome": "not judged", "reason": "other split"})
     look, margin = judging
     look = verdict.look or look
+    low_margin, high_margin = verdict.tost if verdict.effect is None else effect.interval(verdict.tost_level)
     return Claim(
         variant=pair[0],
         against=pair[1],
@@ -181,8 +182,8 @@ def make_claim(
         reason=verdict.reason,
         p_holm=known(verdict.p_holm),
         family=verdict.family,
-        low_margin=known(verdict.tost[0]),
-        high_margin=known(verdict.tost[1]),
+        low_margin=known(low_margin),
+        high_margin=known(high_margin),
         margin_level=verdict.tost_level,
         look=len(look.counts) if look else 1,
         looks=len({*look.declared, *look.counts}) if look and look.declared else None,
