@@ -70,7 +70,7 @@ def conclude(claim: Claim, margin: float) -> str:
         return f"{who} against {other}: {size}; no verdict, as another split is the study's primary one; {held(claim)}."
     if claim.called is not None:
         said, _, to = SAID[claim.outcome].rpartition(" ")
-        return f"**{who} {said}** {to} {other}: {size}; {held(claim)}. {earlier_call(claim)}"
+        return f"**{who} {said}** {to} {other}: {size}; {held(claim)}. {earlier_call(claim)}{tell_chances(claim)}"
     if claim.outcome in ("improved", "regressed"):
         told = f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}."
         return f"{told}{tell_chances(claim)}{_exaggerated(claim)}"

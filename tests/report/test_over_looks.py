@@ -8,6 +8,7 @@ import pytest
 from harness.judged import digest_counts
 from harness.report.answer import make_answer
 from harness.report.bands import compare_bands, make_bands
+from harness.report.chances import tell_chances
 from harness.report.judge import judge_splits, make_comparisons
 from harness.report.over_looks import known_looks
 from harness.report.own_training import make_own_training, own_training_lines
@@ -93,6 +94,24 @@ def test_the_sentence_says_when_it_was_called_and_that_all_seeds_do_not_say_so(t
     agreed = claim.model_copy(update={"called": claim.called.model_copy(update={"agrees": True})})
     assert "But" not in conclude(agreed, 0.0)
     assert caveat(agreed) == ""
+
+
+def test_the_interval_that_is_held_against_the_margin_is_of_all_seeds_too(turned):
+    now = claim_of(turned, (taken(turned),)).headline
+    (item,) = [
+        item for item in judge_splits(group_runs(turned.plan, turned.results), "a").judged if item.split == "val"
+    ]
+    effect = item.effects["b", "a"]["miou_dataset"]
+    assert (now.low_margin, now.high_margin) == effect.interval(1 - Look((3,)).level(0.1))
+    assert now.low_margin < now.delta < now.high_margin
+
+
+def test_what_was_called_before_has_its_probabilities_too(turned):
+    report = make_report(turned.plan, turned.results, (taken(turned),))
+    claim = next(item.headline for item in report.comparisons if item.variant == "b" and item.split == "val")
+    assert claim.called is not None
+    assert conclude(claim, 0.005).endswith(tell_chances(claim))
+    assert "prior: differences of about 1 point" in tell_chances(claim)
 
 
 def test_what_is_equivalent_says_so_too(turned):
