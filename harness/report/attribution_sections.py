@@ -37,7 +37,7 @@ def parts_table(item: FamilyAttribution) -> str:
             escape(main.name),
             part(shares[main.name]) if main.name in shares else NOTHING,
             part(main),
-            _p(main),
+            f"{_p(main)}{_call(main)}",
             ", ".join(f"`{alias}`" for alias in item.aliases.get(main.name, ())) or NOTHING,
         ]
         for main in item.main
@@ -47,7 +47,7 @@ def parts_table(item: FamilyAttribution) -> str:
 
 def interactions_table(item: FamilyAttribution) -> str:
     """Return by how much switching on one component changes the effect of another; nothing where it is not known."""
-    rows = [[escape(found.name), part(found), _p(found)] for found in item.interactions]
+    rows = [[escape(found.name), part(found), f"{_p(found)}{_call(found)}"] for found in item.interactions]
     return table(["pair", "interaction", "p (Holm)"], rows) if rows else ""
 
 
@@ -74,7 +74,15 @@ def brackets_table(item: FamilyAttribution) -> str:
 
 def _judged(found: Part) -> str:
     told = f"**{part(found)}**" if found.outcome in ("improved", "regressed") else part(found)
-    return told if found.called is None else f"{told} (called with {counted(len(found.called.seeds), 'seed')})"
+    return f"{told}{_call(found)}"
+
+
+def _call(found: Part) -> str:
+    """Return with how many seeds an earlier look called a part, and whether all seeds no longer say so."""
+    if found.called is None:
+        return ""
+    doubt = "" if found.called.agrees else f"; the interval of all {counted(found.seeds, 'seed')} does not say so"
+    return f" (called with {counted(len(found.called.seeds), 'seed')}{doubt})"
 
 
 def open_question(item: FamilyAttribution) -> str:

@@ -10,6 +10,7 @@ from harness.report.html_axis import Axis, colour_class, drawing, line, make_axi
 from harness.report.html_tips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.record import Report, VariantSummary
 from harness.report.result_sections import headline
+from harness.report.sentences import is_doubted
 from harness.report.text import decimal, mean_sd, points
 
 WIDTH, LEFT, RIGHT = 480.0, 10.0, 470.0
@@ -49,7 +50,8 @@ def score_charts(report: Report) -> str:
     note = (
         f"Dots are seeds, the upright bar is their mean, the dashed line is {html.escape(one_line(report.reference))}; "
         "whiskers are 95 % intervals of the difference, the shaded band is the margin of "
-        f"±{100 * report.margin:g} points."
+        f"±{100 * report.margin:g} points. A verdict with a question mark was called at an earlier look, and the "
+        "interval of all seeds no longer says so."
     )
     return f'<div class="charts">{"".join(charts)}</div><p class="small">{note}</p>' if charts else ""
 
@@ -84,7 +86,7 @@ def _difference_row(report: Report, place: int, split: str) -> _Row:
         for seed, value in zip(claim.seeds, claim.by_seed, strict=True)
     )
     low, high = (None if value is None else 100 * value for value in (claim.low, claim.high))
-    note = f"{points(claim.delta)}  {WORDS[claim.outcome]}"
+    note = f"{points(claim.delta)}  {WORDS[claim.outcome]}{'?' if is_doubted(claim) else ''}"
     return _Row(name, place, dots, 100 * claim.delta, claim_tip(claim), note, low, high)
 
 

@@ -9,12 +9,14 @@ from harness.report.claims import Claim
 from harness.report.html_text import Tip
 from harness.report.html_tips import class_claims, class_delta_tips, one_line
 from harness.report.record import Delta, Estimate, Report
+from harness.report.sentences import is_doubted
 from harness.report.text import NOTHING, percent, points
 
 SIGNS = {"improved": " ▲", "regressed": " ▼"}
 NOTE = (
     "Colour tells direction and size, in full from 10 points on. ▲ and ▼ mark classes that improved or regressed, the "
-    "whole table judged as one family; a cell without a mark is undecided, whatever its colour."
+    "whole table judged as one family; a cell without a mark is undecided, whatever its colour. "
+    "A mark with a question mark was called at an earlier look, and the interval of all seeds no longer says so."
 )
 
 
@@ -54,6 +56,6 @@ def _cell(tip: Tip | None, claim: Claim | None, found: Estimate | None) -> str:
     value = claim.delta if claim else (found.mean if found else None)
     if tip is None or tip.heat is None or value is None:
         return f'<td class="number">{NOTHING}</td>'
-    sign = SIGNS.get(claim.outcome, "") if claim else ""
+    sign = f"{SIGNS.get(claim.outcome, '')}{'?' if is_doubted(claim) else ''}" if claim else ""
     style = f'class="number {tip.look}" style="--heat:{tip.heat:.2f}"'
     return f'<td {style} title="{html.escape(tip.text)}">{points(value)}{sign}</td>'

@@ -9,6 +9,7 @@ from harness.report.claims import Claim
 from harness.report.html_text import Tip, Tips
 from harness.report.names import has_scores
 from harness.report.record import Estimate, Report, VariantSummary
+from harness.report.sentences import doubt, is_doubted
 from harness.report.text import counted, decimal
 from harness.scores import SCORES
 
@@ -114,9 +115,11 @@ def claim_tip(claim: Claim) -> str:
     lines.append(f"{_signed(claim.delta)} points: {claim.outcome}{f' ({claim.reason})' if claim.reason else ''}")
     if claim.called is not None:
         lines.append(f"called with {counted(len(claim.called.seeds), 'seed')}: {_signed(claim.called.delta)} points")
-    for level, low, high in ((95, claim.low, claim.high), (90, claim.low_margin, claim.high_margin)):
+        lines += [f"but {doubt(claim)}"] if is_doubted(claim) else []
+    of_margin = float(f"{100 * claim.margin_level:.2f}")
+    for level, low, high in ((95, claim.low, claim.high), (of_margin, claim.low_margin, claim.high_margin)):
         if low is not None and high is not None:
-            lines.append(f"{level} % interval {_signed(low)} to {_signed(high)}")
+            lines.append(f"{level:g} % interval {_signed(low)} to {_signed(high)}")
     if claim.p is not None:
         adjusted = "" if claim.p_holm is None else f"; {claim.p_holm:.4g} after Holm over {claim.family}"
         lines.append(f"p = {claim.p:.4g}{adjusted}")

@@ -107,9 +107,14 @@ def outcome_word(claim: Claim) -> str:
 
 def caveat(claim: Claim) -> str:
     """Return in few words that an earlier look called what all present seeds do not say; nothing where they do."""
-    if claim.called is None or claim.called.agrees:
+    if claim.called is None or not is_doubted(claim):
         return ""
     return f" (called {claim.outcome} with {counted(len(claim.called.seeds), 'seed')}; {doubt(claim)})"
+
+
+def is_doubted(claim: Claim) -> bool:
+    """Tell whether an earlier look called what all present seeds do not say."""
+    return claim.called is not None and not claim.called.agrees
 
 
 def doubt(claim: Claim) -> str:

@@ -1,5 +1,6 @@
 """Families over recorded looks: the first that calls a comparison gives its verdict, if it can be worked out again."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -242,6 +243,19 @@ def test_the_whole_report_is_a_function_of_the_looks(turned):
     again = next(c.headline for c in make_report(turned.plan, turned.results, later).comparisons if c.variant == "b")
     assert (again.outcome, again.look, again.called) == (claim.outcome, claim.look, claim.called)
     assert np.isclose(claim.look_level, Look((3,)).level(0.05))
+
+
+def test_pages_mark_what_all_seeds_do_not_say(turned, tmp_path):
+    write_report(turned.plan, turned.results, tmp_path, (taken(turned),))
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("▲ improved?") == 1, "the chart of differences"
+    assert re.search(r"<td [^>]*>[^<]* ▲\?</td>", page), "the table of classes"
+    assert "but the interval of all 8 seeds no longer excludes 0" in page
+    level = f"{100 * (1 - Look((3,)).level(0.1)):.2f}".rstrip("0").rstrip(".")
+    assert f"\n{level} % interval " in page
+    plain = tmp_path / "plain"
+    write_report(turned.plan, turned.results, plain)
+    assert "improved?" not in (plain / "report.html").read_text()
 
 
 def test_a_report_that_is_made_is_not_made_again(turned, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.report.attribution_sections import brackets_table, open_question, parts_table, summary
+from harness.report.claims import EarlierCall
 from harness.report.summary import make_report
 from harness.report.write import write_report
 from harness.stats.looks import Look, TakenLook
@@ -113,3 +114,12 @@ def test_leave_one_out_alone_has_one_surrounding(simulate):
 
 def as_called(bracket):
     return bracket.model_copy(update={"few": bracket.few.model_copy(update={"outcome": "improved"})})
+
+
+def test_a_part_that_an_earlier_look_called_says_so_and_its_doubt(factorial):
+    item = make_report(factorial.plan, factorial.results).attributions[0]
+    then = EarlierCall(seeds=(0, 1), delta=0.02, low=0.01, high=0.03, agrees=False)
+    main = item.main[0].model_copy(update={"called": then})
+    table = parts_table(item.model_copy(update={"main": (main, *item.main[1:])}))
+    assert table.count(" (called with 2 seeds; the interval of all 3 seeds does not say so) |") == 1
+    assert "called with" not in parts_table(item)
