@@ -1,15 +1,15 @@
 """Looks at a study: which runs were complete when `harness run` came to its end, each such set kept once.
 
 Each look is a file below `studies/<study>/looks/`, named by its content, so that what two machines keep is merged by
-putting the files together. Only runs are in it, by id and by what they counted: variants and seeds are those of the
-plan that is reported.
+putting the files together. Runs are in it, by id and by what they counted: variants and seeds are those of the plan
+that is reported. Which of its runs were seeds of one variant is noted too, for runs that the plan no longer has.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import InputError
@@ -31,6 +31,8 @@ class RecordedLook:
     """Id of each run that was complete -> digest of its counts; empty where an older version kept none."""
     time_ms: int
     """Wall clock, milliseconds since 1970: it orders looks and says nothing else."""
+    seeds: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Id of each run -> name of its variant at that time, and seed; empty where an older version kept none."""
 
 
 def looks_folder(root: Path, study: str) -> Path:
@@ -62,7 +64,8 @@ def write_looks(folder: Path, looks: Iterable[RecordedLook]) -> None:
         path = folder / f"{fingerprint(dict(look.runs))}.json"
         if not path.exists():
             runs = dict(sorted(look.runs.items()))
-            write_entry(path, {"version": LOOK_VERSION, "time_ms": look.time_ms, "runs": runs})
+            seeds = {key: list(look.seeds[key]) for key in sorted(look.seeds)}
+            write_entry(path, {"version": LOOK_VERSION, "time_ms": look.time_ms, "runs": runs, "seeds": seeds})
 
 
 def merge_looks(looks: Iterable[RecordedLook]) -> tuple[RecordedLook, ...]:
@@ -77,18 +80,27 @@ def taken_looks(plan: Plan, looks: Iterable[RecordedLook]) -> Taken:
     """Return the looks at a plan's very runs: of each, the seeds of which each variant was complete.
 
     Runs with other ids, such as those before a setting was edited, are not looked at again. A look that had such
-    runs is not whole: it was one, and cannot be worked out as it was. Looks at which no variant had several seeds are
-    left out: nothing could be called there.
+    runs is not whole: it was one, and cannot be worked out as it was. Seeds that the plan leaves out are of the variant
+    that has the others of that look. Looks at which no variant had several seeds are left out: nothing could be called
+    there.
     """
-    taken = []
+    taken, planned = [], {run.id for run in plan.runs}
     for look in looks:
         complete: dict[str, dict[int, str]] = {}
         for run in plan.runs:
             if run.id in look.runs:
-                complete.setdefault(run.variant, {})[run.seed] = look.runs[run.id]
+                own = complete.setdefault(run.variant, {})
+                own |= _left_out(look, run.id, planned) | {run.seed: look.runs[run.id]}
         if any(len(seeds) >= FEWEST_SEEDS for seeds in complete.values()):
-            taken.append(TakenLook(complete, is_whole=look.runs.keys() <= {run.id for run in plan.runs}))
+            taken.append(TakenLook(complete, is_whole=look.runs.keys() <= planned))
     return tuple(taken)
+
+
+def _left_out(look: RecordedLook, run: str, planned: Set[str]) -> dict[int, str]:
+    """Return seed -> digest of those runs of a look that were of the same variant as one, and are not planned."""
+    name, _ = look.seeds.get(run, ("", 0))
+    others = {key: seed for key, (variant, seed) in look.seeds.items() if variant == name and key not in planned}
+    return {seed: look.runs[key] for key, seed in others.items()}
 
 
 def new_look(plan: Plan, results: Mapping[str, RunResult], known: Iterable[RecordedLook]) -> tuple[RecordedLook, ...]:
@@ -99,8 +111,9 @@ def new_look(plan: Plan, results: Mapping[str, RunResult], known: Iterable[Recor
     """
     known, judged = tuple(known), judged_results(plan, results)
     complete = {run.id: digest_counts(judged[run.id]) for run in plan.runs if _has_counts(judged.get(run.id))}
-    is_old = any(complete.items() <= look.runs.items() for look in known)
-    look = RecordedLook(complete, time.time_ns() // 1_000_000)
+    is_old = any(all(look.runs.get(key) in ("", digest) for key, digest in complete.items()) for look in known)
+    seeds = {run.id: (run.variant, run.seed) for run in plan.runs if run.id in complete}
+    look = RecordedLook(complete, time.time_ns() // 1_000_000, seeds)
     return () if is_old or not taken_looks(plan, (look,)) else (look,)
 
 
@@ -113,7 +126,9 @@ def _read(path: Path) -> RecordedLook:
         entry = read_entry(path)
         if entry["version"] == LOOK_VERSION:
             runs = entry["runs"]
-            return RecordedLook(runs if isinstance(runs, dict) else dict.fromkeys(runs, ""), int(entry["time_ms"]))
+            runs = runs if isinstance(runs, dict) else dict.fromkeys(runs, "")
+            seeds = {key: (name, seed) for key, (name, seed) in entry.get("seeds", {}).items()}
+            return RecordedLook(runs, int(entry["time_ms"]), seeds)
         problem = f"version {entry['version']}; this harness reads version {LOOK_VERSION}"
     except (InputError, KeyError, TypeError, ValueError):
         problem = "damaged; put a whole copy back, or remove it: the study then counts one look less"

@@ -20,6 +20,7 @@ from harness.report.tuning_record import _turned
 from harness.report.variants import group_runs
 from harness.report.write import write_report
 from harness.stats.looks import Look, Looks, TakenLook
+from harness.store.looks import new_look, taken_looks
 
 FIRST, ALL = range(3), range(8)
 
@@ -308,3 +309,12 @@ def test_what_was_called_stands_where_later_seeds_are_left_out(turned):
         assert (claim.outcome, claim.look) == ("improved", 1)
         other = claim_of(without(turned, *left_out), looks, "c").headline
         assert (other.outcome, other.left_out) == ("undecided", left_out)
+
+
+def test_a_seed_that_the_plan_drops_was_looked_at_all_the_same(noisy):
+    looks = new_look(noisy.plan, noisy.results, ())
+    plan = replace(noisy.plan, runs=tuple(run for run in noisy.plan.runs if run.seed != 23))
+    report = make_report(plan, without(noisy, 23).results, taken_looks(plan, looks))
+    claim = next(item.headline for item in report.comparisons if item.split == "val")
+    assert (claim.outcome, claim.left_out) == ("undecided", (23,))
+    assert report.answer[1].startswith("Bring seed 23 back, among the study's seeds")

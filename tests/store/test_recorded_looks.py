@@ -80,6 +80,19 @@ def test_leaving_out_a_seed_does_not_make_a_study_new():
     assert (seeds([found]), found.is_whole) == ([{"a": {1, 2}, "b": {1, 2}}], False)
 
 
+def test_a_seed_that_the_plan_leaves_out_was_seen_all_the_same(tmp_path):
+    """It belongs to the variant of which other runs are there, under whatever name; an edited variant starts afresh."""
+    plan = make_plan(range(3))
+    write_looks(tmp_path, new_look(plan, {run.id: finished(run) for run in plan.runs}, ()))
+    fewer = make_plan((0, 2))
+    runs = [replace(run, variant=f"my {run.variant}") for run in fewer.runs]
+    runs = [replace(run, id=f"{run.id}x") if run.variant == "my b" else run for run in runs]
+    (found,) = taken_looks(fewer, read_looks(tmp_path))
+    assert (seeds([found]), found.is_whole) == ([{"a": {0, 1, 2}, "b": {0, 1, 2}}], False)
+    (edited,) = taken_looks(replace(fewer, runs=tuple(runs)), read_looks(tmp_path))
+    assert seeds([edited]) == [{"my a": {0, 1, 2}}]
+
+
 def finished(run):
     confusion = np.array([[run.seed + 1, 0], [0, 1]])
     return RunResult(run.id, "finished", counts={"val": make_counts([confusion], "i", "i", "xy")}, best_epoch=1)
@@ -113,6 +126,11 @@ def test_what_was_made_anew_is_looked_at_anew():
 def test_looks_that_kept_no_digests_are_read(tmp_path):
     write_entry(tmp_path / "old.json", {"version": 1, "time_ms": 1, "runs": ["a0", "a1", "b0", "b1"]})
     assert read_looks(tmp_path) == (FIRST,)
+
+
+def test_the_look_of_an_older_version_is_not_taken_again():
+    plan = make_plan(range(2))
+    assert new_look(plan, {run.id: finished(run) for run in plan.runs}, (FIRST,)) == ()
 
 
 def test_two_machines_records_merge(tmp_path):
