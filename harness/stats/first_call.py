@@ -2,8 +2,8 @@
 
 That is how a group-sequential test is read: the levels of looks are those of a first crossing, and more data of what
 was called, which other comparisons may bring, do not undo it. Holm's procedure goes on over what is left (Maurer and
-Bretz 2013): with r of m called, the others share 5 % by m - r. What was found equivalent stays among them: that is no
-call of a difference, and what looks had spent on it stays spent.
+Bretz 2013): with r of m called, the others share 5 % by m - r. What was found equivalent stays among them, unless
+its p-value called a difference at that look too: alone it is no such call, and what looks had spent on it stays spent.
 """
 
 from __future__ import annotations

@@ -75,6 +75,17 @@ def test_what_was_found_equivalent_keeps_its_share(effect):
         assert (found["c"].family, found["c"].left) == (2, 2)
 
 
+def test_what_is_equivalent_and_different_has_done_its_step(effect):
+    """b is within the margin, and not 0: its p-value was called at the first look, so c has all that is left."""
+    near = {"b": replace(effect, p=1e-6, delta=0.005, se=0.0005), "c": replace(effect, p=0.3, delta=0.02)}
+    first = Moment(near, dict.fromkeys(near, FIRST))
+    for share, outcome in ((0.99, "improved"), (1.01, "undecided")):
+        p = share * SECOND.level(0.05)
+        found = judge_in_order([first, moment(effect, SECOND, b=0.001, c=p)], 0.01)
+        assert (found["b"].outcome, found["c"].outcome) == ("equivalent", outcome)
+        assert (found["c"].family, found["c"].left) == (2, 1)
+
+
 def test_copies_that_were_called_count_once(effect):
     first = moment(effect, FIRST, b=0.001, c=0.3, d=0.3)
     twin = Moment({**first.effects, "e": first.effects["b"]}, {**first.looks, "e": FIRST})
