@@ -1,6 +1,7 @@
 """Recorded looks: each set of complete runs once, for the very runs it was at; two machines' files are one record."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from harness.judged import digest_counts
 from harness.records import Plan, Run, RunResult, Start
 from harness.stats.looks import Look, Looks
 from harness.store.checks import write_entry
-from harness.store.looks import RecordedLook, merge_looks, new_look, read_looks, taken_looks, write_looks
+from harness.store.looks import RecordedLook, looks_folder, merge_looks, new_look, read_looks, taken_looks, write_looks
+from harness.store.sync import _deliver_looks
 
 
 def make_plan(seeds, ids="{name}{seed}", starts=None):
@@ -149,3 +151,11 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_text(path.read_text().replace("a0", "a7"))
     with pytest.raises(InputError, match=f"{path}: damaged; put a whole copy back, or remove it"):
         read_looks(tmp_path)
+
+
+def test_sync_brings_looks_to_a_store_that_lacks_them(tmp_path):
+    write_looks(looks_folder(tmp_path, "study"), (FIRST, SECOND))
+    for there, attached in (((), 1), ((SECOND,), 1), ((FIRST, SECOND), 0)):
+        store = Mock(root=tmp_path, **{"load_looks.return_value": there})
+        _deliver_looks("study", store, None)
+        assert store.attach.call_count == attached
