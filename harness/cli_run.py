@@ -92,7 +92,7 @@ def run(
     means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
     written = read_spec(spec, profile, set_, seeds)
     if until:
-        looked, told, made, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means)
+        looked, told, made, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means, max_seeds)
     else:
         planned = api.make_plan(written)
         for note in past_last_look(planned, known_here(root, planned)):
@@ -123,8 +123,10 @@ def _check_until(until: str | None, max_seeds: int | None, only: list[str] | Non
         raise InputError("--only chooses variants, and --until decided chooses them by itself; leave one of them out")
 
 
-def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tuple[str, ...], Report, int]:
-    """Look until all is decided, telling of each look.
+def _look_until_decided(
+    until: UntilDecided, means: Means, limit: int | None
+) -> tuple[Looked, tuple[str, ...], Report, int]:
+    """Look until all is decided, telling of each look; `limit` is that of --max-seeds.
 
     Returns the last look, what all came to in words, the report of it, and how many runs were started.
     """
@@ -139,11 +141,12 @@ def _look_until_decided(until: UntilDecided, means: Means) -> tuple[Looked, tupl
             claims, seeds = headlines(report.comparisons), count_seeds(looked.plan)
             most = max(seeds.values())
             goes_on = [is_open(claim) and most < until.counts[-1] for claim in claims]
-            told = [*until_sentences(claims, goes_on), savings_sentence(looked.plan, until.whole, until.counts[-1])]
+            told = [*until_sentences(claims, goes_on, limit)]
+            told.append(savings_sentence(looked.plan, until.whole, until.counts[-1]))
             if looked.stopped:  # a warning has said so
                 return looked, (), report, started
             pairs = [item for item in zip(claims, goes_on, strict=True) if _was_judged(item[0], seeds, most)]
-            now = [look_line(claim, goes_on=on) for claim, on in pairs]
+            now = [look_line(claim, goes_on=on, limit=limit) for claim, on in pairs]
             following = next_line(claims, goes_on, min((n for n in until.counts if n > most), default=most))
             print(f"look at {most} seeds:", *now, *filter(None, [following]), sep="\n  ", file=sys.stderr, flush=True)
     return looked, tuple(told), report, started

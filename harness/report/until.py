@@ -10,8 +10,8 @@ from harness.report.sentences import SAID, doubt, left_out
 from harness.report.text import counted, percent, points
 
 
-def look_line(claim: Claim, *, goes_on: bool) -> str:
-    """Return what a look says of one comparison, and whether it gets more seeds."""
+def look_line(claim: Claim, *, goes_on: bool, limit: int | None = None) -> str:
+    """Return what a look says of one comparison, and whether it gets more seeds; `limit` is that of --max-seeds."""
     size = points(claim.delta)
     if claim.low is not None and claim.high is not None:
         size += f" ({points(claim.low)} to {points(claim.high)})"
@@ -20,7 +20,7 @@ def look_line(claim: Claim, *, goes_on: bool) -> str:
     told = f"{claim.variant} against {claim.against}: undecided, {size}"
     if claim.reason == "only before correction":
         told += f", not enough at this look{f' among {claim.family} comparisons' if claim.family > 1 else ''}"
-    return told if goes_on else f"{told}; no more seeds: {_why_not(claim)}"
+    return told if goes_on else f"{told}; no more seeds: {_why_not(claim, limit)}"
 
 
 def next_line(claims: Sequence[Claim], goes_on: Sequence[bool], seeds: int) -> str:
@@ -30,13 +30,16 @@ def next_line(claims: Sequence[Claim], goes_on: Sequence[bool], seeds: int) -> s
     return f"next look at {seeds} seeds, for {', '.join(names)}" if names else ""
 
 
-def until_sentences(claims: Sequence[Claim], goes_on: Sequence[bool]) -> tuple[str, ...]:
-    """Return in words which comparisons are decided, and at which look, and which are not."""
+def until_sentences(claims: Sequence[Claim], goes_on: Sequence[bool], limit: int | None = None) -> tuple[str, ...]:
+    """Return in words which comparisons are decided, and at which look, and which are not.
+
+    `limit` is that of --max-seeds.
+    """
     called = [item for item in claims if item.outcome != "undecided"]
     left = [(item, on) for item, on in zip(claims, goes_on, strict=True) if item.outcome == "undecided"]
     decided = "; ".join(f"{item.variant} {SAID[item.outcome]} {item.against} ({_call(item)})" for item in called)
     undecided = "; ".join(
-        f"{item.variant} against {item.against} ({_place(item)}{'' if on else f': {_why_not(item)}'})"
+        f"{item.variant} against {item.against} ({_place(item)}{'' if on else f': {_why_not(item, limit)}'})"
         for item, on in left
     )
     found = (f"Decided: {decided}." if called else "Nothing is decided.", f"Undecided: {undecided}." if left else "")
@@ -63,10 +66,12 @@ def _call(claim: Claim) -> str:
     return _place(claim) if claim.called is None or claim.called.agrees else f"{_place(claim)}; {doubt(claim)}"
 
 
-def _why_not(claim: Claim) -> str:
+def _why_not(claim: Claim, limit: int | None) -> str:
     if claim.outlook is not None:
         chance = percent(claim.outlook.chance, 0)
-        return f"even {counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
+        told = f"{counted(claim.outlook.seeds, 'seed')} would decide it with a probability of about {chance} %"
+        is_at_limit = limit is not None and len(claim.seeds) >= limit
+        return f"--max-seeds {limit} is reached, {told}" if is_at_limit else f"even {told}"
     if claim.left_out:
         return left_out(claim)
     if claim.reason == "few folds":

@@ -40,6 +40,16 @@ def test_words_of_what_was_called_before():
     assert look_line(past, goes_on=False).endswith("no more seeds: no look left")
 
 
+def test_words_of_the_limit_that_ended_it():
+    stopped = claim("b", chance=0.08)
+    told = "10 seeds would decide it with a probability of about 8 %"
+    number = len(stopped.seeds)
+    assert look_line(stopped, goes_on=False, limit=number).endswith(f": --max-seeds {number} is reached, {told}")
+    assert f": --max-seeds {number} is reached, {told})" in until_sentences([stopped], [False], number)[1]
+    assert look_line(stopped, goes_on=False, limit=number + 1).endswith(f"no more seeds: even {told}")
+    assert look_line(stopped, goes_on=False).endswith(f"no more seeds: even {told}")
+
+
 def test_words_of_a_look_and_of_the_end():
     found = claim("b", outcome="improved")
     assert look_line(found, goes_on=False) == "b improved against a: +1.0 (\N{MINUS SIGN}1.0 to +3.0)"
@@ -183,7 +193,8 @@ def test_the_second_time_nothing_is_trained_or_recorded(bench):
     _, second = bench.grow()
     assert bench.trained == []
     assert bench.looks == recorded
-    assert [report for _, report in second] == [report for _, report in first]
+    assert [max(count_seeds(looked.plan).values()) for looked, _ in second] == [3, 4, 6]
+    assert second[-1][1] == first[-1][1]
 
 
 def test_cut_short_it_goes_on_to_the_same_end(bench, tmp_path):
