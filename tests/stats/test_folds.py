@@ -104,7 +104,7 @@ def test_a_class_counts_the_folds_that_hold_it():
             counts[name, seed] = count(seed, hits, true=[1000, 300 * bool(bike)], classes=("road", "bike"))
     effects = compare(study_of(counts, "val", 4), "b", "a")
     assert set(effects) == {HEADLINE, "road", "bike"}
-    assert study_of(counts, 4).averaged_C.tolist() == [0, 1], "of road, bike and void"
+    assert study_of(counts, "val", 4).averaged_C.tolist() == [0, 1], "of road, bike and void"
     assert tuple(effects["bike"].by_seed) == (0, 1, 3)
     assert effects["bike"].spread.folds == 3
     assert (effects["bike"].held.folds, effects["bike"].held.groups, effects["bike"].held.images) == (3, 6, 6)
