@@ -135,12 +135,13 @@ def _look_until_decided(
     from harness.report.until import look_line, next_line, savings_sentence, until_sentences
 
     started, told = 0, []
+    planned = {run.seed for run in until.whole.runs}
     with resumable():
         for looked, report in api.look_until_decided(until, means):
             started += looked.started
             claims, seeds = headlines(report.comparisons), count_seeds(looked.plan)
             most = max(seeds.values())
-            goes_on = [is_open(claim) and most < until.counts[-1] for claim in claims]
+            goes_on = [is_open(claim, planned) and most < until.counts[-1] for claim in claims]
             told = [*until_sentences(claims, goes_on, limit)]
             told.append(savings_sentence(looked.plan, until.whole, until.counts[-1]))
             if looked.stopped:  # a warning has said so

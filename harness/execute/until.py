@@ -9,7 +9,7 @@ Variants get the seeds of the whole study in one order, so pairs of variants alw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from harness.errors import InputError
@@ -46,21 +46,27 @@ def headlines(comparisons: Sequence[Comparison]) -> tuple[Claim, ...]:
     return tuple(item.headline for item in comparisons if item.headline.outcome != "not judged")
 
 
-def is_open(claim: Claim) -> bool:
-    """Tell whether a comparison is not decided, and may be by more seeds; what is decided has no outlook."""
+def is_open(claim: Claim, planned: Collection[int] = ()) -> bool:
+    """Tell whether a comparison is not decided, and may be by more seeds; what is decided has no outlook.
+
+    `planned` are the seeds up to the last look: they alone bring back seeds that were looked at and are left out.
+    """
     if claim.outlook is None:  # nothing could be called yet; later seeds validate on other folds, or are brought back
         is_too_few = claim.reason == "few folds" and (claim.all_folds or 0) >= FEWEST_FOLDS
-        return is_too_few or claim.reason in ("one seed", "seeds left out")
+        comes_back = claim.reason == "seeds left out" and set(claim.left_out) <= set(planned)
+        return is_too_few or comes_back or claim.reason == "one seed"
     return claim.outlook.chance >= FUTILE
 
 
-def next_seeds(claims: Sequence[Claim], seeds: Mapping[str, int], counts: Sequence[int]) -> dict[str, int]:
+def next_seeds(
+    claims: Sequence[Claim], seeds: Mapping[str, int], counts: Sequence[int], planned: Collection[int] = ()
+) -> dict[str, int]:
     """Return the number of seeds of each variant at the next look; nothing where no comparison is open or no look left.
 
     Both sides of an open comparison get those of the next look, all others keep what they have.
     """
     later = [count for count in counts if count > max(seeds.values())]
-    growing = {name for claim in claims if is_open(claim) for name in (claim.variant, claim.against)}
+    growing = {name for claim in claims if is_open(claim, planned) for name in (claim.variant, claim.against)}
     if not later or not growing:
         return {}
     return {name: later[0] if name in growing else number for name, number in seeds.items()}
@@ -94,5 +100,5 @@ def next_plan(whole: Plan, plan: Plan, comparisons: Sequence[Comparison], counts
 
     `whole` holds every variant with the seeds of the last look.
     """
-    seeds = next_seeds(headlines(comparisons), count_seeds(plan), counts)
+    seeds = next_seeds(headlines(comparisons), count_seeds(plan), counts, {run.seed for run in whole.runs})
     return restrict(whole, seeds) if seeds else None

@@ -183,7 +183,8 @@ def _tell_step(item: OwnTraining, *, is_first: bool) -> str:
     size = f"{points(claim.delta)}{unit}{bounds(claim)}"
     if claim.outcome == "equivalent":
         return f"{item.variant} is equivalent to {start}: {size}"
-    return f"whether {item.variant} gained over {start} is undecided: {size}"
+    left = f", {left_out(claim)}" if claim.left_out else ""
+    return f"whether {item.variant} gained over {start} is undecided: {size}{left}"
 
 
 def _say_why_none(report: Report) -> str:

@@ -13,7 +13,7 @@ SHOWN = 0.01
 
 def give_chances(claim: Claim, effect: Effect, margin: float, expected: float | None) -> Chances | None:
     """Return the probabilities of a headline; None where it is not judged or nothing right can be said."""
-    if expected is None or claim.outcome == "not judged" or claim.reason == "few groups":
+    if expected is None or claim.outcome == "not judged" or claim.reason in ("few groups", "seeds left out"):
         return None
     found = find_chances(effect, margin, expected)
     if found is None:

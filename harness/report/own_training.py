@@ -15,7 +15,7 @@ from harness.report.judge import HEADLINE, make_claim
 from harness.report.over_looks import START, judge_over_looks, look_at
 from harness.report.record import OwnTraining, Report
 from harness.report.seeds import order_splits
-from harness.report.sentences import earlier_call, interval
+from harness.report.sentences import earlier_call, interval, left_out
 from harness.report.text import counted, escape, percent, points
 from harness.report.variants import VariantRuns
 from harness.scores import miou_dataset
@@ -135,8 +135,9 @@ def _tell(item: OwnTraining) -> str:
         return f"**{who} scores exactly like** {start} with every seed."
     size = f"{points(claim.delta)} points of miou_dataset{interval(claim)}"
     then = f" {earlier_call(claim)}" if claim.called else ""
+    left = f", {left_out(claim)}" if claim.left_out else ""
     if claim.outcome in ("improved", "regressed"):
         return f"**{who} {claim.outcome}** against {start}: {size}.{then}"
     if claim.outcome == "equivalent":
         return f"**{who} is equivalent** to {start}: {size}.{then}"
-    return f"**undecided** whether {who} is better or worse than {start}: {size}."
+    return f"**undecided** whether {who} is better or worse than {start}: {size}{left}."

@@ -10,6 +10,7 @@ from harness.report.chances import tell_chances
 from harness.report.claims import Claim, Comparison, Floor, Outlook, Ranking
 from harness.report.record import Report
 from harness.report.text import capital, counted, escape, percent, points
+from harness.stats.looks import FEWEST_FOLDS
 from harness.stats.power import POWER
 
 P_SHOWN = 0.001
@@ -226,6 +227,10 @@ def what_next(claim: Claim) -> str:
     if claim.reason in ("one group", "few groups"):
         return "Images of other recordings are needed before anything is said."
     if claim.reason == "few folds":
+        if claim.all_folds is not None and claim.all_folds < FEWEST_FOLDS:
+            return (
+                f"{claim.all_folds} folds say nothing of other data: three at least are needed, whose runs are all new."
+            )
         return "Seeds on three folds at least are needed before anything is said."
     if claim.left_out:
         back = f"Bring {_left_out(claim)} back, among the study's seeds and by harness run"

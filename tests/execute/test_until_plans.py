@@ -93,7 +93,11 @@ def test_what_no_seed_decides_is_not_open():
     assert not is_open(claim("b", chance=None))
     assert not is_open(claim("b", chance=None, reason="few groups"))
     assert is_open(claim("b", chance=None, reason="one seed"))
-    assert is_open(claim("b", chance=None, reason="seeds left out")), "the next look brings them back"
+    left = claim("b", chance=None, reason="seeds left out").model_copy(update={"left_out": (3, 4)})
+    assert is_open(left, {0, 1, 2, 3, 4}), "a later look brings them back"
+    assert not is_open(left, {0, 1, 2, 3}), "nothing brings seed 4 back"
+    assert next_seeds([left], {"a": 3, "b": 3}, (3, 5), {0, 1, 2, 3, 4}) == {"a": 5, "b": 5}
+    assert next_seeds([left], {"a": 3, "b": 3}, (3, 5), {0, 1, 2, 3}) == {}
     folds = claim("b", chance=None, reason="few folds", seeds=2).model_copy(update={"folds": 2, "all_folds": 5})
     assert is_open(folds)
     assert not is_open(folds.model_copy(update={"all_folds": 2})), "no seed brings a third fold"

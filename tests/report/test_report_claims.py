@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.chances import turn_chances
+from harness.report.chances import give_chances, turn_chances
 from harness.report.claims import Chances, Claim, Outlook
 from harness.report.markdown import render_markdown
-from harness.report.sentences import conclude, conclusions, floor_sentence, ranking_sentence
+from harness.report.sentences import conclude, conclusions, floor_sentence, ranking_sentence, what_next
 from harness.report.summary import make_report
 
 CLAIM = Claim(
@@ -280,3 +280,16 @@ def test_combinations_of_a_design_are_compared_with_the_reference_alone(simulate
     )
     report = make_report(replace(study.plan, runs=runs), study.results)
     assert {(item.variant, item.against) for item in report.comparisons} == {("b", "a"), ("c", "a")}
+
+
+def test_whoever_leaves_seeds_out_gets_no_probabilities():
+    assert (
+        give_chances(CLAIM.model_copy(update={"reason": "seeds left out"}), effect=None, margin=0.0, expected=0.01)
+        is None
+    )
+
+
+@pytest.mark.parametrize(("all_folds", "said"), [(2, "2 folds say nothing of other data"), (5, "Seeds on three folds")])
+def test_what_brings_more_folds_is_said(all_folds, said):
+    few = {"reason": "few folds", "outcome": "undecided", "outlook": None, "folds": 2, "all_folds": all_folds}
+    assert what_next(CLAIM.model_copy(update=few)).startswith(said)
