@@ -5,29 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from harness.report.base import Record
+from harness.stats import verdicts
+from harness.stats.effects import Scope
 
-Outcome = Literal["improved", "regressed", "equivalent", "undecided", "not judged"]
-Reason = Literal[
-    "",
-    "one seed",
-    "few seeds",
-    "few folds",
-    "one group",
-    "few groups",
-    "no look left",
-    "seeds left out",
-    "only before correction",
-    "noise",
-    "other split",
-]
-Scope = Literal[
-    "new seeds and images",
-    "new seeds and data",
-    "these weights",
-    "these images",
-    "these weights on these images",
-    "these folds",
-]
+Outcome = Literal[verdicts.Outcome, "not judged"]
+Reason = Literal[verdicts.Reason, "other split"]
 
 
 class Outlook(Record):
