@@ -12,16 +12,14 @@ signature, help = docstring. Annotations after the star are evaluated when the p
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
-import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ValidationError, create_model
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from harness.common_settings import (
@@ -35,6 +33,7 @@ from harness.common_settings import (
 from harness.errors import InputError, SettingError, did_you_mean
 from harness.records import Choice
 from harness.settings import Location, Settings
+from harness.signatures import marks_of, place_of, read_signature
 
 Kind = Literal["data", "model", "loss", "augment", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = ("data", "model", "loss", "augment", "optimizer", "schedule")
@@ -68,62 +67,62 @@ class Part:
     locations: tuple[str, ...]
     """Settings that are places on disk."""
 
+    @property
+    def plugin(self) -> str | None:
+        """Return the module outside harness that defines it; None for a part that harness ships."""
+        module = str(self.function.__module__)
+        return None if module.partition(".")[0] == "harness" else module
+
+    @property
+    def place(self) -> str:
+        """Return `file:line` of the function."""
+        return place_of(self.function)
+
 
 UNKNOWN_SETTING = "there is no such setting"
 """How the problem begins where a key, not its value, is wrong."""
 _PARTS: dict[tuple[Kind, str], Part] = {}
 
 
-def part(kind: Kind, *, version: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def part(
+    kind: Kind, *, version: int = 1, takes: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function into the catalog under its own name; see the head of this file.
 
+    `takes` names settings of `harness.common_settings` that the function takes too, with a default of its own: an image
+    generator that draws at `size`. All others of these names are refused: the part and harness would both act on them.
+
     Raises:
-        TypeError: the function has no docstring, or a parameter that is neither before `/` nor after `*`.
+        TypeError: the function cannot be a part, such as one without a docstring.
         ValueError: another function of this kind has the name already.
     """
+    if kind not in KINDS:
+        raise TypeError(f"@part({kind!r}): there is no such kind of part; {did_you_mean(str(kind), KINDS)}")
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        entry = _make_part(kind, function, version)
+        entry = _make_part(kind, function, version, takes)
         known = _PARTS.get((kind, entry.name))
         if known is not None and known.function.__module__ != function.__module__:
-            raise ValueError(f"{kind} '{entry.name}' is already defined in {known.function.__module__}")
+            raise ValueError(
+                f"{kind} '{entry.name}' in {place_of(function)} is already defined in {known.function.__module__} "
+                f"({place_of(known.function)}); give one of the two another name"
+            )
         _PARTS[kind, entry.name] = entry
         return function
 
     return enter
 
 
-def _make_part(kind: Kind, function: Callable[..., Any], version: int) -> Part:
-    if not function.__doc__:
-        raise TypeError(f"{function.__module__}.{function.__name__}: a part needs a docstring")
-    supplied: list[str] = []
-    fields: dict[str, Any] = {}
-    hints = _hints_of_settings(function)
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            supplied.append(parameter.name)
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            default = ... if parameter.default is parameter.empty else parameter.default
-            fields[parameter.name] = (hints[parameter.name], default)
-        else:
-            raise TypeError(f"{function.__name__}: parameter '{parameter.name}' must stand before '/' or after '*'")
-    doc = inspect.cleandoc(function.__doc__)
-    schema = create_model(function.__name__, __base__=COMMON[kind], __doc__=doc, **fields)
-    locations = tuple(name for name, info in schema.model_fields.items() if _is_location(info))
-    return Part(kind, function.__name__, function, tuple(supplied), tuple(fields), schema, version, doc, locations)
-
-
-def _hints_of_settings(function: Callable[..., Any]) -> dict[str, Any]:
-    """Evaluate the annotations after the star only: those before it may name torch types that are not imported."""
-    names = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    stand_in = types.SimpleNamespace(__annotations__={name: function.__annotations__[name] for name in names})
-    return typing.get_type_hints(stand_in, globalns=function.__globals__, include_extras=True)
+def _make_part(kind: Kind, function: Callable[..., Any], version: int, takes: tuple[str, ...]) -> Part:
+    read = read_signature(kind, function, COMMON[kind], takes)
+    if kind == "optimizer" and "lr" not in read.own:
+        raise TypeError(f"@part('optimizer') {function.__name__} in {place_of(function)}: it needs the setting 'lr'")
+    locations = tuple(name for name, info in read.schema.model_fields.items() if _is_location(info))
+    return Part(kind, function.__name__, function, read.supplied, read.own, read.schema, version, read.doc, locations)
 
 
 def _is_location(info: FieldInfo) -> bool:
-    arguments = typing.get_args(info.annotation)
-    marks = [mark for item in arguments for mark in getattr(item, "__metadata__", ())]
-    return any(isinstance(mark, Location) for mark in [*info.metadata, *marks])
+    return any(isinstance(mark, Location) for mark in [*info.metadata, *marks_of(info.annotation)])
 
 
 def parts(kind: Kind) -> tuple[Part, ...]:

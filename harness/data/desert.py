@@ -20,7 +20,7 @@ from harness.settings import Count, Size
 TAXONOMY = "offroad"
 
 
-@part("data")
+@part("data", takes=("size",))
 def desert(
     *, train_images: Count = 96, val_images: Count = 48, test_images: Count = 24, size: Size = (96, 96)
 ) -> Source:
