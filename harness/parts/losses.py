@@ -6,6 +6,7 @@ Every term leaves pixels with label 255 out, and is 0 with gradient 0 for a batc
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -28,8 +29,25 @@ Loss: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 Pixels = npt.NDArray[np.int64]
 ClassWeights = Literal["none", "inverse_frequency", "median_frequency", "effective_number"] | list[NonNegative]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Weights = npt.NDArray[np.float64]
 SMALLEST = 1e-12
 """Divides a sum of no weights, which is 0, without making it undefined."""
+
+
+@dataclass(frozen=True)
+class ClassWeighted:
+    """A loss that weighs classes, and says how: training measures what part of its gradient each class has.
+
+    A loss that weighs classes and does not say so trains as well; its weight shares are then not recorded.
+    """
+
+    loss: Loss
+    weights_C: Weights
+    """The factor of a pixel of each class, before the mean over pixels."""
+
+    def __call__(self, logits_BCHW: Tensor, labels_BHW: Tensor) -> Tensor:
+        """Return the loss."""
+        return self.loss(logits_BCHW, labels_BHW)
 
 
 @part("loss")
@@ -47,7 +65,8 @@ def cross_entropy(
     which reads beta), from the pixels of the training split: mean 1, and 0 for a class that has none; or a list, one
     weight for each class.
     """
-    weights_like = _make_once(weigh_classes(class_weights, class_pixels, beta))
+    weights_C = weigh_classes(class_weights, class_pixels, beta)
+    weights_like = _make_once(weights_C)
 
     def loss(logits_BCHW: Tensor, labels_BHW: Tensor) -> Tensor:
         from torch.nn import functional
@@ -62,7 +81,7 @@ def cross_entropy(
         )
         return total / _pixel_weights(logits_BCHW, labels_BHW, weights_like(logits_BCHW)).sum().clamp_min(SMALLEST)
 
-    return loss
+    return loss if weights_C is None else ClassWeighted(loss, weights_C)
 
 
 @part("loss")
@@ -79,7 +98,8 @@ def focal(
     gamma 0 is cross_entropy with the same class_weights. (That of segmentation_models_pytorch is one class against all
     others, on sigmoids: another loss.)
     """
-    weights_like = _make_once(weigh_classes(class_weights, class_pixels, beta))
+    weights_C = weigh_classes(class_weights, class_pixels, beta)
+    weights_like = _make_once(weights_C)
 
     def loss(logits_BCHW: Tensor, labels_BHW: Tensor) -> Tensor:
         from torch.nn import functional
@@ -90,7 +110,7 @@ def focal(
         weights_BHW = _pixel_weights(logits_BCHW, labels_BHW, weights_like(logits_BCHW))
         return (weights_BHW * missing_BHW**gamma * surprise_BHW).sum() / weights_BHW.sum().clamp_min(SMALLEST)
 
-    return loss
+    return loss if weights_C is None else ClassWeighted(loss, weights_C)
 
 
 @part("loss")
@@ -141,7 +161,7 @@ def _smp_loss(name: str, **settings: Any) -> Loss:
     return loss
 
 
-def _make_once(weights_C: npt.NDArray[np.float64] | None) -> Callable[[Tensor], Tensor | None]:
+def _make_once(weights_C: Weights | None) -> Callable[[Tensor], Tensor | None]:
     """Return what gives class weights as a tensor like another, or None.
 
     It is made once for each device: sending one to a GPU waits for all that the GPU has been asked before.

@@ -23,8 +23,7 @@ from harness.errors import InputError
 from harness.nets.network import Network, freeze, group_of
 from harness.nets.weights import load_weights
 from harness.parts.augment import Augment
-from harness.parts.class_weights import weigh_classes
-from harness.parts.losses import Loss
+from harness.parts.losses import ClassWeighted, Loss
 from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Choice, Machine, RunConfig
 from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing
@@ -34,8 +33,6 @@ from harness.train.resident import ResidentSplit, keep_resident, spare_bytes
 from harness.train.seeding import seed_torch
 
 GROUPS = ("backbone", "head")
-WEIGHING = ("cross_entropy", "focal")
-"""Loss terms that read class_weights."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Bench:
     pixels_IC: npt.NDArray[np.int64]
     """Pixels of each class in each image of the training split, at input size and before augmentation."""
     class_weights_C: npt.NDArray[np.float64] | None
-    """Those of the first loss term that weighs classes; None where none does."""
+    """Those of the first loss term that says how it weighs classes; None where none does."""
     augment: tuple[Augment, ...]
     optimizer: torch.optim.Optimizer
     base_lr: Mapping[str, float]
@@ -114,15 +111,16 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     pixels_IC = count_class_pixels(splits["train"], num_classes)
     selects_on = "select" if "select" in splits else "val"
     kept = keep_features(config, network, splits, selects_on) if device.type == "cpu" else {}
+    loss = _build_loss(config, pixels_IC)
     return Bench(
         config=config,
         device=device,
         source=source,
         splits=splits,
         network=network,
-        loss=_build_loss(config, pixels_IC),
+        loss=loss,
         pixels_IC=pixels_IC,
-        class_weights_C=_find_class_weights(config, pixels_IC),
+        class_weights_C=_find_class_weights(loss, num_classes),
         augment=tuple(catalog.build("augment", step) for step in config.augment),
         optimizer=optimizer,
         base_lr=base_lr,
@@ -130,7 +128,12 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
         normalize=make_normalizer(preprocessing, config.train.memory_format, device),
         warm=start is not None,
         selects_on=selects_on,
-        notes=(*network.notes, *notes, *(f"features of frozen layers: computed once ({name})" for name in kept)),
+        notes=(
+            *network.notes,
+            *notes,
+            *_note_unsaid_weights(config, loss),
+            *(f"features of frozen layers: computed once ({name})" for name in kept),
+        ),
         kept=kept,
         resident=keep_resident(config, splits, device, spare_bytes(device)) if machine.resident else {},
     )
@@ -193,14 +196,26 @@ def _build_loss(config: RunConfig, pixels_IC: npt.NDArray[np.int64]) -> tuple[tu
     return tuple((term["weight"], catalog.build("loss", term, **supplied)) for term in config.loss)
 
 
-def _find_class_weights(config: RunConfig, pixels_IC: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
-    """Return the class weights of the first shipped term that has any; what a plugin's term does with its settings is
-    not known here.
+def _find_class_weights(loss: Sequence[tuple[float, Loss]], num_classes: int) -> npt.NDArray[np.float64] | None:
+    """Return the class weights of the first term that says them.
+
+    Raises:
+        InputError: there are not as many as classes.
     """
-    weights = (
-        weigh_classes(term["class_weights"], pixels_IC, term["beta"]) for term in config.loss if term.name in WEIGHING
+    found = next((np.asarray(term.weights_C, np.float64) for _, term in loss if isinstance(term, ClassWeighted)), None)
+    if found is not None and found.shape != (num_classes,):
+        raise InputError(f"loss: ClassWeighted has weights of shape {found.shape}; the data has {num_classes} classes")
+    return found
+
+
+def _note_unsaid_weights(config: RunConfig, loss: Sequence[tuple[float, Loss]]) -> tuple[str, ...]:
+    """Return that a term has class weights and does not say which: what training records of the others is then less."""
+    return tuple(
+        f"loss {choice.name}: its class weights are not known to harness (it returns no ClassWeighted), so their share "
+        "in the gradient is not recorded"
+        for choice, (_, term) in zip(config.loss, loss, strict=True)
+        if choice.settings.get("class_weights", "none") not in ("none", None) and not isinstance(term, ClassWeighted)
     )
-    return next((weights_C for weights_C in weights if weights_C is not None), None)
 
 
 def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np.int64]:

@@ -5,11 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shipped import shipped_names
+from shipped import shipped_names, shipped_parts
 from torch.nn import functional
 
 from harness import catalog
 from harness.errors import InputError, SettingError
+from harness.parts.losses import ClassWeighted
 
 torch.set_num_threads(1)
 CLASSES, HEIGHT, WIDTH = 4, 6, 5
@@ -190,3 +191,29 @@ def test_wrong_settings_are_found_before_training(name, options, path):
     with pytest.raises(SettingError) as caught:
         catalog.choose("loss", name, options)
     assert caught.value.path == path
+
+
+def gradient_weights(loss) -> np.ndarray:
+    """Return how much a pixel of each class weighs: with equal logits, gradients differ in length by it alone."""
+    logits = torch.zeros(1, CLASSES, 1, CLASSES, requires_grad=True)
+    loss(logits, torch.arange(CLASSES)[None, None]).backward()
+    length_C = logits.grad.norm(dim=1).flatten().double().numpy()
+    return length_C / length_C.sum()
+
+
+RULES = ["inverse_frequency", "median_frequency", "effective_number", [1.0, 2.0, 0.5, 3.0]]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("name", [part.name for part in shipped_parts("loss") if "class_weights" in part.own])
+def test_a_loss_with_class_weights_says_which_it_has(name, rule):
+    loss = build(name, {"class_weights": rule, **({"beta": 0.9} if rule == "effective_number" else {})})
+    assert isinstance(loss, ClassWeighted)
+    np.testing.assert_allclose(loss.weights_C / loss.weights_C.sum(), gradient_weights(loss), rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_as_it_is_by_default_weighs_all_classes_alike_and_says_nothing_else(name):
+    loss = build(name, {})
+    assert not isinstance(loss, ClassWeighted)
+    np.testing.assert_allclose(gradient_weights(loss), 1 / CLASSES, rtol=1e-5)
