@@ -46,6 +46,32 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError)
 
 
+_UNSAFE = re.compile(r"weights_only|weights only|trust(ed)? the source|trusted source|safe_globals", re.IGNORECASE)
+"""What stands in torch's advice to load a file with the code that it holds."""
+
+
+def describe(error: BaseException) -> str:
+    """Return an error of a foreign library in a line: its type, and `first_line`."""
+    return f"{type(error).__name__}: {first_line(error)}".removesuffix(": ")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line that an error of a foreign library says; in place of advice to run code, what would work."""
+    told = str(error).strip()
+    if not _UNSAFE.search(told):
+        return told.partition("\n")[0]
+    names = ", ".join(sorted(set(re.findall(r"GLOBAL ([\w.]+)", told))))
+    return (
+        f"a file for torch.load holds more than tensors{f' ({names})' if names else ''}; where it was made, save "
+        "model.state_dict() alone"
+    )
+
+
+def without_unsafe_advice(text: str) -> str:
+    """Return a text, such as a traceback, without the lines in which torch advises to load files with their code."""
+    return "".join(line for line in text.splitlines(keepends=True) if not _UNSAFE.search(line))
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return the end of a message: the nearest known spelling, if any is near, and all known ones."""
     options = list(known)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from harness.errors import HarnessError, is_out_of_memory
+from harness.errors import HarnessError, describe, is_out_of_memory, without_unsafe_advice
 from harness.execute.processes import forget_setting
 from harness.records import Machine, Run
 from harness.store.folder import RunFolder
@@ -38,12 +38,12 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
     except HarnessError as error:
         pipe.send(Failure(str(error)))
     except Exception as error:  # noqa: BLE001 - the border of the process: whatever it is, the other runs go on
-        traceback.print_exc()
+        print(without_unsafe_advice(traceback.format_exc()), file=sys.stderr)
         pipe.send(Failure(f"{_explain(error)}; details in {folder.log}"))
 
 
 def _explain(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    text = describe(error)
     if is_out_of_memory(error):
         return f"out of memory where a smaller batch does not help ({text}); other programs may have used it: run again"
     return text

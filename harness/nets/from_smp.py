@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import pickle
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.errors import InputError, SettingError, did_you_mean
+from harness.errors import InputError, SettingError, did_you_mean, first_line
 from harness.nets.channels import RGB
 from harness.nets.network import Features, Freeze, Network, Stages
 from harness.nets.weights import CLASSIFICATION, load_state, load_weights, require_one_start
@@ -129,8 +130,8 @@ def _fetch_encoder(architecture: str, encoder: str) -> dict[str, Tensor]:
     which = True if encoder.startswith(TIMM) else "imagenet" if "imagenet" in published else next(iter(published))
     try:
         state: dict[str, Tensor] = _create(architecture, encoder, 1, RGB, which).encoder.state_dict()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        reason = first_line(error)
         repository = f" of {published[which]['repo_id']}" if isinstance(which, str) else ""
         raise InputError(
             f"model.backbone_weights: default: the weights of encoder {encoder} cannot be fetched ({reason}); copy "

@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Size, Tensor, nn
 
-from harness.errors import InputError
+from harness.errors import InputError, describe, first_line
 from harness.nets.channels import sees_rgb, widen_input
+from harness.nets.tensor_files import NotTensors, load_tensors
 
 State = Mapping[str, Tensor]
 CLASSIFICATION = ("fc.", "_fc.", "classifier.", "head.", "last_linear.", "linear.")
@@ -54,16 +55,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
         InputError: the file cannot be read, or holds something else.
     """
     try:
-        if path.suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_file(path) if path.suffix == ".safetensors" else load_tensors(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; give none, or the path of a state dict") from None
     except Exception as error:  # noqa: BLE001 - damaged files make the readers raise errors of any kind
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = str(error) if isinstance(error, NotTensors) else describe(error)
         raise InputError(
-            f"{path}: cannot be read as weights ({reason}); give a file written by "
+            f"{path}: cannot be read as weights: {reason}; give a file of tensors alone, written by "
             "torch.save(model.state_dict(), path), or a .safetensors file"
         ) from None
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -89,8 +87,8 @@ def fetch_state(url: str, setting: str) -> dict[str, Tensor]:
             )
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"{setting}: default: {name} cannot be fetched ({error}); place a file of this name in the folder "
-            f"{folder}, or give its path as {setting}"
+            f"{setting}: default: {name} cannot be fetched ({first_line(error)}); place a file of this name in the "
+            f"folder {folder}, or give its path as {setting}"
         ) from None
     return dict(content)
 

@@ -16,8 +16,9 @@ from typing import IO
 
 import torch
 
-from harness.errors import RunFailed
+from harness.errors import RunFailed, describe
 from harness.files import write_whole
+from harness.nets.tensor_files import NotTensors, load_tensors
 from harness.records import Progress
 from harness.train.workbench import Bench
 
@@ -141,7 +142,7 @@ def _noted(standing: Standing, damaged: Sequence[str], then: str) -> Standing:
 def _load_state(path: Path, bench: Bench) -> Standing:
     try:
         # On the CPU: Adam's counts of its steps stay where they are put, and on a GPU each step would wait for each.
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
         bench.network.module.load_state_dict(state["model"])
         bench.optimizer.load_state_dict(state["optimizer"])
         return Standing(
@@ -153,5 +154,5 @@ def _load_state(path: Path, bench: Bench) -> Standing:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - what holds something else makes torch raise errors of any kind
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = str(error) if isinstance(error, NotTensors) else describe(error)
         raise RunFailed(f"{path}: cannot continue from it ({reason}); delete the file to start this run anew") from None
