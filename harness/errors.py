@@ -56,7 +56,7 @@ def describe(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line that an error of a foreign library says; in place of advice to run code, what would work."""
+    """Return the first line that a foreign library says; in place of advice to run code, what would work."""
     told = str(error).strip()
     if not _UNSAFE.search(told):
         return told.partition("\n")[0]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.records import Progress, RunResult
 from harness.report.claims import Claim
+from harness.report.csv_cells import Cell, csv_text
 from harness.report.names import epochs_name
 from harness.report.record import Estimate, Report
 
-Cell = str | int | float | None
 Nested = Mapping[str, Mapping[str, Estimate]]
 
 
@@ -28,13 +25,13 @@ def make_tables(report: Report, results: Mapping[str, RunResult]) -> dict[str, s
         if seed.epochs
     }
     return {
-        "scores.csv": _csv(["variant", "split", "score", *over_seeds], _estimates(report, "scores")),
-        "iou_class.csv": _csv(["variant", "split", "class", *over_seeds], _estimates(report, "iou_class")),
-        "differences.csv": _csv(
+        "scores.csv": csv_text(["variant", "split", "score", *over_seeds], _estimates(report, "scores")),
+        "iou_class.csv": csv_text(["variant", "split", "class", *over_seeds], _estimates(report, "iou_class")),
+        "differences.csv": csv_text(
             ["variant", "reference", "kind", "split", "name", *over_seeds, "within_spread", "low", "high", "outcome"],
             _differences(report),
         ),
-        "changes.csv": _csv(["variant", "other", "setting", "before", "value"], _changes(report)),
+        "changes.csv": csv_text(["variant", "other", "setting", "before", "value"], _changes(report)),
         **epochs,
     }
 
@@ -87,7 +84,7 @@ def _claimed(claim: Claim | None) -> list[Cell]:
 def _changes(report: Report) -> list[list[Cell]]:
     """Return each variant's changes to the one it was written from, then its differences to the reference."""
     return [
-        [variant.name, other, change.key, json.dumps(change.before), json.dumps(change.value)]
+        [variant.name, other, change.key, _value(change.before), _value(change.value)]
         for variant in report.variants
         for other, changes in dict(
             [(report.reference, variant.differs), (variant.settings_from, variant.changed)]
@@ -96,20 +93,13 @@ def _changes(report: Report) -> list[list[Cell]]:
     ]
 
 
+def _value(value: object) -> Cell:
+    """Return a number as it is, and any other setting's value as JSON."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(value)
+
+
 def _epochs(history: Sequence[Progress]) -> str:
     """Return every metric of every epoch; `improved` is 1 where the epoch was the best so far."""
     names = list(dict.fromkeys(name for item in history for name in item.metrics))
     rows = [[item.epoch, int(item.improved), *(item.metrics.get(name) for name in names)] for item in history]
-    return _csv(["epoch", "improved", *names], rows)
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([["" if _undefined(cell) else cell for cell in row] for row in rows])
-    return text.getvalue()
-
-
-def _undefined(cell: Cell) -> bool:
-    return cell is None or (isinstance(cell, float) and not math.isfinite(cell))
+    return csv_text(["epoch", "improved", *names], rows)

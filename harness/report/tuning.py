@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.files import write_text
+from harness.report.csv_cells import Cell, csv_text
 from harness.report.record import Report, to_json
 from harness.report.sentences import conclude
 from harness.report.text import NOTHING, code, counted, decimal, escape, fenced, points, setting, table
@@ -174,14 +173,18 @@ def _importance(variant: TunedVariant) -> str:
 
 def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
     keys = [knob.key for knob in variant.knobs]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", *keys, *record.objectives, "epochs", "seconds", "run_id", "reason"])
-    for trial in variant.trials:
-        scores = trial.scores or ("",) * len(record.objectives)
-        values = [trial.values.get(key, "") for key in keys]
-        epochs = max(trial.epochs, default="")
-        writer.writerow(
-            [trial.number, trial.state, *values, *scores, epochs, round(trial.seconds, 1), trial.run_id, trial.reason]
-        )
-    return text.getvalue()
+    header = ["trial", "state", *keys, *record.objectives, "epochs", "seconds", "run_id", "reason"]
+    rows: list[list[Cell]] = [
+        [
+            trial.number,
+            trial.state,
+            *(trial.values.get(key) for key in keys),
+            *(trial.scores or (None,) * len(record.objectives)),
+            max(trial.epochs, default=None),
+            round(trial.seconds, 1),
+            trial.run_id,
+            trial.reason,
+        ]
+        for trial in variant.trials
+    ]
+    return csv_text(header, rows)
