@@ -16,6 +16,7 @@ import json
 import math
 import typing
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from harness.common_settings import (
     ScheduleCommon,
 )
 from harness.errors import InputError, SettingError, did_you_mean
+from harness.process_state import kept_state
 from harness.records import Choice
 from harness.settings import Location, Settings
 from harness.signatures import marks_of, place_of, read_signature
@@ -154,14 +156,20 @@ def choose(kind: Kind, name: str, settings: Mapping[str, Any]) -> Choice:
 
 
 def build(kind: Kind, choice: Choice, **available: Any) -> Any:
-    """Call a chosen part with its settings and with those of the available objects that it asks for by name."""
+    """Call a chosen part with its settings and with those of the available objects that it asks for by name.
+
+    What a plugin's part changes of the process meanwhile is put back: `kept_state`.
+    """
     entry = find_part(kind, choice.name)
     for name in entry.supplied:
         if name not in available:
             raise InputError(
                 f"{kind} '{choice.name}' asks for '{name}' before its slash; {did_you_mean(name, available)}"
             )
-    return entry.function(*(available[name] for name in entry.supplied), **{name: choice[name] for name in entry.own})
+    surroundings = nullcontext() if entry.plugin is None else kept_state(f"{kind} '{choice.name}' ({entry.place})")
+    with surroundings:
+        own = {name: choice[name] for name in entry.own}
+        return entry.function(*(available[name] for name in entry.supplied), **own)
 
 
 def check(schema: type[Settings], settings: Mapping[str, Any]) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness import catalog
@@ -11,6 +11,7 @@ from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
 from harness.errors import InputError
+from harness.execute.still import KEY, describe_still, find_still, mark
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
 from harness.judged import primary_split
 from harness.records import Choice, Plan, RunConfig
@@ -19,20 +20,34 @@ from harness.strict_yaml.located import Node
 
 
 def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
-    """Return a function RunConfig -> digest of each thing it reads (`data`, weights files), which reads each once."""
-    seen: dict[str, str] = {}
+    """Return a function RunConfig -> digest of each thing it reads (`data`, weights files), which reads each once.
+
+    A plugin's model that was built with frozen weights has an entry too: `harness.execute.still`.
+    """
+    seen: dict[str, tuple[str, int]] = {}
+    models: dict[str, dict[str, str]] = {}
 
     def read_inputs(config: RunConfig) -> dict[str, str]:
         key = _name_content(config)
         if key not in seen:
-            seen[key] = digest_source(open_source(config.data, config.seed))
-        inputs = {"data": seen[key]}
-        for setting in catalog.find_part("model", config.model.name).locations:
-            if config.model[setting] not in ("none", "default"):
-                inputs[f"model.{setting}"] = _digest_weights(config.model[setting], f"model.{setting}")
-        return inputs
+            source = open_source(config.data, config.seed)
+            seen[key] = digest_source(source), len(source.taxonomy.classes)
+        digest, num_classes = seen[key]
+        model = canonical([config.model.name, thaw(config.model.settings), num_classes, thaw(config.data["inputs"])])
+        if model not in models:
+            files = _digest_files(config.model)
+            models[model] = {**files, **mark(find_still(config, num_classes, files))}
+        return {"data": digest, **models[model]}
 
     return read_inputs
+
+
+def _digest_files(model: Choice) -> dict[str, str]:
+    return {
+        f"model.{setting}": _digest_weights(model[setting], f"model.{setting}")
+        for setting in catalog.find_part("model", model.name).locations
+        if model[setting] not in ("none", "default")
+    }
 
 
 def digest_source(source: Source) -> str:
@@ -64,7 +79,14 @@ def check_data(plan: Plan) -> None:
 def read_notes(plan: Plan) -> tuple[str, ...]:
     """Return what a reader of results on the plan's data must know: warnings of taxonomies, images left out."""
     sources = [(choice.name, open_source(choice)) for choice in distinct(run.config.data for run in plan.runs)]
-    return tuple(dict.fromkeys(f"data '{name}': {note}" for name, source in sources for note in source.notes))
+    of_data = [f"data '{name}': {note}" for name, source in sources for note in source.notes]
+    return tuple(dict.fromkeys([*of_data, *_read_still(plan)]))
+
+
+def _read_still(plan: Plan) -> Iterator[str]:
+    for run in {run.variant: run for run in plan.runs if KEY in run.inputs}.values():
+        classes = len(open_source(run.config.data, run.config.seed).taxonomy.classes)
+        yield describe_still(run.config.model.name, find_still(run.config, classes, _digest_files(run.config.model)))
 
 
 def tell_judged_split(plan: Plan) -> str:

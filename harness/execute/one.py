@@ -120,7 +120,7 @@ def _require_weights(start: Path) -> None:
 def _require_unchanged(run: Run) -> None:
     """Refuse to train on other data than the run's id says: the plan may be hours old."""
     now = make_reader()(run.config)
-    changed = [key for key, digest in run.inputs.items() if now.get(key) != digest]
+    changed = [key for key in {**run.inputs, **now} if now.get(key) != run.inputs.get(key)]
     if changed:
         raise RunFailed(
             f"{', '.join(changed)} changed on disk after the study was planned; run the same command again: it plans "

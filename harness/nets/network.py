@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -47,6 +47,8 @@ class Network:
     """What was done while building that a reader of the results should know."""
     stages: Mapping[Freeze, Stages] = field(default_factory=dict)
     """For what can be frozen, the module cut there; one that is not given is computed anew in each epoch."""
+    still: frozenset[str] = frozenset()
+    """Names of the parameters that do not move whatever `model.freeze` says, as `keep_still` finds them."""
 
 
 def group_of(network: Network, parameter_name: str) -> Literal["backbone", "head"]:
@@ -54,10 +56,24 @@ def group_of(network: Network, parameter_name: str) -> Literal["backbone", "head
     return "backbone" if parameter_name.startswith(network.backbone) else "head"
 
 
+def keep_still(network: Network) -> Network:
+    """Return a network, just built, that keeps those parameters still that it was built with `requires_grad=False`.
+
+    Adapters (LoRA; Hu et al. 2022) and prompts are trained in this way: all else has to stay as it was pretrained.
+    """
+    still = frozenset(name for name, parameter in network.module.named_parameters() if not parameter.requires_grad)
+    return replace(network, still=still) if still else network
+
+
+def kept_against(network: Network, which: Freeze) -> frozenset[str]:
+    """Return the names of the parameters that only the model itself keeps still: `which` would have let them move."""
+    return frozenset(name for name in network.still if not _is_frozen(network, name, which))
+
+
 def freeze(network: Network, which: Freeze) -> None:
-    """Let exactly those parameters require gradients that `which` does not freeze."""
+    """Let those parameters require gradients that neither `which` nor the model itself keeps still."""
     for name, parameter in network.module.named_parameters():
-        parameter.requires_grad_(not _is_frozen(network, name, which))
+        parameter.requires_grad_(name not in network.still and not _is_frozen(network, name, which))
 
 
 def set_norm_momentum(network: Network, momentum: float) -> None:

@@ -19,8 +19,8 @@ from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
 from harness.data.subsets import hold_out
-from harness.errors import InputError
-from harness.nets.network import Network, freeze, group_of
+from harness.errors import InputError, RunFailed
+from harness.nets.network import Network, freeze, group_of, keep_still, kept_against
 from harness.nets.weights import load_weights
 from harness.parts.augment import Augment
 from harness.parts.losses import ClassWeighted, Loss
@@ -183,12 +183,38 @@ def build_network(
         }
         choice = Choice(choice.name, without, choice.version)
     seed_torch(config.seed, "weights")
-    network: Network = catalog.build("model", choice, num_classes=num_classes, in_channels=channels)
+    supplied = {"num_classes": num_classes, "in_channels": channels}
+    network = keep_still(_require_network(choice, catalog.build("model", choice, **supplied)))
     if start is not None:
         load_weights(network.module, start, optional=())
         notes.append("weights: those of the run it starts from")
     freeze(network, config.model["freeze"])
+    if kept := kept_against(network, config.model["freeze"]):
+        total = len(list(network.module.parameters()))
+        notes.append(f"{len(kept)} of {total} tensors stay as they are: the model itself was built with them frozen")
     return network, tuple(notes)
+
+
+def _require_network(choice: Choice, built: Any) -> Network:
+    """Refuse what a plugin's model may give back in place of a network; a prefix without a name would freeze nothing.
+
+    Raises:
+        InputError: what is wrong, and where the model is defined.
+    """
+    model = f"model '{choice.name}' ({catalog.find_part('model', choice.name).place})"
+    if not isinstance(built, Network):
+        raise InputError(
+            f"{model}: it returned a {type(built).__name__}; a model returns harness.nets.network.Network("
+            "module, read, backbone, classifier)"
+        )
+    names = [name for name, _ in built.module.named_parameters()]
+    for kind in ("backbone", "classifier"):
+        prefixes = getattr(built, kind)
+        if prefixes and not any(name.startswith(prefixes) for name in names):
+            raise InputError(f"{model}: no parameter's name begins with {' or '.join(prefixes)}, its {kind}")
+    if choice["freeze"] == "backbone" and not built.backbone:
+        raise InputError(f"model.freeze: backbone: {model} has no backbone; write none or all_but_classifier")
+    return built
 
 
 def _build_loss(config: RunConfig, pixels_IC: npt.NDArray[np.int64]) -> tuple[tuple[float, Loss], ...]:
@@ -228,7 +254,8 @@ def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.O
     """Make one parameter group for each of `backbone` and `head` that has weights to move.
 
     Raises:
-        InputError: a fused step is asked for, and the optimizer has none.
+        InputError: no weight moves, or none of a group that a multiplier is written for; a fused step is asked for, and
+            the optimizer has none.
     """
     members: dict[str, list[torch.nn.Parameter]] = {name: [] for name in GROUPS}
     for name, parameter in network.module.named_parameters():
@@ -236,6 +263,13 @@ def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.O
             members[group_of(network, name)].append(parameter)
     multipliers, lr = config.optimizer["multipliers"], config.optimizer["lr"]
     base_lr = {name: lr * multipliers.get(name, 1.0) for name in GROUPS if members[name]}
+    if not base_lr:
+        raise InputError(f"model '{config.model.name}': none of its weights moves: it is built frozen as a whole")
+    if idle := [name for name in multipliers if name not in base_lr]:
+        raise InputError(
+            f"optimizer.multipliers.{idle[0]}: it has no effect: no weight of the {idle[0]} of model "
+            f"'{config.model.name}' moves; leave it out"
+        )
     fused = config.train.optimizer_step == "fused"
     kernel = {"fused": True, "foreach": False} if fused else {}
     groups = [{"params": members[name], "lr": base_lr[name], "name": name, **kernel} for name in base_lr]
@@ -302,12 +336,20 @@ def total_loss(
     """Return the weighted sum of all terms, on the main logits and on those of auxiliary heads."""
     heads = [(1.0, logits_BCHW), *auxiliary]
     terms = [
-        scaled(term(logits.float(), labels_BHW), share * weight)
+        scaled(_require_number(bench, place, term(logits.float(), labels_BHW)), share * weight)
         for share, logits in heads
-        for weight, term in bench.loss
+        for place, (weight, term) in enumerate(bench.loss)
     ]
-    total = torch.stack(terms) if len(terms) > 1 else terms[0]
-    return total.sum() if total.ndim else total
+    return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
+
+
+def _require_number(bench: Bench, place: int, loss: torch.Tensor) -> torch.Tensor:
+    if loss.ndim:  # summed up without a word, it would be thousands of times as large as a mean
+        raise RunFailed(
+            f"loss '{bench.config.loss[place].name}' gave a tensor of shape {list(loss.shape)}, not one number: a loss "
+            "is a mean over the pixels that count"
+        )
+    return loss
 
 
 def scaled(loss: torch.Tensor, factor: float) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from harness import catalog
 from harness.errors import InputError
-from harness.nets.network import Network, freeze, group_of, set_train_mode
+from harness.nets.network import Network, freeze, group_of, keep_still, set_train_mode
 from harness.parts.models import Architecture
 
 torch.set_num_threads(1)
@@ -237,3 +237,8 @@ def test_entering_the_parts_imports_no_torch():
     )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert out.split() == []
+
+
+def test_no_shipped_model_is_built_with_frozen_weights(network):
+    """So that its runs have the ids that they have always had: planning does not build it."""
+    assert keep_still(network).still == frozenset()
