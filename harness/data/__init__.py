@@ -7,10 +7,11 @@ from dataclasses import replace
 from harness.catalog import build, find_part
 from harness.data import camvid, cityscapes, desert, folder, kaggle_cityscapes, offroad
 from harness.data.faults import refuse, without_bad_images
+from harness.data.plugin_data import checked
 from harness.data.remote import fetch, is_url
 from harness.data.source import Source
 from harness.data.subsets import fold, shrink
-from harness.errors import InputError, SettingError
+from harness.errors import HarnessError, InputError, SettingError, describe, is_out_of_memory
 from harness.randomness import make_rng
 from harness.records import Choice
 
@@ -53,13 +54,21 @@ def open_whole(choice: Choice) -> Source:
 
     Of a data set at a URL, this machine's copy is opened.
     """
-    places = [name for name in find_part("data", choice.name).locations if is_url(choice[name])]
+    part = find_part("data", choice.name)
+    places = [name for name in part.locations if is_url(choice[name])]
     copies = {name: str(fetch(choice[name])) for name in places}
+    who = f"data '{choice.name}' ({part.place})"
     try:
         source: Source = build("data", replace(choice, settings={**choice.settings, **copies}))
     except SettingError as error:
         raise SettingError(("data", *error.path), error.problem) from None
-    return source
+    except HarnessError:
+        raise
+    except Exception as error:
+        if part.plugin is None or is_out_of_memory(error):
+            raise
+        raise InputError(f"{who}: it cannot be opened: {describe(error)}") from error
+    return source if part.plugin is None else checked(source, who)
 
 
 def varies_with_seed(choice: Choice) -> bool:
