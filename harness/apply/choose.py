@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from harness.apply.plugins import import_recorded
 from harness.apply.recorded import read_config, read_taxonomy
 from harness.data.taxonomy import Colour, Taxonomy
 from harness.errors import InputError, did_you_mean
@@ -43,7 +44,7 @@ class Chosen:
     taxonomy: Taxonomy
     result: RunResult
     note: str
-    """How it was chosen among several, in words for the user; empty where there was nothing to choose."""
+    """How it was chosen among several, and which plugins are others than the run's; empty where neither is so."""
 
     @property
     def label(self) -> str:
@@ -101,6 +102,8 @@ def choose(text: str, store: Store) -> Chosen:
         raise InputError(
             f"{text}: run {found.run_id} is not finished ({_became(result)}); only finished runs can be used"
         )
+    weights = _find_weights(text, folder, which)
+    differing = import_recorded(folder, result)
     return Chosen(
         run_id=found.run_id,
         study=found.study,
@@ -108,11 +111,11 @@ def choose(text: str, store: Store) -> Chosen:
         seed=found.seed,
         which=which,
         folder=folder,
-        weights=_find_weights(text, folder, which),
+        weights=weights,
         config=read_config(folder.config),
         taxonomy=read_taxonomy(result),
         result=result,
-        note=found.note,
+        note="; ".join(filter(None, [found.note, differing])),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.apply.choose import Chosen
+from harness.apply.plugins import import_recorded
 from harness.apply.recorded import read_config
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Ended, Event
@@ -18,6 +19,7 @@ from harness.execute.local import execute_local
 from harness.records import Counts, Machine, Run, RunResult, Start
 from harness.scores import miou_dataset
 from harness.spec.plan import run_id
+from harness.spec.plugin_sources import digest_sources, read_sources
 from harness.store.folder import RunFolder, is_finished, load_result, run_folder
 from harness.store.protocol import Store
 from harness.store.provenance import read_provenance
@@ -122,8 +124,9 @@ def _compare(split: str, recorded: Counts, again: Counts | None) -> SplitOutcome
 def _recorded_run(folder: RunFolder, variant: str) -> Run:
     result = load_result(folder)
     about = result.provenance.get("run") if result else None
-    if about is None:
+    if result is None or about is None:
         raise InputError(f"{folder.provenance}: does not say what the run was made from; it cannot be run again")
+    import_recorded(folder, result)
     config, start = read_config(folder.config), about["starts_from"]
     return Run(
         id=about["id"],
@@ -142,6 +145,9 @@ def _find_changes(recorded: Mapping[str, Any], run: Run, machine: Machine) -> tu
     before["device"] = recorded.get("device", {}).get("torch", GONE)
     after["device"] = machine.device
     before["fingerprint of the run"], after["fingerprint of the run"] = run.id, run_id(run.config, inputs, run.start)
+    if plugins := recorded.get("plugins"):
+        before["source of plugins"] = plugins["sha256"]
+        after["source of plugins"] = digest_sources(read_sources(run.config.plugins))
     keys = dict.fromkeys([*before, *after])
     found = [Change(key, before.get(key, GONE), after.get(key, GONE)) for key in keys]
     return tuple(item for item in found if item.recorded != item.here)

@@ -26,6 +26,7 @@ from harness.records import Counts, Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
 from harness.store.folder import RunFolder, append_progress, is_finished, save_result, write_progress
+from harness.store.plugin_copy import keep_plugins
 from harness.store.provenance import mask_credentials, read_provenance
 from harness.train.checkpoint import (
     Standing,
@@ -242,8 +243,10 @@ def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:
 
 def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine, warned: Iterable[str]) -> None:
     is_gpu = bench.device.type == "cuda"
+    plugins = keep_plugins(folder.plugins, run.config.plugins)
     facts = {
         **read_provenance(machine),
+        **({"plugins": plugins} if plugins else {}),
         "run": {"id": run.id, "inputs": dict(run.inputs), "starts_from": run.start and vars(run.start)},
         "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
         "preprocessing": asdict(bench.normalize.preprocessing),

@@ -18,6 +18,7 @@ from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult
 from harness.store.checks import damaged, digests_of, read_entry, require_same, write_entry
 from harness.store.evaluations import load_evaluations, save_evaluations
+from harness.store.plugin_copy import may_leave
 
 RESULT_VERSION = 1
 
@@ -97,6 +98,11 @@ class RunFolder:
     def log(self) -> Path:
         """Return what the run's process printed."""
         return self.path / "output.log"
+
+    @property
+    def plugins(self) -> Path:
+        """Return the source of the run's plugins, a zip file that Python can import from; none without plugins."""
+        return self.path / "plugins.zip"
 
     @property
     def lock(self) -> Path:
@@ -271,4 +277,5 @@ def files_to_keep(folder: RunFolder, *, with_last: bool) -> list[Path]:
     files = [folder.config, folder.provenance, folder.journal, folder.examples, folder.result, folder.log]
     files += [folder.confusion_picture, folder.examples_picture, folder.best, *folder.evaluation.rglob("*")]
     files += [folder.last] if with_last else []
+    files += [folder.plugins] if may_leave(folder.plugins) else []
     return [path for path in files if path.is_file() and not path.name.startswith(".")]

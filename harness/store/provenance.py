@@ -31,6 +31,7 @@ PACKAGES = (
 )
 _SECRET_NAME = r"(?:passw(?:or)?d|pwd|token|secret|api[_-]?key|access[_-]?key|signature|credential)s?"
 _SECRET = re.compile(rf"(?i)({_SECRET_NAME}[\"']?(?:\s*[=:]\s*(?=[\"'])|=))(\"[^\"\n]*\"|'[^'\n]*'|[^\s&\"',;)]+)")
+_LITERAL_SECRET = re.compile(rf"(?i){_SECRET_NAME}[\"']?\s*[=:]\s*[\"'][^\"'\n]+[\"']|\w+://[^/\s:@]+:[^/\s@]+@")
 _ENVIRONMENT = re.compile(r"(?i)^(?!(?:old)?pwd$).*(?:passw|pwd|token|secret|key|credential)")  # PWD is a folder
 _SHORTEST_SECRET = 8
 DIFF_BYTES = 200_000
@@ -71,6 +72,15 @@ def mask_credentials(text: str) -> str:
         if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, "***")
     return _SECRET.sub(r"\1***", re.sub(r"(\w+://)\S*@", r"\1***@", text))
+
+
+def holds_credential(text: str) -> bool:
+    """Tell whether a text, such as a program, has a password or the like in it: as a literal, in a URL, or as the value
+    of an environment variable that is called so."""
+    values = [
+        value for name, value in os.environ.items() if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET
+    ]
+    return bool(_LITERAL_SECRET.search(text)) or any(value in text for value in values)
 
 
 def _version(package: str) -> str | None:
