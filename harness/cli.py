@@ -174,23 +174,40 @@ def report(
 def parts(
     kind: Annotated[str | None, typer.Argument(help="data, model, loss, augment, optimizer or schedule.")] = None,
     name: Annotated[str | None, typer.Argument(help="Show this part in full.")] = None,
+    spec: Annotated[
+        Path | None, typer.Option(metavar="SPEC", help="Import this study's plugins, and list their parts.")
+    ] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE", help="Import this module too, and list its parts.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the parts that a spec can name, with their settings, defaults and what they do.
 
-    Example: harness parts loss cross_entropy
+    With --spec or --plugin, which run the modules' code, the parts of the plugins alone are listed, in full.
+    Examples: harness parts loss cross_entropy
+    harness parts loss --plugin my_parts
     """
     import harness.data
     import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness import catalog
+    from harness.spec.load import import_plugins_of
+    from harness.spec.plugins import import_plugin
     from harness.tables import print_parts
 
     if kind is not None and kind not in catalog.KINDS:
         raise InputError(f"there is no kind of part '{kind}'; {did_you_mean(kind, catalog.KINDS)}")
+    modules = [*(import_plugins_of(spec) if spec else ()), *(plugin or ())]
+    for module in modules:
+        import_plugin(module)
     chosen = [part for known in catalog.KINDS if kind in (None, known) for part in catalog.parts(known)]
     if name is not None:
         chosen = [catalog.find_part(known, name) for known in catalog.KINDS if known == kind]
-    print_parts(chosen, in_full=name is not None, as_json=as_json)
+    elif modules:
+        chosen = [part for part in chosen if part.plugin]
+        if not chosen:
+            raise InputError(f"{' and '.join(modules)}: no {kind or 'part'} is defined there; see docs/adding-parts.md")
+    print_parts(chosen, in_full=name is not None or bool(modules), as_json=as_json)
 
 
 @app.command()

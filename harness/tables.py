@@ -115,7 +115,8 @@ def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
         console.print(table)
         return
     for part in parts:
-        console.print(Text(f"{part.kind} {part.name}", style="bold"))
+        mark = f" (plugin {part.plugin}, {part.place})" if part.plugin else ""
+        console.print(Text(f"{part.kind} {part.name}{mark}", style="bold"))
         console.print(Text(part.doc + "\n"))
         table = Table("setting", "type", "default", "meaning")
         for name, schema in part.schema.model_json_schema()["properties"].items():
@@ -126,7 +127,14 @@ def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
 
 def _part_as_json(part: Part) -> dict[str, Any]:
     schema = part.schema.model_json_schema()
-    return {"kind": part.kind, "name": part.name, "version": part.version, "doc": part.doc, "settings": schema}
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "plugin": part.plugin,
+        "version": part.version,
+        "doc": part.doc,
+        "settings": schema,
+    }
 
 
 def _settings_line(part: Part) -> str:

@@ -11,7 +11,7 @@ from harness.errors import InputError, did_you_mean
 from harness.records import JudgedSplit, RunConfig, Which
 from harness.spec.comparability import check_components, check_start
 from harness.spec.compare import SPLITS, is_of_compare, override_compare, split_override
-from harness.spec.outline import Outline, Profile, VariantOutline, read_outline, seeds_problem
+from harness.spec.outline import Outline, Profile, VariantOutline, read_modules, read_outline, seeds_problem
 from harness.spec.overlay import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
 from harness.spec.read_tuning import read_tuning
@@ -153,6 +153,15 @@ def read_study_name(path: Path) -> str:
     if "study" not in root.mapping():
         raise root.error("the key 'study' is missing")
     return read_slug(root.mapping()["study"])
+
+
+def import_plugins_of(path: Path) -> tuple[str, ...]:
+    """Import the modules that a spec names as plugins, without checking the rest, and return their names.
+
+    Raises:
+        InputError: the file cannot be read, or a module cannot be imported.
+    """
+    return _import_plugins(read_modules(_parse_file(path, read_file(path)).mapping()))
 
 
 def _parse_file(path: Path, text: str) -> Node:

@@ -88,14 +88,13 @@ def read_outline(root: Node) -> Outline:
     variants = _expand(top["variants"], families)
     _check_links(variants, "from", lambda variant: variant.start[0] if variant.start else None)
     _check_links(variants, "like", lambda variant: variant.like)
-    plugins = top["plugins"].items() if "plugins" in top else ()
     profiles = read_named(top["profiles"]) if "profiles" in top else {}
     components = tuple(dict.fromkeys(name for family in families.values() for name in family.components))
     return Outline(
         study=read_slug(top["study"]),
         question=top["question"].text(),
         notes=_optional_text(top),
-        plugins=tuple(_read_module(node) for node in plugins),
+        plugins=read_modules(top),
         base=_read_base(top["base"]),
         variants=variants,
         components=components,
@@ -211,7 +210,14 @@ def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:
     )
 
 
-def _read_module(node: Node) -> Node:
-    if not re.fullmatch(MODULE, node.text()):
-        raise node.error(f"{node.shown()} was given; a plugin is a module's name, such as my_lab.losses")
-    return node
+def read_modules(top: Mapping[str, Node]) -> tuple[Node, ...]:
+    """Return the modules that a study, whose top keys these are, names as plugins.
+
+    Raises:
+        InputError: one is no module's name.
+    """
+    nodes = tuple(top["plugins"].items()) if "plugins" in top else ()
+    for node in nodes:
+        if not re.fullmatch(MODULE, node.text()):
+            raise node.error(f"{node.shown()} was given; a plugin is a module's name, such as my_lab.losses")
+    return nodes
