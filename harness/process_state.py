@@ -36,6 +36,51 @@ def _attribute(path: str, initial: Any) -> Shared:
     )
 
 
+PRECISIONS = tuple(
+    f"backends.{backend}.{kind}.fp32_precision"
+    for backend, kinds in (("cuda", ("matmul",)), ("cudnn", ("conv", "rnn")), ("mkldnn", ("matmul", "conv", "rnn")))
+    for kind in kinds
+)
+
+
+def _read_precision(torch: Any) -> tuple[Any, ...]:
+    """Return how exactly products of float32 are computed, by torch's older settings; None where newer ones differ."""
+    readers = (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32)
+    found = []
+    for read in readers:
+        try:
+            found.append(read())
+        except RuntimeError:  # torch's answer where both ways were used
+            found.append(None)
+    return tuple(found)
+
+
+def _write_precision(torch: Any, value: tuple[Any, ...]) -> None:
+    matmul, cudnn = value
+    if matmul is not None:
+        torch.set_float32_matmul_precision(matmul)
+    if cudnn is not None:
+        torch.backends.cudnn.allow_tf32 = cudnn
+
+
+def _read_backends(torch: Any) -> dict[str, Any]:
+    """Return the same by backend and operation, as torch 2.9 and later have it; {} before."""
+    return {path: attrgetter(path)(torch) for path in PRECISIONS if _has(torch, path)}
+
+
+def _write_backends(torch: Any, value: Mapping[str, Any]) -> None:
+    for path, precision in value.items():
+        attrgetter(path.rpartition(".")[0])(torch).fp32_precision = precision
+
+
+def _has(torch: Any, path: str) -> bool:
+    try:
+        attrgetter(path)(torch)
+    except AttributeError:
+        return False
+    return True
+
+
 SHARED: Mapping[str, Shared] = {
     "torch's default dtype": Shared(
         "torch",
@@ -64,17 +109,11 @@ SHARED: Mapping[str, Shared] = {
         lambda torch, value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
         (False, False),
     ),
-    "torch's matmul precision": Shared(
-        "torch",
-        lambda torch: torch.get_float32_matmul_precision(),
-        lambda torch, value: torch.set_float32_matmul_precision(value),
-        "highest",
-    ),
+    "torch's precision of products": Shared("torch", _read_precision, _write_precision, ("highest", True)),
+    "torch's precisions by backend": Shared("torch", _read_backends, _write_backends),
     **{
         f"torch.{path}": _attribute(path, initial)
         for path, initial in (
-            ("backends.cuda.matmul.allow_tf32", False),
-            ("backends.cudnn.allow_tf32", True),
             ("backends.cudnn.benchmark", False),
             ("backends.cudnn.enabled", True),
         )
