@@ -121,6 +121,7 @@ def plan(
     from harness.execute.inputs import read_notes, tell_judged_split
     from harness.spec.last_look import past_last_look
     from harness.spec.plan import select
+    from harness.store.edited import describe_edited
     from harness.store.folder import is_finished, run_folder
     from harness.store.looks import known_here
     from harness.store.stale import describe_stale, find_stale
@@ -135,7 +136,13 @@ def plan(
     print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, as_json=as_json)
     past = past_last_look(study, known_here(root, study))
     judged_on = filter(None, [tell_judged_split(study)])
-    for note in [*judged_on, *read_notes(shown), *past, *describe_stale(find_stale(root, shown))]:
+    for note in [
+        *judged_on,
+        *read_notes(shown),
+        *past,
+        *describe_stale(find_stale(root, shown)),
+        *describe_edited(root, shown),
+    ]:
         print(f"note: {note}", file=sys.stderr)
 
 

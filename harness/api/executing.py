@@ -42,6 +42,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
     from harness.execute.inputs import check_data, read_notes
     from harness.execute.study import execute_plan
     from harness.spec.plan import select
+    from harness.store.edited import describe_edited
     from harness.store.folder import load_result, run_folder
     from harness.store.stale import describe_stale, find_stale, remember_runs
 
@@ -52,7 +53,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
         listen(Warned(f"{concern.text}; {concern.remedy}"))
     store = store or open_store()
     chosen = select(plan, only) if only else plan
-    for text in describe_stale(find_stale(store.root, chosen)):
+    for text in (*describe_stale(find_stale(store.root, chosen)), *describe_edited(store.root, chosen)):
         listen(Warned(text))
     remember_runs(store.root, chosen)
     runs = chosen.runs

@@ -116,7 +116,10 @@ def test_a_plugin_that_changed_is_noted_and_the_copy_goes_before_it_where_it_is_
     shutil.copytree(trained / "our_lab", elsewhere / "our_lab")
     root = ("--root", str(elsewhere / "mlruns"))
     assert "differ" not in run(elsewhere, *COMMANDS["card"], *root).stderr
+    assert "other source" not in run(elsewhere, "plan", "lab.yaml").stderr
     (elsewhere / "our_lab" / "helpers.py").write_text("SCALE = 2.0\n")
+    told = "note: baseline/seed0: made with other source of our_lab.losses than is here now, and taken as they are"
+    assert told in run(elsewhere, "plan", "lab.yaml").stderr
     noted = run(elsewhere, *COMMANDS["card"], *root).stderr
     assert "its plugins are not what they were when it was made: our_lab/helpers.py differ" in noted
     printed = next(line.strip() for line in noted.splitlines() if line.strip().startswith("PYTHONPATH="))
