@@ -59,7 +59,7 @@ def _refuse_hidden(name: str, module: ModuleType) -> None:
 
 def _chosen_folders() -> tuple[str, ...]:
     """Return the entries of PYTHONPATH: what a user has chosen for this command."""
-    return tuple(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
+    return tuple(str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
 
 
 @contextmanager
