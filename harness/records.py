@@ -30,6 +30,8 @@ GROUP_PREFIX = "val/group/"
 """Metrics of an epoch, by group of images: the score that chooses the best epoch, of that group alone."""
 WEIGHT_SHARE_PREFIX = "train/weight_share/"
 """By class: its share of those pixels, each times its class weight."""
+OWN_FREEZE = "model.frozen_by_itself"
+"""Among a run's inputs: digest of the names of the weights that only the model itself keeps still."""
 IMAGES_AT_ONCE = {"train": "train/images_at_once", "evaluate": "val/images_at_once"}
 """Metrics of an epoch in which memory held fewer images than a batch: how many went through the network at once."""
 

@@ -11,10 +11,10 @@ from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
 from harness.errors import InputError
-from harness.execute.still import KEY, describe_still, find_still, mark
+from harness.execute.still import describe_still, find_still, mark
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
 from harness.judged import primary_split
-from harness.records import Choice, Plan, RunConfig
+from harness.records import OWN_FREEZE, Choice, Plan, RunConfig
 from harness.spec.lint_power import even_number
 from harness.strict_yaml.located import Node
 
@@ -84,7 +84,7 @@ def read_notes(plan: Plan) -> tuple[str, ...]:
 
 
 def _read_still(plan: Plan) -> Iterator[str]:
-    for run in {run.variant: run for run in plan.runs if KEY in run.inputs}.values():
+    for run in {run.variant: run for run in plan.runs if OWN_FREEZE in run.inputs}.values():
         classes = len(open_source(run.config.data, run.config.seed).taxonomy.classes)
         yield describe_still(run.config.model.name, find_still(run.config, classes, _digest_files(run.config.model)))
 

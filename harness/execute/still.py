@@ -10,11 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from harness import catalog
 from harness.data.digests import remember
 from harness.fingerprint import canonical, digest_bytes, fingerprint, thaw
-from harness.records import RunConfig
+from harness.records import OWN_FREEZE, RunConfig
 from harness.spec.plugin_sources import digest_sources, read_sources
 
-KEY = "model.frozen_by_itself"
-"""Among a run's inputs: digest of the names of the parameters that only the model itself keeps still."""
 LIBRARIES = ("ablation-harness", "torch", "torchvision", "timm", "segmentation-models-pytorch", "peft", "transformers")
 
 
@@ -76,7 +74,7 @@ def describe_still(model: str, still: Still) -> str:
 
 def mark(still: Still) -> dict[str, str]:
     """Return what a run's inputs say of it: nothing where the model keeps no weight still against `model.freeze`."""
-    return {KEY: fingerprint(list(still.names))} if still.names else {}
+    return {OWN_FREEZE: fingerprint(list(still.names))} if still.names else {}
 
 
 def _version(package: str) -> str | None:

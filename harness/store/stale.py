@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import InputError
 from harness.files import locked, write_text
 from harness.fingerprint import canonical
-from harness.records import Plan, Run
+from harness.records import OWN_FREEZE, Plan, Run
 from harness.store.folder import is_finished, run_folder
 from harness.store.tracked import flatten
 
@@ -96,6 +96,8 @@ def describe_difference(item: Stale) -> str:
     read = {key.removeprefix("inputs."): pair for key, pair in item.differs.items() if key.startswith("inputs.")}
     settings = {key: pair for key, pair in item.differs.items() if not key.startswith("inputs.") and key != _LINEAGE}
     told = []
+    if read.pop(OWN_FREEZE, None):
+        told.append("with other weights moving (the model itself keeps some as they are)")
     if read:
         digests = [f"{key} {str(a)[:SHOWN_DIGITS]} then, {str(b)[:SHOWN_DIGITS]} now" for key, (a, b) in read.items()]
         told.append(f"on other data (digest of {'; '.join(digests)})")

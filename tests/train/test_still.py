@@ -13,10 +13,10 @@ import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness.catalog import choose
 from harness.errors import InputError
 from harness.execute.inputs import make_reader
-from harness.execute.still import KEY
 from harness.nets.network import Network, kept_against
-from harness.records import Machine, RunConfig
+from harness.records import OWN_FREEZE, Machine, RunConfig
 from harness.settings import EvaluateSettings, TrainSettings
+from harness.store.stale import Stale, describe_difference
 from harness.train.loop import train
 from harness.train.workbench import build_bench, prepare_process
 
@@ -106,7 +106,7 @@ def test_what_the_model_froze_never_moves_and_the_run_says_so(still, freeze, mov
     assert ({"backbone", "head"} if moves & (BODY | ADAPTER) else {"head"}) == set(bench.base_lr)
     told = [note for note in bench.notes if "frozen" in note]
     assert told == (["4 of 8 tensors stay as they are: the model itself was built with them frozen"] * is_marked)
-    assert (KEY in make_reader()(config)) == is_marked
+    assert (OWN_FREEZE in make_reader()(config)) == is_marked
 
 
 def test_only_runs_of_a_model_that_keeps_weights_still_have_another_id(tmp_path):
@@ -114,7 +114,7 @@ def test_only_runs_of_a_model_that_keeps_weights_still_have_another_id(tmp_path)
     for _ in range(2):
         marked = make_reader()(config_of())
         assert set(make_reader()(config_of(still="nothing"))) == {"data"}
-        assert set(marked) == {"data", KEY}
+        assert set(marked) == {"data", OWN_FREEZE}
     assert len(list((tmp_path / "cache" / "still").iterdir())) == 2
     shipped = replace(config_of(), model=choose("model", "unet", {"base_channels": 4}), plugins=())
     assert set(make_reader()(shipped)) == {"data"}
@@ -148,3 +148,8 @@ def test_a_loss_of_many_numbers_is_refused():
 
 def test_no_parameter_is_still_unless_the_model_says_so():
     assert kept_against(Network(torch.nn.Linear(1, 1), lambda x: (x, ()), (), ()), "none") == frozenset()
+
+
+def test_a_result_of_before_is_stale_for_this_reason_and_not_for_other_data():
+    told = describe_difference(Stale("baseline/seed0", "ab", {f"inputs.{OWN_FREEZE}": (None, "cd")}))
+    assert told == "with other weights moving (the model itself keeps some as they are)"
