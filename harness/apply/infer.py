@@ -13,11 +13,10 @@ import torch
 
 from harness.apply.memory import choose_tiling, forward_bytes_per_pixel
 from harness.apply.model import Model
-from harness.apply.reading import read_picture
 from harness.apply.sources import Picture
 from harness.apply.strips import STRIP_BYTES, Strip, strips_of
 from harness.apply.tiles import Tiling, check_tiling, tiled_strips
-from harness.data.images import resize_image
+from harness.data.images import read_picture, resize_image
 from harness.data.source import Image, Label
 from harness.errors import InputError
 

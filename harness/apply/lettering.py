@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 
+from harness.apply.png import cut_rows
 from harness.data.source import IGNORE, Label
 from harness.data.taxonomy import Colour, Taxonomy
 from harness.report.canvas import SEQUENTIAL, font_file, shorten
@@ -19,6 +20,8 @@ PAPER, INK, RULE = (255, 255, 255), (34, 34, 34), (136, 136, 136)
 IGNORED_NAME = "ignored"
 IGNORED_COLOUR = (70, 70, 70)
 LONGEST_NAME = 28
+SMALLEST = 12
+"""Pixels of letters that can still be read."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,20 @@ def find_font(size_px: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(font_file()), size_px)
 
 
-def text_size_for(width: int) -> int:
-    """Return a size of letters (pixels) that is read well on a picture of a width: a 48th of it, at least 12."""
-    return max(12, round(width / 48))
+def text_size_for(width: int, height: int) -> int:
+    """Return a size of letters (pixels) that is read well on a picture: a 48th of its width, or of twice its height
+    where that is less; at least `SMALLEST`.
+    """
+    return max(SMALLEST, round(min(width, 2 * height) / 48))
 
 
 def count_labels(labels: Iterable[Label]) -> npt.NDArray[np.int64]:
     """Return the pixels of each label, [256], in some pictures together."""
     total = np.zeros(256, np.int64)
-    for label in labels:
-        total += np.bincount(label.ravel(), minlength=256)
+    for label_HW in labels:
+        height, width = label_HW.shape
+        for part_RW in cut_rows(height, width, label_HW.__getitem__):  # numpy makes eight bytes of each pixel
+            total += np.bincount(part_RW.ravel(), minlength=256)
     return total
 
 
@@ -66,11 +73,8 @@ def _percent(share: float) -> str:
 
 def draw_legend(entries: Sequence[Entry], width: int, size_px: int) -> PILImage.Image:
     """Return a legend as wide as the picture that it stands below: aligned columns, as many as fit."""
-    font, gap = find_font(size_px), size_px
-    column = max((font.getlength(entry.text) for entry in entries), default=0.0) + 2.2 * size_px + gap
-    columns = min(max(1, int((width - gap) // column)), max(1, len(entries)))
-    rows = -(-len(entries) // columns)
-    line = round(1.6 * size_px)
+    font, gap, line = find_font(size_px), size_px, _line(size_px)
+    column, rows = _lay_out(entries, width, size_px)
     sheet = PILImage.new("RGB", (width, rows * line + gap), PAPER)
     pen = ImageDraw.Draw(sheet)
     for place, entry in enumerate(entries):
@@ -80,6 +84,23 @@ def draw_legend(entries: Sequence[Entry], width: int, size_px: int) -> PILImage.
         pen.rectangle(box, fill=entry.colour, outline=RULE)
         pen.text((left + 2 * size_px, middle), entry.text, font=font, fill=INK, anchor="lm")
     return sheet
+
+
+def legend_height(entries: Sequence[Entry], width: int, size_px: int) -> int:
+    """Return the height that `draw_legend` would make it."""
+    return _lay_out(entries, width, size_px)[1] * _line(size_px) + size_px
+
+
+def _lay_out(entries: Sequence[Entry], width: int, size_px: int) -> tuple[float, int]:
+    """Return the width of a column, and how many rows there are."""
+    font = find_font(size_px)
+    column = max((font.getlength(entry.text) for entry in entries), default=0.0) + 3.2 * size_px
+    columns = min(max(1, int((width - size_px) // column)), max(1, len(entries)))
+    return column, -(-len(entries) // columns)
+
+
+def _line(size_px: int) -> int:
+    return round(1.6 * size_px)
 
 
 def shade(values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

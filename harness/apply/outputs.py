@@ -11,6 +11,7 @@ from PIL import Image as PILImage
 
 from harness.apply.infer import Predicted
 from harness.apply.overlay import Panel, draw_overlay, paint
+from harness.apply.png import cut_rows, write_png
 from harness.data.source import Label, RawIds
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
@@ -61,34 +62,30 @@ def write_prediction(
 ) -> dict[str, Path]:
     """Write all files of one picture; return kind -> file."""
     place = {kind: out / kind / f"{item.picture.name}.png" for kind in ("labels", "masks", "overlays")}
-    _save(place["labels"], make_label_picture(item.label, taxonomy, form))
-    _save(place["masks"], PILImage.fromarray(paint(item.label, taxonomy)))
+    _write_label(place["labels"], item.label, taxonomy, form)
+    height, width = item.label.shape
+    write_png(place["masks"], (height, width), cut_rows(height, width, lambda rows: paint(item.label[rows], taxonomy)))
     score = "" if miou is None else f", mIoU {100 * miou:.1f} %"
     panels = [Panel(f"prediction{score}", item.label), *([] if truth is None else [Panel("truth", truth)])]
-    _save(place["overlays"], draw_overlay(item.image, panels, taxonomy, form.opacity))
+    write_png(place["overlays"], *draw_overlay(item.image, panels, taxonomy, form.opacity))
     for kind, values in (("confidence", item.confidence), ("entropy", item.entropy)):
         if values is not None:
             place[kind] = out / kind / f"{item.picture.name}.png"
-            _save(place[kind], PILImage.fromarray(values))
+            write_png(place[kind], (height, width), [values])
     return place
 
 
-def make_label_picture(label: Label, taxonomy: Taxonomy, form: Form) -> PILImage.Image:
-    """Return a label [H, W] as a picture of ids in the form that is asked for."""
+def _write_label(path: Path, label: Label, taxonomy: Taxonomy, form: Form) -> None:
+    """Write a label [H, W] as a picture of ids in the form that is asked for."""
     table = raw_table(taxonomy) if form.ids == "raw" else np.arange(len(taxonomy.classes), dtype=np.uint8)
-    picture = PILImage.fromarray(table[label])
-    if form.palette:
-        colours = dict(zip(table.tolist(), taxonomy.colours, strict=True))
-        picture.putpalette([part for index in range(256) for part in colours.get(index, BLACK)])
-    return picture
+    colours = dict(zip(table.tolist(), taxonomy.colours, strict=True)) if form.palette else {}
+    palette = [colours.get(index, BLACK) for index in range(256)] if form.palette else []
+    height, width = label.shape
+    write_png(path, (height, width), cut_rows(height, width, lambda rows: table[label[rows]]), palette)
 
 
 def write_sheet(sheet: PILImage.Image, out: Path, number: int, of: int) -> Path:
     """Write a contact sheet: `grid.png`, or `grid-1.png` and so on where there are several."""
     path = out / ("grid.png" if of == 1 else f"grid-{number:0{len(str(of))}}.png")
-    _save(path, sheet)
+    write_whole(path, lambda file: sheet.save(file, format="PNG"))
     return path
-
-
-def _save(path: Path, picture: PILImage.Image) -> None:
-    write_whole(path, lambda file: picture.save(file, format="PNG"))

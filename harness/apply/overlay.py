@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from PIL import Image as PILImage
@@ -13,21 +14,23 @@ from harness.apply.lettering import (
     IGNORED_COLOUR,
     INK,
     PAPER,
+    SMALLEST,
+    Entry,
     class_entries,
     count_labels,
     draw_legend,
     find_font,
-    stack,
+    legend_height,
     text_size_for,
 )
+from harness.apply.png import cut_rows
 from harness.data.source import IGNORE, Image, Label
 from harness.data.taxonomy import Taxonomy
 
 NARROWEST = 480
 """Pixels; narrower pictures are enlarged by a whole factor, so that the legend can be read."""
+_LONGEST_ENLARGED = 4 * NARROWEST
 GUTTER = 8
-CHUNK_PX = 2**22
-"""Pixels that are mixed at once."""
 
 
 @dataclass(frozen=True)
@@ -49,35 +52,51 @@ def paint(label_HW: Label, taxonomy: Taxonomy) -> Image:
 
 def blend(image: Image, label_HW: Label, taxonomy: Taxonomy, opacity: float) -> Image:
     """Return a picture with a label's colours over it, [H, W, 3]; ignored pixels show the picture alone."""
-    mixed: Image = np.empty_like(image)
-    step = max(1, CHUNK_PX // image.shape[1])
-    for top in range(0, image.shape[0], step):
-        rows = slice(top, top + step)
-        weight = np.float32(opacity) * (label_HW[rows] != IGNORE)[..., None]
-        below = image[rows].astype(np.float32)
-        mixed[rows] = np.rint(below + (paint(label_HW[rows], taxonomy) - below) * weight)
+    weight = np.float32(opacity) * (label_HW != IGNORE)[..., None]
+    below = image.astype(np.float32)
+    mixed: Image = np.rint(below + (paint(label_HW, taxonomy) - below) * weight).astype(np.uint8)
     return mixed
 
 
-def draw_overlay(image: Image, panels: Sequence[Panel], taxonomy: Taxonomy, opacity: float) -> PILImage.Image:
-    """Return label maps over a picture, side by side, and below them the classes that occur in any of them.
+def draw_overlay(
+    image: Image, panels: Sequence[Panel], taxonomy: Taxonomy, opacity: float
+) -> tuple[tuple[int, int], Iterator[Image]]:
+    """Return label maps over a picture, side by side, and below them the classes that occur: a size, and its rows.
 
-    A picture keeps its size, or is enlarged by a whole factor to be `NARROWEST` wide. Titles stand above where there
-    are several panels; shares of the picture stand in the legend where there is one.
+    A picture keeps its size, or is enlarged by a whole factor to be `NARROWEST` wide, unless that makes it much too
+    high. Titles stand above where there are several panels; shares of the picture stand in the legend where there is
+    one. Rows come some at a time, so that memory does not grow with the picture.
     """
-    factor = max(1, -(-NARROWEST // image.shape[1]))
+    factor = max(1, min(-(-NARROWEST // image.shape[1]), _LONGEST_ENLARGED // max(image.shape[:2])))
     enlarged = _enlarge(image, factor)
-    parts = [_draw_panel(enlarged, panel, taxonomy, opacity, factor) for panel in panels]
-    size_px = text_size_for(parts[0].width)
-    width = sum(part.width for part in parts) + GUTTER * (len(parts) - 1)
-    row = PILImage.new("RGB", (width, parts[0].height), PAPER)
-    for place, part in enumerate(parts):
-        row.paste(part, (place * (part.width + GUTTER), 0))
+    height, wide = enlarged.shape[:2]
+    width = len(panels) * (wide + GUTTER) - GUTTER
     pixels = count_labels(panel.label for panel in panels)
     pixels[IGNORE] = 0  # they show the picture alone
     entries = class_entries(taxonomy, pixels, shares=len(panels) == 1)
-    titles = [_draw_titles([panel.title for panel in panels], parts[0].width, size_px, width)] if len(parts) > 1 else []
-    return stack([*titles, row, draw_legend(entries, width, size_px)])
+    size_px = text_size_for(wide, height)
+    titles = [panel.title for panel in panels]
+    above = [np.asarray(_draw_titles(titles, wide, size_px, width))] if len(panels) > 1 else []
+    legend = np.asarray(draw_legend(entries, width, _fit_legend(entries, width, size_px, height)))
+
+    def mix(rows: slice) -> Image:
+        labels = (panel.label[np.arange(rows.start, rows.stop) // factor].repeat(factor, axis=1) for panel in panels)
+        parts = [blend(enlarged[rows], label_RW, taxonomy, opacity) for label_RW in labels]
+        gap = np.full((len(parts[0]), GUTTER, 3), PAPER, np.uint8)
+        return np.concatenate([item for part in parts for item in (gap, part)][1:], axis=1)
+
+    size = (height + sum(len(part) for part in (*above, legend)), width)
+    return size, chain(above, cut_rows(height, width, mix), [legend])
+
+
+def _fit_legend(entries: Sequence[Entry], width: int, size_px: int, height: int) -> int:
+    """Return a size of letters, `size_px` or less, in which a legend is at most half as high as the picture.
+
+    Letters stay large enough to be read, whatever the height.
+    """
+    while legend_height(entries, width, size_px) > height / 2 and size_px > SMALLEST:
+        size_px = max(SMALLEST, size_px // 2)
+    return size_px
 
 
 def _enlarge(image: Image, factor: int) -> Image:
@@ -86,11 +105,6 @@ def _enlarge(image: Image, factor: int) -> Image:
     height, width = image.shape[:2]
     size = (width * factor, height * factor)
     return np.array(PILImage.fromarray(image).resize(size, PILImage.Resampling.BICUBIC))
-
-
-def _draw_panel(image: Image, panel: Panel, taxonomy: Taxonomy, opacity: float, factor: int) -> PILImage.Image:
-    label_HW = panel.label.repeat(factor, axis=0).repeat(factor, axis=1)
-    return PILImage.fromarray(blend(image, label_HW, taxonomy, opacity))
 
 
 def _draw_titles(titles: Sequence[str], step: int, size_px: int, width: int) -> PILImage.Image:

@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.apply.choose import Chosen
 from harness.apply.infer import Failed, Predicted, Predictor, Views
+from harness.apply.lettering import count_labels
 from harness.apply.model import load_model
 from harness.apply.outputs import Form, check_form, raw_table, write_prediction, write_sheet
 from harness.apply.sheet import ROWS, Row, draw_sheet, make_row
@@ -19,6 +20,7 @@ from harness.apply.sources import Picture, check_place, find_pictures, find_trut
 from harness.apply.tiles import Tiling
 from harness.counts import make_counts, save_counts
 from harness.data.images import read_ids
+from harness.data.palettes import check_palettes
 from harness.data.source import Label
 from harness.data.taxonomy import map_ids
 from harness.errors import InputError
@@ -83,12 +85,15 @@ def prepare_job(chosen: Chosen, images: Sequence[str], out: Path, wanted: Wanted
     """Find the pictures that texts mean, and their truth, before anything is computed.
 
     Raises:
-        InputError: a text means nothing, results would lie among what is read, or cannot be written as asked for.
+        InputError: a text means nothing, results would lie among what is read, or cannot be written as asked for; or
+            one colour stands for several ids in the truth.
     """
     pictures, out = find_pictures(images), out.expanduser()
     check_place(out, images, pictures, wanted.truth)
     check_form(wanted.form, chosen.taxonomy)
-    return Job(chosen, pictures, out, wanted, find_truth(wanted.truth, pictures) if wanted.truth else {})
+    truth = find_truth(wanted.truth, pictures) if wanted.truth else {}
+    check_palettes(truth.values())
+    return Job(chosen, pictures, out, wanted, truth)
 
 
 def make_predictor(job: Job) -> Predictor:
@@ -174,7 +179,7 @@ def _write(job: Job, item: Predicted, truth: Label | None) -> Done:
         miou = None if np.isnan(score) else score
     files = write_prediction(item, job.out, taxonomy=job.chosen.taxonomy, form=job.wanted.form, truth=truth, miou=miou)
     height, width = item.label.shape
-    pixels = np.bincount(item.label.ravel(), minlength=num_classes).tolist()
+    pixels = count_labels([item.label])[:num_classes].tolist()
     tile = None if item.tiling is None else (item.tiling.height, item.tiling.width, item.tiling.overlap)
     return Done(item.picture, (height, width), item.turned, tile, files, tuple(pixels), confusion, miou)
 

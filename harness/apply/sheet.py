@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ _CELL_W, _CELL_H = 320, 320
 """Largest picture in a cell (pixels)."""
 _GAP, _SIZE = 12, 15
 """Pixels: between cells, and of letters."""
+_MOST_PX = 2**24
+"""Of larger pictures, every n-th row and column is drawn."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ def make_row(
     maps: Sequence[tuple[str, Map]],
 ) -> Row:
     """Return the row of a picture [H, W, 3] with its predicted label [H, W], and with truth and maps where given."""
+    step = math.ceil(math.sqrt(label.size / _MOST_PX))
+    image, label = image[::step, ::step], label[::step, ::step]
+    truth = None if truth is None else truth[::step, ::step]
     cells = [Cell("image", _shrink(image)), Cell("prediction", _shrink(paint(label, taxonomy)))]
     pixels = count_labels([label])
     if truth is not None:
@@ -87,7 +93,7 @@ def _shrink(picture: Image) -> Image:
     factor = _factor(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     how = PILImage.Resampling.BOX if factor < 1 else PILImage.Resampling.NEAREST
-    return np.array(PILImage.fromarray(picture).resize(size, how))
+    return np.array(PILImage.fromarray(np.ascontiguousarray(picture)).resize(size, how))
 
 
 def _thin(values: Map) -> Map:
@@ -103,7 +109,7 @@ def _thin(values: Map) -> Map:
 
 def _draw_wrong(image: Image, label: Label, truth: Label) -> Image:
     """Return the picture in light grey with its wrong pixels coloured."""
-    grey = np.array(PILImage.fromarray(image).convert("L"))
+    grey = np.array(PILImage.fromarray(np.ascontiguousarray(image)).convert("L"))
     faded = (grey // 2 + 127)[..., None].repeat(3, axis=2)
     faded[(label != truth) & (truth != IGNORE)] = WRONG
     return _shrink(faded)

@@ -161,7 +161,7 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
     splits: dict[str, SplitAudit] = {}
     seen_of: dict[str, list[Seen]] = {}
     for name, split in source.splits.items():
-        bad = {fault.name for fault in faults if fault.split == name and fault.kind != NEVER_SKIPPED}
+        bad = {fault.name for fault in faults if fault.split == name and fault.kind not in NEVER_SKIPPED}
         past = sum(len(items) for items in seen_of.values())
         seen_of[name], found = read_split(source, name, bad, partial(_tell, listen, past, total))
         faults += found

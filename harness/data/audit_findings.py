@@ -11,6 +11,7 @@ from harness.data.audit import Audit, SplitAudit
 from harness.data.audit_reading import UNDECODABLE
 from harness.data.faults import NEVER_SKIPPED
 from harness.data.likeness import NEAR_BITS, Twin
+from harness.data.pairs import UNKNOWN
 from harness.data.taxonomy import describe_unknown
 
 Level = Literal["error", "warning", "note"]
@@ -58,15 +59,15 @@ def _with_cure(finding: Finding, on_bad_image: str) -> Finding:
 def _files(audit: Audit) -> Iterator[Finding]:
     if audit.unknown:
         pixels = {raw: found.pixels for raw, found in audit.unknown.items()}
-        file = next(fault.file for fault in audit.faults if fault.kind == NEVER_SKIPPED)
-        yield Finding("error", NEVER_SKIPPED, f"{describe_unknown(pixels, audit.taxonomy)}; first file: {file}")
-    for kind in dict.fromkeys(fault.kind for fault in audit.faults if fault.kind != NEVER_SKIPPED):
+        file = next(fault.file for fault in audit.faults if fault.kind == UNKNOWN)
+        yield Finding("error", UNKNOWN, f"{describe_unknown(pixels, audit.taxonomy)}; first file: {file}")
+    for kind in dict.fromkeys(fault.kind for fault in audit.faults if fault.kind != UNKNOWN):
         first, *others = (fault for fault in audit.faults if fault.kind == kind)
         also = f"; also {shorten_list([fault.name for fault in others])}" if others else ""
         told = f"{kind}: {count(1 + len(others), 'file')}, first {first.told}{also}"
         if kind == UNDECODABLE:
             told += "; training would stop at them, whatever data.on_bad_image says: repair or remove them"
-        yield Finding("error", kind if kind == UNDECODABLE else FAULTY, told)
+        yield Finding("error", kind if kind in (UNDECODABLE, *NEVER_SKIPPED) else FAULTY, told)
 
 
 def _empty(audit: Audit) -> Iterator[Finding]:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from harness.data import cityscapes
-from harness.data.digests import digest_files
 from harness.data.images import read_ids
 from harness.data.listing import list_names
+from harness.data.pairs import PICTURES, digest_content
 from harness.data.recognised import spread
 from harness.data.source import IGNORE, Label
+from harness.data.stored import opened
 from harness.data.taxonomy import Taxonomy, map_ids
 from harness.errors import HarnessError, InputError
 from harness.files import write_text, write_whole
@@ -131,7 +132,7 @@ def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: 
         file = f"{LABELS}/{annotation.split}/{annotation.city}/{annotation.name}{_IDS_END}.png"
         return Outcome(annotation, "skipped", f"there is no {file}")
     try:
-        key = fingerprint([digest_files({"ids": annotation.ids}), meaning])
+        key = fingerprint([digest_content({"ids": annotation.ids}, PICTURES), meaning])
         if _made_from(out / annotation.mask) == key:
             return Outcome(annotation, "kept")
         ids_HW = read_ids(annotation.ids)
@@ -144,13 +145,11 @@ def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: 
 
 def _made_from(mask: Path) -> str | None:
     """Return what a whole mask was made from, as its header says; None where there is none."""
-    import PIL.Image
-
     try:
-        with PIL.Image.open(mask) as picture:
+        with opened(mask) as picture:
             key = picture.info.get(_KEY)
             picture.verify()
-    except (OSError, SyntaxError, ValueError):
+    except InputError:
         return None
     return str(key)
 

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.data.pairs import PALETTES, UNKNOWN
 from harness.data.source import Fault, Source
 from harness.data.subsets import take
 from harness.data.taxonomy import Taxonomy, describe_unknown
 from harness.errors import InputError
 
-NEVER_SKIPPED = "unknown ids"
-"""A class list that does not fit is no bad image: leaving such images out would leave out classes."""
+NEVER_SKIPPED = (UNKNOWN, PALETTES)
+"""Ids that mean no class, or several, are no bad images: leaving such images out would leave out classes."""
 _SHOWN = 3
 
 
@@ -21,14 +22,14 @@ def describe_faults(faults: Sequence[Fault], taxonomy: Taxonomy) -> str:
     lines = []
     for kind in dict.fromkeys(fault.kind for fault in faults):
         found = [fault for fault in faults if fault.kind == kind]
-        if kind == NEVER_SKIPPED:
+        if kind == UNKNOWN:
             pixels: Counter[int] = Counter()
             for fault in found:
                 pixels.update(fault.unknown)
             lines.append(f"{describe_unknown(pixels, taxonomy)}; first file: {found[0].file}")
         else:
             lines.append(f"{kind}: {len(found)} {'file' if len(found) == 1 else 'files'}, first {found[0].told}")
-    if any(fault.kind != NEVER_SKIPPED for fault in faults):
+    if any(fault.kind not in NEVER_SKIPPED for fault in faults):
         lines.append("repair them, or write data.on_bad_image: skip to leave these images out, by name, in every run")
     return "\n  ".join(["its files cannot be used as they are:", *lines])
 
@@ -43,10 +44,10 @@ def without_bad_images(source: Source) -> Source:
     """Return a data set without the images that cannot be used, with a note that names them.
 
     Raises:
-        InputError: the labels hold ids without a class, or a split would be left empty.
+        InputError: ids in the labels mean no class, or several; or a split would be left empty.
     """
     faults = (*source.listed, *source.check())
-    refuse(source, [fault for fault in faults if fault.kind == NEVER_SKIPPED])
+    refuse(source, [fault for fault in faults if fault.kind in NEVER_SKIPPED])
     if not faults:
         return source
     splits = {}

@@ -123,8 +123,6 @@ def _read_layout(place: Path, splits: Mapping[str, _Folders], note: str) -> Layo
         pixels = count_ids(masks, MOST_MASKS)
     except ColourMaskError as error:
         return Miss(f"folder, but {error}{_describe_colours(masks)}")
-    if not pixels:
-        return Miss(f"folder, but no mask in {first.masks} can be read")
     settings: dict[str, Any] = {"root": str(place)}
     settings |= {} if first.images.name == "images" else {"images": first.images.name}
     settings |= {} if first.masks.name == "masks" else {"masks": first.masks.name}

@@ -1,22 +1,31 @@
-"""Reading pictures and label files, and resizing them together. Pillow is imported when the first file is read."""
+"""The one reader of pictures and label files, and resizing them together. Pillow is imported when a file is read.
+
+What a file stores is looked at before it is decoded (`harness.data.stored`): what would be lost without a word is
+refused. Pictures and labels are turned upright, each by its own EXIF orientation.
+"""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from harness.data.orientation import UPRIGHT, find_orientation, swaps_sides, turn
 from harness.data.source import Depth, Image, Label, RawIds
+from harness.data.stored import Stored, describe, opened, why_no_label, why_no_picture, why_not_read
 from harness.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-_ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")
+Bands = npt.NDArray[Any]
+"""[H, W, bands], in the type that the file stores."""
+_ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I", "F")
+_MAPPED_MODES = ("L", "P", "RGBA", "I;16", "I;16B")
+_AT_ONCE_PX = 2**22
+"""Pixels that are taken over from Pillow at once, so that a large picture is not in memory three times."""
 
 
 class ColourMaskError(InputError):
@@ -24,85 +33,173 @@ class ColourMaskError(InputError):
 
 
 def read_image(path: Path) -> Image:
-    """Return a picture as [H, W, 3] red green blue; grey pictures get three equal channels, transparency is dropped.
+    """Return a picture as [H, W, 3] red green blue, upright; grey pictures get three equal channels.
 
     Raises:
-        InputError: the file cannot be read, or has more than 8 bits a channel.
+        InputError: the file cannot be read, or something in it would be lost.
     """
-    with _opened(path) as picture:
-        if picture.mode.startswith(("I", "F")):
-            raise InputError(f"{path}: a picture of more than 8 bits a channel ({picture.mode}); convert it to 8 bits")
-        return np.array(picture.convert("RGB"))
+    return read_picture(path)[0]
+
+
+def read_picture(path: Path) -> tuple[Image, bool]:
+    """Return a picture as `read_image` does, and whether its EXIF orientation had it turned or mirrored."""
+    bands, stored = read_bands(path)
+    if bands.shape[2] == 1:
+        bands = np.repeat(bands, 3, axis=2)
+    return bands, stored.orientation != UPRIGHT
+
+
+def read_bands(path: Path) -> tuple[Bands, Stored]:
+    """Return a picture [H, W, bands] in the type that it is stored in, upright, and what the file stores.
+
+    Today: uint8, with 1 band (grey) or 3 (red green blue; palettes are resolved). An alpha band that is the same
+    everywhere is dropped.
+
+    Raises:
+        InputError: the file cannot be read, or something in it would be lost.
+    """
+    with opened(path) as picture:
+        stored = _described(picture, path, why_no_picture)
+        bands = _decode(picture, path, alpha=stored.alpha, mode="L" if stored.model == "grey" else "RGB")
+        left = find_orientation(picture, path)  # Pillow turns TIFF, which then states none
+    return turn(bands, left), stored
 
 
 def read_ids(path: Path) -> RawIds:
-    """Return a label file's ids [H, W]: grey values of 8 or 16 bits, or the indices (never the colours) of a palette.
+    """Return a label file's ids [H, W], upright: grey values of 8 or 16 bits, or the indices of a palette.
+
+    The colours of a palette never count.
 
     Raises:
         ColourMaskError: the file holds colours.
-        InputError: the file cannot be read, or holds ids above 65535.
+        InputError: the file cannot be read, something in it would be lost, or it holds ids above 65535.
     """
-    with _opened(path) as picture:
+    with opened(path) as picture:
         if picture.mode not in _ID_MODES:
+            _described(picture, path, why_not_read)
             raise ColourMaskError(
                 f"{path}: a colour picture ({picture.mode}), but labels are ids in one channel: write each pixel's "
                 f"class id into an 8-bit, 16-bit or palette PNG"
             )
-        ids_HW = np.array(picture)
-        if picture.mode == "L":
-            ids_HW //= _grey_step(path)
+        stored = _described(picture, path, why_no_label)
+        ids_HW = _decode(picture, path, alpha=False, mode=picture.mode)[..., 0]
+        left = find_orientation(picture, path)  # Pillow turns TIFF, which then states none
+    ids_HW //= _grey_step(stored)
     if ids_HW.dtype == np.int32 and (ids_HW.min() < 0 or ids_HW.max() > 65535):
         raise InputError(f"{path}: label ids from {ids_HW.min()} to {ids_HW.max()}; they must be from 0 to 65535")
-    return ids_HW.astype(np.uint8 if ids_HW.dtype.itemsize == 1 else np.uint16)
-
-
-def _grey_step(path: Path) -> int:
-    """Return the factor by which Pillow spreads the grey values of a PNG with 2 or 4 bits a pixel over 0 to 255."""
-    with path.open("rb") as file:
-        head = file.read(25)
-    return {2: 85, 4: 17}.get(head[24], 1) if head.startswith(b"\x89PNG") else 1
+    ids_HW = turn(ids_HW, left)
+    return ids_HW.astype(np.uint8 if ids_HW.dtype.itemsize == 1 else np.uint16, copy=False)
 
 
 def read_disparity(path: Path) -> Depth:
-    """Return a 16-bit disparity picture in pixels, [H, W]: (value - 1) / 256; NaN where the value is 0.
+    """Return a 16-bit disparity picture in pixels, [H, W], upright: (value - 1) / 256; NaN where the value is 0.
 
     The format of Cityscapes (Cordts et al., CVPR 2016; README of cityscapesScripts).
 
     Raises:
         InputError: the file cannot be read, or is no picture of 16 bits.
     """
-    with _opened(path) as picture:
+    with opened(path) as picture:
         if not picture.mode.startswith("I"):
             raise InputError(f"{path}: disparity is a 16-bit picture, this one is {picture.mode}")
-        value_HW = np.array(picture).astype(np.float32)
+        _described(picture, path, why_no_label)
+        value_HW = _decode(picture, path, alpha=False, mode=picture.mode)[..., 0].astype(np.float32)
+        left = find_orientation(picture, path)  # Pillow turns TIFF, which then states none
+    value_HW = turn(value_HW, left)
     return np.where(value_HW > 0, (value_HW - 1) / 256, np.float32(np.nan)).astype(np.float32)
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Return the height and width of a picture that can be read: a PNG by its checksums, others are decoded.
+    """Return the height and width of a picture that `read_image` reads, upright: a PNG by its checksums.
+
+    Others are decoded, and so is a PNG with transparency: whether that is the same everywhere only its pixels tell.
 
     Raises:
-        InputError: the file is no picture, is cut short or damaged.
+        InputError: as `read_image`.
     """
-    with _opened(path) as picture:
-        if picture.format == "PNG":
+    with opened(path) as picture:
+        stored = _described(picture, path, why_no_picture)
+        if stored.alpha:
+            _decode(picture, path, alpha=True, mode="L")
+        elif picture.format == "PNG" and getattr(picture, "tile", None):  # none: decoded already
             picture.verify()
         else:
             picture.load()
-        return picture.height, picture.width
+        return stored.size
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Picture]:
-    import PIL.Image
+def find_change(path: Path) -> str:
+    """Return what of a file is read otherwise than before the reader looked at what is stored; empty for nothing.
 
+    It goes into the digest of the data, so that ids of runs change where their pixels do, and nowhere else: pictures
+    and labels that are turned upright (Pillow turned TIFF, and mixed up the rows of some), and ids in TIFF of 2 or 4
+    bits.
+    """
     try:
-        with PIL.Image.open(path) as picture:
-            yield picture
-    except PIL.UnidentifiedImageError:
-        raise InputError(f"{path}: not a picture in a format that Pillow reads") from None
-    except (OSError, SyntaxError, ValueError, struct.error, PIL.Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        with opened(path) as picture:
+            stored = describe(picture, path)
+            tiff = stored.format == "TIFF"
+            turned = stored.orientation if not tiff or _was_mixed_up(picture, stored) else UPRIGHT
+            step = _grey_step(stored) if tiff else 1
+    except InputError:
+        return ""
+    return f"orientation {turned}, step {step}" if (turned, step) != (UPRIGHT, 1) else ""
+
+
+def _was_mixed_up(picture: Any, stored: Stored) -> bool:
+    """Tell whether Pillow, given a path, maps a TIFF that lies on its side as if it lay upright."""
+    mapped = len(picture.tile) == 1 and picture.tile[0][0] == "raw" and picture.mode in _MAPPED_MODES
+    return mapped and swaps_sides(stored.orientation) and stored.size[0] != stored.size[1]
+
+
+def _described(picture: Picture, path: Path, why_not: Any) -> Stored:
+    """Return what a file stores; InputError where `why_not` knows a reason against reading it."""
+    stored = describe(picture, path)
+    if why := why_not(stored):
+        raise InputError(f"{path}: {why}")
+    return stored
+
+
+def _grey_step(stored: Stored) -> int:
+    """Return the factor by which Pillow spreads grey values of 2 or 4 bits over 0 to 255."""
+    return {2: 85, 4: 17}.get(stored.bits, 1) if stored.model == "grey" else 1
+
+
+def _decode(picture: Picture, path: Path, *, alpha: bool, mode: str) -> Bands:
+    """Return the pixels [H, W, bands] in a mode of Pillow's, as they are stored, taken over some rows at a time.
+
+    Raises:
+        InputError: `alpha`, and it is not the same everywhere.
+    """
+    picture.load()
+    height, width = picture.height, picture.width
+    rows = max(1, _AT_ONCE_PX // width)
+    taken: Bands | None = None
+    opaque: set[int] = set()
+    for top in range(0, height, rows):
+        strip = picture if rows >= height else picture.crop((0, top, width, min(height, top + rows)))
+        if alpha:
+            opaque |= set(_opacity(strip))
+            if len(opaque) > 1:
+                raise InputError(
+                    f"{path}: its transparency (a fourth band, or one of two) is not the same everywhere and would be "
+                    "lost: write it over a background, or leave that band out where it means nothing"
+                )
+        values = np.asarray(strip if strip.mode == mode else strip.convert(mode))
+        values = values[..., None] if values.ndim == 2 else values
+        if taken is None:
+            dtype = np.uint8 if values.dtype == bool else values.dtype.newbyteorder("=")
+            taken = np.empty((height, width, values.shape[2]), dtype)
+        taken[top : top + rows] = values
+    assert taken is not None
+    return taken
+
+
+def _opacity(strip: Picture) -> tuple[int, int]:
+    """Return the lowest and the highest opacity of a picture."""
+    with_alpha = strip if strip.mode in ("RGBA", "LA") else strip.convert("LA" if strip.mode == "La" else "RGBA")
+    low, high = with_alpha.getchannel("A").getextrema()
+    return int(low), int(high)  # type: ignore[arg-type]  # one channel has one pair
 
 
 def resize_pair(image: Image, label: Label, size: tuple[int, int]) -> tuple[Image, Label]:

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness.data.digests import digest_files, remember
-from harness.data.images import ColourMaskError, check_image, read_disparity, read_ids, read_image
+from harness.data.images import ColourMaskError, check_image, find_change, read_disparity, read_ids, read_image
+from harness.data.palettes import KnownColours, Palette, read_palette
 from harness.data.source import Depth, Fault, Image, Label, RawIds, Source, Split
 from harness.data.taxonomy import Taxonomy, map_ids, unknown_ids
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_bytes
 
-_CHECK_VERSION = 3
+_CHECK_VERSION = 4
 """Raised when the check of files finds more, or says it in other words: answers remembered from before are void."""
 
 
@@ -41,9 +42,16 @@ class Format:
     read_depth: Callable[[Path], Depth]
     check: Callable[[Path], tuple[int, int]]
     """Height and width of a picture that can be read, found with little work."""
+    read_palette: Callable[[Path], Palette] = lambda path: ()
+    """Colours of a label file's indices, from its header."""
+    find_change: Callable[[Path], str] = lambda path: ""
+    """What of a file is read otherwise than by the first version of these functions; empty for nothing."""
 
 
-PICTURES = Format(read_image, read_ids, read_disparity, check_image)
+PICTURES = Format(read_image, read_ids, read_disparity, check_image, read_palette, find_change)
+UNKNOWN = "unknown ids"
+PALETTES = "palettes that disagree"
+"""Kinds of faults: labels with ids without a class; labels in which a colour has another id than in others."""
 
 
 def make_source(
@@ -81,26 +89,45 @@ def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...], form: F
         read_image=lambda index: form.read_image(pairs[index].image),
         read_label=label_of,
         read_ids=lambda index: form.read_ids(pairs[index].label),
-        digest=digest_files({path.relative_to(root).as_posix(): path for path in files}),
+        digest=digest_content({path.relative_to(root).as_posix(): path for path in files}, form),
         read_depth=(lambda index: form.read_depth(depths[index])) if has_depth else None,
         recordings=tuple(pair.recording for pair in pairs) if any(pair.recording for pair in pairs) else (),
     )
+
+
+def digest_content(files: Mapping[str, Path], form: Format) -> str:
+    """Return the digest of files' content, and of what of it is read otherwise than it was once.
+
+    That is found from the headers, once for one content.
+    """
+    digest = digest_files(files)
+    key = digest_bytes([canonical(["changed reading", digest]).encode()])
+
+    def find_changes() -> str:
+        told = {name: form.find_change(path) for name, path in sorted(files.items())}
+        return canonical({name: what for name, what in told.items() if what})
+
+    changed = remember("readings", key, find_changes)
+    return digest if changed == canonical({}) else digest_bytes([canonical([digest, changed]).encode()])
 
 
 def find_faults(
     root: Path, taxonomy: Taxonomy, splits: Mapping[str, Sequence[Pair]], form: Format
 ) -> tuple[Fault, ...]:
     """Read every label and every picture's header; return what is wrong. Files are named relative to `root`."""
-    checked = ((name, _check_pair(root, taxonomy, pair, form)) for name, pairs in splits.items() for pair in pairs)
+    known = KnownColours()
+    checked = (
+        (name, _check_pair(root, taxonomy, pair, form, known)) for name, pairs in splits.items() for pair in pairs
+    )
     return tuple(replace(fault, split=name) for name, fault in checked if fault is not None)
 
 
-def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format) -> Fault | None:
+def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known: KnownColours) -> Fault | None:
     file = pair.image
     try:
         image_size = form.check(pair.image)
         file = pair.label
-        ids_HW = form.read_ids(pair.label)
+        ids_HW, palette = form.read_ids(pair.label), form.read_palette(pair.label)
         file = pair.depth or pair.label
         depth_size = image_size if pair.depth is None else form.read_depth(pair.depth).shape
     except InputError as error:
@@ -112,7 +139,9 @@ def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format) -> Fau
             told = f"{label}: the {part} is {_size(size)}, the image {_size(image_size)}"
             return Fault(f"{part} and image differ in size (height x width)", "", pair.name, label, told)
     if strange := unknown_ids(ids_HW, taxonomy):
-        return Fault("unknown ids", "", pair.name, label, label, strange)
+        return Fault(UNKNOWN, "", pair.name, label, label, strange)
+    if clash := known.find_clash(label, palette, ids_HW) if palette else "":
+        return Fault(PALETTES, "", pair.name, label, clash)
     return None
 
 

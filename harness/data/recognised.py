@@ -42,19 +42,22 @@ def count_ids(masks: Sequence[Path], most: int) -> dict[int, int]:
 
     Raises:
         ColourMaskError: a file holds colours, and none holds ids.
+        InputError: none can be read; says why the first one cannot.
     """
-    total, colours = np.zeros(1 << 16, np.int64), None
+    total, colours, unread = np.zeros(1 << 16, np.int64), None, None
     for path in spread(masks, most):
         try:
             ids_HW = read_ids(path)
         except ColourMaskError as error:
             colours = colours or error
-        except InputError:
-            continue
+        except InputError as error:
+            unread = unread or error
         else:
             total += np.bincount(ids_HW.ravel(), minlength=1 << 16)
     if colours is not None and not total.any():
         raise colours
+    if unread is not None and not total.any():
+        raise InputError(f"no mask can be read; the first: {unread}")
     return {int(raw): int(total[raw]) for raw in np.flatnonzero(total)}
 
 

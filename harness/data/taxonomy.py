@@ -27,6 +27,7 @@ OKABE_ITO: tuple[Colour, ...] = (
     (0, 0, 0),
 )
 _UNKNOWN = 256
+_AT_ONCE_PX = 2**20
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,14 @@ def map_ids(raw_HW: npt.NDArray[Any], taxonomy: Taxonomy, where: str) -> npt.NDA
     Raises:
         InputError: the taxonomy does not know an id; `where` names the image.
     """
-    mapped = taxonomy.class_map.take(raw_HW)
-    if mapped.max(initial=0) == _UNKNOWN:
-        raise InputError(f"{where}: {describe_unknown(unknown_ids(raw_HW, taxonomy), taxonomy)}")
-    return mapped.astype(np.uint8)
+    label_HW = np.empty(raw_HW.shape, np.uint8)
+    step = max(1, _AT_ONCE_PX * len(raw_HW) // max(1, raw_HW.size))
+    for top in range(0, len(raw_HW), step):  # numpy makes an index of eight bytes of each pixel
+        mapped = taxonomy.class_map.take(raw_HW[top : top + step])
+        if mapped.max(initial=0) == _UNKNOWN:
+            raise InputError(f"{where}: {describe_unknown(unknown_ids(raw_HW, taxonomy), taxonomy)}")
+        label_HW[top : top + step] = mapped
+    return label_HW
 
 
 def unknown_ids(raw_HW: npt.NDArray[Any], taxonomy: Taxonomy) -> dict[int, int]:

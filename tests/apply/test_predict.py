@@ -165,7 +165,7 @@ def test_all_kinds_of_pictures_are_read_or_named(call, trained, tmp_path):
 @pytest.mark.parametrize("ending", ["png", "tif", "webp", "jpg"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_turned_as_viewers_turn_it(tmp_path, orientation, ending):
-    from harness.apply.reading import read_picture
+    from harness.data.images import read_picture
 
     stored = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)).resize((70, 50), 0)
     exif, path = Image.Exif(), tmp_path / f"a.{ending}"
