@@ -22,6 +22,8 @@ from harness.errors import InputError
 
 BATCH_BYTES = 512 * 2**20
 """Decoded pictures of one batch."""
+_VERY_WIDE = 4
+"""Width / height from which on a strip of columns needs so much less memory than one of rows that it matters."""
 Map = npt.NDArray[np.uint16]
 """[H, W]; 0 to 65535 stand for 0 to 1."""
 
@@ -105,12 +107,23 @@ class Predictor:
     def _predict_batch(self, batch: Sequence[_Read]) -> Iterator[Predicted]:
         tiling = self._tiling_of(batch[0].image)
         if tiling is not None:
-            yield from (self._measure(item, tiled_strips(self._scores, item.image, tiling), tiling) for item in batch)
+            yield from (self._measure_tiles(item, tiling) for item in batch)
             return
         by_view = list(self._look([item.image for item in batch]))
         for place, item in enumerate(batch):
             strips = strips_of([logits_BCHW[place] for logits_BCHW in by_view], item.image.shape[:2])
             yield self._measure(item, strips, None)
+
+    def _measure_tiles(self, item: _Read, tiling: Tiling) -> Predicted:
+        """Predict a picture in tiles; of one that is very wide, in strips of columns: scores are kept for a strip."""
+        if not _is_very_wide(item.image):
+            return self._measure(item, tiled_strips(self._scores, item.image, tiling), tiling)
+        lying = Tiling(tiling.width, tiling.height, tiling.overlap)
+
+        def scores_of(tile: Image) -> torch.Tensor:
+            return self._scores(np.ascontiguousarray(tile.swapaxes(0, 1))).transpose(1, 2)
+
+        return self._measure(item, tiled_strips(scores_of, item.image.swapaxes(0, 1), lying), tiling, columns=True)
 
     def _tiling_of(self, image: Image) -> Tiling | None:
         height, width = image.shape[:2]
@@ -120,8 +133,7 @@ class Predictor:
             fits = height <= self._tiling.height and width <= self._tiling.width
             return None if fits else self._tiling
         return choose_tiling(
-            height,
-            width,
+            *((width, height) if _is_very_wide(image) else (height, width)),
             bytes_per_pixel=self._bytes_per_pixel,
             num_classes=self._model.num_classes,
             limit=self._limit,
@@ -146,10 +158,15 @@ class Predictor:
         by_view = [logits_BCHW[0] for logits_BCHW in self._look([tile])]
         return torch.cat([strip.scores_CRW for strip in strips_of(by_view, tile.shape[:2])], dim=1)
 
-    def _measure(self, item: _Read, strips: Iterable[Strip], tiling: Tiling | None) -> Predicted:
+    def _measure(
+        self, item: _Read, strips: Iterable[Strip], tiling: Tiling | None, *, columns: bool = False
+    ) -> Predicted:
+        """Return what strips of scores mean; with `columns` they are those of the picture with its axes swapped."""
         height, width = item.image.shape[:2]
-        label_HW = np.empty((height, width), np.uint8)
-        maps = [np.empty((height, width), np.uint16) for _ in range(2 * self._maps)]
+        label = np.empty((height, width), np.uint8)
+        made = [np.empty((height, width), np.uint16) for _ in range(2 * self._maps)]
+        label_HW = label.T if columns else label
+        maps: list[Map] = [values.T if columns else values for values in made]
         for strip in _cut(strips):
             rows = slice(strip.top, strip.top + strip.scores_CRW.shape[1])
             label_HW[rows] = strip.scores_CRW.argmax(dim=0).to(torch.uint8).cpu().numpy()
@@ -157,8 +174,13 @@ class Predictor:
                 scores_CRW = strip.scores_CRW
                 probability_CRW = scores_CRW if self._views.number > 1 else scores_CRW.softmax(dim=0)
                 maps[0][rows], maps[1][rows] = (_as_map(values) for values in _certainty(probability_CRW))
-        confidence, entropy = maps or (None, None)
-        return Predicted(item.picture, item.image, label_HW, item.turned, tiling, confidence, entropy)
+        confidence, entropy = made or (None, None)
+        return Predicted(item.picture, item.image, label, item.turned, tiling, confidence, entropy)
+
+
+def _is_very_wide(image: Image) -> bool:
+    height, width = image.shape[:2]
+    return bool(width > _VERY_WIDE * height)
 
 
 @dataclass(frozen=True)

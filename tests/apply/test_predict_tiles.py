@@ -181,3 +181,23 @@ def test_tiles_for_a_model_that_resizes_are_refused():
     model = make_model(wrap(Recorder()), 3, size=(32, 48))
     with pytest.raises(InputError, match="32x48"):
         Predictor(model, Views(), tiling=Tiling(64, 64, 0))
+
+
+def test_a_very_wide_picture_is_predicted_in_strips_of_columns_as_in_strips_of_rows(monkeypatch):
+    """The same tiles and sums: labels differ at most where two classes are all but tied."""
+    from harness.apply import infer
+    from harness.apply.infer import _Read
+
+    torch.manual_seed(3)
+    model = make_model(make_unet(4, in_channels=3, base_channels=4), 4)
+    image = random_image(70, 700)
+    predictor = Predictor(model, Views(), tiling=Tiling(64, 128, 32), maps=True)
+    tops = []
+    monkeypatch.setattr(infer, "tiled_strips", lambda *args: (tops.append(args[1].shape), tiled_strips(*args))[1])
+    by_columns = predictor._measure_tiles(_Read(None, image, False), Tiling(64, 128, 32))
+    monkeypatch.setattr(infer, "_VERY_WIDE", 100)
+    by_rows = predictor._measure_tiles(_Read(None, image, False), Tiling(64, 128, 32))
+    assert tops == [(700, 70, 3), (70, 700, 3)]
+    assert by_columns.label.shape == by_rows.label.shape == (70, 700)
+    assert (by_columns.label == by_rows.label).mean() > 0.999
+    np.testing.assert_allclose(by_columns.confidence / 65535, by_rows.confidence / 65535, atol=1e-4)
