@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -19,6 +20,7 @@ from harness.data import open_whole
 from harness.data.audit import audit_source
 from harness.data.images import check_image, read_bands, read_ids, read_image
 from harness.data.prepared import PreparedSplit
+from harness.data.stored import FORMATS, LONGEST_SIDE_PX, MOST_PIXELS
 from harness.errors import InputError
 from harness.execute.inputs import digest_source
 from harness.spec_writer import init_spec
@@ -75,7 +77,7 @@ READ = {
     "turned.webp": (pillow(image(RGB), lossless=True, exif=exif_of(5)), RGB.swapaxes(0, 1)),
     "nonsense exif.png": (pillow(image(RGB), exif=b"Exif\0\0MM\0*" + b"\xff" * 40), RGB),
     "orientation 77.png": (pillow(image(RGB), exif=exif_of(77)), RGB),
-    "overview.tif": (lambda path: write_tiff_with_overview(path), RGB),
+    "overview.tif": (lambda path: write_tiff_with_overview(path, RGB), RGB),
 }
 MANY = "more than 8 bits a channel"
 CLEAR = "its transparency"
@@ -121,12 +123,12 @@ REFUSED = {
 }
 
 
-def write_tiff_with_overview(path):
+def write_tiff_with_overview(path, values):
     """Write a TIFF with a smaller copy of its page, as cloud-optimised GeoTIFFs have them."""
     file = io.BytesIO()
-    small = image(RGB).resize((4, 3))
+    small = image(values).resize((4, 3))
     small.encoderinfo = {"tiffinfo": {254: 1}}
-    image(RGB).save(file, format="TIFF", save_all=True, append_images=[small])
+    image(values).save(file, format="TIFF", save_all=True, append_images=[small])
     path.write_bytes(file.getvalue())
 
 
@@ -263,6 +265,8 @@ MASKS_READ = {
     "clear palette.png": (lambda path: paletted(IDS).save(path, transparency=0), IDS),
     "two bits.tif": (lambda path: write_tiff(path, IDS, photometric=1, bits=2), IDS),
     "four bits.tif": (lambda path: write_tiff(path, IDS, photometric=1, bits=4), IDS),
+    "unused clear palette.png": (lambda path: paletted(IDS).save(path, transparency=99), IDS),
+    "overview.tif": (lambda path: write_tiff_with_overview(path, IDS), IDS),
     "wide.tif": (lambda path: write_tiff(path, IDS.astype(np.uint32), photometric=1), IDS),
     "turned.png": (lambda path: image(IDS).save(path, exif=exif_of(8)), np.rot90(IDS)),
     "turned palette.png": (lambda path: paletted(IDS).save(path, exif=exif_of(3)), IDS[::-1, ::-1]),
@@ -278,6 +282,9 @@ MASKS_REFUSED = {
     "stack.tif": (lambda path: write_tiff(path, IDS, photometric=1, pages=2), "it holds 2 pages"),
     "two bands.tif": (lambda path: write_tiff(path, noise(6, 8, 2), photometric=1, extra=(0,)), "2 bands"),
     "colour stack.tif": (lambda path: write_tiff(path, RGB, photometric=2, pages=2), "it holds 2 pages"),
+    "deep colours.png": (lambda path: write_png(path, DEEP, 2, 16), "a colour picture"),
+    "print.tif": (lambda path: write_tiff(path, noise(6, 8, 4), photometric=5), "a colour picture"),
+    "jpeg 2000.png": (lambda path: image(IDS).save(path, format="JPEG2000"), "not a picture in a format that is read"),
     "colours.png": (lambda path: image(RGB).save(path), "a colour picture"),
     "too many.png": (lambda path: write_bare_png(path, 20_000, 20_000), "20,000x20,000 pixels"),
 }
@@ -303,6 +310,42 @@ def test_labels_are_refused_where_ids_would_be_lost_or_doubtful(tmp_path, name):
     write(tmp_path / name)
     with pytest.raises(InputError, match=told):
         read_ids(tmp_path / name)
+
+
+ROWS = {
+    "grey, 8 bits or less": ("grey.png", "four bits.tif"),
+    "a palette": ("palette.png", "palette.png"),
+    "red, green and blue, 8 bits": ("plain.png", "colours.png"),
+    "16 bits, grey": ("deep grey.png", "turned deep.png"),
+    "16 bits, in colour": ("deep colour.tif", "deep colours.png"),
+    "floating point": ("float.tif", "float.tif"),
+    "an EXIF orientation": ("turned.png", "turned.png"),
+    "transparency that is the same everywhere": ("opaque.png", "unused clear palette.png"),
+    "transparency that differs": ("clear index.png", "clear palette.png"),
+    "a further band (near infrared)": ("near infrared.tif", "two bands.tif"),
+    "several pages, slices or frames": ("stack.tif", "stack.tif"),
+    "a smaller copy of itself (GeoTIFF's overviews)": ("overview.tif", "overview.tif"),
+    "CMYK, LAB or YCbCr colours": ("print.jpg", "print.tif"),
+    "TIFF in which 0 is white": ("white is zero.tif", "white is zero.tif"),
+    f"more than {MOST_PIXELS:,} pixels, or {LONGEST_SIDE_PX:,} a side": ("too many.png", "too many.png"),
+    f"another format than {', '.join(FORMATS).replace('WEBP', 'WebP')}": ("avif.png", "jpeg 2000.png"),
+}
+"""Row of the table in docs/own-data.md -> a picture and a mask that it is about."""
+
+
+def test_the_table_of_what_is_read_is_true():
+    """The files themselves are read, and refused, by the tests above."""
+    page = (Path(__file__).parents[2] / "docs/own-data.md").read_text()
+    rows = [
+        line.strip("| ").split(" | ") for line in page.split("| a file that stores")[1].split("\n\n")[0].splitlines()
+    ]
+    assert [title for title, *_ in rows[2:]] == list(ROWS)
+    for title, of_picture, of_mask in rows[2:]:
+        picture, mask = ROWS[title]
+        assert of_picture.startswith("read" if picture in READ else "refused"), title
+        assert picture in READ or picture in REFUSED
+        assert of_mask.startswith("read" if mask in MASKS_READ else "refused"), title
+        assert mask in MASKS_READ or mask in MASKS_REFUSED
 
 
 @settings(max_examples=60, deadline=None)
