@@ -35,7 +35,7 @@ _CELL_W, _CELL_H = 320, 320
 """Largest picture in a cell (pixels)."""
 _GAP, _SIZE = 12, 15
 """Pixels: between cells, and of letters."""
-_MOST_PX = 2**24
+_MOST_PX = 2**22
 """Of larger pictures, every n-th row and column is drawn."""
 
 
