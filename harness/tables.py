@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,10 @@ from harness.spec.plan_json import plan_to_json
 from harness.spec.reference import type_text
 
 PIPE_WIDTH = 160
+MOST_DRAWN = 500
+"""Runs of a plan up to which its table has frames and folds long cells; drawing takes a millisecond a run."""
+REFERENCE, SAME = "(the reference)", "the same"
+COLUMNS = ("id", "variant", "seed", "starts from", "differs from its reference in", "state")
 
 
 def _console() -> Console:
@@ -43,7 +48,11 @@ def print_plan(
         return
     console = _console()
     console.print(Text(f"{plan.study}: {plan.question}"))
-    console.print(_plan_table(plan, done))
+    groups = _plan_rows(plan, done)
+    if len(plan.runs) <= MOST_DRAWN:
+        console.print(_draw_table(groups))
+    else:
+        print(_align([COLUMNS, *(row for rows in groups for row in rows)]))
     left = len({run.id for run in plan.runs} - set(done))
     console.print(f"{len(plan.runs)} runs, {left} to do")
     for sentence in plan.left_out:
@@ -55,19 +64,43 @@ def print_plan(
         _print_forecast(console, forecast)
 
 
-def _plan_table(plan: Plan, done: Collection[str]) -> Table:
-    table = Table("id", "variant", "seed", "starts from", "differs from its reference in", "state")
+def _plan_rows(plan: Plan, done: Collection[str]) -> list[list[tuple[str, ...]]]:
+    """Return the cells of each run, the runs of a variant together."""
     labels = {run.id: run.label for run in plan.runs}
     by_variant: dict[str, list[Run]] = {}
     for run in plan.runs:
         by_variant.setdefault(run.variant, []).append(run)
-    for runs in by_variant.values():
-        for run in runs:
-            state = "done" if run.id in done else "to do"
-            changes = _changes(run) if run is runs[0] else Text("the same", style="dim")
-            table.add_row(run.id, Text(run.variant), str(run.seed), Text(_start(run, labels)), changes, state)
+    return [
+        [
+            (
+                run.id,
+                run.variant,
+                str(run.seed),
+                _start(run, labels),
+                _changes(run) if run is runs[0] else SAME,
+                "done" if run.id in done else "to do",
+            )
+            for run in runs
+        ]
+        for runs in by_variant.values()
+    ]
+
+
+def _draw_table(groups: Sequence[Sequence[tuple[str, ...]]]) -> Table:
+    table = Table(*COLUMNS)
+    for rows in groups:
+        for row in rows:
+            table.add_row(*(Text(cell, style="dim" if cell in (SAME, REFERENCE) else "") for cell in row))
         table.add_section()
     return table
+
+
+def _align(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a line for each row, its cells as wide as the widest of their column; further lines of a cell follow."""
+    lines = [part for row in rows for part in zip_longest(*(cell.split("\n") for cell in row), fillvalue="")]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    form = "  ".join(f"{{:<{width}}}" for width in widths)
+    return "\n".join(form.format(*line).rstrip() for line in lines)
 
 
 def _print_forecast(console: Console, forecast: Forecast) -> None:
@@ -91,11 +124,11 @@ def _start(run: Run, labels: Mapping[str, str]) -> str:
     return f"{labels.get(run.start.run_id, run.start.run_id)}@{run.start.which}"
 
 
-def _changes(run: Run) -> Text:
+def _changes(run: Run) -> str:
     if not run.settings_from:
-        return Text("(the reference)", style="dim")
+        return REFERENCE
     lines = [f"{key}: {_short(before)} -> {_short(after)}" for key, (before, after) in run.changed.items()]
-    return Text("\n".join([f"{run.settings_from}:", *lines]))
+    return "\n".join([f"{run.settings_from}:", *lines])
 
 
 def _short(value: Any) -> str:

@@ -12,9 +12,11 @@ from harness.stats.verdicts import FAMILY_ERROR
 def past_last_look(plan: Plan, taken: Taken) -> Iterator[str]:
     """Yield a line where a plan has more seeds than the last look, or than the looks that it declares."""
     looks = Looks(plan.looks, taken)
-    seeds = {name: {run.seed for run in plan.runs if run.variant == name} for name in plan.variants}
+    seeds: dict[str, set[int]] = {}
+    for run in plan.runs:
+        seeds.setdefault(run.variant, set()).add(run.seed)
     most = max(len(found) for found in seeds.values())
-    others = [name for name in plan.variants if name != plan.reference and plan.reference in seeds]
+    others = [name for name in seeds if name != plan.reference and plan.reference in seeds]
     now = {name: looks.at((name, plan.reference), seeds[name] & seeds[plan.reference]) for name in others}
     past = [name for name, look in now.items() if not look.level(FAMILY_ERROR)]
     if past:
