@@ -6,12 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
-Whole = Annotated[int, Field(ge=0)]
+MOST = 1_000_000
+"""Largest count: what is counted here is done, or held in memory, one by one."""
+LONGEST_PX = 32_768
+"""Longest side of an image, in pixels."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Whole = Annotated[int, Field(ge=0, le=MOST)]
+Side = Annotated[int, Field(ge=1, le=LONGEST_PX)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Size = tuple[Count, Count]
+Size = tuple[Side, Side]
 """Height and width in pixels."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from harness.catalog import part
 from harness.data.desert_canvas import Canvas
@@ -15,14 +17,20 @@ from harness.data.label_sets import shipped_taxonomy
 from harness.data.source import Depth, Image, Label, RawIds, Source, Split
 from harness.data.taxonomy import map_ids
 from harness.fingerprint import canonical, digest_bytes
-from harness.settings import Count, Size
 
 TAXONOMY = "offroad"
+Scenes = Annotated[int, Field(ge=1, le=10_000)]
+DrawnSide = Annotated[int, Field(ge=1, le=2048)]
+"""Pixels. Drawing takes some hundred bytes and a microsecond for each pixel of a scene."""
 
 
 @part("data", takes=("size",))
 def desert(
-    *, train_images: Count = 96, val_images: Count = 48, test_images: Count = 24, size: Size = (96, 96)
+    *,
+    train_images: Scenes = 96,
+    val_images: Scenes = 48,
+    test_images: Scenes = 24,
+    size: tuple[DrawnSide, DrawnSide] = (96, 96),
 ) -> Source:
     """Procedural off-road scenes with the ten classes and raw ids of the Duality AI off-road set, drawn when read.
 

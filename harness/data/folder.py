@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from harness.catalog import part
+from harness.data.grouping import find_groups
 from harness.data.label_sets import RawId
 from harness.data.listing import Listing, list_pairs, source_of
 from harness.data.pairs import Pair, make_source
@@ -49,13 +51,17 @@ def folder(  # noqa: PLR0913 - one argument is one setting
     """
     place = Path(root).expanduser()
     taxonomy = make_taxonomy(classes, ignore, colours)
-    group_of = _make_group_of(groups)
     for key, below in (("images", images), ("masks", masks)):
         if Path(below).is_absolute():
             raise SettingError((key,), f"'{below}' must be the name of a folder below root")
 
     def list_below(where: Path, split: str = "") -> Listing:
-        return list_pairs(place, where / images, where / masks, suffix=mask_suffix, split=split, group_of=group_of)
+        listing = list_pairs(place, where / images, where / masks, suffix=mask_suffix, split=split)
+        if groups is None:
+            return listing
+        found = find_groups(groups, tuple(pair.name for pair in listing.pairs))
+        pairs = (replace(pair, group=group) for pair, group in zip(listing.pairs, found, strict=True))
+        return replace(listing, pairs=tuple(pairs))
 
     if splits is None:
         listing = _flat(place, images, list_below)
@@ -102,23 +108,6 @@ def make_taxonomy(
     return Taxonomy("folder", tuple(names), shown, class_of)
 
 
-def _make_group_of(pattern: str | None) -> Callable[[str], str]:
-    if pattern is None:
-        return str
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise SettingError(("groups",), f"'{pattern}' is not a regular expression: {error}") from None
-
-    def group_of(name: str) -> str:
-        match = compiled.search(name)
-        if match is None:
-            raise SettingError(("groups",), f"'{pattern}' matches nothing in the image name '{name}'")
-        return match[1] if compiled.groups else match[0]
-
-    return group_of
-
-
 def divide(pairs: Sequence[Pair], val_fraction: float) -> dict[str, list[Pair]]:
     """Divide pairs into train and val: whole groups, in the order of their names' hashes, go to val until it is full.
 
@@ -126,11 +115,13 @@ def divide(pairs: Sequence[Pair], val_fraction: float) -> dict[str, list[Pair]]:
         SettingError: one side would be empty.
     """
     ranked = sorted({pair.group for pair in pairs}, key=lambda group: hashlib.sha256(group.encode()).digest())
+    images, held = Counter(pair.group for pair in pairs), 0
     taken: set[str] = set()
     for group in ranked:
-        if sum(pair.group in taken for pair in pairs) >= val_fraction * len(pairs):
+        if held >= val_fraction * len(pairs):
             break
         taken.add(group)
+        held += images[group]
     sides = {
         "train": [pair for pair in pairs if pair.group not in taken],
         "val": [pair for pair in pairs if pair.group in taken],

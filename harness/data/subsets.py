@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from heapq import heapreplace
 
 import numpy as np
 import numpy.typing as npt
@@ -88,11 +90,13 @@ def fold(source: Source, folds: int, number: int) -> Source:
     ranked = sorted(set(units), key=lambda unit: hashlib.sha256(unit.encode()).digest())
     if len(ranked) < folds:
         raise InputError(f"data.folds: {folds} folds of {len(ranked)} groups; give at most {len(ranked)}")
-    sizes = [0] * folds
+    images = Counter(units)
+    filled = [(0, place) for place in range(folds)]
+    # a heap of how many images each fold has, and its number
     fold_of: dict[str, int] = {}
-    for unit in sorted(ranked, key=units.count, reverse=True):
-        fold_of[unit] = sizes.index(min(sizes))
-        sizes[fold_of[unit]] += units.count(unit)
+    for unit in sorted(ranked, key=images.__getitem__, reverse=True):
+        size, fold_of[unit] = filled[0]
+        heapreplace(filled, (size + images[unit], fold_of[unit]))
     is_val = [fold_of[unit] == number for unit in units]
     train = take(joined, [index for index, val in enumerate(is_val) if not val])
     val = take(joined, [index for index, val in enumerate(is_val) if val])

@@ -17,6 +17,8 @@ KEYS = ("reference", "margin", "expected", "epoch", "split", "looks")
 DEFAULT_MARGIN = 0.005
 FEWEST_AT_LOOK = 2
 """Seeds below which a look decides nothing."""
+MOST_AT_LOOK = 1000
+"""Seeds after which no study looks."""
 WHICH: tuple[Which, ...] = get_args(Which)
 SPLITS: tuple[JudgedSplit, ...] = get_args(JudgedSplit)
 
@@ -136,11 +138,14 @@ def _read_split(node: Node) -> Node:
 
 def _read_looks(node: Node) -> tuple[int, ...]:
     looks = [item.plain() for item in node.items()]
-    wrong = any(isinstance(look, bool) or not isinstance(look, int) or look < FEWEST_AT_LOOK for look in looks)
+    wrong = any(
+        isinstance(look, bool) or not isinstance(look, int) or not FEWEST_AT_LOOK <= look <= MOST_AT_LOOK
+        for look in looks
+    )
     if wrong or not looks or any(later <= earlier for earlier, later in pairwise(looks)):
         raise node.error(
-            f"{node.shown()} was given; looks are numbers of seeds, {FEWEST_AT_LOOK} or more and ascending, such as"
-            " [3, 5, 10]"
+            f"{node.shown()} was given; looks are numbers of seeds, {FEWEST_AT_LOOK} to {MOST_AT_LOOK} and"
+            " ascending, such as [3, 5, 10]"
         )
     return tuple(looks)
 

@@ -10,6 +10,8 @@ from itertools import combinations
 
 Combination = frozenset[str]
 
+MOST_COMPONENTS = 64
+"""Components of one variant: designs of more make no report that could be read."""
 TOGETHER = "together"
 FACTORIAL = "factorial"
 FRACTIONAL = "fractional"
@@ -77,6 +79,14 @@ def _generators(count: int) -> str:
 DESIGNS: Mapping[str, Callable[[Sequence[str]], tuple[Combination, ...]]] = {
     design.__name__: design for design in (together, one_at_a_time, add_one_in, leave_one_out, factorial, fractional)
 }
+
+
+def count_combinations(design: str, components: int) -> int:
+    """Return how many combinations a design makes of so many components, or a few less, without making them."""
+    if design == FACTORIAL:
+        return 1 << components
+    several = {TOGETHER: 1, FRACTIONAL: 2 * components}
+    return several.get(design, components + 1)
 
 
 def combine(designs: Sequence[str], components: Sequence[str]) -> dict[Combination, tuple[str, ...]]:

@@ -7,9 +7,21 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from harness.errors import did_you_mean
-from harness.spec.designs import DESIGNS, FACTORIAL, FRACTIONAL, TOGETHER, Combination, combine
+from harness.spec.designs import (
+    DESIGNS,
+    FACTORIAL,
+    FRACTIONAL,
+    MOST_COMPONENTS,
+    TOGETHER,
+    Combination,
+    combine,
+    count_combinations,
+)
 from harness.spec.slugs import read_named
 from harness.strict_yaml.located import Node
+
+MOST_VARIANTS = 10_000
+"""Combinations of components of a variant, and variants of a study."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,27 @@ def read_family(name: str, entries: Mapping[str, Node]) -> Family:
     excludes = _read_rule(entries["excludes"], components) if "excludes" in entries else {}
     _check_rules(needs, excludes)
     designs = _read_designs(entries["design"]) if "design" in entries else (TOGETHER,)
+    _check_number(entries, designs, len(components))
     if FRACTIONAL in designs and (needs or excludes):
         raise entries["design"].error("a fraction says nothing unless all of it runs; with rules, write factorial")
     return _make_family(name, components, _Rules(_names(needs), _names(excludes)), designs, entries)
+
+
+def _check_number(entries: Mapping[str, Node], designs: Sequence[str], components: int) -> None:
+    """Refuse more combinations than can be planned, before any is made."""
+    if components > MOST_COMPONENTS:
+        raise entries["components"].error(
+            f"{components} components were given; a variant has {MOST_COMPONENTS} at most: write those together that"
+            " need no effect of their own, or divide them among several variants"
+        )
+    for design in designs:
+        number = count_combinations(design, components)
+        if number > MOST_VARIANTS:
+            raise entries["design"].error(
+                f"{design} makes {number:,} combinations of {components} components, and a study has"
+                f" {MOST_VARIANTS:,} variants at most; write leave_one_out ({components + 1} combinations), fractional,"
+                " or fewer components"
+            )
 
 
 def refuse_empty(components: Mapping[str, Node]) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from harness.errors import did_you_mean
 from harness.records import Which
 from harness.spec.compare import COMPARE, WHICH, Compare, read_compare
-from harness.spec.families import Family, read_family, refuse_empty
+from harness.spec.families import MOST_VARIANTS, Family, read_family, refuse_empty
 from harness.spec.overlay import SECTIONS
 from harness.spec.slugs import read_named, read_slug
 from harness.strict_yaml.located import Node, join
@@ -19,6 +19,7 @@ TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds"
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
 PROFILE_KEYS = ("set", "seeds", "components")
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
+MOST_SEEDS = 10_000
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
 
@@ -85,6 +86,9 @@ def read_outline(root: Node) -> Outline:
     if not written:
         raise top["variants"].error("a study needs at least one variant, such as `baseline: {}`")
     families = {name: read_family(name, entries) for name, entries in written.items()}
+    number = sum(len(family.members) for family in families.values())
+    if number > MOST_VARIANTS:
+        raise top["variants"].error(f"{number:,} variants were given; a study has {MOST_VARIANTS:,} at most")
     variants = _expand(top["variants"], families)
     _check_links(variants, "from", lambda variant: variant.start[0] if variant.start else None)
     _check_links(variants, "like", lambda variant: variant.like)
@@ -108,6 +112,8 @@ def read_outline(root: Node) -> Outline:
 
 def seeds_problem(seeds: Sequence[object]) -> str | None:
     """Return what is wrong with a list of seeds, in words; None when all is well."""
+    if len(seeds) > MOST_SEEDS:
+        return f"{len(seeds):,} seeds; a study has {MOST_SEEDS:,} at most, and verdicts need three to ten"
     wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0]
     if wrong or not seeds:
         return "seeds must be whole numbers from 0, at least one, such as [0, 1, 2]"

@@ -18,6 +18,8 @@ NO_NUMBERS = ("checkpoint_every", "epochs_by")
 """Settings of training and evaluation that change what an interruption costs or what is noted, and no number."""
 NEUTRAL = {"on_oom": "fail", "optimizer_step": "plain", "augment_as": "steps", "compile": "none"}
 """Values that are left out, of settings that are younger than ids: with them a run is what it was before they were."""
+MOST_RUNS = 50_000
+"""Runs of a plan: planning so many takes half a minute."""
 WARM_VERSION = 2
 """Of training on from a start: in version 1, which ids do not name, the start itself could be a run's best epoch."""
 
@@ -27,7 +29,16 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
 
     A variant comes after the one it starts from, otherwise in the order of the spec; the seeds of a variant stand
     together. Started in this order as soon as each can, runs fill the cores: neighbours never wait for each other.
+
+    Raises:
+        InputError: there are more runs than a plan can have.
     """
+    number = len(spec.variants) * len(spec.seeds)
+    if number > MOST_RUNS:
+        raise InputError(
+            f"{spec.path}: {len(spec.variants):,} variants with {len(spec.seeds):,} seeds are {number:,} runs; a plan"
+            f" has {MOST_RUNS:,} at most: write fewer seeds (verdicts need three to ten), or a smaller design"
+        )
     variants = {variant.name: variant for variant in spec.variants}
     runs: dict[tuple[str, int], Run] = {}
     for variant in _start_order(variants):

@@ -98,7 +98,7 @@ def _top() -> Schema:
                 },
                 "looks": {
                     "type": "array",
-                    "items": {"type": "integer", "minimum": compare.FEWEST_AT_LOOK},
+                    "items": {"type": "integer", "minimum": compare.FEWEST_AT_LOOK, "maximum": compare.MOST_AT_LOOK},
                     "minItems": 1,
                     "uniqueItems": True,
                     "description": "Numbers of seeds, ascending, at which verdicts are read: they share the 5 %.",
@@ -175,6 +175,7 @@ def _seeds() -> Schema:
         "type": "array",
         "items": {"type": "integer", "minimum": 0},
         "minItems": 1,
+        "maxItems": outline.MOST_SEEDS,
         "uniqueItems": True,
         "default": [0],
         "description": "Each variant is run once with each seed.",

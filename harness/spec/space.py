@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 from typing import Any
 
 from harness.fingerprint import canonical
@@ -16,6 +17,8 @@ from harness.spec.tune_settings import Kind
 from harness.strict_yaml.located import Node
 
 MISSING = object()
+MOST_WORLDS = 1000
+"""Combinations of choices that decide which settings are searched."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,12 @@ def _worlds(knobs: Sequence[Knob]) -> Iterator[Values]:
     deciding = [
         knob for knob in knobs if knob.kind == "choice" and any(f"{key}.".startswith(f"{knob.key}.") for key in needed)
     ]
+    worlds = prod(len(knob.labels) for knob in deciding)
+    if worlds > MOST_WORLDS:
+        raise deciding[0].node.key_error(
+            f"the settings that others are searched `when` have {worlds:,} combinations of choices, and each is"
+            f" checked: write {MOST_WORLDS:,} at most, by fewer choices or fewer `when`"
+        )
     for labels in product(*(knob.labels for knob in deciding)):
         yield dict(zip((knob.key for knob in deciding), labels, strict=True))
 

@@ -65,7 +65,7 @@ class TuneSettings(Settings):
     """Trials of each variant; the first has the settings as written, where they lie in the space."""
     hours: Positive | None = None
     """Hours after which a variant begins no further trial; null: no limit."""
-    seed: Whole = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the sampler."""
     judge_on: JudgeOn = "held_out"
     """Images by which tuned variants are compared: those of val's groups that no trial was scored on (a third of the

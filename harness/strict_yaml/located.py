@@ -21,6 +21,10 @@ from harness.errors import InputError, did_you_mean
 from harness.strict_yaml.scalars import YAML_TAGS, Scalar, Trap, read_key, read_scalar
 
 DEEPEST = 30
+LONGEST = 10_000
+"""Items of one list: numbers of a spec's longest, its seeds."""
+MOST_VALUES = 100_000
+"""Values and keys of a whole spec; reading so many takes some seconds."""
 SHOWN_CHARACTERS = 60
 
 Where = Callable[[int, int], str]
@@ -156,17 +160,29 @@ class _Composer(yaml.SafeLoader):
         super().__init__(text)
         self._where = where
         self._depth = 0
+        self._values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         problem = _unwanted(event)
-        if problem or self._depth > DEEPEST:
-            problem = problem or f"more than {DEEPEST} levels of nesting; a spec needs fewer"
+        self._values += 1
+        problem = problem or self._excess(index)
+        if problem:
             raise InputError(f"{_place(self._where, event.start_mark)}: {problem}")
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def _excess(self, index: Any) -> str | None:
+        """Return what there is more of than a spec needs; `index` is the value's place where it is in a list."""
+        if self._depth > DEEPEST:
+            return f"more than {DEEPEST} levels of nesting; a spec needs fewer"
+        if isinstance(index, int) and index >= LONGEST:
+            return f"a list goes on after {LONGEST:,} items; write fewer"
+        if self._values > MOST_VALUES:
+            return f"more than {MOST_VALUES:,} values; divide the study into several specs"
+        return None
 
 
 def _unwanted(event: Any) -> str | None:

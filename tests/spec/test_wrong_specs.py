@@ -125,7 +125,7 @@ WRONG = {
         ["compare.looks", "[5, 3] was given", "[3, 5, 10]"],
     ),
     "looks are equal": (top(f"compare: {{looks: {HERE}[3, 3]}}"), ["compare.looks", "ascending"]),
-    "looks at one seed": (top(f"compare: {{looks: {HERE}[1, 3]}}"), ["compare.looks", "2 or more"]),
+    "looks at one seed": (top(f"compare: {{looks: {HERE}[1, 3]}}"), ["compare.looks", "2 to 1000"]),
     "looks are true": (top(f"compare: {{looks: {HERE}[true]}}"), ["compare.looks", "numbers of seeds"]),
     "looks are empty": (top(f"compare: {{looks: {HERE}[]}}"), ["compare.looks", "numbers of seeds"]),
     "compare key": (top(f"compare: {{{HERE}refrence: plain}}"), ["did you mean 'reference'"]),
