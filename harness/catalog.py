@@ -17,7 +17,7 @@ import math
 import typing
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -68,6 +68,8 @@ class Part:
     doc: str
     locations: tuple[str, ...]
     """Settings that are places on disk."""
+    min_batch: int = 1
+    """Of a model: fewest images that one training step takes, as far as that is known before it is built."""
 
     @property
     def plugin(self) -> str | None:
@@ -87,12 +89,14 @@ _PARTS: dict[tuple[Kind, str], Part] = {}
 
 
 def part(
-    kind: Kind, *, version: int = 1, takes: tuple[str, ...] = ()
+    kind: Kind, *, version: int = 1, takes: tuple[str, ...] = (), min_batch: int = 1
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function into the catalog under its own name; see the head of this file.
 
     `takes` names settings of `harness.common_settings` that the function takes too, with a default of its own: an image
     generator that draws at `size`. All others of these names are refused: the part and harness would both act on them.
+
+    `min_batch` is that of a model whose every network needs as many images in a training step: plans are checked by it.
 
     Raises:
         TypeError: the function cannot be a part, such as one without a docstring.
@@ -102,7 +106,7 @@ def part(
         raise TypeError(f"@part({kind!r}): there is no such kind of part; {did_you_mean(str(kind), KINDS)}")
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        entry = _make_part(kind, function, version, takes)
+        entry = replace(_make_part(kind, function, version, takes), min_batch=min_batch)
         known = _PARTS.get((kind, entry.name))
         if known is not None and known.function.__module__ != function.__module__:
             raise ValueError(

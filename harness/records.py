@@ -32,6 +32,8 @@ WEIGHT_SHARE_PREFIX = "train/weight_share/"
 """By class: its share of those pixels, each times its class weight."""
 OWN_FREEZE = "model.frozen_by_itself"
 """Among a run's inputs: digest of the names of the weights that only the model itself keeps still."""
+UNLABELLED_STEPS = "train/unlabelled_batches"
+"""Metric of an epoch: batches without a pixel that has a class. They move no weight by their loss. Absent: none."""
 IMAGES_AT_ONCE = {"train": "train/images_at_once", "evaluate": "val/images_at_once"}
 """Metrics of an epoch in which memory held fewer images than a batch: how many went through the network at once."""
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.api.studies import lint_plan, open_store
-from harness.records import Machine, Plan, RunResult
+from harness.records import Machine, Plan, Run, RunResult
 
 if TYPE_CHECKING:
     from harness.execute.budget import Budget
@@ -35,30 +35,34 @@ def execute(  # noqa: PLR0913 - as many as the command has
     `listen` is told each event.
 
     Raises:
-        InputError: the data cannot be trained on.
+        InputError: the data cannot be trained on, or a first step of some runs was tried and fails.
     """
     from harness.execute.budget import Budget, within
     from harness.execute.events import Ended, Warned
+    from harness.execute.feasible import check_feasible
     from harness.execute.inputs import check_data, read_notes
     from harness.execute.study import execute_plan
     from harness.spec.plan import select
     from harness.store.edited import describe_edited
-    from harness.store.folder import load_result, run_folder
+    from harness.store.folder import is_finished, load_result, run_folder
     from harness.store.stale import describe_stale, find_stale, remember_runs
 
     check_data(plan)
+    check_feasible(plan, whole=True)
     for note in read_notes(plan):
         listen(Warned(note))
     for concern in lint_plan(plan):
         listen(Warned(f"{concern.text}; {concern.remedy}"))
     store = store or open_store()
     chosen = select(plan, only) if only else plan
+    executor = executor or on_this_machine(jobs=jobs, device=device)
+    _try_first_steps(executor, [run for run in chosen.runs if not is_finished(run_folder(store.root, run.id))])
     for text in (*describe_stale(find_stale(store.root, chosen)), *describe_edited(store.root, chosen)):
         listen(Warned(text))
     remember_runs(store.root, chosen)
     runs = chosen.runs
     results: dict[str, RunResult] = {}
-    executor = within(executor or on_this_machine(jobs=jobs, device=device), plan, budget or Budget())
+    executor = within(executor, plan, budget or Budget())
     for event in execute_plan(plan, runs, store, executor):
         listen(event)
         if isinstance(event, Ended):
@@ -68,6 +72,15 @@ def execute(  # noqa: PLR0913 - as many as the command has
         if earlier is not None:
             results[run.id] = earlier
     return results
+
+
+def _try_first_steps(executor: Executor, runs: Sequence[Run]) -> None:
+    """Refuse runs of which no step can be trained; on other machines they are not tried."""
+    from harness.execute.local import Local
+    from harness.execute.model_check import check_models
+
+    if isinstance(executor, Local):
+        check_models(runs, executor.machine)
 
 
 def on_ray(
@@ -103,9 +116,9 @@ def on_this_machine(*, jobs: int | None = None, device: str = "auto", gpus_per_r
     Raises:
         InputError: a GPU, or a share of one, that is not there.
     """
-    from harness.execute.local import execute_local
+    from harness.execute.local import Local
     from harness.execute.machine import read_offer
     from harness.execute.places import make_places
 
     make_places(read_offer(device, threads=1), device, gpus_per_run=gpus_per_run)
-    return partial(execute_local, machine=Machine(device), jobs=jobs, gpus_per_run=gpus_per_run)
+    return Local(Machine(device), jobs, gpus_per_run)

@@ -47,14 +47,17 @@ def make_plan(spec: Spec) -> Plan:
     """Expand a study into its runs (variants x seeds), each with an id; reads the data's digests.
 
     Raises:
-        InputError: data or weights are not where the spec says, or lack the split that verdicts are to be given on.
+        InputError: data or weights are not where the spec says, or lack the split that verdicts are to be given on; or
+            settings and files tell that a run would stop in the middle.
     """
+    from harness.execute.feasible import check_feasible
     from harness.execute.inputs import check_split, make_reader
     from harness.spec.plan import make_plan as expand
 
     plan = expand(spec, make_reader())
     if spec.split is not None:
         check_split(plan, spec.split)
+    check_feasible(plan)
     return plan
 
 
@@ -76,9 +79,11 @@ def forecast(runs: Sequence[Run], *, jobs: int | None = None, device: str = "aut
         InputError: the runs cannot be trained.
     """
     from harness.execute.local import default_jobs
+    from harness.execute.model_check import check_models
     from harness.execute.probe import probe
 
-    return probe(runs, Machine(device), jobs or default_jobs(runs, device))
+    check_models(runs, Machine(device))
+    return probe(runs, Machine(device), min(jobs or default_jobs(runs, device), len(runs)))
 
 
 def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Store:

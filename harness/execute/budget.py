@@ -72,10 +72,10 @@ def order_runs(plan: Plan, runs: Sequence[Run]) -> tuple[Run, ...]:
 
     Within a seed the reference, with what it starts from, comes first; each run comes after the one it starts from.
     """
-    seeds = list(dict.fromkeys(run.seed for run in plan.runs))
+    rank = {seed: index for index, seed in enumerate(dict.fromkeys(run.seed for run in plan.runs))}
     needed = {run.id for run in plan.runs if run.variant == plan.reference}
     for run in reversed(plan.runs):  # parents come before their children in a plan
         if run.id in needed and run.start is not None:
             needed.add(run.start.run_id)
     place = {run.id: index for index, run in reversed(list(enumerate(plan.runs)))}
-    return tuple(sorted(runs, key=lambda run: (seeds.index(run.seed), run.id not in needed, place[run.id])))
+    return tuple(sorted(runs, key=lambda run: (rank[run.seed], run.id not in needed, place[run.id])))

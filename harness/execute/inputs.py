@@ -28,7 +28,7 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
     models: dict[str, dict[str, str]] = {}
 
     def read_inputs(config: RunConfig) -> dict[str, str]:
-        key = _name_content(config)
+        key = name_content(config)
         if key not in seen:
             source = open_source(config.data, config.seed)
             seen[key] = digest_source(source), len(source.taxonomy.classes)
@@ -91,7 +91,7 @@ def _read_still(plan: Plan) -> Iterator[str]:
 
 def tell_judged_split(plan: Plan) -> str:
     """Return that verdicts will be given on test, where no one asked for that; empty where they will not."""
-    splits = set.intersection(*(set(source.splits) for _, source in _open_all(plan)))
+    splits = set.intersection(*(set(source.splits) for _, source in open_all(plan).values()))
     if plan.split is not None or primary_split(plan, splits) != "test":
         return ""
     return (
@@ -106,7 +106,7 @@ def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:
     Units are recordings where these are known, else groups. Of several data, those whose units are worth least. With
     folds, those of all folds that any run validates on.
     """
-    opened = _open_all(plan)
+    opened = tuple(open_all(plan).values())
     shared = set.intersection(*(set(source.splits) for _, source in opened)) - {"train"}
     return {name: min(_size_splits(opened, name), key=even_number) for name in sorted(shared)}
 
@@ -127,7 +127,7 @@ def check_split(plan: Plan, written: Node) -> None:
     Raises:
         InputError: some data lack it.
     """
-    lacking = [source for _, source in _open_all(plan) if written.value not in source.splits]
+    lacking = [source for _, source in open_all(plan).values() if written.value not in source.splits]
     if lacking:
         there = " and ".join(name for name in lacking[0].splits if name != "train")
         raise written.error(
@@ -135,17 +135,17 @@ def check_split(plan: Plan, written: Node) -> None:
         )
 
 
-def _open_all(plan: Plan) -> tuple[tuple[Choice, Source], ...]:
-    """Open each content that the plan's runs see, once, with the settings by which it was opened."""
-    configs = {_name_content(run.config): run.config for run in plan.runs}
-    return tuple((config.data, open_source(config.data, config.seed)) for config in configs.values())
+def open_all(plan: Plan) -> dict[str, tuple[Choice, Source]]:
+    """Open each content that the plan's runs see, once, with the settings by which it was opened; by `name_content`."""
+    configs = {name_content(run.config): run.config for run in plan.runs}
+    return {name: (config.data, open_source(config.data, config.seed)) for name, config in configs.items()}
 
 
 def _size_units(split: Split) -> tuple[int, ...]:
     return tuple(Counter(split.recordings or split.groups).values())
 
 
-def _name_content(config: RunConfig) -> str:
+def name_content(config: RunConfig) -> str:
     """Return a text that is the same for runs that see the same images."""
     seed = config.seed if varies_with_seed(config.data) else 0
     return canonical([config.data.name, thaw(config.data.settings), seed])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,6 +20,19 @@ from harness.records import Machine, Progress, Run, RunResult
 from harness.store.folder import RunFolder, is_finished, load_result, read_progress, save_result
 
 POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Local:
+    """Executes runs on this machine; an `Executor`."""
+
+    machine: Machine
+    jobs: int | None = None
+    gpus_per_run: float | None = None
+
+    def __call__(self, runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
+        """Do what `execute_local` does."""
+        return execute_local(runs, folders, self.machine, jobs=self.jobs, gpus_per_run=self.gpus_per_run)
 
 
 class _Active(NamedTuple):

@@ -24,7 +24,8 @@ from harness.nets.weights import CLASSIFICATION, load_state, load_weights, requi
 TIMM = "tu-"
 """What smp writes before the name of an encoder that is a model of timm."""
 CLASSIFIER = ("segmentation_head.",)
-PROBE_PX = 64
+PROBE_PX = (64, 224, 256, 384)
+"""Sides of images that are tried; windowed transformers take those of one size alone."""
 
 
 def make_smp(
@@ -42,7 +43,7 @@ def make_smp(
     try:
         module = _create(architecture, encoder, num_classes, in_channels)
         min_batch = _find_min_batch(module, in_channels)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:  # smp and timm raise any of these
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError) as error:  # any of these
         raise InputError(f"model smp: {architecture} and encoder {encoder} do not go together: {error}") from None
     notes: tuple[str, ...] = ()
     if in_channels != RGB:
@@ -146,14 +147,20 @@ def _find_min_batch(module: nn.Module, in_channels: int) -> int:
     No list could be kept of which of some thousand encoders and twelve decoders normalise a map of one pixel.
     """
     probe = copy.deepcopy(module).train()
-    try:
-        with torch.no_grad():
-            probe(torch.zeros(1, in_channels, PROBE_PX, PROBE_PX))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        return 2
-    return 1
+    refused: list[AssertionError] = []
+    for side in PROBE_PX:
+        try:
+            with torch.no_grad():
+                probe(torch.zeros(1, in_channels, side, side))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            return 2
+        except AssertionError as error:  # of the size, says timm
+            refused.append(error)
+        else:
+            return 1
+    raise refused[0]
 
 
 def _forward_any_size(

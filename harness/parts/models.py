@@ -50,7 +50,7 @@ def unet(num_classes: int, in_channels: int, /, *, base_channels: Count = 32, we
     return replace(network, notes=load_weights(network.module, weights, optional=network.classifier))
 
 
-@part("model")
+@part("model", min_batch=2)
 def deeplabv3_resnet50(
     num_classes: int,
     in_channels: int,
@@ -76,7 +76,7 @@ def deeplabv3_resnet50(
     )
 
 
-@part("model")
+@part("model", min_batch=2)
 def deeplabv3_resnet101(
     num_classes: int,
     in_channels: int,
@@ -102,7 +102,7 @@ def deeplabv3_resnet101(
     )
 
 
-@part("model")
+@part("model", min_batch=2)
 def deeplabv3_mobilenet_v3_large(
     num_classes: int,
     in_channels: int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.records import IMAGES_AT_ONCE
+from harness.records import IMAGES_AT_ONCE, UNLABELLED_STEPS
 from harness.report.record import ClassSummary, SeedResult, SplitSummary, VariantSummary
 from harness.report.text import percent
 from harness.report.variants import VariantRuns, conflicts
@@ -22,6 +22,7 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
         *_evaluated_notes(reference, variants),
         *_older_notes(groups, variants),
         *_memory_notes(variants),
+        *_unlabelled_notes(variants),
         *_absence_notes(variants),
         *_shared_notes(variants),
     ]
@@ -165,6 +166,17 @@ def _memory_notes(variants: Sequence[VariantSummary]) -> list[str]:
                 "pieces, and differences from runs with whole batches may come from that."
             )
     return notes
+
+
+def _unlabelled_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
+    """Yield which runs had training steps that counted no pixel."""
+    for variant in variants:
+        sums = ((seed.seed, sum(e.metrics.get(UNLABELLED_STEPS) or 0 for e in seed.epochs)) for seed in variant.seeds)
+        if told := [f"seed {seed}: {count:g}" for seed, count in sums if count]:
+            yield (
+                f"Training of '{variant.name}' had batches without a pixel that has a class ({', '.join(told)}): their"
+                " loss moved no weight. Ignored labels, or crops that hold nothing else, make them."
+            )
 
 
 def _describe_pieces(seed: SeedResult) -> str:

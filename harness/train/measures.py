@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from harness.data.source import IGNORE
-from harness.records import SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX
+from harness.records import SHOWN_PREFIX, SHOWN_SHARE_PREFIX, UNLABELLED_STEPS, WEIGHT_SHARE_PREFIX
 
 Pixels = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
@@ -69,6 +69,8 @@ def measure_shown(
 
     `shown` has the labelled pixels of each batch, as augmented; `held_C` those of the split without augmentation.
 
+    train/unlabelled_batches: batches of which every pixel is ignored, where there are any.
+
     train/shown: pixels shown / pixels held, all classes together; train/shown/<class>: the same of one class (1: as
     without augmentation; a class that the split does not hold is left out).
 
@@ -80,6 +82,8 @@ def measure_shown(
     shown_SC = torch.stack(list(shown)).double().cpu().numpy()
     shown_C = shown_SC.sum(axis=0)
     measured = {"train/shown": float(shown_C.sum() / held_C.sum())} if held_C.any() else {}
+    if unlabelled := int((shown_SC.sum(axis=1) == 0).sum()):
+        measured[UNLABELLED_STEPS] = float(unlabelled)
     measured |= {
         f"{SHOWN_PREFIX}{name}": float(seen / held)
         for name, seen, held in zip(classes, shown_C, held_C, strict=True)

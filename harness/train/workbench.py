@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from harness import catalog
-from harness.clashes import find_clash
+from harness.clashes import find_clash, find_small_batch
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
@@ -33,6 +33,8 @@ from harness.train.resident import ResidentSplit, keep_resident, spare_bytes
 from harness.train.seeding import seed_torch
 
 GROUPS = ("backbone", "head")
+SHOWN = 5
+"""Images that a note names before it only counts."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,20 @@ class Bench:
     at_once: AtOnce = AtOnce()
 
 
-def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> Bench:
+def open_splits(config: RunConfig) -> Source:
+    """Open the data of a run, with the split that chooses the best epoch where one is held out for it.
+
+    Raises:
+        InputError: the data cannot be read, or val has too few groups to hold any out.
+    """
+    source = open_source(config.data, config.seed)
+    return hold_out(source) if config.evaluate.select_split == "held_out" else source
+
+
+def build_bench(config: RunConfig, machine: Machine, *, start: Path | None, source: Source | None = None) -> Bench:
     """Build a run's live objects; `start` is the weights file of the run it starts from.
+
+    `source` stands in for the data that the config names, as `open_splits` opens them.
 
     Raises:
         InputError: data or weights cannot be read, or the settings do not go together.
@@ -86,9 +100,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     device = resolve_device(machine.device)
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # else what asks for "the" GPU takes memory of the first one
-    source = open_source(config.data, config.seed)
-    if config.evaluate.select_split == "held_out":
-        source = hold_out(source)
+    source = source or open_splits(config)
     splits = {
         name: PreparedSplit(
             split,
@@ -107,8 +119,9 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None) -> B
     compile_network(config, network)
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = catalog.build("schedule", config.schedule, epochs=config.train.epochs)
-    _check(config, network, device)
+    _check(config, network, device, len(splits["train"]))
     pixels_IC = count_class_pixels(splits["train"], num_classes)
+    source = replace(source, notes=(*source.notes, *_note_unlabelled(splits["train"].names, pixels_IC)))
     selects_on = "select" if "select" in splits else "val"
     kept = keep_features(config, network, splits, selects_on) if device.type == "cpu" else {}
     loss = _build_loss(config, pixels_IC)
@@ -250,6 +263,17 @@ def count_class_pixels(split: PreparedSplit, num_classes: int) -> npt.NDArray[np
     return np.array(rows, np.int64)
 
 
+def _note_unlabelled(names: Sequence[str], pixels_IC: npt.NDArray[np.int64]) -> Iterator[str]:
+    """Yield which training images have no pixel with a class: training on them moves no weight."""
+    empty = [name for name, pixels_C in zip(names, pixels_IC, strict=True) if not pixels_C.any()]
+    if empty:
+        more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
+        yield (
+            f"{len(empty)} of {len(names)} training images have no pixel with a class (every label is ignored), and"
+            f" teach nothing: {', '.join(empty[:SHOWN])}{more}"
+        )
+
+
 def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.Optimizer, dict[str, float]]:
     """Make one parameter group for each of `backbone` and `head` that has weights to move.
 
@@ -279,12 +303,9 @@ def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.O
     return optimizer, base_lr
 
 
-def _check(config: RunConfig, network: Network, device: torch.device) -> None:
-    if config.train.batch_size < network.min_batch and config.train.epochs:
-        raise InputError(
-            f"train.batch_size is {config.train.batch_size}, but {config.model.name} {network.min_batch_reason}: "
-            f"use at least {network.min_batch} (with train.accumulate for a larger effective batch)"
-        )
+def _check(config: RunConfig, network: Network, device: torch.device, images: int) -> None:
+    if problem := find_small_batch(config, images, network.min_batch):
+        raise InputError(problem)
     if clash := find_clash(config):
         raise InputError(f"train.{clash.key}: {clash.problem}")
     check_compile(config, device)

@@ -1,0 +1,226 @@
+"""Whether the networks of some runs can be trained at all: one real step of each kind, each in a process of its own.
+
+A kind is a network, what it sees and how many images at once: runs that differ in the loss, the optimizer or the seed
+alone are of one kind. What works is remembered in the user's cache folder, for one content and version of torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
+
+from harness import catalog
+from harness.clashes import smallest_batch
+from harness.data.digests import remember
+from harness.data.subsets import take
+from harness.errors import HarnessError, InputError, is_out_of_memory
+from harness.execute.feasible import name_some
+from harness.execute.machine import read_cores
+from harness.execute.processes import run_context
+from harness.fingerprint import canonical, digest_bytes, thaw
+from harness.records import Choice, Machine, Run, RunConfig
+
+if TYPE_CHECKING:
+    from harness.train.workbench import Bench
+
+WORKS = "works"
+OTHER_SIDES_PX = (64, 96, 128, 224, 256, 384, 512)
+"""Sides of square images that are tried, where a network does not take those it is given."""
+
+
+def check_models(runs: Sequence[Run], machine: Machine) -> None:
+    """Train one step of each kind of run, the smallest that occurs, and evaluate one image.
+
+    Memory that runs out is no answer: `train.on_oom` says what happens then.
+
+    Raises:
+        InputError: some cannot be trained; the variants, what came, and what would work.
+    """
+    kinds: dict[str, list[Run]] = {}
+    for run in runs:
+        kinds.setdefault(_kind(run.config), []).append(run)
+    with ThreadPoolExecutor(min(read_cores(), max(len(kinds), 1))) as pool:
+        answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine), kinds))
+    wrong = [(found, answer) for found, answer in zip(kinds.values(), answers, strict=True) if answer]
+    if wrong:
+        told = [f"{name_some(tuple(dict.fromkeys(run.variant for run in found)))}: {text}" for found, text in wrong]
+        raise InputError(
+            "\n  ".join(["of the first steps that were tried, these fail, and nothing was started:", *told])
+        )
+
+
+def _kind(config: RunConfig) -> str:
+    train = config.train
+    resized = [[step.name, thaw(step.settings)] for step in config.augment if "size" in step.settings]
+    return canonical(
+        [
+            [config.model.name, thaw(config.model.settings)],
+            [config.data.name, thaw(config.data.settings)],
+            resized,
+            [train.batch_size, train.epochs > 0, train.precision, train.memory_format, train.augment_as],
+            config.evaluate.size,
+            config.plugins,
+        ]
+    )
+
+
+class _NotKnown(Exception):
+    """What is not to be remembered: a problem in words, or nothing."""
+
+
+def _ask(kind: str, run: Run, machine: Machine) -> str:
+    """Return what is wrong with a kind of run; nothing where it works, or where that cannot be told."""
+    content = [kind, dict(run.inputs), bool(run.start), machine.device, version("torch"), version("torchvision")]
+
+    def work_out() -> str:
+        answer = _try_apart(run, machine)
+        if answer != WORKS:
+            raise _NotKnown(answer)
+        return answer
+
+    try:
+        if run.config.plugins:  # the code of a plugin changes without its name
+            work_out()
+        else:
+            remember("steps", digest_bytes([canonical(content).encode()]), work_out)
+    except _NotKnown as problem:
+        return str(problem)
+    return ""
+
+
+def _try_apart(run: Run, machine: Machine) -> str:
+    """Try a step in another process. Return its answer: nothing where it died, of memory for instance."""
+    context = run_context()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(run, machine, theirs))
+    process.start()
+    theirs.close()
+    try:
+        wait([ours, process.sentinel])
+        with suppress(EOFError):
+            return str(ours.recv()) if ours.poll() else ""
+        return ""
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _answer(run: Run, machine: Machine, pipe: Connection) -> None:
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    pipe.send(try_step(run, machine))
+
+
+def try_step(run: Run, machine: Machine) -> str:
+    """Train the smallest step that occurs in a run, evaluate one image, and return `WORKS`, or what is wrong.
+
+    Nothing is returned where memory runs out. The weights of a run that starts from another's are not read.
+    """
+    from harness.spec.plugins import import_plugin
+    from harness.train.workbench import prepare_process
+
+    config = replace(run.config, train=run.config.train.model_copy(update={"compile": "none", "early_stop": None}))
+    if run.start is not None:
+        config = replace(config, model=_without_weights(config.model))
+    try:
+        for module in config.plugins:
+            import_plugin(module)
+        prepare_process(config)
+        _step(_short_bench(config, machine), train=config.train.epochs > 0)
+    except HarnessError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - networks raise errors of any kind
+        if is_out_of_memory(error):
+            return ""
+        return f"{_describe(config)}: {_first_line(error)}{_tell_remedy(config)}"
+    return WORKS
+
+
+def _without_weights(model: Choice) -> Choice:
+    places = catalog.find_part("model", model.name).locations
+    return replace(model, settings={**model.settings, **dict.fromkeys(places, "none")})
+
+
+def _short_bench(config: RunConfig, machine: Machine) -> Bench:
+    """Build a run's live objects on the images of its smallest step, which are read from the files."""
+    from harness.train.workbench import build_bench, open_splits
+
+    source = open_splits(config)
+    few = smallest_batch(len(source.splits["train"].names), config.train.batch_size)
+    splits = {name: take(split, range(few if name == "train" else 1)) for name, split in source.splits.items()}
+    apart = replace(machine, cache=False, resident=False)
+    return build_bench(config, apart, start=None, source=replace(source, splits=splits))
+
+
+def _step(bench: Bench, *, train: bool) -> None:
+    from harness.nets.network import set_train_mode
+    from harness.train.evaluate import evaluate
+    from harness.train.feeding import feed
+    from harness.train.step import add_gradient
+
+    if train:
+        set_train_mode(bench.network, bench.config.model["freeze"])
+        add_gradient(bench, next(iter(feed(bench, 1))).batch, 1)
+        bench.optimizer.step()
+    evaluate(bench, bench.selects_on)
+
+
+def _describe(config: RunConfig) -> str:
+    size = config.data["size"]
+    crop = next((step["size"] for step in config.augment if step.name == "crop"), None)
+    seen = f"crops of {_sides(crop)}" if crop else "images of their own size" if size == "native" else _sides(size)
+    settings = [f"{key} {value}" for key, value in config.model.settings.items() if isinstance(value, str)]
+    chosen = ", ".join(text for text in settings if not text.endswith(" none"))
+    return f"model {config.model.name}{f' ({chosen})' if chosen else ''} on {seen}"
+
+
+def _sides(size: Sequence[int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason given')}"
+
+
+def _tell_remedy(config: RunConfig) -> str:
+    """Return the size at which, or the number of images with which, the network does take a step."""
+    working = next(_working(config), None)
+    return f"; it works {working}" if working else "; another model, or other settings of it, may work"
+
+
+def _working(config: RunConfig) -> Iterator[str]:
+    size = config.data["size"]
+    sizes: Mapping[tuple[int, int], str] = {
+        **({} if size == "native" else {(size[0], size[1]): "with two images a step"}),
+        **{(side, side): f"at {side}x{side} (data.size, augment.crop)" for side in OTHER_SIDES_PX},
+    }
+    for sides, told in sizes.items():
+        if _takes(config, sides):
+            yield told
+
+
+def _takes(config: RunConfig, sides: tuple[int, int]) -> bool:
+    """Tell whether a network, with random weights, trains on two images of a size."""
+    import torch
+
+    from harness.train.workbench import build_network, open_splits
+
+    plain = replace(config, model=_without_weights(config.model))
+    classes, channels = (
+        len(open_splits(config).taxonomy.classes),
+        3 * ("rgb" in config.data["inputs"]) + 2 * ("depth" in config.data["inputs"]),
+    )
+    try:
+        network, _ = build_network(plain, classes, channels, None)
+        network.read(network.module.train()(torch.zeros(2, channels, *sides)))[0].sum().backward()  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - networks raise errors of any kind
+        return False
+    return True
