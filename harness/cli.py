@@ -118,6 +118,7 @@ def plan(
     Example: harness plan ablations/phase3.yaml --profile full
     """
     from harness import api
+    from harness.execute.feasible import note_padding
     from harness.execute.inputs import read_notes, tell_judged_split
     from harness.spec.last_look import past_last_look
     from harness.spec.plan import select
@@ -136,13 +137,8 @@ def plan(
     print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, as_json=as_json)
     past = past_last_look(study, known_here(root, study))
     judged_on = filter(None, [tell_judged_split(study)])
-    for note in [
-        *judged_on,
-        *read_notes(shown),
-        *past,
-        *describe_stale(find_stale(root, shown)),
-        *describe_edited(root, shown),
-    ]:
+    stale = [*describe_stale(find_stale(root, shown)), *describe_edited(root, shown)]
+    for note in [*judged_on, *read_notes(shown), *note_padding(shown), *past, *stale]:
         print(f"note: {note}", file=sys.stderr)
 
 

@@ -39,7 +39,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
     """
     from harness.execute.budget import Budget, within
     from harness.execute.events import Ended, Warned
-    from harness.execute.feasible import check_feasible
+    from harness.execute.feasible import check_feasible, note_padding
     from harness.execute.inputs import check_data, read_notes
     from harness.execute.study import execute_plan
     from harness.spec.plan import select
@@ -49,7 +49,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
 
     check_data(plan)
     check_feasible(plan, whole=True)
-    for note in read_notes(plan):
+    for note in (*read_notes(plan), *note_padding(plan)):
         listen(Warned(note))
     for concern in lint_plan(plan):
         listen(Warned(f"{concern.text}; {concern.remedy}"))

@@ -134,6 +134,12 @@ def test_unfreezing_gives_all_gradients_back(network):
     assert all(parameter.requires_grad for parameter in network.module.parameters())
 
 
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "smp"])
+def test_a_part_declares_the_images_that_its_network_needs(name):
+    """By what it declares a plan is checked, before anything is built; smp's need depends on the architecture."""
+    assert catalog.find_part("model", name).min_batch == build(name).min_batch
+
+
 def test_one_image_trains_or_min_batch_says_why_not(network):
     module = copy.deepcopy(network.module).train()
     if network.min_batch == 1:

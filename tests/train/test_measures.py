@@ -183,3 +183,9 @@ def test_a_class_that_a_crop_withholds_is_named(tmp_path, monkeypatch):
     shown = {name: result.history[0].metrics[f"train/shown/{name}"] for name in ("Landscape", "Dry Grass")}
     assert max(shown.values()) >= 0.25
     assert max(shown, key=shown.get) not in starved
+
+
+def test_batches_without_a_labelled_pixel_are_counted():
+    shown = [torch.tensor([3, 1]), torch.tensor([0, 0]), torch.tensor([0, 2]), torch.tensor([0, 0])]
+    assert measure_shown(("a", "b"), shown, np.array([3, 3]), None)["train/unlabelled_batches"] == 2
+    assert "train/unlabelled_batches" not in measure_shown(("a", "b"), shown[::2], np.array([3, 3]), None)
