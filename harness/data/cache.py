@@ -1,9 +1,13 @@
 """Arrays worked out once and kept on disk, where later epochs, other runs and other processes map one copy of them.
 
 A cache is a folder `prepared/<key>` below the user's cache folder; its key says what content it holds. For each kind of
-array it has one flat file, the arrays of all images one after another, and `index.json` with their shapes. A cache
-appears whole (a partial folder is renamed) and is never changed afterwards. It may be deleted at any time: who has
-mapped it keeps what they have, and the next one builds it again, as they do where it is damaged.
+array it has one flat file, the arrays of all images one after another, and `index.json` with their shapes and their
+CRC-32. A cache appears whole (a partial folder is renamed) and is never changed afterwards. It may be deleted at any
+time: who has mapped it keeps what they have, and the next one builds it again, as they do where it is damaged.
+
+Each process checks an image when it first uses it, so that opening a cache stays fast. CRC-32 is the fastest checksum
+of the standard library (`python -m benchmarks.checksum_cost`) and finds what disks, cables and stray writes do; against
+who forges a cache no checksum beside it would help. An image that fails is read from its original from then on.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ import json
 import math
 import os
 import shutil
+import sys
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,7 +41,7 @@ Array = npt.NDArray[Any]
 Read = Callable[[int], Mapping[str, Array]]
 """Index of an image -> its arrays by kind. Every image has the same kinds; shapes may differ."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the layout changes, or what is kept under an unchanged key."""
 _INDEX = "index.json"
 
@@ -43,17 +49,62 @@ _INDEX = "index.json"
 class Mapped:
     """The arrays of all images of a cache, as read-only views of its files; a `Read`."""
 
-    def __init__(self, columns: Mapping[str, Column]) -> None:
+    def __init__(self, folder: Path, columns: Mapping[str, Column], original: Read) -> None:
+        self._folder = folder
         self._columns = columns
+        self._original = original
+        self._whole: dict[int, bool] = {}
+        """Index of an image that this process has checked -> whether its bytes are as they were written."""
 
     def __call__(self, index: int) -> Mapping[str, Array]:
         """Return the arrays of one image by kind."""
+        if not self._is_whole(index):
+            return self._restore(index)
         return {kind: column.one(index) for kind, column in self._columns.items()}
 
     def together(self, kind: str, indices: Sequence[int]) -> Array | None:
         """Return one kind of array of some images as one array, copied; None where shapes differ within the cache."""
         whole = self._columns[kind].whole
-        return None if whole is None else whole.take(indices, axis=0)
+        if whole is None:
+            return None
+        taken = whole.take(indices, axis=0)
+        for place, index in enumerate(indices):
+            if not self._is_whole(index):
+                taken[place] = self._restore(index)[kind]
+        return taken
+
+    def _is_whole(self, index: int) -> bool:
+        if index not in self._whole:
+            whole = all(column.is_whole(index) for column in self._columns.values())
+            if not whole and all(self._whole.values()):
+                self._give_up(index)
+            self._whole[index] = whole
+        return self._whole[index]
+
+    def _restore(self, index: int) -> Mapping[str, Array]:
+        """Return the arrays of a damaged image as its original files give them.
+
+        Raises:
+            InputError: these are no longer what the cache was made from.
+        """
+        arrays = self._original(index)
+        if any(_checksum(array) != self._columns[kind].sums[index] for kind, array in arrays.items()):
+            raise InputError(
+                f"{self._folder}: image {index} is damaged there, and its original files have changed since; run the "
+                "same command again: it works with what is there now"
+            )
+        return arrays
+
+    def _give_up(self, index: int) -> None:
+        """Say that the cache is damaged, and have the next one who opens it build it again."""
+        print(
+            f"{self._folder}: damaged (the checksum of image {index} does not match): what is damaged is read from the "
+            "original files instead, and the next command builds this cache again",
+            file=sys.stderr,
+        )
+        with suppress(OSError), locked(self._folder.with_suffix(".lock"), wait=False) as held:
+            if held:  # else it is being built again now
+                (self._folder / _INDEX).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -64,12 +115,18 @@ class Column:
     bounds: Sequence[int]
     """Where each image begins, and the last one ends."""
     shapes: Sequence[Sequence[int]]
+    sums: Sequence[int]
+    """CRC-32 of each image's bytes."""
     whole: Array | None
     """The file as one array, first axis the image, where all images have one shape."""
 
     def one(self, index: int) -> Array:
         """Return the array of one image."""
         return self.flat[self.bounds[index] : self.bounds[index + 1]].reshape(self.shapes[index])
+
+    def is_whole(self, index: int) -> bool:
+        """Tell whether the array of one image is as it was written."""
+        return _checksum(self.one(index)) == self.sums[index]
 
 
 @dataclass(frozen=True)
@@ -82,25 +139,29 @@ class Kept:
     bytes: int
 
 
-def open_cache(title: str, content: Any, number: int, read: Read) -> Read:
+def open_cache(
+    title: str, content: Any, number: int, read: Read, require_unchanged: Callable[[], None] = lambda: None
+) -> Read:
     """Return what gives the arrays of `read` as read-only views of files on disk; where there are none, build them now.
 
     `content` is JSON that decides what `read` returns for its `number` images. `read` is called once for each image,
-    from several threads. Processes that want one cache at once build it once: the others wait, then map it.
+    from several threads, and in later processes for those whose bytes in the cache are damaged. Processes that want one
+    cache at once build it once: the others wait, then map it. `require_unchanged` raises where what `read` reads is no
+    longer `content`; it is asked before a new cache is kept.
 
     Raises:
         InputError: the folder cannot be written, or the disk is too full. Nothing half-written is left.
     """
     folder = _root() / digest_bytes([canonical([_FORMAT, content]).encode()])[:32]
-    if kept := _find(folder):
+    if kept := _find(folder, read):
         return kept
     with ExitStack() as until_built:
         with _explaining(folder, 0):
             until_built.enter_context(locked(folder.with_suffix(".lock")))
-        if kept := _find(folder):
+        if kept := _find(folder, read):
             return kept
-        _build(folder, title, number, read)
-        return _map(folder)
+        _build(folder, title, number, read, require_unchanged)
+        return _map(folder, read)
 
 
 def list_caches() -> tuple[Kept, ...]:
@@ -146,17 +207,18 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _find(folder: Path) -> Read | None:
+def _find(folder: Path, original: Read) -> Read | None:
     """Return what gives the arrays of a cache; None where it is missing, cut short or has a damaged index."""
     try:
-        return _map(folder)
-    except (OSError, ValueError, KeyError, TypeError):
+        return _map(folder, original)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _map(folder: Path) -> Read:
+def _map(folder: Path, original: Read) -> Read:
     kinds = _load_index(folder)["kinds"]
-    return Mapped({kind: _map_column(folder / f"{kind}.bin", **column) for kind, column in kinds.items()})
+    columns = {kind: _map_column(folder / f"{kind}.bin", **column) for kind, column in kinds.items()}
+    return Mapped(folder, columns, original)
 
 
 def _load_index(folder: Path) -> dict[str, Any]:
@@ -168,17 +230,17 @@ def _load_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _map_column(path: Path, dtype: str, shapes: Sequence[Sequence[int]]) -> Column:
+def _map_column(path: Path, dtype: str, shapes: Sequence[Sequence[int]], sums: Sequence[int]) -> Column:
     """Return one file's arrays; ValueError where the file is not as long as they are."""
     flat = np.memmap(path, dtype, mode="r").view(np.ndarray)
     bounds = [0, *accumulate(math.prod(shape) for shape in shapes)]
     if bounds[-1] != flat.size:
         raise ValueError("the file was cut short, or is too long")
     same = all(shape == shapes[0] for shape in shapes)
-    return Column(flat, bounds, shapes, flat.reshape(len(shapes), *shapes[0]) if same else None)
+    return Column(flat, bounds, shapes, sums, flat.reshape(len(shapes), *shapes[0]) if same else None)
 
 
-def _build(folder: Path, title: str, number: int, read: Read) -> None:
+def _build(folder: Path, title: str, number: int, read: Read, require_unchanged: Callable[[], None]) -> None:
     """Write a cache into a partial folder and rename it. Call it only under the cache's lock."""
     partial = folder.with_suffix(".partial")
     for left_over in (partial, folder):  # of a builder that was killed; damaged
@@ -190,6 +252,7 @@ def _build(folder: Path, title: str, number: int, read: Read) -> None:
             partial.mkdir()
             require_room(partial, needed)
         _fill(partial, title, first, needed, _read_rest(read, number))
+        require_unchanged()
         with _explaining(partial, needed):
             partial.rename(folder)
     except BaseException:
@@ -200,13 +263,16 @@ def _build(folder: Path, title: str, number: int, read: Read) -> None:
 def _fill(
     partial: Path, title: str, first: Mapping[str, Array], needed: int, rest: Iterator[Mapping[str, Array]]
 ) -> None:
-    kinds: dict[str, dict[str, Any]] = {kind: {"dtype": first[kind].dtype.str, "shapes": []} for kind in first}
+    kinds: dict[str, dict[str, Any]] = {
+        kind: {"dtype": first[kind].dtype.str, "shapes": [], "sums": []} for kind in first
+    }
     with ExitStack() as open_files:
         with _explaining(partial, needed):
             files = {kind: open_files.enter_context(FileIO(partial / f"{kind}.bin", "w")) for kind in first}
         for arrays in chain([first], rest):
             for kind, array in arrays.items():
                 kinds[kind]["shapes"].append(array.shape)
+                kinds[kind]["sums"].append(_checksum(array))
                 with _explaining(partial, needed):
                     _append(files[kind], array)
         with _explaining(partial, needed):
@@ -215,6 +281,10 @@ def _fill(
     index = {"title": title, "kinds": kinds}
     with _explaining(partial, needed):
         write_text(partial / _INDEX, canonical({"index": index, "checksum": digest_bytes([canonical(index).encode()])}))
+
+
+def _checksum(array: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _append(file: FileIO, array: Array) -> None:

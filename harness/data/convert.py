@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from harness.data import cityscapes
+from harness.data.digests import digest_files
 from harness.data.images import read_ids
 from harness.data.listing import list_names
-from harness.data.pairs import PICTURES, digest_content
+from harness.data.pairs import PICTURES, add_changes
 from harness.data.recognised import spread
 from harness.data.source import IGNORE, Label
 from harness.data.stored import opened
@@ -132,7 +133,8 @@ def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: 
         file = f"{LABELS}/{annotation.split}/{annotation.city}/{annotation.name}{_IDS_END}.png"
         return Outcome(annotation, "skipped", f"there is no {file}")
     try:
-        key = fingerprint([digest_content({"ids": annotation.ids}, PICTURES), meaning])
+        files = {"ids": annotation.ids}
+        key = fingerprint([add_changes(digest_files(files), files, PICTURES), meaning])
         if _made_from(out / annotation.mask) == key:
             return Outcome(annotation, "kept")
         ids_HW = read_ids(annotation.ids)

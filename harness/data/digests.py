@@ -10,12 +10,17 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import InputError
 from harness.files import write_text
 from harness.fingerprint import canonical, digest_bytes
+
+CLOCK_STEP_NS = 2_000_000_000
+"""The coarsest step of a file system's clock (FAT's): two changes that are closer may bear one time."""
 
 
 def cache_folder() -> Path:
@@ -28,22 +33,57 @@ def cache_folder() -> Path:
 def digest_files(files: Mapping[str, Path]) -> str:
     """Return the SHA-256 (hexadecimal) of files: of their names (the keys), sorted, and their contents.
 
-    Files of known path, size and time of change are not read again.
+    Files of a known state (`_state`) are not read again. A state is remembered only where a later change must give
+    another one: not of files that were changed within the clock's step of the moment they were read (as git does for
+    its index).
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or is being changed.
     """
     try:
-        states = [(str(files[name].absolute()), *_state(files[name])) for name in sorted(files)]
-        key = digest_bytes([canonical([sorted(files), states]).encode()])
-        return remember("digests", key, lambda: _digest(files))
+        states = _states(files)
+        key = digest_bytes([canonical([sorted(files), list(states.items())]).encode()])
+        known = _recall("digests", key)
+        if known is not None:
+            return known
+        began = time.time_ns()
+        digest = _digest(files)
+        after = _states(files)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    if changed := [path for path in states if states[path] != after[path]]:
+        raise InputError(
+            f"{changed[0]}: changed while it was read; run the same command again when nothing writes there"
+        )
+    if all(state.ctime_ns < began - CLOCK_STEP_NS for state in states.values()):
+        _keep("digests", key, digest)
+    return digest
 
 
-def _state(path: Path) -> tuple[int, int]:
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns
+def require_digest(files: Mapping[str, Path], digest: str, root: Path) -> None:
+    """Require that files, below `root`, are still those of a digest.
+
+    Raises:
+        InputError: they are not, or cannot be read.
+    """
+    if digest_files(files) != digest:
+        raise InputError(f"{root}: files changed while they were read; run the same command again")
+
+
+class _State(NamedTuple):
+    """What the system tells of a file. A program can set size and time of modification to what they were before; the
+    time of change (of content, name or rights) it cannot.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+def _states(files: Mapping[str, Path]) -> dict[str, _State]:
+    found = {str(files[name].absolute()): files[name].stat() for name in sorted(files)}
+    return {path: _State(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, s in found.items()}
 
 
 def _digest(files: Mapping[str, Path]) -> str:
@@ -58,15 +98,33 @@ def _digest(files: Mapping[str, Path]) -> str:
 def remember(kind: str, key: str, work_out: Callable[[], str]) -> str:
     """Return what the memory holds for a key, else work it out and remember it.
 
-    Each answer has a file of its own, written whole: processes that work out the same answer at once do not meet.
+    Each answer has a file of its own, written whole: processes that work out the same answer at once do not meet. It
+    carries a checksum, without which it is not believed.
     """
-    path = cache_folder() / kind / f"{key}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged: work it out
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        answer = entry["answer"]
-        if entry["key"] == key and isinstance(answer, str):
-            return answer
-    answer = work_out()
-    with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop
-        write_text(path, json.dumps({"key": key, "answer": answer}))
+    answer = _recall(kind, key)
+    if answer is None:
+        answer = work_out()
+        _keep(kind, key, answer)
     return answer
+
+
+def _recall(kind: str, key: str) -> str | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # missing or damaged
+        entry = json.loads(_entry(kind, key).read_text(encoding="utf-8"))
+        answer = entry["answer"]
+        if isinstance(answer, str) and entry["checksum"] == _checksum(key, answer):
+            return answer
+    return None
+
+
+def _keep(kind: str, key: str, answer: str) -> None:
+    with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop
+        write_text(_entry(kind, key), json.dumps({"answer": answer, "checksum": _checksum(key, answer)}))
+
+
+def _entry(kind: str, key: str) -> Path:
+    return cache_folder() / kind / f"{key}.json"
+
+
+def _checksum(key: str, answer: str) -> str:
+    return digest_bytes([canonical([key, answer]).encode()])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from harness.data.digests import digest_files, remember
+from harness.data.digests import digest_files, remember, require_digest
 from harness.data.images import ColourMaskError, check_image, find_change, read_disparity, read_ids, read_image
 from harness.data.palettes import KnownColours, Palette, read_palette
 from harness.data.source import Depth, Fault, Image, Label, RawIds, Source, Split
@@ -67,8 +67,14 @@ def make_source(
     def check() -> tuple[Fault, ...]:
         content = [_CHECK_VERSION, {name: split.digest for name, split in made.items()}]
         key = digest_bytes([canonical([content, sorted(taxonomy.class_of.items())]).encode()])
-        found = remember("faults", key, lambda: _to_text(find_faults(root, taxonomy, splits, form)))
-        return _from_text(found)
+
+        def read_all() -> str:
+            faults = find_faults(root, taxonomy, splits, form)
+            for split in made.values():
+                split.require_unchanged()
+            return _to_text(faults)
+
+        return _from_text(remember("faults", key, read_all))
 
     notes = (taxonomy.warning,) if taxonomy.warning else ()
     return Source(taxonomy, made, str(root), tuple(listed), check, notes)
@@ -77,7 +83,9 @@ def make_source(
 def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...], form: Format) -> Split:
     depths = [pair.depth for pair in pairs if pair.depth is not None]
     has_depth = 0 < len(depths) == len(pairs)
-    files = [path for pair in pairs for path in (pair.image, pair.label)] + (depths if has_depth else [])
+    listed = [path for pair in pairs for path in (pair.image, pair.label)] + (depths if has_depth else [])
+    files = {path.relative_to(root).as_posix(): path for path in listed}
+    stored = digest_files(files)
 
     def label_of(index: int) -> Label:
         path = pairs[index].label
@@ -89,18 +97,18 @@ def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...], form: F
         read_image=lambda index: form.read_image(pairs[index].image),
         read_label=label_of,
         read_ids=lambda index: form.read_ids(pairs[index].label),
-        digest=digest_content({path.relative_to(root).as_posix(): path for path in files}, form),
+        digest=add_changes(stored, files, form),
         read_depth=(lambda index: form.read_depth(depths[index])) if has_depth else None,
         recordings=tuple(pair.recording for pair in pairs) if any(pair.recording for pair in pairs) else (),
+        require_unchanged=lambda: require_digest(files, stored, root),
     )
 
 
-def digest_content(files: Mapping[str, Path], form: Format) -> str:
-    """Return the digest of files' content, and of what of it is read otherwise than it was once.
+def add_changes(digest: str, files: Mapping[str, Path], form: Format) -> str:
+    """Return the digest of files' content, `digest`, with what of it is read otherwise than it was once.
 
     That is found from the headers, once for one content.
     """
-    digest = digest_files(files)
     key = digest_bytes([canonical(["changed reading", digest]).encode()])
 
     def find_changes() -> str:

@@ -131,7 +131,8 @@ class PreparedSplit:
         content = [what, self._split.digest, self.names, meaning, size, _RESIZING, PIL.__version__]
         at = size if size == "native" else f"{size[0]}x{size[1]}"
         named = f", taxonomy {taxonomy.name}" if taxonomy else ""
-        return open_cache(f"{what} of {len(self)} images at {at}{named}", content, len(self), read)
+        title = f"{what} of {len(self)} images at {at}{named}"
+        return open_cache(title, content, len(self), read, self._split.require_unchanged)
 
 
 def require_one_size(shapes: Sequence[Sequence[int]], names: Sequence[str]) -> None:

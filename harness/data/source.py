@@ -44,6 +44,9 @@ class Split:
     recordings: tuple[str, ...] = ()
     """For each image, the drive, flight or city that it is from; empty where nobody knows. Images of one recording
     resemble each other even where their groups differ."""
+    require_unchanged: Callable[[], None] = lambda: None
+    """Raises InputError where the files are no longer those of the digest: whoever keeps what was read under a key that
+    says so asks after reading."""
 
 
 @dataclass(frozen=True)

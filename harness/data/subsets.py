@@ -42,6 +42,7 @@ def take(split: Split, chosen: Sequence[int]) -> Split:
         digest=digest_bytes([canonical([split.digest, list(indices)]).encode()]),
         read_depth=None if depth is None else lambda k: depth(indices[k]),
         recordings=tuple(split.recordings[i] for i in indices) if split.recordings else (),
+        require_unchanged=split.require_unchanged,
     )
 
 
@@ -58,6 +59,10 @@ def join(first: Split, second: Split) -> Split:
         assert split.read_depth is not None
         return split.read_depth(index)
 
+    def require_both() -> None:
+        first.require_unchanged()
+        second.require_unchanged()
+
     return Split(
         names=(*first.names, *second.names),
         groups=(*first.groups, *second.groups),
@@ -67,6 +72,7 @@ def join(first: Split, second: Split) -> Split:
         digest=digest_bytes([canonical([first.digest, second.digest]).encode()]),
         read_depth=depth_of if has_depth else None,
         recordings=(*first.recordings, *second.recordings) if known else (),
+        require_unchanged=require_both,
     )
 
 
@@ -141,7 +147,8 @@ def _presence(split: Split, source: Source) -> npt.NDArray[np.bool_]:
     key = digest_bytes([canonical([split.digest, sorted(source.taxonomy.class_of.items())]).encode()])
 
     def work_out() -> str:
-        found = (np.unique(split.read_label(index)).tolist() for index in range(len(split.names)))
+        found = [np.unique(split.read_label(index)).tolist() for index in range(len(split.names))]
+        split.require_unchanged()
         return json.dumps([[c for c in classes if c < num_classes] for classes in found])
 
     present_NC = np.zeros((len(split.names), num_classes), np.bool_)

@@ -167,6 +167,61 @@ def test_a_damaged_cache_is_built_again(damage, own_cache: Path):
     assert files_of(own_cache) == before
 
 
+@pytest.mark.parametrize("damage", [b"\x00", b"\xff", b"4"])
+def test_a_byte_that_changed_gives_the_image_from_its_original_and_the_cache_is_built_again(
+    damage: bytes, own_cache: Path, capsys
+):
+    open_cache("t", "content", NUMBER, read)
+    before = files_of(own_cache)
+    (kept,) = list_caches()
+    rng = np.random.default_rng(damage[0])
+    for file in sorted(kept.folder.glob("*.bin")):
+        whole = file.read_bytes()
+        for place in (0, len(whole) - 1, *rng.integers(len(whole), size=10)):
+            changed = bytearray(whole)
+            changed[place] = damage[0] if whole[place] != damage[0] else damage[0] ^ 1
+            file.write_bytes(changed)
+            rows = open_cache("t", "content", NUMBER, read)
+            assert_right(rows)
+            assert capsys.readouterr().err.count("damaged (the checksum of image") == 1
+            assert_right(open_cache("t", "content", NUMBER, read))
+            assert files_of(own_cache) == before
+    assert capsys.readouterr().err == ""
+
+
+def test_images_taken_together_are_checked_too(own_cache: Path, capsys):
+    def same_shapes(index: int) -> dict[str, np.ndarray]:
+        return {"picture": np.full((4, 4), index, np.uint8)}
+
+    rows = open_cache("t", "content", NUMBER, same_shapes)
+    (path,) = own_cache.glob("prepared/*/picture.bin")
+    content = bytearray(path.read_bytes())
+    content[16 * 7 + 3] ^= 1
+    path.write_bytes(content)
+    rows = open_cache("t", "content", NUMBER, same_shapes)
+    taken = rows.together("picture", [3, 7, 7, 1])
+    assert [set(np.unique(picture)) for picture in taken] == [{3}, {7}, {7}, {1}]
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_an_original_that_changed_never_stands_in_for_a_damaged_image(own_cache: Path):
+    open_cache("t", "content", NUMBER, read)
+    (path,) = own_cache.glob("prepared/*/picture.bin")
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    rows = open_cache("t", "content", NUMBER, lambda index: read(index + 1))
+    with pytest.raises(InputError, match="its original files have changed since; run the same command again"):
+        rows(0)
+
+
+def test_what_changed_while_it_was_read_is_not_kept(own_cache: Path):
+    def require_unchanged() -> None:
+        raise InputError("files changed while they were read")
+
+    with pytest.raises(InputError, match="changed while"):
+        open_cache("t", "content", NUMBER, read, require_unchanged)
+    assert list_caches() == ()
+
+
 def test_one_who_reads_is_not_disturbed_when_the_cache_is_deleted_or_built_again():
     rows = open_cache("t", "content", NUMBER, read)
     clear_caches()

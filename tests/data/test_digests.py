@@ -18,6 +18,12 @@ def write(folder: Path, **files: str) -> dict[str, Path]:
     return {name: folder / name for name in files}
 
 
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files that a test has just written count as unchanged for long."""
+    monkeypatch.setattr(digests, "CLOCK_STEP_NS", -3_600_000_000_000)
+
+
 def test_one_byte_changes_the_digest(tmp_path: Path) -> None:
     files = write(tmp_path / "d", a="hello", b="world")
     before = digest_files(files)
@@ -38,6 +44,7 @@ def test_a_moved_folder_keeps_its_digest(tmp_path: Path) -> None:
     assert digest_files({name: tmp_path / "there" / name for name in files}) == before
 
 
+@pytest.mark.usefixtures("settled")
 def test_known_files_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = write(tmp_path / "d", a="hello")
     before = digest_files(files)
@@ -45,6 +52,7 @@ def test_known_files_are_not_read_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert digest_files(files) == before
 
 
+@pytest.mark.usefixtures("settled")
 def test_same_size_but_later_is_read_again(tmp_path: Path) -> None:
     files = write(tmp_path / "d", a="hello")
     before, state = digest_files(files), files["a"].stat()
@@ -53,25 +61,78 @@ def test_same_size_but_later_is_read_again(tmp_path: Path) -> None:
     assert digest_files(files) != before
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b"\xff\xfe",
-        b'{"key": "other", "answer": "wrong"}',
-        b'{"answer": "wrong"}',
-    ],
-)
-def test_a_damaged_memory_is_worked_out_again_and_repaired(tmp_path: Path, own_cache: Path, damage: bytes) -> None:
+def edit_in_place(path: Path) -> None:
+    path.write_text("hallo")
+
+
+def replace_file(path: Path) -> None:
+    path.with_name("new").write_text("hallo")
+    path.with_name("new").rename(path)
+
+
+def swap_names(path: Path) -> None:
+    """Another file, as large and as old, takes its place: nothing was written."""
+    path.rename(path.with_name("old"))
+    path.with_name("twin").rename(path)
+
+
+@pytest.mark.parametrize("change", [edit_in_place, replace_file, swap_names])
+@pytest.mark.usefixtures("settled")
+def test_another_content_is_seen_where_size_and_time_are_kept(tmp_path: Path, change) -> None:
+    """As `cp -p`, `rsync -t` and tar leave them."""
+    files = write(tmp_path / "d", a="hello")
+    write(tmp_path / "d", twin="hallo")
+    state = files["a"].stat()
+    os.utime(tmp_path / "d" / "twin", ns=(state.st_atime_ns, state.st_mtime_ns))
+    before = digest_files(files)
+    assert before == digest_files(files)
+    change(files["a"])
+    os.utime(files["a"], ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (files["a"].stat().st_size, files["a"].stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    assert digest_files(files) not in (before, "")
+
+
+def test_files_just_written_are_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second change in the same tick of the clock would leave no trace: here the system tells the same of both."""
+    files = write(tmp_path / "d", a="hello")
+    frozen = digests._states(files)
+    monkeypatch.setattr(digests, "_states", lambda files: frozen)
+    before = digest_files(files)
+    files["a"].write_text("hallo")
+    assert digest_files(files) != before
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, read = write(tmp_path / "d", a="hello", b="world"), digests._digest
+
+    def read_slowly(files: dict[str, Path]) -> str:
+        digest = read(files)
+        files["b"].write_text("other")
+        return digest
+
+    monkeypatch.setattr(digests, "_digest", read_slowly)
+    with pytest.raises(InputError, match=r"d/b: changed while it was read"):
+        digest_files(files)
+
+
+@pytest.mark.parametrize("kind", ["flip", "cut", "empty", "json", "other answer"])
+@pytest.mark.usefixtures("settled")
+def test_a_damaged_memory_is_worked_out_again_and_repaired(tmp_path: Path, own_cache: Path, kind: str) -> None:
     files = write(tmp_path / "d", a="hello")
     before = digest_files(files)
     (entry,) = (own_cache / "digests").iterdir()
-    entry.write_bytes(damage)
-    assert digest_files(files) == before
-    assert json.loads(entry.read_text())["answer"] == before
+    whole = entry.read_bytes()
+    spoilt = {
+        "cut": [whole[:end] for end in range(len(whole))],
+        "flip": [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(len(whole))],
+        "empty": [b""],
+        "json": [b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000],
+        "other answer": [whole.replace(before.encode(), b"0" * 64)],
+    }[kind]
+    for content in spoilt:
+        entry.write_bytes(content)
+        assert digest_files(files) == before
+        assert json.loads(entry.read_text())["answer"] == before
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, own_cache: Path) -> None:
