@@ -16,7 +16,7 @@ from harness.data.taxonomy import Colour, Taxonomy
 from harness.errors import InputError, did_you_mean
 from harness.judged import INHERITED, counts_at, is_inherited, last_epoch
 from harness.records import Counts, Run, RunConfig, RunResult, Which
-from harness.store.folder import RunFolder, is_finished, load_result, run_folder
+from harness.store.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
 from harness.store.mlflow_lookup import MODELS
 from harness.store.protocol import Store, StoreError
 
@@ -86,7 +86,7 @@ def choose(text: str, store: Store) -> Chosen:
     equals; `@best` may be left out. Neither the data set nor torch is needed.
 
     Raises:
-        InputError: no run is meant by it, or the run is not finished; the message says what there is.
+        InputError: no run is meant by it, or the run is not finished or damaged; the message says what there is.
         StoreError: the tracking store cannot be asked.
     """
     name, which = _split_which(text)
@@ -102,6 +102,7 @@ def choose(text: str, store: Store) -> Chosen:
         raise InputError(
             f"{text}: run {found.run_id} is not finished ({_became(result)}); only finished runs can be used"
         )
+    require_model_file(folder, folder.config)
     weights = _find_weights(text, folder, which)
     differing = import_recorded(folder, result)
     return Chosen(
@@ -199,6 +200,7 @@ def _find_by_id(text: str, name: str, store: Store) -> _Found:
 def _find_weights(text: str, folder: RunFolder, which: Which) -> Path:
     weights = folder.best if which == "best" else folder.last
     if weights.exists():
+        require_model_file(folder, weights)
         return weights
     if which == "last":
         raise InputError(

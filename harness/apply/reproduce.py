@@ -20,7 +20,7 @@ from harness.records import Counts, Machine, Run, RunResult, Start
 from harness.scores import miou_dataset
 from harness.spec.plan import run_id
 from harness.spec.plugin_sources import digest_sources, read_sources
-from harness.store.folder import RunFolder, is_finished, load_result, run_folder
+from harness.store.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
 from harness.store.protocol import Store
 from harness.store.provenance import read_provenance
 
@@ -126,6 +126,7 @@ def _recorded_run(folder: RunFolder, variant: str) -> Run:
     about = result.provenance.get("run") if result else None
     if result is None or about is None:
         raise InputError(f"{folder.provenance}: does not say what the run was made from; it cannot be run again")
+    require_model_file(folder, folder.config)
     import_recorded(folder, result)
     config, start = read_config(folder.config), about["starts_from"]
     return Run(

@@ -27,7 +27,7 @@ from harness.execute.order import Order
 from harness.execute.parcels import Inbox, Piece, pack_to_go_on
 from harness.files import locked
 from harness.records import Machine, Progress, Run
-from harness.store.folder import RunFolder, is_finished, load_result
+from harness.store.folder import RunFolder, find_start_problem, is_finished, load_result
 from harness.store.provenance import read_origin
 
 DEATHS = 4
@@ -154,12 +154,8 @@ class _Driver:
         folder, start = self._folders[run.id], self._order.start_file(run)
         if is_finished(folder):  # by the process that had the lock
             yield self._end(run)
-        elif start is not None and not start.exists():
-            yield self._fail(
-                run,
-                f"the weights that it starts from are gone: {start}; remove the folder {start.parent.parent}, and "
-                "harness run trains that run again",
-            )
+        elif start is not None and (problem := find_start_problem(start)):
+            yield self._fail(run, problem)
         else:
             errand = Errand(run, self._machine, str(folder.path), str(Path.cwd()))
             self._fleet.send(errand, pack_to_go_on(folder), start)

@@ -25,13 +25,20 @@ from harness.predictions import MOST
 from harness.records import Counts, Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
-from harness.store.folder import RunFolder, append_progress, is_finished, save_result, write_progress
+from harness.store.folder import (
+    RunFolder,
+    append_progress,
+    find_model_damage,
+    find_start_problem,
+    is_finished,
+    save_result,
+    write_progress,
+)
 from harness.store.plugin_copy import keep_plugins
 from harness.store.provenance import mask_credentials, read_provenance
 from harness.train.checkpoint import (
     Standing,
     copy_weights,
-    find_damage,
     load_newest,
     save_state,
     save_weights,
@@ -59,8 +66,8 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
         if is_finished(folder):
             return
         remove_partial(folder.path)
-        if start is not None:
-            _require_weights(start)
+        if start is not None and (problem := find_start_problem(start)):
+            raise RunFailed(problem)
         warnings.simplefilter("always")
         for module in run.config.plugins:
             import_plugin(module)
@@ -68,6 +75,8 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
         prepare_process(run.config)
         write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
         bench, result = _train_and_judge(run, folder, machine, start, tell)
+        if not machine.cache:  # images were read from their files to the end
+            _require_unchanged(run)
         _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
         save_result(folder, result)
         for state in (folder.state, folder.state_before):
@@ -106,16 +115,6 @@ def _train_and_judge(
         tell(Warned(f"{run.label}: {told}"))
         del bench
         gc.collect()  # a compiled network refers to itself: its memory would lie beside that of the next one
-
-
-def _require_weights(start: Path) -> None:
-    damage = find_damage(start) if start.exists() else None
-    problem = f"damaged ({damage})" if damage else "gone"
-    if damage or not start.exists():
-        raise RunFailed(
-            f"the weights that it starts from are {problem}: {start}; remove the folder {start.parent.parent}, and "
-            "harness run trains that run again"
-        )
 
 
 def _require_unchanged(run: Run) -> None:
@@ -219,7 +218,7 @@ def _count_all(bench: Bench, weights: Path) -> dict[str, Counts]:
 
 
 def _load_whole(bench: Bench, weights: Path) -> None:
-    if problem := find_damage(weights):
+    if problem := find_model_damage(RunFolder(weights.parent.parent), weights):
         raise RunFailed(f"{weights}: damaged ({problem}) since it was written; run again: it is then written anew")
     load_weights(bench.network.module, weights)
 

@@ -13,12 +13,14 @@ import numpy as np
 
 from harness.errors import InputError
 from harness.files import CannotWrite, locked, write_text, write_whole
+from harness.fingerprint import digest_file
 from harness.npz import load_arrays
 from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult
 from harness.store.checks import damaged, digests_of, read_entry, require_same, write_entry
 from harness.store.evaluations import load_evaluations, save_evaluations
 from harness.store.plugin_copy import may_leave
+from harness.zip_checksum import find_damage
 
 RESULT_VERSION = 1
 
@@ -197,6 +199,7 @@ def _save_result(folder: RunFolder, result: RunResult) -> None:
         "colours": [list(colour) for colour in result.colours],
         "seconds": result.seconds,
         "sha256": digests_of(_judged_files(folder), folder.path) if result.status == "finished" else {},
+        "model_sha256": digests_of(_model_files(folder), folder.path) if result.status == "finished" else {},
     }
     write_entry(folder.result, entry)
 
@@ -250,6 +253,51 @@ def _judged_files(folder: RunFolder) -> list[Path]:
     """Return the files that a report is made from."""
     files = [folder.journal, folder.provenance, folder.examples, *sorted(folder.evaluation.rglob("*"))]
     return [path for path in files if path.is_file() and not path.name.startswith(".")]
+
+
+def _model_files(folder: RunFolder) -> list[Path]:
+    """Return the files that a run's model is made from. Not all lie wherever its result does: who uses one checks it."""
+    return [path for path in (folder.config, folder.best, folder.last) if path.is_file()]
+
+
+def find_model_damage(folder: RunFolder, path: Path) -> str | None:
+    """Return what is wrong with a run's config or checkpoint, in words; None where it is as it was written.
+
+    It is held against `result.json`, which an older harness did not write it into: a checkpoint is then held against
+    the checksum inside it.
+
+    Raises:
+        InputError: `result.json` is damaged.
+    """
+    recorded = read_entry(folder.result).get("model_sha256", {}) if folder.result.exists() else {}
+    name = path.relative_to(folder.path).as_posix()
+    try:
+        if name in recorded:
+            return None if digest_file(path) == recorded[name] else "its checksum does not match"
+    except OSError as error:
+        return error.strerror or str(error)
+    return find_damage(path) if path.suffix == folder.best.suffix else None
+
+
+def find_start_problem(weights: Path) -> str | None:
+    """Return why no run can start from a checkpoint, and what to do, for the user; None where one can."""
+    damage = find_model_damage(RunFolder(weights.parent.parent), weights) if weights.exists() else None
+    if weights.exists() and damage is None:
+        return None
+    return (
+        f"the weights that it starts from are {f'damaged ({damage})' if damage else 'gone'}: {weights}; remove the "
+        f"folder {weights.parent.parent}, and harness run trains that run again"
+    )
+
+
+def require_model_file(folder: RunFolder, path: Path) -> None:
+    """Require a run's config or checkpoint to be as it was written.
+
+    Raises:
+        InputError: it is not; the message says what to do.
+    """
+    if problem := find_model_damage(folder, path):
+        raise damaged(path, problem, folder.result)
 
 
 def _save_examples(path: Path, examples: Examples) -> None:

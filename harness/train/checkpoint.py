@@ -1,14 +1,12 @@
 """Checkpoints: tensors and plain values only, so that they load with `weights_only=True` and run no code.
 
-Each file carries the SHA-256 of its content where zip files carry a comment, which `torch.load` passes over. What a
-disk or a cable has changed is so found before it is used: torch itself loads many a damaged file without a word.
+Each file carries its checksum (`harness.zip_checksum`). What a disk or a cable has changed is so found before it is
+used: torch itself loads many a damaged file without a word.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +19,10 @@ from harness.files import write_whole
 from harness.nets.tensor_files import NotTensors, load_tensors
 from harness.records import Progress
 from harness.train.workbench import Bench
+from harness.zip_checksum import append_checksum, find_damage
 
 Weights = Mapping[str, torch.Tensor]
 """The plain model's own state dict, on the CPU."""
-
-_SEAL = b"sha256:"
-_SEAL_LENGTH = len(_SEAL) + 64
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -77,42 +72,7 @@ def save_state(path: Path, previous: Path, bench: Bench, standing: Standing) -> 
 
 def _save_sealed(content: object, file: IO[bytes]) -> None:
     torch.save(content, file)
-    file.seek(-2, 2)
-    file.write(_SEAL_LENGTH.to_bytes(2, "little"))  # a zip file ends with the length of its comment
-    digest = _digest_start(file, file.tell())
-    file.seek(0, 2)
-    file.write(_SEAL + digest.encode())
-
-
-def _digest_start(file: IO[bytes], length: int) -> str:
-    """Return the SHA-256 (hexadecimal) of the first bytes of a file."""
-    file.seek(0)
-    sha = hashlib.sha256()
-    while length and (chunk := file.read(min(length, _CHUNK))):
-        sha.update(chunk)
-        length -= len(chunk)
-    return sha.hexdigest()
-
-
-def find_damage(path: Path) -> str | None:
-    """Return what is wrong with a checkpoint's bytes, in words; None where they are as they were written.
-
-    Files without the SHA-256, of an older harness, are judged by the CRC-32 of the zip file.
-    """
-    try:
-        with path.open("rb") as file:
-            start = max(file.seek(0, 2) - _SEAL_LENGTH, 0)
-            file.seek(start)
-            seal = file.read()
-            if seal.startswith(_SEAL):
-                intact = seal == _SEAL + _digest_start(file, start).encode()
-            else:
-                intact = seal.endswith(b"\0\0") and zipfile.ZipFile(file).testzip() is None  # no comment, cut or whole
-    except OSError as error:
-        return error.strerror or str(error)
-    except Exception:  # noqa: BLE001 - a damaged zip file makes its reader raise errors of any kind
-        return "it is cut short, or no checkpoint"
-    return None if intact else "its checksum does not match"
+    append_checksum(file)
 
 
 def load_newest(states: Sequence[Path], bench: Bench) -> Standing:

@@ -14,7 +14,8 @@ from torch import nn
 from harness.errors import RunFailed
 from harness.files import NO_ROOM, CannotWrite
 from harness.records import Progress
-from harness.train.checkpoint import Standing, copy_weights, find_damage, load_newest, save_state, save_weights
+from harness.train.checkpoint import Standing, copy_weights, load_newest, save_state, save_weights
+from harness.zip_checksum import find_damage
 
 
 class Net:
