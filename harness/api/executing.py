@@ -46,6 +46,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
     from harness.store.edited import describe_edited
     from harness.store.folder import is_finished, load_result, run_folder
     from harness.store.stale import describe_stale, find_stale, remember_runs
+    from harness.store.surroundings import tell_other_environments
 
     check_data(plan)
     check_feasible(plan, whole=True)
@@ -57,7 +58,8 @@ def execute(  # noqa: PLR0913 - as many as the command has
     chosen = select(plan, only) if only else plan
     executor = executor or on_this_machine(jobs=jobs, device=device)
     _try_first_steps(executor, [run for run in chosen.runs if not is_finished(run_folder(store.root, run.id))])
-    for text in (*describe_stale(find_stale(store.root, chosen)), *describe_edited(store.root, chosen)):
+    stale = (*describe_stale(find_stale(store.root, chosen)), *describe_edited(store.root, chosen))
+    for text in (*stale, *tell_other_environments(store.root, chosen)):
         listen(Warned(text))
     remember_runs(store.root, chosen)
     runs = chosen.runs

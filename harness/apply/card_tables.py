@@ -103,5 +103,6 @@ def environment_table(provenance: Mapping[str, Any]) -> str:
         ("system", provenance.get("system", "")),
         ("cpu", provenance.get("cpu", "")),
         ("device", device.get("name", "")),
+        *provenance.get("environment", {}).items(),
     ]
     return table(("What", "Value"), [(escape(name), code(str(value))) for name, value in rows], numeric_from=9)

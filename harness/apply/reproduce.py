@@ -12,6 +12,7 @@ import numpy as np
 from harness.apply.choose import Chosen
 from harness.apply.plugins import import_recorded
 from harness.apply.recorded import read_config
+from harness.environment import UNSET, read_environment
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Ended, Event
 from harness.execute.inputs import make_reader
@@ -25,6 +26,7 @@ from harness.store.protocol import Store
 from harness.store.provenance import read_provenance
 
 GONE = "nothing"
+VARIABLE = "environment variable "
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ def _find_changes(recorded: Mapping[str, Any], run: Run, machine: Machine) -> tu
     inputs = dict(make_reader()(run.config))
     before = {**_facts(recorded), **{f"content of {key}": value for key, value in run.inputs.items()}}
     after = {**_facts(read_provenance(machine)), **{f"content of {key}": value for key, value in inputs.items()}}
+    before |= _environment(recorded)
+    after |= _environment({"environment": read_environment()})
     before["device"] = recorded.get("device", {}).get("torch", GONE)
     after["device"] = machine.device
     before["fingerprint of the run"], after["fingerprint of the run"] = run.id, run_id(run.config, inputs, run.start)
@@ -150,8 +154,16 @@ def _find_changes(recorded: Mapping[str, Any], run: Run, machine: Machine) -> tu
         before["source of plugins"] = plugins["sha256"]
         after["source of plugins"] = digest_sources(read_sources(run.config.plugins))
     keys = dict.fromkeys([*before, *after])
-    found = [Change(key, before.get(key, GONE), after.get(key, GONE)) for key in keys]
+    missing = {True: UNSET, False: GONE}
+    found = [
+        Change(key, *(side.get(key, missing[key.startswith(VARIABLE)]) for side in (before, after))) for key in keys
+    ]
     return tuple(item for item in found if item.recorded != item.here)
+
+
+def _environment(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that change numbers, as texts; none of older records, which do not say."""
+    return {f"{VARIABLE}{name}": value for name, value in provenance.get("environment", {}).items()}
 
 
 def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.environment import UNSET
 from harness.records import IMAGES_AT_ONCE, UNLABELLED_STEPS
 from harness.report.record import ClassSummary, SeedResult, SplitSummary, VariantSummary
 from harness.report.text import percent
 from harness.report.variants import VariantRuns, conflicts
 from harness.stats.margins import HEADLINE
 
+MOST_LABELS = 4
+"""Runs that a note names before it only counts."""
 OTHER_KIND = 2.0
 """Ratio of the mean scores of two splits, above which their images are said to be of different kinds."""
 
@@ -19,6 +22,7 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
     notes = [
         *_contract_notes(reference, groups),
         *_data_notes(groups),
+        *_environment_notes(groups),
         *_evaluated_notes(reference, variants),
         *_older_notes(groups, variants),
         *_memory_notes(variants),
@@ -125,6 +129,35 @@ def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
         for result in group.results.values()
         for note in result.provenance.get("data_notes", ())
     ]
+
+
+def _environment_notes(groups: Sequence[VariantRuns]) -> list[str]:
+    """Return which environment variables that change numbers differed between the runs, and which runs had what."""
+    made = {
+        f"{group.name}/seed{seed}": dict(result.provenance["environment"])
+        for group in groups
+        for seed, result in group.results.items()
+        if "environment" in result.provenance  # older versions did not look
+    }
+    notes = []
+    for name in sorted({name for environment in made.values() for name in environment}):
+        runs: dict[str, list[str]] = {}
+        for label, environment in made.items():
+            runs.setdefault(environment.get(name, UNSET), []).append(label)
+        if len(runs) > 1:
+            told = [
+                f"{value} in {_some(labels)}" for value, labels in sorted(runs.items(), key=lambda item: len(item[1]))
+            ]
+            notes.append(
+                f"The environment variable {name}, which changes numbers, was not the same in all runs"
+                f" ({'; '.join(told)}): differences between them may come from that."
+            )
+    return notes
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
+    return f"{', '.join(labels[:MOST_LABELS])}{more}"
 
 
 def _evaluated_notes(reference: str, variants: Sequence[VariantSummary]) -> list[str]:

@@ -14,7 +14,13 @@ from harness.fingerprint import digest_file, fingerprint
 
 def write_entry(path: Path, entry: Mapping[str, Any]) -> None:
     """Write a record as JSON that carries its own checksum."""
-    write_text(path, json.dumps({**entry, "checksum": fingerprint(entry)}, indent=2, ensure_ascii=False))
+    write_text(path, json.dumps(signed(entry), indent=2, ensure_ascii=False))
+
+
+def signed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with its own checksum."""
+    read_back = json.loads(json.dumps(entry))  # where keys are text, and sorted as such
+    return {**entry, "checksum": fingerprint(read_back)}
 
 
 def read_entry(path: Path) -> dict[str, Any]:
@@ -24,14 +30,26 @@ def read_entry(path: Path) -> dict[str, Any]:
         InputError: it is damaged.
     """
     try:
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        checksum = entry.pop("checksum", None)
-        problem = "" if checksum in (None, fingerprint(entry)) else "its checksum does not match"
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        problem = str(error)
-    if problem:
-        raise damaged(path, problem, path)
-    return dict(entry)
+        return read_signed(path)
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error), path) from None
+
+
+def read_signed(path: Path) -> dict[str, Any]:
+    """Return the record in a file of JSON that carries its own checksum; older ones have none.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged; the message says in what way.
+    """
+    try:
+        entry = dict(json.loads(path.read_text(encoding="utf-8")))
+        whole = entry.pop("checksum", None) in (None, fingerprint(entry))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from None
+    if not whole:
+        raise ValueError("its checksum does not match")
+    return entry
 
 
 def digests_of(files: Iterable[Path], root: Path) -> dict[str, str]:

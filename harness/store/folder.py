@@ -256,7 +256,7 @@ def _judged_files(folder: RunFolder) -> list[Path]:
 
 
 def _model_files(folder: RunFolder) -> list[Path]:
-    """Return the files that a run's model is made from. Not all lie wherever its result does: who uses one checks it."""
+    """Return the files that a run's model is made from. They need not all lie beside its result."""
     return [path for path in (folder.config, folder.best, folder.last) if path.is_file()]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import socket
 import tempfile
 from collections.abc import Collection, Mapping
@@ -14,14 +13,13 @@ from typing import Any
 
 from harness.files import locked
 from harness.records import Plan, Progress, Run, RunResult, Status
-from harness.spec.plan_json import plan_from_json
 from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress
 from harness.store.looks import RecordedLook, read_looks
 from harness.store.mlflow_client import Connection, guarded
 from harness.store.mlflow_lookup import find_tags
 from harness.store.protocol import Attached, Shown, StoreError, is_alive
 from harness.store.server import default_uri
-from harness.store.studies import plan_text
+from harness.store.studies import plan_text, read_plan
 from harness.store.tracked import differing_keys, epoch_metrics, final_metrics, params_of, tags_of
 
 MAX_METRICS, MAX_PARAMS = 1000, 100  # that one call may hold
@@ -226,7 +224,7 @@ class MlflowStore:
         if parent is None:
             return None
         with self._mlflow.artifacts(parent, ("plan.json",)) as place:
-            return plan_from_json(json.loads((place / "plan.json").read_text()))
+            return read_plan(place / "plan.json")
 
     @guarded
     def load_results(self, study: str, run_ids: Collection[str]) -> dict[str, RunResult]:

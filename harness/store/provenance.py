@@ -1,4 +1,7 @@
-"""What a run was made with, so that it can be made again. No environment variables: they hold secrets."""
+"""What a run was made with, so that it can be made again.
+
+Of environment variables there are those alone that change numbers: others may hold secrets.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from typing import Any
 import psutil
 
 from harness.cores import read_processor
+from harness.environment import read_environment
 from harness.records import Machine, Origin
 
 PACKAGES = (
@@ -52,6 +56,7 @@ def read_provenance(machine: Machine) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": psutil.virtual_memory().total,
         "device_asked": machine.device,
+        "environment": {name: mask_credentials(value) for name, value in read_environment().items()},
     }
 
 

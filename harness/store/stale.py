@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.files import locked, write_text
+from harness.files import locked
 from harness.fingerprint import canonical
 from harness.records import OWN_FREEZE, Plan, Run
+from harness.store.checks import read_signed, write_entry
 from harness.store.folder import is_finished, run_folder
 from harness.store.tracked import flatten
 
@@ -72,7 +73,7 @@ def remember_runs(root: Path, plan: Plan) -> None:
             of_label = known.setdefault(run.label, {})
             of_label.pop(run.id, None)  # the latest is the last
             of_label[run.id] = _facts(run)
-        write_text(path, json.dumps(known, ensure_ascii=False))
+        write_entry(path, known)
 
 
 def describe_stale(stale: tuple[Stale, ...]) -> tuple[str, ...]:
@@ -123,10 +124,10 @@ def _record(root: Path, study: str) -> Path:
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    if not path.exists():
-        return {}
     try:
-        known: dict[str, dict[str, dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+        known = read_signed(path)
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it: stale results are then not named") from None
-    return known
+    return {label: runs for label, runs in known.items() if isinstance(runs, dict)}

@@ -14,6 +14,7 @@ from harness.files import write_text
 from harness.records import Plan, RunResult
 from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.stats.looks import Taken
+from harness.store.checks import read_signed, signed
 
 REPORTED = "reported"
 """Digest of what the last report was written from."""
@@ -41,8 +42,23 @@ def save_study(root: Path, plan: Plan) -> None:
 
 
 def plan_text(plan: Plan) -> str:
-    """Return a plan as it is kept: JSON."""
-    return json.dumps(plan_to_json(plan), separators=(",", ":"))
+    """Return a plan as it is kept: JSON that carries its own checksum."""
+    return json.dumps(signed(plan_to_json(plan)), separators=(",", ":"))
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file that holds `plan_text`; those of an older harness have no checksum.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it is damaged, or of another version.
+    """
+    try:
+        return plan_from_json(read_signed(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(path) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({error}); harness run writes it again") from None
 
 
 def load_study(root: Path, study: str) -> Plan | None:
@@ -51,13 +67,10 @@ def load_study(root: Path, study: str) -> Plan | None:
     Raises:
         InputError: the file is damaged, or of another version.
     """
-    path = study_folder(root, study) / "plan.json"
     try:
-        return plan_from_json(json.loads(path.read_text()))
-    except (FileNotFoundError, NotADirectoryError):
+        return read_plan(study_folder(root, study) / "plan.json")
+    except FileNotFoundError:
         return None
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: damaged ({error}); harness run writes it again") from None
 
 
 def is_reported(root: Path, plan: Plan, results: Mapping[str, RunResult], taken: Taken, report: Path) -> bool:
@@ -76,9 +89,11 @@ def note_report(root: Path, plan: Plan, results: Mapping[str, RunResult], taken:
 
 
 def _reported(plan: Plan, results: Mapping[str, RunResult], taken: Taken, report: Path) -> str:
-    """Return a digest of a report and of what it was written from; an id stands for a run's numbers."""
+    """Return a digest of a report, as read by people and programs, and of what it was written from: an id stands for a
+    run's numbers.
+    """
     statuses = {id_: result.status for id_, result in sorted(results.items())}
-    written = hashlib.sha256(report.read_bytes()).hexdigest()
+    written = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (report, report.with_suffix(".json"))]
     finished = {(run.variant, run.seed) for run in plan.runs if statuses.get(run.id) == "finished"}
     looks = [
         ({name: dict(seeds) for name, seeds in look.complete.items()}, look.is_whole)

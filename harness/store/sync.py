@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from harness.errors import InputError, did_you_mean
 from harness.files import locked
 from harness.records import Plan, Run, Status
+from harness.store.checks import read_entry
 from harness.store.folder import RunFolder, is_running, run_folder
 from harness.store.looks import looks_folder, merge_looks, read_looks, write_looks
 from harness.store.protocol import Store, study_lock
@@ -132,8 +132,5 @@ def _worst(folders: Iterable[RunFolder]) -> Status:
 def _read_status(folder: RunFolder) -> Status:
     if not folder.result.exists():
         return "interrupted"
-    try:
-        status: Status = json.loads(folder.result.read_text())["status"]
-    except ValueError as error:
-        raise InputError(f"{folder.result}: damaged ({error}); delete it to have the run judged again") from None
+    status: Status = read_entry(folder.result)["status"]
     return status

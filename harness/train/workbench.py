@@ -19,6 +19,7 @@ from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
 from harness.data.subsets import hold_out
+from harness.environment import OWN
 from harness.errors import InputError, RunFailed
 from harness.nets.network import Network, freeze, group_of, keep_still, kept_against
 from harness.nets.weights import load_weights
@@ -162,7 +163,8 @@ def prepare_process(config: RunConfig) -> None:
     torch.use_deterministic_algorithms(config.train.deterministic, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if config.train.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        for name, value in OWN.items():
+            os.environ.setdefault(name, value)
     torch.backends.cudnn.benchmark = False
 
 
