@@ -23,7 +23,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -198,18 +198,20 @@ def draw_city(root: Path) -> None:
 def train(root: Path) -> dict[str, bytes]:
     """Train the study below a store's root, in this process; return the arrays of its counts."""
     from harness import api
-    from harness.execute.events import Ended, Started
+    from harness.execute.events import Ended, Event, Started
     from harness.execute.one import run_one
     from harness.execute.study import execute_plan
-    from harness.records import Machine
-    from harness.store.folder import load_result
+    from harness.records import Machine, Run
+    from harness.store.folder import RunFolder, load_result
 
-    def in_this_process(runs, folders):  # type: ignore[no-untyped-def]
+    def in_this_process(runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
         for run in runs:
             yield Started(run)
             start = folders[run.start.run_id].best if run.start else None
             run_one(run, folders[run.id], Machine("cpu"), start, lambda progress: None)
-            yield Ended(run, load_result(folders[run.id]))
+            result = load_result(folders[run.id])
+            assert result is not None
+            yield Ended(run, result)
 
     plan, counts = api.make_plan(api.load_spec("flips.yaml")), {}
     for event in execute_plan(plan, plan.runs, api.open_store(root), in_this_process):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.data import cityscapes
+from harness.data.checksums import write_checksums
 from harness.data.digests import digest_files
 from harness.data.images import read_ids
 from harness.data.listing import list_names
@@ -120,6 +121,8 @@ def convert(annotations: Sequence[Annotation], taxonomy: Taxonomy, out: Path) ->
             yield outcomes[-1]
         write_text(out / CLASS_LIST, describe_classes(taxonomy))
         _write_skipped(out / SKIPPED, [item for item in outcomes if item.state == "skipped"])
+        kept = [out / item.annotation.mask for item in outcomes if item.state != "skipped"]
+        write_checksums(out, [*kept, out / CLASS_LIST])
         _link([item.annotation for item in outcomes if item.state != "skipped"], out)
     except OSError as error:
         raise HarnessError(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from harness.data import checksums
 from harness.data.digests import digest_files, remember, require_digest
 from harness.data.images import ColourMaskError, check_image, find_change, read_disparity, read_ids, read_image
 from harness.data.palettes import KnownColours, Palette, read_palette
@@ -61,7 +62,13 @@ def make_source(
     listed: Sequence[Fault] = (),
     form: Format = PICTURES,
 ) -> Source:
-    """Return a data set of files below `root`. Files are listed and their digests taken; none is decoded."""
+    """Return a data set of files below `root`. Files are listed and their digests taken; none is decoded.
+
+    Raises:
+        InputError: a file cannot be read, or is no longer as `harness data prepare` wrote it.
+    """
+    if (root / checksums.FILE).exists() and (changed := checksums.find_changed(root)):
+        raise InputError(f"{changed}; harness data prepare, with --out {root}, makes it again")
     made = {name: _make_split(root, taxonomy, tuple(pairs), form) for name, pairs in splits.items()}
 
     def check() -> tuple[Fault, ...]:

@@ -5,9 +5,9 @@ archive holds one folder and nothing beside it, that folder counts as its conten
 
 A copy is a folder `remote/<key>` below the user's cache folder; its key is a digest of the URL and of what the store
 says of each file (size, and checksum or time of change where it tells): where a file there has changed, the next
-program makes a copy anew. A copy appears whole (a partial folder is renamed) and is never changed afterwards; it may be
-deleted while nothing uses it. From there on it is a folder like any other: digests are those of the same files kept
-locally, and so are the ids of runs.
+program makes a copy anew. A copy appears whole (a partial folder is renamed), with checksums of its files, and is never
+changed afterwards: one that is damaged is copied again. It may be deleted while nothing uses it. From there on it is a
+folder like any other: digests are those of the same files kept locally, and so are the ids of runs.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from harness.data.checksums import find_changed, write_checksums
 from harness.data.digests import cache_folder
 from harness.errors import InputError, did_you_mean
 from harness.files import locked, require_room
@@ -63,13 +64,20 @@ def fetch(url: str) -> Path:
     if listing.local is not None:
         return listing.local
     place = cache_folder() / "remote" / listing.key
-    if not place.is_dir():
+    if _find_problem(place):
         with _explaining(url), locked(place.with_suffix(".lock")):
-            if not place.is_dir():
+            if problem := _find_problem(place):
+                if place.is_dir():
+                    print(f"{url}: the copy here is damaged ({problem})", file=sys.stderr)
+                    shutil.rmtree(place)
                 _copy(url, listing, place)
     content = place / listing.title
     inside = list(content.iterdir())
     return inside[0] if listing.archive and len(inside) == 1 and inside[0].is_dir() else content
+
+
+def _find_problem(place: Path) -> str | None:
+    return find_changed(place) if place.is_dir() else "there is none"
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,7 @@ def _copy(url: str, listing: _Listing, place: Path) -> None:
                 raise InputError(f"{url}: {name} was cut short on its way; run again")
         if listing.archive:
             _unpack(folder, content, listing.archive)
+        write_checksums(partial, [path for path in content.rglob("*") if path.is_file()])
         partial.rename(place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

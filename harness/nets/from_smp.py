@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import difflib
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -19,13 +20,14 @@ from torch.nn import functional
 from harness.errors import InputError, SettingError, did_you_mean, first_line
 from harness.nets.channels import RGB
 from harness.nets.network import Features, Freeze, Network, Stages
-from harness.nets.weights import CLASSIFICATION, load_state, load_weights, require_one_start
+from harness.nets.weights import CLASSIFICATION, load_state, load_weights, require_digest, require_one_start
 
 TIMM = "tu-"
 """What smp writes before the name of an encoder that is a model of timm."""
 CLASSIFIER = ("segmentation_head.",)
 PROBE_PX = (64, 224, 256, 384)
 """Sides of images that are tried; windowed transformers take those of one size alone."""
+SHA256_DIGITS = 64
 
 
 def make_smp(
@@ -129,6 +131,7 @@ def _fetch_encoder(architecture: str, encoder: str) -> dict[str, Tensor]:
     """Return the encoder's published weights, by way of a second model: smp and timm know their own files' names."""
     published = {} if encoder.startswith(TIMM) else smp.encoders.encoders[encoder]["pretrained_settings"]
     which = True if encoder.startswith(TIMM) else "imagenet" if "imagenet" in published else next(iter(published))
+    _require_whole(_find_repository(encoder, published.get(which) if isinstance(which, str) else None))
     try:
         state: dict[str, Tensor] = _create(architecture, encoder, 1, RGB, which).encoder.state_dict()
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
@@ -139,6 +142,25 @@ def _fetch_encoder(architecture: str, encoder: str) -> dict[str, Tensor]:
             f"the folder {HF_HUB_CACHE} from a machine that has them, or give the path of model.safetensors{repository}"
         ) from None
     return state
+
+
+def _find_repository(encoder: str, published: Mapping[str, Any] | None) -> str:
+    """Return the Hugging Face repository of an encoder's weights; empty where it is not known."""
+    if published is not None:
+        return str(published.get("repo_id", ""))
+    known = timm.models.get_pretrained_cfg(encoder.removeprefix(TIMM), allow_unregistered=True)
+    return str(getattr(known, "hf_hub_id", None) or "")
+
+
+def _require_whole(repository: str) -> None:
+    """Require the weights of a repository that were fetched before to be whole: large files bear their SHA-256 as name.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    for path in (Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "blobs").glob("*"):
+        if len(path.name) == SHA256_DIGITS:
+            require_digest(path, path.name, "model.backbone_weights")
 
 
 def _find_min_batch(module: nn.Module, in_channels: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Size, Tensor, nn
 
 from harness.errors import InputError, describe, first_line
+from harness.fingerprint import digest_file
 from harness.nets.channels import sees_rgb, widen_input
 from harness.nets.tensor_files import NotTensors, load_tensors
 
@@ -80,6 +82,8 @@ def fetch_state(url: str, setting: str) -> dict[str, Tensor]:
         InputError: it can be had from neither; the message says which file to place where.
     """
     name, folder = Path(urlparse(url).path).name, Path(torch.hub.get_dir()) / "checkpoints"
+    if named := re.search(r"-([a-f0-9]{8,})\.", name):  # torch itself checks what it has just fetched only
+        require_digest(folder / name, named.group(1), setting)
     try:
         with redirect_stdout(sys.stderr):  # torch announces downloads on stdout, which is for results
             content = torch.hub.load_state_dict_from_url(
@@ -91,6 +95,19 @@ def fetch_state(url: str, setting: str) -> dict[str, Tensor]:
             f"folder {folder}, or give its path as {setting}"
         ) from None
     return dict(content)
+
+
+def require_digest(path: Path, digest: str, setting: str) -> None:
+    """Require a file of published weights, if it is there, to have the SHA-256 that its name begins or ends with.
+
+    Raises:
+        InputError: it has another.
+    """
+    if path.exists() and not digest_file(path).startswith(digest):
+        raise InputError(
+            f"{setting}: default: {path}: damaged (its SHA-256 is not {digest}, as its name says); remove it: it is"
+            " then fetched again"
+        )
 
 
 def load_state(module: nn.Module, state: State, origin: str, *, optional: Sequence[str] = ()) -> tuple[str, ...]:

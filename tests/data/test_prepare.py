@@ -182,3 +182,19 @@ def test_wrong_input_is_one_message(place, call, arguments, told):
     assert told in err
     assert len(err.splitlines()) == 1
     assert not (place / "prepared").exists()
+
+
+def test_a_mask_that_changed_since_is_refused_with_the_command_that_mends_it(place, call):
+    assert call("data", "prepare", "city", "--taxonomy", "cityscapes10", "--out", "ours")[0] == 0
+    settings = recognise(place / "ours")[0].settings
+    before = contents(place / "ours")
+    written = [path for path in before if not path.is_symlink() and "images" not in path.parts]
+    for path in {path.resolve() for path in written if path.resolve().is_relative_to(place / "ours")}:
+        content = path.read_bytes()
+        path.write_bytes(content[:-20] + bytes([content[-20] ^ 1]) + content[-19:])
+        with pytest.raises(InputError, match=r"damaged|does not match|no JSON") as caught:
+            open_whole(catalog.choose("data", "folder", settings))
+        assert str(caught.value).endswith(f"harness data prepare, with --out {place / 'ours'}, makes it again")
+        assert call("data", "prepare", "city", "--taxonomy", "cityscapes10", "--out", "ours")[0] == 0
+        assert contents(place / "ours") == before
+        open_whole(catalog.choose("data", "folder", settings))

@@ -125,6 +125,22 @@ def test_changed_files_are_another_copy_and_the_old_one_stays(memory):
     assert content(first) == before
 
 
+@pytest.mark.parametrize(
+    "spoil", [lambda content: b"", lambda content: content[:-1], lambda content: b"?" + content[1:]]
+)
+def test_a_copy_of_which_any_file_is_damaged_is_made_again(memory, own_cache, spoil, capfd):
+    url = memory
+    place = fetch(url)
+    before = {path: path.read_bytes() for path in sorted((own_cache / "remote").rglob("*")) if path.is_file()}
+    before = {path: content for path, content in before.items() if content}
+    assert len(before) > 2
+    for path, content in before.items():
+        path.write_bytes(spoil(content))
+        assert fetch(url) == place
+        assert {path: path.read_bytes() for path in before} == before
+        assert f"{url}: the copy here is damaged ({path}" in capfd.readouterr().err
+
+
 def test_a_copy_that_was_interrupted_is_not_taken_for_a_whole_one(memory, own_cache, monkeypatch):
     system = fsspec.filesystem("memory")
     real = type(system).get_file

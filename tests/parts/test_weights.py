@@ -1,5 +1,6 @@
 """Weights: what fits is loaded whole, what does not is refused with the way out, and nothing is executed."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import catalog
 from harness.errors import InputError
 from harness.nets.channels import rebuild_first_conv, widen_input
-from harness.nets.weights import load_weights, read_state
+from harness.nets.weights import fetch_state, load_weights, read_state
 
 torch.set_num_threads(1)
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -250,3 +251,20 @@ def test_real_imagenet_weights_become_an_encoder_of_smp():
 def test_real_weights_of_another_network_are_refused():
     with pytest.raises(InputError, match=r"does not fit the model: \d+ missing in the file"):
         build("smp", encoder="resnet18", backbone_weights=str(MOBILENET))
+
+
+def test_published_weights_that_were_damaged_in_torch_s_cache_are_refused(tmp_path, monkeypatch):
+    """Torch checks the SHA-256 that a file's name begins with only when it has just fetched it."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = tmp_path / "checkpoints" / "net.pth"
+    path.parent.mkdir()
+    torch.save({"w": torch.arange(64.0)}, path)
+    named = path.with_name(f"net-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth")
+    path.rename(named)
+    url = f"https://download.example/models/{named.name}"
+    assert fetch_state(url, "model.weights")["w"][63] == 63
+    content = bytearray(named.read_bytes())
+    content[len(content) // 2] ^= 64
+    named.write_bytes(content)
+    with pytest.raises(InputError, match=rf"model\.weights: default: {named}: damaged .* remove it"):
+        fetch_state(url, "model.weights")
