@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+from harness.errors import InputError
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.files import locked
 from harness.records import Plan, Run, Status
@@ -91,9 +92,13 @@ def _status_of(folders: Sequence[RunFolder]) -> Status:
 
 
 def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, RunFolder]) -> Iterator[Warned]:
-    """Bring the runs here that were finished elsewhere, unless the store fails."""
+    """Bring the runs here that were finished elsewhere, unless the store fails; what is damaged there is left there."""
     for run in runs:
-        warned = list(_attempt(partial(store.fetch, run.id, study, folders[run.id])))
+        try:
+            warned = list(_attempt(partial(store.fetch, run.id, study, folders[run.id])))
+        except InputError as error:
+            yield Warned(str(error))
+            continue
         yield from warned
         if warned:
             return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.fingerprint import digest_bytes
 from harness.randomness import derive, make_rng
 from harness.spec.space import Knob, Values, walk
 from harness.spec.tuning import Importance, Trial, TrialState, Tuning
@@ -33,6 +34,8 @@ GROUPS = "groups:"
 """User attributes of a trial begin so that hold, by epoch, the score of each group of images."""
 PRUNED_AT = "pruned_at"
 """User attribute of a trial: the epoch after which it is to be pruned."""
+DRAWN, TOLD = "sha256_drawn", "sha256_told"
+"""User attributes of a trial: checksums of its values, and of what came of it."""
 WILCOXON_P = 0.1
 TOP, FEWEST, RESAMPLES = 0.25, 10, 200
 """Of importance: the share of best trials that it sets against all, finished trials without which there is none, and
@@ -59,8 +62,11 @@ def _quiet() -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
-            text = (str(error).splitlines() or [type(error).__name__])[0]
-            raise HarnessError(f"the search's database cannot be used: {text[:300]}") from error
+            raise HarnessError(f"the search's database cannot be used: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 class Search:
@@ -88,12 +94,34 @@ class Search:
     @_quiet()
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials, by number."""
-        return tuple(_to_trial(frozen) for frozen in self._study.get_trials(deepcopy=False))
+        return tuple(map(_to_trial, self._known()))
+
+    def _known(self) -> list[FrozenTrial]:
+        """Return all trials as the book has them.
+
+        Raises:
+            HarnessError: one is not as it was entered.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            known = self._study.get_trials(deepcopy=False)
+            damaged = [f"trial {frozen.number} is not as it was entered" for frozen in known if not _is_whole(frozen)]
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a damaged database makes Optuna raise errors of any kind
+            damaged = [f"{type(error).__name__}: {_first_line(error)}"]
+        if damaged:
+            raise HarnessError(
+                f"the search's database is damaged ({self.name}: {damaged[0]}); put a whole copy of it back, or remove"
+                " it: the search is then made again, and runs that are finished are not trained again"
+            )
+        return known
 
     @_quiet()
     def draw(self, tree: Node, knobs: Sequence[Knob], first: Values | None) -> tuple[Node, Draft]:
         """Draw the next trial's values; return settings with them. `first` are those of the very first trial."""
-        known = self._study.get_trials(deepcopy=False)
+        known = self._known()
         copy = self._copy(map(_as_finished, known) if self._tuning.sampler == "gp" else known)
         copy.sampler = _make_sampler(self._tuning, len(known))
         if first is not None and not known:
@@ -120,7 +148,7 @@ class Search:
             params=draft.frozen.params,
             distributions=draft.frozen.distributions,
             system_attrs=draft.frozen.system_attrs,
-            user_attrs={"run_id": run_id, "host": os.uname().nodename},
+            user_attrs={"run_id": run_id, "host": os.uname().nodename, DRAWN: _digest(run_id, draft.frozen.params)},
         )
         self._study.add_trial(frozen)
         return next(trial for trial in reversed(self.trials()) if trial.run_id == run_id)
@@ -140,7 +168,7 @@ class Search:
             live.report(value, epoch)
             live.set_user_attr(f"{GROUPS}{epoch}", dict(groups))
             return self._is_behind(epoch, groups)
-        copy = self._copy(self._study.get_trials(deepcopy=False))
+        copy = self._copy(self._known())
         asked = LiveTrial(copy, copy.trials[number]._trial_id)
         asked.report(value, epoch)
         prune = asked.should_prune() or before.user_attrs.get(PRUNED_AT) == epoch
@@ -164,6 +192,8 @@ class Search:
             live.set_constraint(bound, excess)
         for key, value in facts.items():
             live.set_user_attr(key, value)
+        before = self._frozen(number)
+        live.set_user_attr(TOLD, _digest([float(score) for score in scores], before.intermediate_values))
         self._study.tell(number, list(scores) or None, state=states[state], skip_if_finished=True)
         return _to_trial(self._frozen(number))
 
@@ -176,13 +206,13 @@ class Search:
         return copy
 
     def _frozen(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+        return self._known()[number]
 
     def _is_behind(self, epoch: int, groups: Mapping[str, float]) -> bool:
         """Compare a trial's groups with those of the best trial at the same epoch (Wilcoxon's signed-rank test)."""
         import optuna
 
-        ended = [t for t in self._study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
+        ended = [t for t in self._known() if t.state == optuna.trial.TrialState.COMPLETE]
         if len(ended) < max(self._tuning.startup, 1):
             return False
         best = max(ended, key=lambda trial: (trial.value, -trial.number))
@@ -196,6 +226,21 @@ class Search:
         view.add_trial(optuna.trial.create_trial(value=float(np.mean([*then_G.values()])), intermediate_values=then_G))
         current = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, intermediate_values=now_G)
         return optuna.pruners.WilcoxonPruner(p_threshold=WILCOXON_P).prune(view, current)
+
+
+def _digest(*told: object) -> str:
+    """Return a checksum of what is told of a trial: values, or mappings."""
+    plain = [sorted(item.items()) if isinstance(item, Mapping) else item for item in told]
+    return digest_bytes([repr(plain).encode()])
+
+
+def _is_whole(frozen: FrozenTrial) -> bool:
+    """Tell whether a trial is as it was entered, as far as its checksums tell: older ones have none."""
+    entered = frozen.user_attrs
+    drawn = _digest(entered.get("run_id"), frozen.params)
+    told = _digest(frozen.values or [], frozen.intermediate_values)
+    ended = frozen.state.name in ("COMPLETE", "FAIL")  # of a pruned one Optuna makes the last epoch's score its value
+    return entered.get(DRAWN, drawn) == drawn and not (ended and entered.get(TOLD, told) != told)
 
 
 def _as_finished(frozen: FrozenTrial) -> FrozenTrial:

@@ -300,6 +300,17 @@ def require_model_file(folder: RunFolder, path: Path) -> None:
         raise damaged(path, problem, folder.result)
 
 
+def require_whole(folder: RunFolder) -> None:
+    """Require all files that a run's numbers come from, as far as they are there, to be as they were written.
+
+    Raises:
+        InputError: one is not.
+    """
+    load_result(folder)
+    for path in _model_files(folder):
+        require_model_file(folder, path)
+
+
 def _save_examples(path: Path, examples: Examples) -> None:
     arrays: dict[str, Any] = {"names": np.array(examples.names, dtype=str)}
     for index in range(len(examples.names)):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import InputError
 from harness.files import locked
 from harness.records import Plan, Progress, Run, RunResult, Status
-from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress
+from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress, require_whole
 from harness.store.looks import RecordedLook, read_looks
 from harness.store.mlflow_client import Connection, guarded
 from harness.store.mlflow_lookup import find_tags
@@ -195,12 +196,23 @@ class MlflowStore:
 
     @guarded
     def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
-        """Bring a run that was finished elsewhere into its folder here; tell whether the store had it."""
+        """Bring a run that was finished elsewhere into its folder here; tell whether the store had it.
+
+        Raises:
+            InputError: what the store has of it is damaged.
+        """
         found = self._find_finished(run_id, study)
         if found is None or is_finished(folder):
             return False
         with locked(folder.lock), tempfile.TemporaryDirectory(dir=self.root) as place:
             whole = Path(self._client.download_artifacts(found.info.run_id, "", dst_path=place))
+            try:
+                require_whole(RunFolder(whole))
+            except InputError as error:
+                told = str(error).replace(f"{whole}/", "").split("; ")[0]
+                raise InputError(
+                    f"run {run_id} of {study}, as the tracking store keeps it: {told}; harness run makes the run again"
+                ) from None
             files = [path for path in whole.rglob("*") if path.is_file()]
             for path in sorted(files, key=lambda item: item.name == folder.result.name):  # the result comes last
                 target = folder.path / path.relative_to(whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import sqlite3
 
 import optuna
 import pytest
@@ -424,3 +425,26 @@ def test_a_database_that_cannot_be_used_is_one_line(write_spec, tmp_path):
             Search(url, "name", spec.tune, epochs=3)
         assert "\n" not in str(caught.value)
         assert "database" in str(caught.value)
+
+
+def test_a_search_in_whose_database_something_was_changed_is_refused(write_spec, tmp_path):
+    """Any one number of any trial, as a stray write would: what is drawn next would silently be another thing."""
+    place, columns = (
+        tmp_path / "book.db",
+        {
+            "trial_params": "param_value",
+            "trial_values": "value",
+            "trial_intermediate_values": "intermediate_value",
+        },
+    )
+    spec = load(write_spec, f"{NUMBERS}  sampler: random\n  pruner: none\n")
+    carry_out(open_search(spec, place), spec, 3)
+    for table, column in columns.items():
+        with sqlite3.connect(place) as book:
+            key, before = book.execute(f"select rowid, {column} from {table} limit 1").fetchone()
+            book.execute(f"update {table} set {column} = ? where rowid = ?", (before * 1.001, key))
+        with pytest.raises(HarnessError, match=r"database is damaged \(.*: trial 0 is not as it was entered\)"):
+            open_search(spec, place).trials()
+        with sqlite3.connect(place) as book:
+            book.execute(f"update {table} set {column} = ? where rowid = ?", (before, key))
+    assert len(open_search(spec, place).trials()) == 3
