@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2] / "harness"
 FLOORS = {
     -1: ["errors"],
-    0: ["settings", "cores", "environment", "files", "fingerprint", "npz"]
-    + ["process_state", "randomness", "zip_checksum"],
+    0: ["settings", "cores", "environment", "files", "fingerprint", "npz", "process_state", "randomness"],
+    0.1: ["zip_checksum"],
     0.5: ["records", "common_settings", "signatures"],
     1: ["catalog", "clashes", "counts", "judged", "predictions", "scores", "merging", "stats", "strict_yaml"],
     2: ["spec", "data", "nets"],
