@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -40,7 +41,8 @@ class KeptFeatures:
     batches of one size only (`full`), or, where the batches are the same in every epoch (`full` None), of all.
 
     That neighbours do not matter is not taken on trust: the first batch put together is also computed, and compared bit
-    for bit. Where they differ nothing is kept any more.
+    for bit. Where they differ nothing is kept any more. Of what lies in a file each image has a CRC-32, without which
+    what is read back is not believed.
     """
 
     def __init__(self, stages: Stages, images: int, full: int | None) -> None:
@@ -50,6 +52,8 @@ class KeptFeatures:
         self._images = images
         self._full = full
         self._known = np.zeros(images, bool)
+        self._sums: dict[int, int] | None = None
+        """Place of an image -> CRC-32 of its features, where they lie in a file."""
         self._stores: Features | None = None
         self._off = False
 
@@ -60,6 +64,7 @@ class KeptFeatures:
     def _features(self, places: list[int], images: Callable[[], torch.Tensor]) -> Features:
         if self._off or self._full not in (None, len(places)):
             return self.stages.features(images())
+        self._known[places] &= [self._is_whole(place) for place in places]
         if not self._known[places].all():
             features = self.stages.features(images())
             self._keep(places, features)
@@ -82,6 +87,14 @@ class KeptFeatures:
             for place, of_image in zip(places, feature, strict=True):
                 store[place].copy_(of_image)
         self._known[places] = True
+        if self._sums is not None:
+            self._sums.update({place: _checksum(self._stores, place) for place in places})
+
+    def _is_whole(self, place: int) -> bool:
+        """Tell whether the features of an image are as they were kept; those that are not known yet are."""
+        if self._sums is None or self._stores is None or place not in self._sums:
+            return True
+        return _checksum(self._stores, place) == self._sums[place]
 
     def _put_together(self, places: list[int]) -> Features:
         assert self._stores is not None
@@ -104,6 +117,7 @@ class KeptFeatures:
                 cache_folder().mkdir(parents=True, exist_ok=True)
                 require_room(cache_folder(), 2 * total)
             self._stores = tuple(_make_store(self._images, feature, total <= MEMORY_BYTES) for feature in features)
+            self._sums = {} if total > MEMORY_BYTES else None
         except OSError as error:
             self._stop(f"{cache_folder()}: {error.strerror}")
             return
@@ -113,6 +127,15 @@ class KeptFeatures:
     def _stop(self, reason: str) -> None:
         self._off, self._stores = True, None
         LOG.info("features of frozen layers, %d images: not kept (%s)", self._images, reason)
+
+
+def _checksum(stores: Features, place: int) -> int:
+    """Return the CRC-32 of the features of one image, which lie without gaps."""
+    found = 0
+    for store in stores:
+        count = math.prod(store.shape[1:])
+        found = zlib.crc32(store.as_strided((count,), (1,), place * count).numpy().data, found)
+    return found
 
 
 def _is_dense(feature: torch.Tensor) -> bool:

@@ -162,6 +162,25 @@ def test_a_full_disk_is_no_reason_to_stop(tmp_path, monkeypatch, caplog):
     assert f"not kept ({tmp_path}: No space left on device)" in caplog.text
 
 
+def test_features_that_changed_in_their_file_are_computed_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "MEMORY_BYTES", 0)
+    asked = []
+
+    def compute(images):
+        asked.append(len(images))
+        return (images + 1,)
+
+    features = KeptFeatures(Stages(compute, lambda made, size: made[0]), images=2, full=2)
+    images = torch.arange(24.0).reshape(2, 3, 2, 2)
+    for _ in range(3):
+        assert torch.equal(features.output([0, 1], lambda: images, (2, 2)), images + 1)
+    assert len(asked) == 2  # kept, and compared once
+    features._stores[0][1, 0, 1, 1] += 0.5
+    for _ in range(2):
+        assert torch.equal(features.output([0, 1], lambda: images, (2, 2)), images + 1)
+    assert len(asked) == 3
+
+
 def test_features_that_depend_on_neighbours_are_found_out(caplog):
     """As BatchNorm would make them that is not in evaluation mode."""
     features = KeptFeatures(
