@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class HarnessError(Exception):
@@ -78,3 +79,51 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, options, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}known: {', '.join(options) if options else 'none'}"
+
+
+def describe_missing(place: Path | str, what: str = "folder") -> str:
+    """Return a message about a path that leads nowhere: the folder that was looked in, and what it lacks."""
+    written, escapes = _name_escapes(str(place))
+    if escapes:
+        return f"{written}: there is no such {what}; {escapes}"
+    path = Path(place).expanduser().absolute()
+    missing, here = path.name, path.parent
+    while not here.is_dir() and here != here.parent:
+        missing, here = here.name, here.parent
+    if (here / missing).exists():
+        return f"{place}: there is no such {what}: {here / missing} is a file, not a folder"
+    return f"{place}: there is no such {what}: {here} holds no '{missing}'{_name_like(here, missing)}"
+
+
+def _name_like(folder: Path, name: str) -> str:
+    try:
+        near = difflib.get_close_matches(name, [path.name for path in folder.iterdir()], n=1, cutoff=0.6)
+    except OSError:  # a folder that may be entered and not listed
+        return ""
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+ESCAPES = {
+    "\0": (r"\0", "a zero byte"),
+    "\a": (r"\a", "a bell"),
+    "\b": (r"\b", "a backspace"),
+    "\t": (r"\t", "a tab"),
+    "\n": (r"\n", "a line break"),
+    "\v": (r"\v", "a vertical tab"),
+    "\f": (r"\f", "a form feed"),
+    "\r": (r"\r", "a carriage return"),
+    "\x1b": (r"\e", "an escape character"),
+    "\x85": (r"\N", "a line break"),
+    "\u2028": (r"\L", "a line break"),
+    "\u2029": (r"\P", "a paragraph break"),
+}
+"""What YAML makes of a backslash and a letter in double quotes, where no name of a file has it."""
+
+
+def _name_escapes(text: str) -> tuple[str, str]:
+    """Return a path as it was probably written, and what its escapes were read as; "" where it has none."""
+    found = dict.fromkeys(mark for mark in text if mark in ESCAPES)
+    written = "".join(ESCAPES[mark][0] if mark in ESCAPES else mark for mark in text)
+    read = " and ".join(f"{ESCAPES[mark][0]} as {ESCAPES[mark][1]}" for mark in found)
+    cure = f"in double quotes YAML reads {read}: put the path in single quotes, '{written}'"
+    return written, cure if found else ""

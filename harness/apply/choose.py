@@ -135,7 +135,10 @@ def _find_named(text: str, named: re.Match[str], which: Which, store: Store) -> 
     study, variant = named["study"], named["variant"]
     plan = store.load_plan(study)
     if plan is None:
-        raise InputError(f"{text}: the store has no study '{study}'; {did_you_mean(study, store.studies())}")
+        raise InputError(
+            f"{text}: the store of {store.root.absolute()} has no study '{study}'; "
+            f"{did_you_mean(study, store.studies())}"
+        )
     runs = [run for run in plan.runs if run.variant == variant]
     if not runs:
         raise InputError(f"{text}: study '{study}' has no variant '{variant}'; {did_you_mean(variant, plan.variants)}")
@@ -194,7 +197,7 @@ def _find_by_id(text: str, name: str, store: Store) -> _Found:
         return _Found(tags["harness.id"], tags["harness.study"], tags["harness.variant"], int(tags["harness.seed"]))
     if is_here:
         return _Found(name)
-    raise InputError(f"{text}: neither the store nor {store.root} has such a run; a run is {FORMS}")
+    raise InputError(f"{text}: neither the store nor {store.root.absolute()} has such a run; a run is {FORMS}")
 
 
 def _find_weights(text: str, folder: RunFolder, which: Which) -> Path:

@@ -12,7 +12,7 @@ from harness.data.images import read_image
 from harness.data.listing import IMAGE_ENDINGS
 from harness.data.source import Image, Source
 from harness.data.subsets import hold_out
-from harness.errors import InputError
+from harness.errors import InputError, describe_missing
 from harness.predictions import choose_kept, unpack
 
 MOST = 50
@@ -74,7 +74,7 @@ def _of_split(source: Source) -> Pictures:
 
 def _of_folder(folder: Path) -> Pictures:
     if not folder.is_dir():
-        raise InputError(f"--images {folder}: there is no such folder")
+        raise InputError(f"--images {describe_missing(folder)}")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
     if not found:
         raise InputError(f"--images {folder}: no pictures there; known endings: {', '.join(IMAGE_ENDINGS)}")

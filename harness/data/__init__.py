@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from harness.catalog import build, find_part
 from harness.data import camvid, cityscapes, desert, folder, kaggle_cityscapes, offroad
@@ -11,7 +12,7 @@ from harness.data.plugin_data import checked
 from harness.data.remote import fetch, is_url
 from harness.data.source import Source
 from harness.data.subsets import fold, shrink
-from harness.errors import HarnessError, InputError, SettingError, describe, is_out_of_memory
+from harness.errors import HarnessError, InputError, SettingError, describe, describe_missing, is_out_of_memory
 from harness.randomness import make_rng
 from harness.records import Choice
 
@@ -62,6 +63,11 @@ def open_whole(choice: Choice) -> Source:
         source: Source = build("data", replace(choice, settings={**choice.settings, **copies}))
     except SettingError as error:
         raise SettingError(("data", *error.path), error.problem) from None
+    except InputError:
+        for name in set(find_part("data", choice.name).locations) - copies.keys():
+            if isinstance(choice[name], str) and not Path(choice[name]).expanduser().exists():
+                raise InputError(f"data.{name}: {describe_missing(choice[name])}") from None
+        raise
     except HarnessError:
         raise
     except Exception as error:

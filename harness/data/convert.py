@@ -24,7 +24,7 @@ from harness.data.recognised import spread
 from harness.data.source import IGNORE, Label
 from harness.data.stored import opened
 from harness.data.taxonomy import Taxonomy, map_ids
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, describe_missing
 from harness.files import write_text, write_whole
 from harness.fingerprint import fingerprint
 
@@ -77,6 +77,8 @@ def find_annotations(root: Path, splits: Sequence[str], most: int | None = None)
     for split in splits:
         pictures = cityscapes.find_below(place, cityscapes.PICTURES, split)
         labels = cityscapes.find_below(place, LABELS, split)
+        if labels is None and not place.is_dir():
+            raise InputError(describe_missing(root))
         if labels is None:
             raise InputError(f"{root}: there is no {LABELS}/{split}; Cityscapes' labels are in {LABELS}/SPLIT/CITY/")
         by_name = _by_name(pictures and pictures / split, labels / split, split)

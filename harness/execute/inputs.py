@@ -10,7 +10,7 @@ from harness import catalog
 from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
-from harness.errors import InputError
+from harness.errors import InputError, describe_missing
 from harness.execute.still import describe_still, find_still, mark
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
 from harness.judged import primary_split
@@ -60,6 +60,9 @@ def digest_source(source: Source) -> str:
 def _digest_weights(path: str, key: str) -> str:
     try:
         return digest_file(Path(path).expanduser())
+    except FileNotFoundError:
+        told = describe_missing(path, "file")
+        raise InputError(f"{key}: {told}; give none, default, or the path of a state dict") from None
     except OSError as error:
         raise InputError(f"{key}: {path}: {error.strerror}; give none, default, or the path of a state dict") from None
 

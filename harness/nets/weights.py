@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Size, Tensor, nn
 
-from harness.errors import InputError, describe, first_line
+from harness.errors import InputError, describe, describe_missing, first_line
 from harness.fingerprint import digest_file
 from harness.nets.channels import sees_rgb, widen_input
 from harness.nets.tensor_files import NotTensors, load_tensors
@@ -58,6 +58,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = load_file(path) if path.suffix == ".safetensors" else load_tensors(path)
+    except FileNotFoundError:
+        raise InputError(f"{describe_missing(path, 'file')}; give none, or the path of a state dict") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; give none, or the path of a state dict") from None
     except Exception as error:  # noqa: BLE001 - damaged files make the readers raise errors of any kind

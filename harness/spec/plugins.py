@@ -36,7 +36,8 @@ def import_plugin(name: str) -> None:
     except (Exception, SystemExit) as error:  # the module is the user's: it may raise anything
         is_missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
         kind = PluginMissing if is_missing else InputError
-        raise kind(f"the plugin '{name}' cannot be imported: {describe(error)}") from error
+        looked = f"; it was looked for in {Path.cwd()} and among what is installed" if is_missing else ""
+        raise kind(f"the plugin '{name}' cannot be imported: {describe(error)}{looked}") from error
     print(f"plugin {name}: imported, because the spec names it, from {place_of(module)}", file=sys.stderr)
 
 

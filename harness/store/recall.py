@@ -33,7 +33,7 @@ def recall_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple
     plan = plan or load_study(store.root, study)
     if plan is None:
         known = sorted({*store.studies(), *studies_here(store.root)})
-        raise InputError(f"the store has no study '{study}'; {did_you_mean(study, known)}")
+        raise InputError(f"the store of {store.root.absolute()} has no study '{study}'; {did_you_mean(study, known)}")
     return plan, recall_results(store, plan, warn)
 
 

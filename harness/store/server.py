@@ -99,6 +99,6 @@ def make_server_command(root: Path, tracking_uri: str | None, port: int) -> tupl
 
 def _refuse_unusable(file: Path) -> None:
     if not file.exists():
-        raise InputError(f"{file}: no study was run here yet; harness run SPEC makes the store")
+        raise InputError(f"{file.absolute()}: no study was run here yet; harness run SPEC makes the store")
     if not all(os.access(path, os.W_OK) for path in (file.parent, file)):
         raise InputError(f"{file}: MLflow must write to its database, and it is read-only; serve a copy of the folder")

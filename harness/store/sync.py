@@ -59,7 +59,9 @@ def find_studies(root: Path, source: Store | None, names: Sequence[str]) -> tupl
         if name not in known:
             raise InputError(f"{root} has no study '{name}'; {did_you_mean(name, known)}")
     if not known:
-        raise InputError(f"{root}: there is no study to deliver; name the folder that harness run kept its runs in")
+        raise InputError(
+            f"{root.absolute()}: there is no study to deliver; name the folder that harness run kept its runs in"
+        )
     plans = (load_study(root, name) or (source.load_plan(name) if source else None) for name in names or known)
     return tuple(plan for plan in plans if plan is not None)
 

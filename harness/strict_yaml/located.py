@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from yaml.events import AliasEvent, CollectionStartEvent, ScalarEvent
 
-from harness.errors import InputError, did_you_mean
+from harness.errors import InputError, describe_missing, did_you_mean
 from harness.strict_yaml.scalars import YAML_TAGS, Scalar, Trap, read_key, read_scalar
 
 DEEPEST = 30
@@ -112,7 +112,9 @@ def read_file(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; {_specs_nearby(path.parent, path.name)}") from None
+        if path.parent.is_dir():
+            raise InputError(f"{path}: there is no such file; {_specs_nearby(path.parent, path.name)}") from None
+        raise InputError(describe_missing(path, "file")) from None
     except IsADirectoryError:
         raise InputError(f"{path}: this is a folder, not a spec; {_specs_nearby(path, '')}") from None
     except OSError as error:
@@ -203,6 +205,9 @@ def _explain(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> 
     lines = text.splitlines()
     if mark and mark.line < len(lines) and "\t" in lines[mark.line]:
         return "a tab stands in this line; YAML is indented with spaces"
+    if error.context == "while scanning a double-quoted scalar" and "escape" in (error.problem or ""):
+        cure = "put a text with a backslash, such as the path C:\\data, in single quotes"
+        return f"in double quotes a backslash begins an escape; {cure} ({error.problem})"
     account = ", ".join(part for part in (error.context, error.problem) if part)
     return f"this is not valid YAML: {account}"
 

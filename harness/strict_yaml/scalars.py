@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 
 import yaml
 
+from harness.errors import ESCAPES
+
 Scalar = None | bool | int | float | str
 
 YAML_TAGS = "tag:yaml.org,2002:"
@@ -67,7 +69,9 @@ def read_key(node: yaml.ScalarNode) -> str:
 def _refuse_control_characters(text: str) -> None:
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
-            raise Trap(f"the text holds the character U+{ord(character):04X}, which a spec cannot hold; remove it")
+            sign, name = ESCAPES.get(character, ("", ""))
+            cure = f"in double quotes {sign} stands for {name}; put a path in single quotes" if sign else "remove it"
+            raise Trap(f"the text holds the character U+{ord(character):04X}, which a spec cannot hold; {cure}")
 
 
 def _read_text(text: str) -> str:

@@ -171,7 +171,7 @@ def test_a_full_disk_says_how_to_go_on(place, monkeypatch):
     [
         (("city", "--split", "test"), "--split test: its published labels hold nothing but void; give train or val"),
         (("city", "--split", "trian"), "--split trian; give train or val"),
-        (("nowhere",), "nowhere: there is no gtFine/train; Cityscapes' labels are in gtFine/SPLIT/CITY/"),
+        (("nowhere",), "nowhere: there is no such folder: /"),
         ((".",), "prepared/cityscapes19 would lie within the data's own folder; say where to write with --out FOLDER"),
         (("city", "--taxonomy", "cityscape10"), "no taxonomy is named 'cityscape10'; did you mean 'cityscapes10'?"),
     ],

@@ -100,7 +100,7 @@ class Trap:
         ({"model": {"a": torch.zeros(1)}, "epoch": 3}, "a mapping of model, epoch, not a state dict"),
         (torch.zeros(3), "holds Tensor, not a state dict"),
         (Trap(), "cannot be read as weights"),
-        (None, "No such file or directory; give none, or the path of a state dict"),
+        (None, "there is no such file: .* holds no 'w.pth'; give none, or the path of a state dict"),
     ],
     ids=["empty", "garbage", "nested", "tensor", "code", "absent"],
 )
