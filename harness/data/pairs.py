@@ -7,17 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from harness.data import checksums
 from harness.data.digests import digest_files, remember, require_digest
 from harness.data.images import ColourMaskError, check_image, find_change, read_disparity, read_ids, read_image
 from harness.data.palettes import KnownColours, Palette, read_palette
-from harness.data.source import Depth, Fault, Image, Label, RawIds, Source, Split
+from harness.data.resampled_masks import measure_mixture
+from harness.data.source import IGNORE, Depth, Fault, Image, Label, RawIds, Source, Split
 from harness.data.taxonomy import Taxonomy, map_ids, unknown_ids
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_bytes
 
 _CHECK_VERSION = 4
 """Raised when the check of files finds more, or says it in other words: answers remembered from before are void."""
+MIXED = "masks that were resampled or saved as JPEG"
+"""Kind of the faults of masks whose ids were mixed."""
+MANY = 16
+"""Classes that would lie only at the edges of others: no real label set has so many."""
 
 
 @dataclass(frozen=True)
@@ -153,11 +160,21 @@ def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known:
         if size != image_size:
             told = f"{label}: the {part} is {_size(size)}, the image {_size(image_size)}"
             return Fault(f"{part} and image differ in size (height x width)", "", pair.name, label, told)
-    if strange := unknown_ids(ids_HW, taxonomy):
+    strange = unknown_ids(ids_HW, taxonomy)
+    if strange or np.count_nonzero(np.bincount(ids_HW.ravel())) > 2 * MANY:
+        mixture = measure_mixture([ids_HW])
+        if mixture.is_likely and (strange or _hold_many_classes(mixture.mixed, taxonomy)):
+            return Fault(MIXED, "", pair.name, label, f"{label}: {mixture.describe()}")
+    if strange:
         return Fault(UNKNOWN, "", pair.name, label, label, strange)
     if clash := known.find_clash(label, palette, ids_HW) if palette else "":
         return Fault(PALETTES, "", pair.name, label, clash)
     return None
+
+
+def _hold_many_classes(mixed: Sequence[int], taxonomy: Taxonomy) -> bool:
+    """Tell whether ids that lie only at edges were taken for classes, and not merged into a few on purpose."""
+    return len({taxonomy.class_of[raw] for raw in mixed} - {IGNORE}) >= MANY
 
 
 def _size(shape: tuple[int, ...]) -> str:

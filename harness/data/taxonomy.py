@@ -28,6 +28,8 @@ OKABE_ITO: tuple[Colour, ...] = (
 )
 _UNKNOWN = 256
 _AT_ONCE_PX = 2**20
+_MOST_UNKNOWN = 12
+"""Unknown ids that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,12 @@ def unknown_ids(raw_HW: npt.NDArray[Any], taxonomy: Taxonomy) -> dict[int, int]:
 
 
 def describe_unknown(pixels: Mapping[int, int], taxonomy: Taxonomy) -> str:
-    """Return a message about ids that the taxonomy does not know: each id with its pixels, and what would work."""
-    found = ", ".join(f"{raw} ({count:,} px)" for raw, count in sorted(pixels.items()))
+    """Return a message about ids that the taxonomy does not know: the most frequent with their pixels, and a cure."""
+    shown = sorted(sorted(pixels.items(), key=lambda item: -item[1])[:_MOST_UNKNOWN])
+    more = f" and {len(pixels) - len(shown)} others with fewer" if len(pixels) > len(shown) else ""
+    found = ", ".join(f"{raw} ({count:,} px)" for raw, count in shown)
     return (
-        f"label ids without a class: {found}; known ids: {join_runs(sorted(taxonomy.class_of))}; "
+        f"label ids without a class: {found}{more}; known ids: {join_runs(sorted(taxonomy.class_of))}; "
         f"give them a class, or declare them ignored"
     )
 
