@@ -17,10 +17,13 @@ from harness.data.label_sets import RawId
 from harness.data.listing import Listing, list_pairs, source_of
 from harness.data.pairs import Pair, make_source
 from harness.data.source import IGNORE, Source
+from harness.data.split_lists import LIST_ENDING, restrict
 from harness.data.taxonomy import Colour, Taxonomy, distinct_colours
 from harness.errors import InputError, SettingError
 from harness.settings import Fraction, PathText
 
+SPLIT = "{split}"
+"""Stands for the folder of a split in `images` and `masks`."""
 Byte = Annotated[int, Field(ge=0, le=255)]
 Classes = list[str] | dict[str, RawId | list[RawId]]
 
@@ -44,10 +47,11 @@ def folder(  # noqa: PLR0913 - one argument is one setting
     `classes`: a list of names, whose ids are 0, 1, ...; or name: id; or name: [ids]. Ids in `ignore` are not counted;
     any other id is an error. `splits`: null for one `images` and one `masks` folder below `root`, of which
     `val_fraction` is set aside for val, chosen by a hash of the names; else the folder of each split, such as
-    {train: train, val: val}, with `images` and `masks` in each. A mask is named like its image, with `mask_suffix`
-    added. `groups`: a regular expression found in an image's name; what it matches (its first bracket, if it has one)
-    names the unit that may be resampled, which never lies on both sides of the division; null where images are
-    independent.
+    {train: train, val: val}, with `images` and `masks` in each, or around it where they name it (`images/{split}`); or
+    the list of each split's names, such as {train: lists/train.txt, val: lists/val.txt}. A mask is named like its
+    image, with `mask_suffix` added; with a suffix both may lie in one folder. `groups`: a regular expression found in
+    an image's name; what it matches (its first bracket, if it has one) names the unit that may be resampled, which
+    never lies on both sides of the division; null where images are independent.
     """
     place = Path(root).expanduser()
     taxonomy = make_taxonomy(classes, ignore, colours)
@@ -55,8 +59,9 @@ def folder(  # noqa: PLR0913 - one argument is one setting
         if Path(below).is_absolute():
             raise SettingError((key,), f"'{below}' must be the name of a folder below root")
 
-    def list_below(where: Path, split: str = "") -> Listing:
-        listing = list_pairs(place, where / images, where / masks, suffix=mask_suffix, split=split)
+    def list_below(below: str, split: str = "") -> Listing:
+        where = [_below(place, folder, below) for folder in (images, masks)]
+        listing = list_pairs(place, where[0], where[1], suffix=mask_suffix, split=split)
         if groups is None:
             return listing
         found = find_groups(groups, tuple(pair.name for pair in listing.pairs))
@@ -69,16 +74,29 @@ def folder(  # noqa: PLR0913 - one argument is one setting
     for needed in ("train", "val"):
         if needed not in splits:
             raise SettingError(("splits",), f"'{needed}' is missing; give the folder of train and of val")
-    listings: dict[str, Listing] = {name: list_below(place / below, name) for name, below in splits.items()}
+    listings: dict[str, Listing] = {name: _list_split(place, below, name, list_below) for name, below in splits.items()}
     return source_of(place, taxonomy, listings)
 
 
-def _flat(place: Path, images: str, list_below: Callable[[Path], Listing]) -> Listing:
+def _below(root: Path, folder: str, split: str) -> Path:
+    """Return the folder of images or of masks: in that of a split, or around it where it names it."""
+    return root / folder.replace(SPLIT, split) if SPLIT in folder else root / split / folder
+
+
+def _list_split(root: Path, below: str, split: str, list_below: Callable[[str, str], Listing]) -> Listing:
+    if not below.endswith(LIST_ENDING):
+        return list_below(below, split)
+    return restrict(list_below("", ""), root, root / below, split)
+
+
+def _flat(place: Path, images: str, list_below: Callable[[str], Listing]) -> Listing:
+    if SPLIT in images:
+        raise SettingError(("splits",), f"'{images}' stands for the folder of each split; give splits")
     if not (place / images).is_dir() and (place / "train" / images).is_dir():
         raise InputError(
             f"{place}: there is no '{images}' but 'train/{images}'; write splits: {{train: train, val: val}}"
         )
-    return list_below(place)
+    return list_below("")
 
 
 def make_taxonomy(

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.data.pairs import PICTURES, Format, Pair, make_source
 from harness.data.source import Fault, Source
 from harness.data.taxonomy import Taxonomy
-from harness.errors import InputError
+from harness.errors import InputError, describe_missing
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
@@ -38,13 +38,17 @@ def list_pairs(
 ) -> Listing:
     """Return the pairs of two folders below `root`: label file = image's name + `suffix`, any ending.
 
-    Other files (`Thumbs.db`, hidden ones) are passed over. `group_of` maps an image's name to its group.
+    Other files (`Thumbs.db`, hidden ones) are passed over. `group_of` maps an image's name to its group. Both folders
+    may be one: what ends with `suffix` there is a label, all else an image.
 
     Raises:
         InputError: a folder is missing or empty, or two files share a name.
     """
-    pictures = list_names(images, IMAGE_ENDINGS)
-    masks = list_names(labels, LABEL_ENDINGS)
+    together = images.resolve() == labels.resolve()
+    if together and not suffix:
+        raise InputError(f"{images}: images and masks lie in one folder; write mask_suffix, what a mask's name adds")
+    pictures = list_names(images, IMAGE_ENDINGS, lambda name: not (together and name.endswith(suffix)))
+    masks = list_labels(labels, suffix) if together else list_names(labels, LABEL_ENDINGS)
     if not pictures:
         raise InputError(f"{images}: no images there; known endings: {', '.join(IMAGE_ENDINGS)}")
     wanted = {name + suffix: name for name in pictures}
@@ -79,14 +83,29 @@ def fault_alone(root: Path, path: Path, kind: str, split: str, name: str, missin
     return Fault(kind, split, name, file, f"{file} (there is {missing})")
 
 
-def list_names(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Return name without ending -> file, of the files of some formats; composed and other umlauts (macOS) are one."""
+def list_labels(folder: Path, suffix: str) -> dict[str, Path]:
+    """Return name without ending -> file, of the label files whose names end with `suffix`."""
+    return list_names(folder, LABEL_ENDINGS, lambda name: name.endswith(suffix))
+
+
+def list_names(
+    folder: Path, endings: tuple[str, ...], keep: Callable[[str], bool] = lambda name: True
+) -> dict[str, Path]:
+    """Return name without ending -> file, of the files of some formats whose names are to be kept.
+
+    Composed and other umlauts (macOS) are one.
+
+    Raises:
+        InputError: there is no such folder, or two files share a name.
+    """
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder")
+        raise InputError(describe_missing(folder))
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in endings and not path.name.startswith("."):
             name = unicodedata.normalize("NFC", path.stem)
+            if not keep(name):
+                continue
             if name in found:
                 raise InputError(f"{folder}: '{found[name].name}' and '{path.name}' share a name; keep one of them")
             found[name] = path

@@ -82,5 +82,5 @@ def test_a_damaged_manifest_is_an_error(tmp_path: Path) -> None:
 
 
 def test_wrong_root_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="train: there is no such folder\n  camvid's root needs the folders train"):
+    with pytest.raises(InputError, match="holds no 'train'\n  camvid's root needs the folders train"):
         open_camvid(tmp_path)
