@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli_data import data
+from harness.cli_data import data, list_guesses
 from harness.cli_export import card, export, reproduce
 from harness.cli_gate import gate
 from harness.cli_options import (
@@ -93,6 +93,7 @@ def init(
 
     first, *others = init_spec(root, out)
     print(f"{out}: a first study on {first.name} ({first.why})")
+    print("\n".join(list_guesses(first.guesses)))
     for layout in others:
         print(f"it could also be read as {layout.name} ({layout.why})")
     print(f"next: harness plan {quote(str(out))}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import InputError, did_you_mean
+from harness.errors import InputError, describe_missing, did_you_mean
 
 if TYPE_CHECKING:
     from harness.data.convert import Outcome
@@ -87,22 +87,35 @@ def _from_study(path: Path, profile: str | None, overrides: list[str]) -> tuple[
     from harness import api
 
     if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder; give a study in YAML, or the folder of a data set")
+        missing = describe_missing(path, "file or folder")
+        raise InputError(f"{missing}; give a study in YAML, or the folder of a data set")
     spec = api.load_spec(path, profile=profile, overrides=overrides)
     return spec.study, [variant.config.data for variant in spec.variants]
 
 
 def _from_folder(root: Path) -> tuple[str, list[Choice]]:
     """Return a folder's name and the data set that is recognised in it."""
-    import harness.data  # noqa: F401 - enter the data sets into the catalog
     from harness.catalog import choose
+    from harness.data import open_whole
+    from harness.data.guesses import tell_guesses
     from harness.data.layouts import recognise
 
     first, *others = recognise(root)
+    choice = choose("data", first.name, first.settings)
     print(f"{root}: read as {first.name} ({first.why})", file=sys.stderr)
+    print("\n".join(list_guesses(tell_guesses(first, open_whole(choice)))), file=sys.stderr)
     for layout in others:
         print(f"it could also be read as {layout.name} ({layout.why})", file=sys.stderr)
-    return root.resolve().name, [choose("data", first.name, first.settings)]
+    return root.resolve().name, [choice]
+
+
+def list_guesses(guesses: Mapping[str, str]) -> list[str]:
+    """Return the lines that tell what was guessed, a topic each."""
+    wide = max(map(len, guesses)) + 1
+    return [
+        "guessed, so see that it is right:",
+        *(f"  {f'{topic}:':<{wide}} {told}" for topic, told in guesses.items()),
+    ]
 
 
 @data.command()

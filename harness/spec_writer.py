@@ -7,12 +7,13 @@ import re
 import shlex
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness import catalog
 from harness.data import open_whole
+from harness.data.guesses import tell_guesses
 from harness.data.layouts import Layout, recognise
 from harness.data.source import Source
 from harness.errors import InputError
@@ -84,15 +85,25 @@ class Facts:
 def init_spec(root: Path, out: Path) -> list[Layout]:
     """Write a first study on the data in a folder; return what the folder may hold, first what the study uses.
 
+    The first one's guesses are all that was taken for granted.
+
     Raises:
         InputError: `out` exists already, or no data set is recognised in the folder.
     """
     if out.exists():
         raise InputError(f"{out}: exists already and is left as it is; give another name with --out, or remove it")
-    layouts = recognise(root)
-    source = open_whole(catalog.choose("data", layouts[0].name, layouts[0].settings))
-    write_text(out, make_spec(layouts[0], look_at(source), study=_slug(layouts[0], root), out=out))
-    return layouts
+    layout, *others = recognise(root)
+    source = open_whole(catalog.choose("data", layout.name, layout.settings))
+    facts = look_at(source)
+    depth = {"inputs": "pictures alone; there is depth, too"} if facts.has_depth else {}
+    layout = replace(layout, guesses={**tell_guesses(layout, source), "size": _tell_size(facts), **depth})
+    write_text(out, make_spec(layout, facts, study=_slug(layout, root), out=out))
+    return [layout, *others]
+
+
+def _tell_size(facts: Facts) -> str:
+    (height, width), seen = facts.size, _fit(facts.size, CPU_SIDE_PX)
+    return f"the model sees pictures at {seen[0]}x{seen[1]} (height x width); the first is {height}x{width}"
 
 
 def look_at(source: Source) -> Facts:
@@ -163,6 +174,7 @@ def _head(layout: Layout, facts: Facts, out: Path, core_s: float) -> str:
         f"Found: {layout.why}.",
         f"Pictures: {counted}; the first is {facts.size[0]}x{facts.size[1]} (height x width); {facts.classes} classes.",
         f"Units of val that can be resampled: {facts.groups}.",
+        *(f"Guessed, {topic}: {told}." for topic, told in layout.guesses.items()),
         *(f"Know that {note}." for note in facts.notes),
         "",
         *(f"{command:<{wide}}  {told}" for command, told in commands.items()),

@@ -4,54 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data.images import ColourMaskError
-from harness.data.label_sets import read_taxonomy
-from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, list_names
-from harness.data.recognised import Layout, Miss, count_ids, spread, subfolders
-from harness.data.source import IGNORE
+from harness.data.folder import SPLIT
+from harness.data.folder_places import Division, Folders, find_divisions, find_suffix_beside, join_words
+from harness.data.guessed_classes import guess_classes
+from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, list_labels, list_names
+from harness.data.recognised import Layout, MaskIds, Miss, read_mask_ids, spread, subfolders
 from harness.errors import InputError
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "rgb", "color_images", "pictures", "frames")
-MASK_FOLDERS = (
-    "masks",
-    "mask",
-    "labels",
-    "label",
-    "annotations",
-    "annotation",
-    "segmentationclass",
-    "segmentation",
-    "segmentations",
-    "gt",
-    "groundtruth",
-    "ground_truth",
-    "targets",
-)
-SPLIT_FOLDERS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 CITY_NAME = r"[a-z-]+_\d{6}_\d{6}"
 """How Cityscapes names its pictures: city, sequence, frame."""
-CLASS_LIST = "taxonomy.yaml"
-"""A class list that lies beside the folders, as `harness data prepare` writes one."""
 MOST_MASKS = 200
 _LOSSY = (".jpg", ".jpeg", ".webp")
-
-
-@dataclass(frozen=True)
-class _Folders:
-    """A place with images and masks in it."""
-
-    place: Path
-    images: Path
-    masks: Path
 
 
 def find_folders(root: Path) -> Iterator[Layout | Miss]:
@@ -64,89 +31,96 @@ def find_folders(root: Path) -> Iterator[Layout | Miss]:
 
 
 def _find_at(place: Path) -> Iterator[Layout | Miss]:
-    splits = _find_splits(place)
-    if "train" in splits and "val" in splits:
-        yield _attempt(place, splits)
-    elif "train" in splits:
-        left = f", and {splits['test'].place.name}/ is left unused" if "test" in splits else ""
-        note = f"; there is no val/: {splits['train'].place.name}/ is divided{left}"
-        yield _attempt(splits["train"].place, {"": splits["train"]}, note)
-    elif (pair := _find_pair(place)) is not None:
-        inner = [sub.name for sub in subfolders(pair.images) if (pair.masks / sub.name).is_dir()]
-        yield _turned_inside_out(pair, inner) if inner else _attempt(place, {"": pair})
-
-
-def _find_splits(place: Path) -> dict[str, _Folders]:
-    found = {}
-    for split, names in SPLIT_FOLDERS.items():
-        pairs = [_find_pair(folder) for folder in subfolders(place) if folder.name.lower() in names]
-        if pairs and pairs[0] is not None:
-            found[split] = pairs[0]
-    return found
-
-
-def _find_pair(place: Path) -> _Folders | None:
-    by_name = {folder.name.lower(): folder for folder in reversed(subfolders(place))}
-    images = next((by_name[name] for name in IMAGE_FOLDERS if name in by_name), None)
-    masks = next((by_name[name] for name in MASK_FOLDERS if name in by_name), None)
-    return _Folders(place, images, masks) if images and masks else None
-
-
-def _turned_inside_out(pair: _Folders, inner: Sequence[str]) -> Miss:
-    images, masks = pair.images.name, pair.masks.name
-    name = inner[0]
-    return Miss(
-        f"folder, but the splits lie inside {images}/ and {masks}/, where they must lie around them: in {pair.place}, "
-        f"mkdir {name} && ln -s ../{images}/{name} {name}/images && ln -s ../{masks}/{name} {name}/masks, and so for "
-        f"each of {', '.join(inner)}"
-    )
-
-
-def _attempt(place: Path, splits: Mapping[str, _Folders], note: str = "") -> Layout | Miss:
     try:
-        return _read_layout(place, splits, note)
+        for division in find_divisions(place):
+            yield _read_layout(division)
     except InputError as error:
-        return Miss(f"folder, but {error}")
+        yield Miss(f"folder, but {error}")
 
 
-def _read_layout(place: Path, splits: Mapping[str, _Folders], note: str) -> Layout | Miss:
-    first = next(iter(splits.values()))
-    names = {(pair.images.name, pair.masks.name) for pair in splits.values()}
-    if len(names) > 1:
-        told = "; ".join(f"{pair.place.name}/: {pair.images.name}/ and {pair.masks.name}/" for pair in splits.values())
-        return Miss(f"folder, but images and masks must have the same names in every split of {place} ({told})")
+def _read_layout(division: Division) -> Layout | Miss:
+    folders = division.folders
+    first = next(iter(folders.values()))
+    names = {
+        split: [below.relative_to(pair.place).as_posix() for below in (pair.images, pair.masks)]
+        for split, pair in folders.items()
+        if not division.inside
+    }
+    if len(set(map(tuple, names.values()))) > 1:
+        told = "; ".join(
+            f"{folders[split].place.name}/: {images}/ and {masks}/" for split, (images, masks) in names.items()
+        )
+        return Miss(f"folder, but images and masks must have the same names in every split of {division.root} ({told})")
     suffix = _find_suffix(first)
     if isinstance(suffix, Miss):
         return suffix
-    masks = [path for pair in splits.values() for path in list_names(pair.masks, LABEL_ENDINGS).values()]
-    try:
-        pixels = count_ids(masks, MOST_MASKS)
-    except ColourMaskError as error:
-        return Miss(f"folder, but {error}{_describe_colours(masks)}")
-    settings: dict[str, Any] = {"root": str(place)}
-    settings |= {} if first.images.name == "images" else {"images": first.images.name}
-    settings |= {} if first.masks.name == "masks" else {"masks": first.masks.name}
+    masks = [path for pair in folders.values() for path in list_labels(pair.masks, suffix).values()]
+    found = read_mask_ids(masks, MOST_MASKS)
+    if (why := _why_useless(found, masks, first)) is not None:
+        return Miss(f"folder, but {why}")
+    places = [division.root, *(pair.place for pair in folders.values()), first.masks]
+    guess = guess_classes(found.pixels, places, masks)
+    settings = {"root": str(division.root), **_settings(division, first, suffix)}
+    guesses = {"division": _tell_division(division), **guess.told, **_tell_reading(found, len(masks))}
+    return Layout("folder", settings | dict(guess.settings), _why(division, first, suffix), found.pixels, guesses)
+
+
+def _why_useless(found: MaskIds, masks: Sequence[Path], first: Folders) -> str | None:
+    """Return why the masks hold no ids that can be used; None where they do."""
+    if not found.pixels:
+        if (colours := found.colours) is not None:
+            return f"{colours}{_describe_colours(masks)}"
+        more = f" ({len(found.unread)} masks were tried)" if len(found.unread) > 1 else ""
+        return f"no mask in {first.masks} can be read{more}: {found.unread[0]}"
+    return f"the masks in {first.masks} were {found.mixture.describe()}" if found.mixture.is_likely else None
+
+
+def _settings(division: Division, first: Folders, suffix: str) -> dict[str, Any]:
+    if division.inside:
+        images, masks = (f"{folder.parent.name}/{SPLIT}" for folder in (first.images, first.masks))
+    else:
+        images, masks = (folder.relative_to(first.place).as_posix() for folder in (first.images, first.masks))
+    settings: dict[str, Any] = {} if images == "images" else {"images": images}
+    settings |= {} if masks == "masks" else {"masks": masks}
     settings |= {"mask_suffix": suffix} if suffix else {}
-    settings |= {"splits": {split: pair.place.name for split, pair in splits.items()}} if "" not in splits else {}
+    settings |= {"splits": dict(division.splits)} if division.splits else {}
     cities = all(re.fullmatch(CITY_NAME, name) for name in list_names(first.images, IMAGE_ENDINGS))
-    settings |= {"groups": "^[a-z-]+"} if cities else {}
-    return Layout("folder", settings | _classes(place, pixels), _why(splits, suffix, len(masks)) + note, pixels)
+    return settings | ({"groups": "^[a-z-]+"} if cities else {})
 
 
-def _why(splits: Mapping[str, _Folders], suffix: str, num_masks: int) -> str:
-    first = next(iter(splits.values()))
-    where = "" if "" in splits else f" in {', '.join(f'{pair.place.name}/' for pair in splits.values())}"
+def _why(division: Division, first: Folders, suffix: str) -> str:
+    where = "" if "" in division.folders else f" in {join_words(f'{name}/' for name in division.splits.values())}"
     named = f"; masks are named like their images, with {suffix} added" if suffix else ""
-    read = "all" if num_masks <= MOST_MASKS else f"{MOST_MASKS} of the"
-    return f"{first.images.name}/ and {first.masks.name}/{where}{named}; ids were read from {read} {num_masks:,} masks"
+    if first.images == first.masks:
+        return f"images and masks in one folder{where}{named}"
+    images, masks = (folder.parent if division.inside else folder for folder in (first.images, first.masks))
+    return f"{images.name}/ and {masks.name}/{where}{named}"
 
 
-def _find_suffix(pair: _Folders) -> str | Miss:
+def _tell_division(division: Division) -> str:
+    if division.splits:
+        return division.told
+    why = division.told or "neither folders nor lists of splits were found"
+    return f"val is a fifth, chosen by a hash of names (data.val_fraction); {why}"
+
+
+def _tell_reading(found: MaskIds, number: int) -> dict[str, str]:
+    told = {}
+    if number > found.read + len(found.unread):
+        told["sample"] = f"ids were read from {found.read} of {number:,} masks; one that only others hold is an error"
+    if found.unread:
+        told["unread"] = f"{len(found.unread)} of {found.read + len(found.unread)} masks, first {found.unread[0]}"
+    return told
+
+
+def _find_suffix(pair: Folders) -> str | Miss:
     """Return what masks add to the names of their images: what fits most of them."""
+    if pair.images == pair.masks:
+        return find_suffix_beside(pair.images)
     images = list_names(pair.images, IMAGE_ENDINGS)
     masks = list_names(pair.masks, LABEL_ENDINGS)
     if not images:
-        return Miss(f"folder, but {pair.images} holds no images ({', '.join(IMAGE_ENDINGS)})")
+        return Miss(f"folder, but {pair.images} holds no images ({', '.join(IMAGE_ENDINGS)}){_tell_held(pair.images)}")
     if not masks:
         lossy = any(path.suffix.lower() in _LOSSY for path in pair.masks.iterdir())
         told = ": JPEG and WebP change the ids; save masks as PNG" if lossy else ""
@@ -160,22 +134,13 @@ def _find_suffix(pair: _Folders) -> str | Miss:
     return max(fits, key=lambda suffix: (fits[suffix], -len(suffix)))
 
 
-def _classes(place: Path, pixels: Mapping[int, int]) -> dict[str, Any]:
-    """Return the settings `classes`, `ignore`, `colours`: of the class list there, else names to be replaced.
-
-    255 is ignored, as is usual, unless one class alone would be left: it is the foreground of a black-and-white mask.
-    """
-    listed = read_taxonomy(place / CLASS_LIST) if (place / CLASS_LIST).is_file() else None
-    if listed is not None and pixels.keys() <= listed.class_of.keys():
-        ids = {name: list(listed.raw_ids(index)) for index, name in enumerate(listed.classes)}
-        return {
-            "classes": {name: raw[0] if len(raw) == 1 else raw for name, raw in ids.items()},
-            "ignore": list(listed.raw_ids(IGNORE)),
-            "colours": [list(colour) for colour in listed.colours],
-        }
-    ignore = [IGNORE] if IGNORE in pixels and len(pixels) > 2 else []
-    classes = {f"class_{raw}": raw for raw in pixels if raw not in ignore}
-    return {"classes": classes, **({"ignore": ignore} if ignore else {})}
+def _tell_held(folder: Path) -> str:
+    """Return what a folder without known files holds instead."""
+    endings = Counter(path.suffix.lower() or path.name for path in folder.iterdir() if path.is_file())
+    if not endings:
+        return ": it has no files, only folders" if subfolders(folder) else ": it is empty"
+    ending, number = endings.most_common(1)[0]
+    return f" but {number} {ending} {'file' if number == 1 else 'files'}"
 
 
 def _describe_colours(masks: Sequence[Path]) -> str:

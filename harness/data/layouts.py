@@ -7,9 +7,11 @@ from pathlib import Path
 
 from harness.data import camvid, cityscapes, kaggle_cityscapes, offroad
 from harness.data.folder_layouts import find_folders
+from harness.data.foreign_layouts import name_foreign
 from harness.data.label_sets import shipped_taxonomy
-from harness.data.recognised import Layout, Miss, count_ids, subfolders
-from harness.errors import InputError
+from harness.data.listing import LABEL_ENDINGS, list_names
+from harness.data.recognised import Layout, Miss, read_mask_ids, subfolders
+from harness.errors import InputError, describe_missing
 
 __all__ = ["KNOWN", "Layout", "recognise"]
 
@@ -18,7 +20,8 @@ KNOWN = (
     "offroad: train/ and val/, each with Color_Images/ and Segmentation/",
     "kaggle_cityscapes: data/train/ and data/val/, each with image/ and label/ of .npy files",
     "camvid: train/, trainannot/, val/, valannot/",
-    "folder: images/ and masks/ (or labels/, annotations/, ...), or train/ and val/ with such folders in each",
+    "folder: images/ and masks/ (or labels/, annotations/, ...), divided by train/ and val/ around or in them, or by "
+    "lists (train.txt, val.txt); or images and masks in one folder (a.jpg, a_mask.png)",
 )
 _SHOWN = 12
 Recogniser = Callable[[Path], Iterator[Layout | Miss]]
@@ -32,7 +35,7 @@ def recognise(root: Path) -> list[Layout]:
     """
     place = root.expanduser()
     if not place.is_dir():
-        raise InputError(f"{root}: there is no such folder")
+        raise InputError(describe_missing(root))
     recognisers: Sequence[Recogniser] = (_find_cityscapes, _find_offroad, _find_kaggle, _find_camvid, find_folders)
     found = [item for recogniser in recognisers for item in recogniser(place)]
     layouts = [item for item in found if isinstance(item, Layout)]
@@ -46,8 +49,9 @@ def _describe(root: Path, misses: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     held = f"it holds {', '.join(names[:_SHOWN])}{more}" if names else "it is empty"
     head = f"{root}: no known data set; {held}"
-    known = ["known layouts:", *(f"  {line}" for line in KNOWN)]
-    return "\n  ".join([head, *(f"nearly {miss}" for miss in misses)] if misses else [head, *known])
+    foreign = list(name_foreign(root))
+    known = ["known layouts:", *(f"  {line}" for line in KNOWN)] if not foreign and not misses else []
+    return "\n  ".join([head, *foreign, *(f"nearly {miss}" for miss in misses), *known])
 
 
 def _find_cityscapes(root: Path) -> Iterator[Layout | Miss]:
@@ -89,7 +93,7 @@ def _find_offroad(root: Path) -> Iterator[Layout | Miss]:
     if lacking:
         yield Miss(f"offroad, but there is no {' and no '.join(lacking)} in {base}")
         return
-    pixels = count_ids(sorted((base / "train" / offroad.MASKS).iterdir()), most=20)
+    pixels = read_mask_ids(list(list_names(base / "train" / offroad.MASKS, LABEL_ENDINGS).values()), most=20).pixels
     fits = next((name for name in ("offroad", "offroad-background") if _knows(name, pixels)), "offroad")
     why = f"{_below(root, base / 'train')} and val/ with {offroad.IMAGES}/ and {offroad.MASKS}/"
     settings = {"root": str(root)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from harness.data.images import ColourMaskError, read_ids
+from harness.data.resampled_masks import Mixture, measure_mixture
+from harness.data.source import RawIds
 from harness.errors import InputError
 
 Item = TypeVar("Item")
+MEASURED = 24
+"""Masks whose ids' places are looked at."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Layout:
     """What was found, in a sentence."""
     pixels: Mapping[int, int] = field(default_factory=dict)
     """Raw id -> pixels in the masks that were read; empty where the data part itself knows the ids."""
+    guesses: Mapping[str, str] = field(default_factory=dict)
+    """What was guessed: topic, such as `classes` -> what and why, in words for the user."""
 
 
 @dataclass(frozen=True)
@@ -36,29 +42,45 @@ class Miss:
     told: str
 
 
-def count_ids(masks: Sequence[Path], most: int) -> dict[int, int]:
-    """Return raw id -> pixels of at most `most` label files, spread evenly over those given; damaged ones are passed
-    over.
+@dataclass(frozen=True)
+class MaskIds:
+    """What the masks of a data set hold."""
 
-    Raises:
-        ColourMaskError: a file holds colours, and none holds ids.
-        InputError: none can be read; says why the first one cannot.
-    """
-    total, colours, unread = np.zeros(1 << 16, np.int64), None, None
-    for path in spread(masks, most):
-        try:
-            ids_HW = read_ids(path)
-        except ColourMaskError as error:
-            colours = colours or error
-        except InputError as error:
-            unread = unread or error
-        else:
-            total += np.bincount(ids_HW.ravel(), minlength=1 << 16)
-    if colours is not None and not total.any():
-        raise colours
-    if unread is not None and not total.any():
-        raise InputError(f"no mask can be read; the first: {unread}")
-    return {int(raw): int(total[raw]) for raw in np.flatnonzero(total)}
+    pixels: Mapping[int, int]
+    """Raw id -> pixels."""
+    mixture: Mixture
+    """How the ids lie in a few of the masks."""
+    read: int
+    """Masks that were read."""
+    unread: tuple[InputError, ...]
+    """Why others could not be."""
+
+    @property
+    def colours(self) -> ColourMaskError | None:
+        """Return the first complaint about colours instead of ids."""
+        return next((error for error in self.unread if isinstance(error, ColourMaskError)), None)
+
+
+def read_mask_ids(masks: Sequence[Path], most: int) -> MaskIds:
+    """Return what at most `most` label files hold, spread evenly over those given."""
+    total, unread = np.zeros(1 << 16, np.int64), list[InputError]()
+    chosen = spread(masks, most)
+    measured = set(spread(chosen, MEASURED))
+
+    def read() -> Iterator[RawIds]:
+        for path in chosen:
+            try:
+                ids_HW = read_ids(path)
+            except InputError as error:
+                unread.append(error)
+                continue
+            np.add(total, np.bincount(ids_HW.ravel(), minlength=1 << 16), out=total)
+            if path in measured:
+                yield ids_HW
+
+    mixture = measure_mixture(read())
+    pixels = {int(raw): int(total[raw]) for raw in np.flatnonzero(total)}
+    return MaskIds(pixels, mixture, len(chosen) - len(unread), tuple(unread))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:

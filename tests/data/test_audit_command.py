@@ -13,6 +13,7 @@ from layout_trees import make_offroad
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
+from harness.data.recognised import Layout
 from harness.errors import InputError
 
 STUDY = """
@@ -118,17 +119,22 @@ def test_user_data_are_untouched_and_pages_repeat_byte_for_byte(root: Path) -> N
 
 def test_a_folder_is_recognised(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layouts = [
-        SimpleNamespace(name="offroad", settings={"root": str(root)}, why="Color_Images and Segmentation"),
-        SimpleNamespace(name="folder", settings={}, why="pictures and masks"),
+        Layout("offroad", {"root": str(root)}, "Color_Images and Segmentation"),
+        Layout("folder", {}, "pictures and masks"),
     ]
     module = SimpleNamespace(recognise=lambda place: layouts if place == root else [])
     monkeypatch.setitem(sys.modules, "harness.data.layouts", module)
     done = audit(root)
     assert done.exit_code == 0, done.output
-    assert done.stderr.splitlines() == [
-        f"{root}: read as offroad (Color_Images and Segmentation)",
-        "it could also be read as folder (pictures and masks)",
+    first, *guessed, last = done.stderr.splitlines()
+    assert first == f"{root}: read as offroad (Color_Images and Segmentation)"
+    assert [line.split(":")[0].strip() for line in guessed] == [
+        "guessed, so see that it is right",
+        "division",
+        "classes",
+        "groups",
     ]
+    assert last == "it could also be read as folder (pictures and masks)"
     assert sorted(path.name for path in Path("audit/offroad").iterdir()) == FILES
 
 
@@ -136,5 +142,6 @@ def test_a_place_that_is_not_there(root: Path) -> None:
     done = audit("nowhere.yaml")
     assert isinstance(done.exception, InputError)
     assert str(done.exception) == (
-        "nowhere.yaml: there is no such file or folder; give a study in YAML, or the folder of a data set"
+        f"nowhere.yaml: there is no such file or folder: {Path.cwd()} holds no 'nowhere.yaml'; "
+        "give a study in YAML, or the folder of a data set"
     )

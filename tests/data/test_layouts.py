@@ -96,7 +96,7 @@ def test_splits_of_other_names(tmp_path):
 def test_without_val_the_training_folder_is_divided_and_test_is_left_alone(tmp_path):
     layout = recognise(make_folders(tmp_path, splits=("train", "test")))[0]
     assert layout.settings["root"] == str(tmp_path / "train")
-    assert layout.why.endswith("there is no val/: train/ is divided, and test/ is left unused")
+    assert layout.guesses["division"].endswith("no val/ was found beside train/, and test/ is left unused")
 
 
 def test_ids_are_counted_and_255_is_ignored(tmp_path):
@@ -139,7 +139,7 @@ def test_what_a_user_reads_where_nothing_is_known(tmp_path):
     text = refusal(tmp_path)
     assert text.startswith(f"{tmp_path}: no known data set; it holds pictures of cats/, readme.txt\n  known layouts:\n")
     assert all(f"\n    {name}: " in text for name in ("cityscapes", "offroad", "kaggle_cityscapes", "camvid", "folder"))
-    assert refusal(tmp_path / "nowhere") == f"{tmp_path / 'nowhere'}: there is no such folder"
+    assert refusal(tmp_path / "nowhere").endswith(f"there is no such folder: {tmp_path} holds no 'nowhere'")
     assert "it is empty" in refusal(tmp_path / "pictures of cats")
 
 
@@ -156,12 +156,6 @@ def test_what_a_user_reads_where_something_is_missing(tmp_path):
     assert refusal(camvid).endswith("camvid, but there is no valannot/")
 
 
-def test_splits_inside_the_folders_are_told_how_to_turn(tmp_path):
-    make_folders(tmp_path, images="images/train", masks="masks/train")
-    make_folders(tmp_path, images="images/val", masks="masks/val")
-    assert f"in {tmp_path}, mkdir train && ln -s ../images/train train/images" in refusal(tmp_path)
-
-
 def test_names_that_do_not_match_are_shown(tmp_path):
     save(tmp_path / "images" / "sat_1.png", picture(1))
     save(tmp_path / "masks" / "map_1.png", labels(1, (0, 1)).astype(np.uint8))
@@ -172,3 +166,28 @@ def test_jpeg_masks_are_refused_with_the_reason(tmp_path):
     save(tmp_path / "images" / "a.png", picture(1))
     save(tmp_path / "masks" / "a.jpg", labels(1, (0, 1)).astype(np.uint8))
     assert "JPEG and WebP change the ids; save masks as PNG" in refusal(tmp_path)
+
+
+FOREIGN = {
+    "annotations/instances_train.json": "polygons in JSON, as COCO's",
+    "train/_annotations.coco.json": "polygons in JSON, as COCO's",
+    "Dataset001/imagesTr/a_0000.png": "nnU-Net's layout",
+    "X_annotations/X_annotation-colormap.txt": "masks in colours",
+    "labels/train/a.txt": "polygons in text files, as YOLO's",
+}
+
+
+@pytest.mark.parametrize("file", FOREIGN)
+def test_layouts_that_are_not_read_are_named_with_what_to_do(tmp_path, file):
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    text = refusal(tmp_path)
+    assert f"\n  {file}: {FOREIGN[file]}" in text
+    assert "known layouts" not in text
+
+
+def test_pictures_and_masks_of_the_same_names_in_one_folder_are_told_to_part(tmp_path):
+    for index in range(3):
+        save(tmp_path / "d" / f"a{index}.jpg", picture(index))
+        save(tmp_path / "d" / f"a{index}.png", labels(index, (0, 1)).astype(np.uint8))
+    assert "d/a0.jpg and d/a0.png: pictures and masks of the same names in one folder" in refusal(tmp_path)

@@ -1,0 +1,147 @@
+"""Which ids of masks are classes, what these are called, and which id is void, where nobody has said it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from harness.data.class_lists import ClassList, find_class_list
+from harness.data.label_sets import read_taxonomy
+from harness.data.taxonomy import IGNORE, Colour, join_runs
+
+CLASS_LIST = "taxonomy.yaml"
+"""A class list that lies beside the folders, as `harness data prepare` writes one."""
+APART = 4
+"""255 is void where its distance to the next id is more than so many times the widest step between the others."""
+SMALLEST_STEP = 10
+"""Steps between scaled greys are not narrower: 26 levels have this one."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Settings of the data set `folder`, and by topic the sentence that tells the user how they were found."""
+
+    settings: Mapping[str, Any]
+    told: Mapping[str, str]
+
+
+def is_void(ids: Collection[int]) -> bool:
+    """Tell whether 255 stands for void among the ids of masks, as beside class ids 0 to 18.
+
+    It does not among scaled greys (0, 127, 255), where the last of evenly spread levels is a class, nor as one of only
+    two ids (the foreground of a black-and-white mask), nor among ids that go beyond it.
+    """
+    others = sorted(set(ids) - {IGNORE})
+    if IGNORE not in ids or len(others) < 2 or others[-1] > IGNORE:
+        return False
+    steps = [high - low for low, high in pairwise(others)]
+    narrow = sum(step < SMALLEST_STEP for step in steps)
+    return 2 * narrow > len(steps) or IGNORE - others[-1] > APART * max(steps)
+
+
+def guess_classes(pixels: Mapping[int, int], places: Sequence[Path], masks: Sequence[Path]) -> Guess:
+    """Return the classes of ids that occur: of a class list in one of some folders, else names to be replaced.
+
+    `pixels`: raw id -> pixels in the masks. `places`: the first is the data set's own folder.
+
+    Raises:
+        InputError: `taxonomy.yaml` is there and holds no taxonomy.
+    """
+    prepared = places[0] / CLASS_LIST
+    if prepared.is_file():
+        settings = _of_taxonomy(prepared, pixels)
+        if settings is not None:
+            return Guess(settings, {"classes": f"names, ids and void as in {CLASS_LIST}"})
+    listed = find_class_list(places)
+    void = is_void(pixels) and (listed is None or IGNORE not in listed.ids)
+    seen = [raw for raw in pixels if not (void and raw == IGNORE)]
+    found = None if listed is None else _give_ids(listed, seen, masks)
+    if listed is not None and found is not None:
+        names, how = found
+        told = f"named by {listed.file.name}, {how}"
+    else:
+        names = {raw: f"class_{raw}" for raw in seen}
+        told = _tell_made_up(seen, listed)
+    names |= {raw: f"class_{raw}" for raw in seen if raw not in names}
+    colours = _colours(listed, names)
+    settings = {"classes": {name: raw for raw, name in sorted(names.items())}}
+    settings |= {"ignore": [IGNORE]} if void else {}
+    settings |= {"colours": colours} if colours else {}
+    return Guess(settings, {"classes": told, **_tell_void(pixels, void, listed)})
+
+
+def _of_taxonomy(path: Path, pixels: Mapping[int, int]) -> dict[str, Any] | None:
+    listed = read_taxonomy(path)
+    if not pixels.keys() <= listed.class_of.keys():
+        return None
+    ids = {name: list(listed.raw_ids(index)) for index, name in enumerate(listed.classes)}
+    return {
+        "classes": {name: raw[0] if len(raw) == 1 else raw for name, raw in ids.items()},
+        "ignore": list(listed.raw_ids(IGNORE)),
+        "colours": [list(colour) for colour in listed.colours],
+    }
+
+
+def _give_ids(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> tuple[dict[int, str], str] | None:
+    """Return raw id -> name, and how the ids were found; None where the list does not fit those that were seen."""
+    if listed.ids:
+        fits = set(seen) & set(listed.ids)
+        return (dict(zip(listed.ids, listed.names, strict=True)), "with its ids") if fits else None
+    by_palette = _ids_of_colours(listed, seen, masks)
+    if by_palette is not None:
+        return by_palette, "whose colours are those of the masks' palette"
+    if set(seen) <= set(range(len(listed.names))):
+        return dict(enumerate(listed.names)), "in its order from id 0"
+    if len(seen) == len(listed.names) and not is_void(seen):
+        return dict(zip(sorted(seen), listed.names, strict=True)), f"in its order for ids {join_runs(sorted(seen))}"
+    return None
+
+
+def _ids_of_colours(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> dict[int, str] | None:
+    """Return raw id -> name by the palette of the first mask; None where the colour of an id has no name."""
+    palette = _read_palette(masks[0]) if listed.colours else ()
+    if not palette:
+        return None
+    names = {colour: name for name, colour in listed.colours.items()}
+    ids = {raw: names[palette[raw]] for raw in seen if raw < len(palette) and palette[raw] in names}
+    if len(ids) < len(seen) or len(set(ids.values())) < len(ids):
+        return None
+    missing = [name for name in listed.names if name not in ids.values()]
+    return ids | {palette.index(listed.colours[name]): name for name in missing if listed.colours[name] in palette}
+
+
+def _read_palette(mask: Path) -> tuple[Colour, ...]:
+    import PIL.Image
+
+    with PIL.Image.open(mask) as picture:
+        flat = picture.getpalette("RGB") if picture.mode == "P" else None
+    flat = flat or []
+    return tuple((flat[k], flat[k + 1], flat[k + 2]) for k in range(0, len(flat) - 2, 3))
+
+
+def _colours(listed: ClassList | None, names: Mapping[int, str]) -> list[list[int]]:
+    """Return the list's colour of each class; none where it lacks one, or two classes share one."""
+    known = {} if listed is None else listed.colours
+    found = [list(known[name]) for _, name in sorted(names.items()) if name in known]
+    return found if len(found) == len(names) == len({*map(tuple, found)}) else []
+
+
+def _tell_made_up(seen: Sequence[int], listed: ClassList | None) -> str:
+    made_up = f"names are made up (class_{min(seen)}, ...) for ids {join_runs(sorted(seen))}"
+    if listed is None:
+        return f"{made_up}: no list of them was found"
+    return f"{made_up}: {listed.file.name} has {len(listed.names)} names, which do not fit them"
+
+
+def _tell_void(pixels: Mapping[int, int], void: bool, listed: ClassList | None) -> dict[str, str]:
+    if IGNORE not in pixels or (listed is not None and IGNORE in listed.ids):
+        return {}
+    others = join_runs(sorted(raw for raw in pixels if raw != IGNORE))
+    share = 100 * pixels[IGNORE] / sum(pixels.values())
+    if void:
+        return {"ignored": f"id 255 ({share:.2f} % of the pixels): beside ids {others} it usually is void"}
+    why = "ids go beyond it" if max(pixels) > IGNORE else f"beside {others or 'no other id'} it looks like a grey level"
+    return {"ignored": f"no id: 255 ({share:.2f} % of the pixels) is a class, because {why}"}
