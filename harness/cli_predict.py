@@ -171,6 +171,8 @@ def _print_outcome(job: Job, done: list[Done], seconds: float) -> None:
     tiled = sum(item.tile is not None for item in done)
     kinds = sorted({kind for item in done for kind in item.files}) + ["grid"] * job.wanted.grid
     print(f"{len(done):,} pictures predicted, {len(done) / seconds:.1f} images/s; {', '.join(kinds)} in {job.out}")
+    if job.passed_over:
+        print(f"{job.passed_over:,} files were passed over: by their names they are masks of the others")
     if turned:
         print(f"{turned:,} of them turned upright, as their EXIF orientation says; so are their results")
     if tiled:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.apply.choose import Chosen
+from harness.apply.label_names import LabelName, find_labels, name_labels
 from harness.data import open_source
 from harness.data.images import read_image
 from harness.data.listing import IMAGE_ENDINGS
@@ -36,7 +37,7 @@ def find_pictures(chosen: Chosen, folder: Path | None) -> Pictures:
         InputError: the folder has none; or there is no folder, and neither data set nor record has any.
     """
     if folder is not None:
-        return _of_folder(folder)
+        return _of_folder(folder, name_labels(chosen.config.data))
     try:
         return _of_split(open_judged(chosen))
     except InputError as error:
@@ -72,10 +73,11 @@ def _of_split(source: Source) -> Pictures:
     return Pictures(names, lambda place: split.read_image(places[place]), "val split of the data set")
 
 
-def _of_folder(folder: Path) -> Pictures:
+def _of_folder(folder: Path, label_name: LabelName) -> Pictures:
     if not folder.is_dir():
         raise InputError(f"--images {describe_missing(folder)}")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
+    listed = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS]
+    found = sorted({*listed} - find_labels(listed, label_name))
     if not found:
         raise InputError(f"--images {folder}: no pictures there; known endings: {', '.join(IMAGE_ENDINGS)}")
     files = [found[place] for place in choose_kept(len(found), MOST)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.apply.choose import Chosen
 from harness.apply.infer import Failed, Predicted, Predictor, Views
+from harness.apply.label_names import find_labels, name_labels
 from harness.apply.lettering import count_labels
 from harness.apply.model import load_model
 from harness.apply.outputs import Form, check_form, raw_table, write_prediction, write_sheet
@@ -62,6 +63,8 @@ class Job:
     wanted: Wanted
     truth: Mapping[str, Path]
     """Picture's name -> label file."""
+    passed_over: int = 0
+    """Files that were given and are no pictures, but labels of others."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,15 @@ def prepare_job(chosen: Chosen, images: Sequence[str], out: Path, wanted: Wanted
         InputError: a text means nothing, results would lie among what is read, or cannot be written as asked for; or
             one colour stands for several ids in the truth.
     """
-    pictures, out = find_pictures(images), out.expanduser()
-    check_place(out, images, pictures, wanted.truth)
+    found, out = find_pictures(images), out.expanduser()
+    check_place(out, images, found, wanted.truth)
     check_form(wanted.form, chosen.taxonomy)
-    truth = find_truth(wanted.truth, pictures) if wanted.truth else {}
+    label_name = name_labels(chosen.config.data)
+    labels = find_labels((picture.path for picture in found), label_name)
+    pictures = tuple(picture for picture in found if picture.path not in labels)
+    truth = find_truth(wanted.truth, pictures, label_name) if wanted.truth else {}
     check_palettes(truth.values())
-    return Job(chosen, pictures, out, wanted, truth)
+    return Job(chosen, pictures, out, wanted, truth, passed_over=len(labels))
 
 
 def make_predictor(job: Job) -> Predictor:

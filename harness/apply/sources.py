@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from harness.apply.label_names import LabelName
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS
-from harness.errors import InputError
+from harness.errors import InputError, describe_missing
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def _list(text: str) -> list[_Listed]:
         top = _fixed_part(place)
         found = [path for path in top.glob(str(place.relative_to(top))) if path.suffix.lower() in IMAGE_ENDINGS]
     else:
-        raise InputError(f"{text}: there is no such file or folder; give pictures, folders, or a pattern in quotes")
+        missing = describe_missing(text, "file or folder")
+        raise InputError(f"{missing}; give pictures, folders, or a pattern in quotes")
     below = {path: path.relative_to(top) for path in found if path.is_file()}
     visible = [path for path, part in below.items() if not any(word.startswith(".") for word in part.parts)]
     if not visible:
@@ -126,23 +128,29 @@ def check_place(out: Path, texts: Sequence[str], pictures: Sequence[Picture], tr
         raise InputError(f"--out {out}: this is a file; give a folder")
 
 
-def find_truth(truth: Path, pictures: Sequence[Picture]) -> dict[str, Path]:
-    """Return a picture's name -> the label file at the same place and of the same name below a folder.
+def find_truth(truth: Path, pictures: Sequence[Picture], label_name: LabelName = str) -> dict[str, Path]:
+    """Return a picture's name -> the label file at the same place below a folder.
+
+    A label is called `label_name(picture)`, else like its picture; a picture is never the label of another.
 
     Raises:
         InputError: there is no such folder, it holds no label of any of the pictures, or two of one.
     """
     if not truth.is_dir():
-        raise InputError(f"--truth {truth}: there is no such folder")
+        raise InputError(f"--truth {describe_missing(truth)}")
     found: dict[str, Path] = {}
+    taken = {picture.path.resolve() for picture in pictures}
     for picture in pictures:
-        files = list(_labels_at(truth / picture.below.parent, picture.below.stem))
+        stem, folder = picture.below.stem, truth / picture.below.parent
+        candidates = (list(_labels_at(folder, name)) for name in dict.fromkeys((label_name(stem), stem)))
+        named = ([path for path in files if path.resolve() not in taken] for files in candidates)
+        files = next((files for files in named if files), [])
         if len(files) > 1:
             raise InputError(f"--truth {truth}: two labels of {picture.below}: {files[0].name} and {files[1].name}")
         if files:
             found[picture.name] = files[0]
     if not found:
-        first = pictures[0].below.with_suffix(".png")
+        first = pictures[0].below.with_name(f"{label_name(pictures[0].below.stem)}.png")
         raise InputError(f"--truth {truth}: no label of any of the pictures; expected files such as {truth / first}")
     return found
 
