@@ -77,6 +77,14 @@ MaxSeeds = Annotated[
         show_default=False,
     ),
 ]
+RunTimeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="End a run that takes longer, such as 90m or 2h; it has failed, the others go on [default: none].",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 On = Annotated[Literal["local", "ray"], typer.Option(help="Where runs are made: on this machine or a Ray cluster.")]
 Address = Annotated[
@@ -133,6 +141,13 @@ def check_place(on: str, jobs: int | None, address: str | None, cpus_per_run: fl
         raise InputError(
             "--jobs is an option for this machine; on a cluster as many runs go at once as it has room for"
         )
+
+
+def parse_timeout(text: str | None) -> float | None:
+    """Return the seconds of --run-timeout."""
+    from harness.execute.patience import parse_duration
+
+    return None if text is None else parse_duration("--run-timeout", text)
 
 
 def _parse_seeds(text: str | None) -> list[int] | None:

@@ -24,6 +24,7 @@ from harness.cli_options import (
     Profile,
     Reports,
     Root,
+    RunTimeout,
     Seeds,
     Sets,
     SpecFile,
@@ -31,6 +32,7 @@ from harness.cli_options import (
     Uri,
     attach_report,
     check_place,
+    parse_timeout,
     print_results,
     read_spec,
     resumable,
@@ -63,6 +65,7 @@ def run(
     max_seeds: MaxSeeds = None,
     max_hours: MaxHours = None,
     max_runs: MaxRuns = None,
+    run_timeout: RunTimeout = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -84,10 +87,11 @@ def run(
 
     check_place(on, jobs, address, cpus_per_run)
     _check_until(until, max_seeds, only)
+    limit_s = parse_timeout(run_timeout)
     if on == "ray":
-        executor = api.on_ray(address, cpus_per_run, gpus_per_run, device)
+        executor = api.on_ray(address, cpus_per_run, gpus_per_run, device, limit_s)
     else:
-        executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run)
+        executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run, run_timeout_s=limit_s)
     store = api.open_store(root, tracking_uri)
     means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
     written = read_spec(spec, profile, set_, seeds)

@@ -90,11 +90,13 @@ def on_ray(
     cpus_per_run: float | None = None,
     gpus_per_run: float | None = None,
     device: str = "auto",
+    run_timeout_s: float | None = None,
 ) -> Executor:
     """Return what has `execute` run on a Ray cluster.
 
     `address` is `HOST:PORT`, `auto`, or `local` for a cluster made on this machine; None for $RAY_ADDRESS or `auto`. A
     run gets `cpus_per_run`, by default as many as it has threads, and `gpus_per_run`, by default 1 where there are any.
+    One that takes longer than `run_timeout_s` is ended, and has failed.
 
     Raises:
         InputError: Ray is not installed.
@@ -105,22 +107,32 @@ def on_ray(
 
     if find_spec("ray") is None:
         raise InputError("--on ray: Ray is not installed; pip install ablation-harness[ray]")
+    from harness.execute.patience import Patience
     from harness.execute.ray_cluster import Cluster, execute_ray
 
-    return partial(execute_ray, cluster=Cluster(address, cpus_per_run, gpus_per_run, device))
+    cluster = Cluster(address, cpus_per_run, gpus_per_run, device)
+    return partial(execute_ray, cluster=cluster, patience=Patience(run_timeout_s))
 
 
-def on_this_machine(*, jobs: int | None = None, device: str = "auto", gpus_per_run: float | None = None) -> Executor:
+def on_this_machine(
+    *,
+    jobs: int | None = None,
+    device: str = "auto",
+    gpus_per_run: float | None = None,
+    run_timeout_s: float | None = None,
+) -> Executor:
     """Return what has `execute` make runs here, `jobs` at once, by default as many as fill the machine.
 
-    Each run has a GPU of its own where there are any, or, with `gpus_per_run` below 1, shares one.
+    Each run has a GPU of its own where there are any, or, with `gpus_per_run` below 1, shares one. One that takes longer
+    than `run_timeout_s` is ended, and has failed.
 
     Raises:
         InputError: a GPU, or a share of one, that is not there.
     """
     from harness.execute.local import Local
     from harness.execute.machine import read_offer
+    from harness.execute.patience import Patience
     from harness.execute.places import make_places
 
     make_places(read_offer(device, threads=1), device, gpus_per_run=gpus_per_run)
-    return Local(Machine(device), jobs, gpus_per_run)
+    return Local(Machine(device), jobs, gpus_per_run, Patience(run_timeout_s))

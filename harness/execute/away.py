@@ -25,6 +25,7 @@ from harness.execute.errand import Begun, Died, Errand, Kept, Message
 from harness.execute.events import Advanced, Ended, Event, Started, Warned
 from harness.execute.order import Order
 from harness.execute.parcels import Inbox, Piece, pack_to_go_on
+from harness.execute.patience import Patience
 from harness.files import locked
 from harness.records import Machine, Progress, Run
 from harness.store.folder import RunFolder, find_start_problem, is_finished, load_result
@@ -91,13 +92,17 @@ class _Past:
 
 
 def execute_away(
-    runs: Sequence[Run], folders: Mapping[str, RunFolder], machine: Machine, fleet: Fleet
+    runs: Sequence[Run],
+    folders: Mapping[str, RunFolder],
+    machine: Machine,
+    fleet: Fleet,
+    patience: Patience = Patience(),
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from, on other machines. Yields what happens.
 
     Closing the iterator, or an interrupt, recalls every run; what has arrived from them stays.
     """
-    driver = _Driver(runs, folders, machine, fleet)
+    driver = _Driver(runs, folders, machine, fleet, patience)
     try:
         yield from driver.walk()
     finally:
@@ -105,7 +110,15 @@ def execute_away(
 
 
 class _Driver:
-    def __init__(self, runs: Sequence[Run], folders: Mapping[str, RunFolder], machine: Machine, fleet: Fleet) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        folders: Mapping[str, RunFolder],
+        machine: Machine,
+        fleet: Fleet,
+        patience: Patience,
+    ) -> None:
+        self._patience = patience
         self._order = Order(runs, folders)
         self._folders = folders
         self._machine = replace(machine, origin=read_origin())
@@ -157,7 +170,7 @@ class _Driver:
         elif start is not None and (problem := find_start_problem(start)):
             yield self._fail(run, problem)
         else:
-            errand = Errand(run, self._machine, str(folder.path), str(Path.cwd()))
+            errand = Errand(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
             self._fleet.send(errand, pack_to_go_on(folder), start)
         if start is not None and not self._order.wants(start):
             self._fleet.forget(start)

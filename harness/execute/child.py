@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NoReturn
 
 from harness.errors import HarnessError, describe, is_out_of_memory, without_unsafe_advice
+from harness.execute.families import lead_family
+from harness.execute.output import print_into
 from harness.execute.processes import forget_setting
 from harness.records import Machine, Run
 from harness.store.folder import RunFolder
+from harness.train.pulse import Pulse
+
+PULSE_S = 1.0
+"""How often a run's process says how far it is."""
 
 
 @dataclass(frozen=True)
@@ -25,21 +34,58 @@ class Failure:
     reason: str
 
 
-def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | None, pipe: Connection) -> None:
-    """Be the process of one run. Epochs and a failure go into the pipe; all that is printed goes to the run's log."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides what ends
+@dataclass(frozen=True)
+class Moved:
+    """The run has trained on, or judged, so many batches by now."""
+
+    batches: int
+
+
+def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | None, pipe: Connection) -> NoReturn:
+    """Be the process of one run. Epochs and a failure go into the pipe; all that is printed goes to the run's log.
+
+    The process ends when the run does, whatever threads and helpers a plugin has left.
+    """
+    lead_family()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what ends
     threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
-    _print_into(folder.log)
+    print_into(folder.log)
+    _speak_into_log()
     forget_setting()
+    pulse, tell = Pulse(), _make_tell(pipe)
+    threading.Thread(target=_tell_pulse, args=(pulse, tell), daemon=True).start()
     try:
         from harness.execute.one import run_one  # here: a failing import is then a failure of the run, with its reason
 
-        run_one(run, folder, machine, start, pipe.send)
+        run_one(run, folder, machine, start, tell, pulse)
     except HarnessError as error:
-        pipe.send(Failure(str(error)))
+        tell(Failure(str(error)))
     except Exception as error:  # noqa: BLE001 - the border of the process: whatever it is, the other runs go on
         print(without_unsafe_advice(traceback.format_exc()), file=sys.stderr)
-        pipe.send(Failure(f"{_explain(error)}; details in {folder.log}"))
+        tell(Failure(f"{_explain(error)}; details in {folder.log}"))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _make_tell(pipe: Connection) -> Callable[[object], None]:
+    """Return what sends a message; two threads do."""
+    lock = threading.Lock()
+
+    def tell(message: object) -> None:
+        with lock:
+            pipe.send(message)
+
+    return tell
+
+
+def _tell_pulse(pulse: Pulse, tell: Callable[[object], None]) -> None:
+    """Tell how far the run is, as long as it moves. A thread of its own: where it cannot run, nothing moves."""
+    told, still = 0, threading.Event()
+    while not still.wait(PULSE_S):
+        if pulse.batches != told:
+            told = pulse.batches
+            tell(Moved(told))
 
 
 def _explain(error: Exception) -> str:
@@ -54,14 +100,13 @@ def _die_with_parent(pipe: Connection) -> None:
     try:
         pipe.recv_bytes()
     except (EOFError, OSError):
-        os._exit(1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _print_into(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+def _speak_into_log() -> None:
+    """Have Python print where standard output goes now: also what ends it, and its stacks when the parent asks."""
+    sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace") for fd in (1, 2))
+    faulthandler.enable(sys.stderr)
+    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=True)
     logging.getLogger("harness").setLevel(logging.INFO)
     logging.getLogger("harness").addHandler(logging.StreamHandler(sys.stdout))

@@ -14,16 +14,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from harness.data.digests import cache_folder
 from harness.errors import HarnessError, InputError
-from harness.execute.child import Failure, run_in_child
+from harness.execute.child import Failure
 from harness.execute.events import Warned
 from harness.execute.inputs import make_reader
 from harness.execute.parcels import Outbox, Piece
-from harness.execute.processes import run_context
+from harness.execute.patience import Patience
+from harness.execute.worker import Worker, wait_for
 from harness.files import locked
 from harness.records import Machine, Progress, Run
 from harness.spec.plugins import import_plugin
@@ -43,6 +43,7 @@ class Errand:
     """The run's folder on the machine that sends the errand, for messages."""
     cwd: str
     """The folder that the user's command was given in: paths in a spec are relative to it, where it exists."""
+    patience: Patience = Patience()
 
 
 @dataclass(frozen=True)
@@ -129,40 +130,25 @@ def _require_same_inputs(run: Run) -> None:
 
 
 def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Message]:
-    context = run_context()
-    ours, theirs = context.Pipe()
-    arguments = (errand.run, folder, errand.machine, start, theirs)
-    process = context.Process(target=run_in_child, args=arguments, name=errand.run.label)
+    worker = Worker(errand.run, folder, errand.machine, start, errand.patience)
     outbox = Outbox(folder)
     try:
-        process.start()
-        theirs.close()  # so that the pipe ends when the child does
-        told_why = False
-        while messages := _next_messages(ours):
-            yield from outbox.changed()
-            for message in messages:
-                if isinstance(message, Failure):
-                    told_why, message = True, Failure(message.reason.replace(str(folder.path), errand.home))
+        while not worker.is_over:
+            wait_for([worker], POLL_S)
+            if said := worker.hear():
+                yield from outbox.changed()
+            for message in said:
+                if isinstance(message, Warned):
+                    message = Warned(message.text.replace(str(folder.path), errand.home))
                 yield message
-        process.join()
         yield from outbox.changed(with_log=True)
-        if not told_why and not is_finished(folder):
-            yield Died(_describe_death(process.exitcode))
+        if worker.failure:
+            yield Failure(worker.failure.reason.replace(str(folder.path), errand.home))
+        elif not is_finished(folder):
+            yield Died(_describe_death(worker.process.exitcode))
         yield Kept(tuple(path.name for path in folder.state.parent.glob("*")))
     finally:
-        if process.pid is not None:
-            process.kill()
-            process.join()
-
-
-def _next_messages(pipe: Connection) -> list[Progress | Warned | Failure]:
-    """Return what the run's process has sent, at least one message; none at its end."""
-    messages: list[Progress | Warned | Failure] = []
-    with suppress(EOFError, ConnectionResetError):
-        while not messages:
-            while pipe.poll(POLL_S if not messages else 0):
-                messages.append(pipe.recv())
-    return messages
+        worker.end()
 
 
 def _describe_death(exitcode: int | None) -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.execute.child import Failure, run_in_child
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
+from harness.execute.families import end_processes
 from harness.execute.machine import read_memory, read_offer
 from harness.execute.memory import GIB, Needs, UnderWay
+from harness.execute.patience import Patience
 from harness.execute.places import Places, make_places
-from harness.execute.processes import run_context
+from harness.execute.worker import Worker, wait_for
 from harness.records import Machine, Progress, Run, RunResult
 from harness.store.folder import RunFolder, is_finished, load_result, read_progress, save_result
 
@@ -29,21 +28,23 @@ class Local:
     machine: Machine
     jobs: int | None = None
     gpus_per_run: float | None = None
+    patience: Patience = Patience()
 
     def __call__(self, runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
         """Do what `execute_local` does."""
-        return execute_local(runs, folders, self.machine, jobs=self.jobs, gpus_per_run=self.gpus_per_run)
+        return execute_local(
+            runs, folders, self.machine, jobs=self.jobs, gpus_per_run=self.gpus_per_run, patience=self.patience
+        )
 
 
 class _Active(NamedTuple):
     run: Run
-    process: BaseProcess
+    worker: Worker
     device: str
 
     @property
     def under_way(self) -> UnderWay:
-        assert self.process.pid is not None
-        return UnderWay(self.run, self.process.pid, self.device)
+        return UnderWay(self.run, self.worker.pid, self.device)
 
 
 def default_jobs(runs: Sequence[Run], device: str = "auto") -> int:
@@ -58,12 +59,13 @@ def execute_local(
     *,
     jobs: int | None = None,
     gpus_per_run: float | None = None,
+    patience: Patience = Patience(),
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from; runs that are finished already are not started.
 
     `jobs` at once, by default as many as fill the machine; each has a GPU of its own where there are any, or, with
-    `gpus_per_run` below 1, shares one. Yields what happens. Closing the iterator, or an interrupt, ends every process;
-    what they wrote stays.
+    `gpus_per_run` below 1, shares one; `patience` is had with each. Yields what happens. Closing the iterator, or an
+    interrupt, ends every process, with all that it has started; what they wrote stays.
 
     Raises:
         InputError: a GPU, or a share of one, that is not there.
@@ -75,7 +77,7 @@ def execute_local(
             f"{places.jobs} runs at once, not {jobs}: with {places.per_device} on each of {len(places.devices)} GPUs "
             "there is no room for more; see --gpus-per-run"
         )
-    yield from execute_in(places, runs, folders, machine)
+    yield from execute_in(places, runs, folders, machine, patience=patience)
 
 
 def _threads(runs: Sequence[Run]) -> int:
@@ -89,36 +91,34 @@ def execute_in(
     machine: Machine,
     *,
     available: Callable[[], int] = read_memory,
+    patience: Patience = Patience(),
 ) -> Iterator[Event]:
     """Execute runs as `execute_local` does, in these places; `available` reads the memory still to be had (bytes).
 
     A run that memory would not hold beside those under way waits, and those behind it with it; one run always goes.
     """
     waiting, status, needs = list(runs), _statuses(runs, folders), Needs()
-    active: dict[Connection, _Active] = {}
+    active: list[_Active] = []
     warned = False
     try:
         while waiting or active:
             yield from _skip_lost(waiting, status, folders)
             for run in _ready(waiting, status):
-                device = places.choose([item.device for item in active.values()])
+                device = places.choose([item.device for item in active])
                 if device is None:
                     break
-                lack = _lack_of_memory(run, device, [item.under_way for item in active.values()], needs, available)
+                lack = _lack_of_memory(run, device, [item.under_way for item in active], needs, available)
                 if lack:
                     yield from [] if warned else [Warned(lack)]
                     warned = True
                     break
                 waiting.remove(run)
-                pipe, process = _start(run, folders, replace(machine, device=device))
-                active[pipe] = _Active(run, process, device)
+                own, start = replace(machine, device=device), _start_file(run, folders)
+                active.append(_Active(run, Worker(run, folders[run.id], own, start, patience), device))
                 yield Started(run)
             yield from _listen(active, folders, status, needs)
     finally:
-        for item in active.values():
-            item.process.terminate()
-        for item in active.values():
-            item.process.join()
+        end_processes([item.worker.process for item in active])
 
 
 def _skip_lost(waiting: list[Run], status: dict[str, str], folders: Mapping[str, RunFolder]) -> Iterator[Ended]:
@@ -141,31 +141,25 @@ def _lack_of_memory(
     )
 
 
-def _start(run: Run, folders: Mapping[str, RunFolder], machine: Machine) -> tuple[Connection, BaseProcess]:
-    context = run_context()
-    ours, theirs = context.Pipe()
-    arguments = (run, folders[run.id], machine, _start_file(run, folders), theirs)
-    process = context.Process(target=run_in_child, args=arguments, name=run.label)
-    process.start()
-    theirs.close()  # so that the pipe ends when the child does
-    return ours, process
-
-
 def _listen(
-    active: dict[Connection, _Active], folders: Mapping[str, RunFolder], status: dict[str, str], needs: Needs
+    active: list[_Active], folders: Mapping[str, RunFolder], status: dict[str, str], needs: Needs
 ) -> Iterator[Event]:
     """Yield what the processes say, or, where they have said nothing for a while, a beat."""
-    speaking = [pipe for pipe in wait(list(active), POLL_S) if isinstance(pipe, Connection)]
-    for pipe in speaking:
-        item = active[pipe]
-        event = _next_event(pipe, item, folders[item.run.id])
-        if isinstance(event, Advanced) and event.progress.epoch > 0:
-            needs.learn(item.under_way)
-        if isinstance(event, Ended):
-            del active[pipe]
-            status[event.run.id] = event.result.status
-        yield event
-    if not speaking:
+    silent = not wait_for([item.worker for item in active], POLL_S)
+    for item in list(active):
+        for said in item.worker.hear():
+            if isinstance(said, Progress):
+                if said.epoch > 0:
+                    needs.learn(item.under_way)
+                yield Advanced(item.run, said)
+            else:
+                yield said
+        if item.worker.is_over:
+            active.remove(item)
+            result = _conclude(item, folders[item.run.id])
+            status[item.run.id] = result.status
+            yield Ended(item.run, result)
+    if silent:
         yield Beat()
 
 
@@ -198,24 +192,15 @@ def _skip(run: Run, folders: Mapping[str, RunFolder]) -> RunResult:
     return result
 
 
-def _next_event(pipe: Connection, active: _Active, folder: RunFolder) -> Event:
-    """Read one message of a run's process; the end of the pipe is the end of the process."""
-    try:
-        message = pipe.recv()
-    except (EOFError, ConnectionResetError):
-        message = None
-    if isinstance(message, Progress):
-        return Advanced(active.run, message)
-    if isinstance(message, Warned):
-        return message
-    active.process.join()
-    pipe.close()
-    result = load_result(folder) if message is None else None
+def _conclude(item: _Active, folder: RunFolder) -> RunResult:
+    """Return what became of a run whose process has ended; where that is no result, it has failed."""
+    why = item.worker.failure
+    result = load_result(folder) if why is None else None
     if result is None or result.status != "finished":
-        reason = message.reason if isinstance(message, Failure) else _describe_death(active.process.exitcode, folder)
-        result = RunResult(active.run.id, "failed", reason, history=read_progress(folder))
+        reason = why.reason if why else _describe_death(item.worker.process.exitcode, folder)
+        result = RunResult(item.run.id, "failed", reason, history=read_progress(folder))
         save_result(folder, result)
-    return Ended(active.run, result)
+    return result
 
 
 def _describe_death(exitcode: int | None, folder: RunFolder) -> str:

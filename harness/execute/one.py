@@ -47,6 +47,8 @@ from harness.train.evaluate import evaluate, evaluate_closely, make_examples
 from harness.train.fitting import adapt
 from harness.train.loop import train
 from harness.train.memory import OutOfMemory, describe_memory, noting_memory, recall
+from harness.train.pulse import Pulse
+from harness.train.self_test import require_threads
 from harness.train.workbench import AtOnce, Bench, build_bench, prepare_process
 
 CONTRACT_VERSION = 1
@@ -54,10 +56,13 @@ CONTRACT_VERSION = 1
 Tell = Callable[[Progress | Warned], None]
 
 
-def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell) -> None:
+def run_one(
+    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, pulse: Pulse | None = None
+) -> None:
     """Bring a run to its end, from wherever its folder says it stands; does nothing if it is finished.
 
     Another process that works on the same run is waited for. `start` is the weights file of the run it starts from.
+    `pulse` is moved with each batch.
 
     Raises:
         HarnessError: the run cannot go on; what it has is in its folder.
@@ -73,8 +78,9 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
             import_plugin(module)
         _require_unchanged(run)
         prepare_process(run.config)
+        require_threads(run.config.train.threads)
         write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
-        bench, result = _train_and_judge(run, folder, machine, start, tell)
+        bench, result = _train_and_judge(run, folder, machine, start, tell, pulse or Pulse())
         if not machine.cache:  # images were read from their files to the end
             _require_unchanged(run)
         _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
@@ -84,7 +90,7 @@ def run_one(run: Run, folder: RunFolder, machine: Machine, start: Path | None, t
 
 
 def _train_and_judge(
-    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell
+    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, pulse: Pulse
 ) -> tuple[Bench, RunResult]:
     """Return the run's result and the bench it was made on; where memory runs out, begin again from the last state."""
     at_once: AtOnce | None = None
@@ -94,7 +100,7 @@ def _train_and_judge(
         for note in standing.notes if at_once is None else ():
             tell(Warned(f"{run.label}: {note}"))
         history = list(standing.history)
-        bench = replace(bench, at_once=at_once or recall(history), notes=(*bench.notes, *standing.notes))
+        bench = replace(bench, at_once=at_once or recall(history), notes=(*bench.notes, *standing.notes), pulse=pulse)
         _save_provenance(bench, run, folder, machine, ())
         try:
             standing = _train(bench, standing, history, folder, tell)

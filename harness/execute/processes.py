@@ -24,7 +24,7 @@ KEEP_MEMORY = ":".join(
 def run_context() -> ForkServerContext:
     """Return where processes of runs come from; its server is running. A user's own setting of memory is left alone."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.execute.one"])
+    context.set_forkserver_preload(["harness.execute.keeper", "harness.execute.one"])
     if TUNABLES in os.environ:
         return context
     os.environ[TUNABLES] = KEEP_MEMORY

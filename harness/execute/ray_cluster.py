@@ -36,6 +36,7 @@ from harness.execute.child import Failure
 from harness.execute.errand import Begun, Died, Errand, Message, carry_out, scratch_folder
 from harness.execute.events import Event
 from harness.execute.parcels import Inbox, Piece, cut
+from harness.execute.patience import Patience
 from harness.records import Machine, Run
 from harness.store.folder import RunFolder
 
@@ -59,7 +60,9 @@ class Cluster:
     device: str = "auto"
 
 
-def execute_ray(runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: Cluster) -> Iterator[Event]:
+def execute_ray(
+    runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: Cluster, patience: Patience = Patience()
+) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from, on a Ray cluster. Yields what happens.
 
     Closing the iterator, or an interrupt, cancels every task; what has arrived from them stays.
@@ -78,7 +81,7 @@ def execute_ray(runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: 
         device = ("cuda" if cluster.gpus_per_run else "cpu") if cluster.device == "auto" else cluster.device
         fleet = _RayFleet(cluster)
         try:
-            yield from execute_away(runs, folders, Machine(device), fleet)
+            yield from execute_away(runs, folders, Machine(device), fleet, patience)
         finally:
             fleet.disband()
 

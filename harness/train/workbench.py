@@ -30,6 +30,7 @@ from harness.records import Choice, Machine, RunConfig
 from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing
 from harness.train.compiled import check_compile, compile_network
 from harness.train.kept import KeptFeatures, keep_features
+from harness.train.pulse import Pulse
 from harness.train.resident import ResidentSplit, keep_resident, spare_bytes
 from harness.train.seeding import seed_torch
 
@@ -78,6 +79,7 @@ class Bench:
     resident: Mapping[str, ResidentSplit] = field(default_factory=dict)
     """Split -> its images on the device, where it is a GPU that has room for them."""
     at_once: AtOnce = AtOnce()
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 def open_splits(config: RunConfig) -> Source:
@@ -343,6 +345,7 @@ def forward_batch(
     bench: Bench, split_name: str, batch: Batch
 ) -> tuple[torch.Tensor, Sequence[tuple[float, torch.Tensor]]]:
     """Do what `forward` does with a batch of a split; what frozen layers make of it is computed once, if it is kept."""
+    bench.pulse.beat()
     kept = bench.kept.get(split_name) if batch.places else None
     if kept is None:
         return forward(bench, bench.normalize(batch))
