@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,9 +42,13 @@ from harness.cli_run import run
 from harness.cli_store import sync, ui
 from harness.cli_tune import tune
 from harness.errors import HarnessError, InputError, did_you_mean
+from harness.files import WHERE_IT_RUNS
+from harness.streams import flush_output, secure_streams
 
 if TYPE_CHECKING:
     pass
+
+CLEARING_S = 15.0
 
 app = typer.Typer(
     help="Ablation studies for semantic segmentation: one YAML file in, tracked runs and an honest comparison out.",
@@ -64,16 +72,48 @@ app.add_typer(data, name="data")
 
 def main() -> None:
     """Run the program. A HarnessError ends it with its message and exit code, an interrupt with 130."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    secure_streams()
+    if os.name != "posix":
+        print(f"error: {WHERE_IT_RUNS}", file=sys.stderr)
+        sys.exit(2)
+    interrupt = _make_interrupt()
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # what starts a program by nohup wants it to go on
+            signal.signal(signum, interrupt)
     try:
-        app()
+        try:
+            app()
+        finally:
+            flush_output()
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except UnicodeEncodeError as error:
+        print(f"error: {_describe_locale(error)}", file=sys.stderr)
+        sys.exit(2)
 
 
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+def _describe_locale(error: UnicodeEncodeError) -> str:
+    name = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
+    return (
+        f"files are named in {error.encoding} here, which has no letter for '{name}'; set PYTHONUTF8=1, or a locale "
+        "such as LC_ALL=C.UTF-8"
+    )
+
+
+def _make_interrupt() -> Callable[[int, object], None]:
+    """Return a handler that interrupts the program; signals that follow at once, as one of a terminal that closes does
+    the other, do not interrupt its clearing up.
+    """
+    last = -math.inf
+
+    def interrupt(signum: int, frame: object) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last > CLEARING_S:
+            last = now
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 @app.command()

@@ -162,7 +162,7 @@ def _follow(job: Job) -> tuple[list[Done], list[Failed], float]:
 def _record(job: Job) -> dict[str, Any]:
     from harness.apply.predict import RECORD
 
-    record: dict[str, Any] = json.loads((job.out / RECORD).read_text())
+    record: dict[str, Any] = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
     return record
 
 

@@ -19,14 +19,12 @@ def ui(
 
     Example: harness ui --port 5001
     """
-    import subprocess
-
-    from harness.store.server import make_server_command, refuse_taken_port
+    from harness.store.server import make_server_command, refuse_taken_port, serve
 
     command, environment = make_server_command(root, tracking_uri, port)
     refuse_taken_port(port)
     print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", file=sys.stderr)
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    raise typer.Exit(serve(command, environment))
 
 
 def sync(

@@ -18,10 +18,12 @@ from harness.cli_options import (
     Profile,
     Reports,
     Root,
+    RunTimeout,
     Seeds,
     Sets,
     SpecFile,
     Uri,
+    parse_timeout,
     print_results,
     read_spec,
     resumable,
@@ -30,6 +32,7 @@ from harness.cli_options import (
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from harness.execute.study import Executor
     from harness.spec.load import Spec
     from harness.spec.tuned import Searched
     from harness.store.protocol import Store
@@ -59,6 +62,7 @@ def tune(
     seeds: Seeds = None,
     jobs: Jobs = None,
     device: Device = "auto",
+    run_timeout: RunTimeout = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     reports: Reports = DEFAULT_REPORTS,
@@ -72,16 +76,26 @@ def tune(
     from harness import api
     from harness.progress_tuning import show_trials
 
+    limit_s = parse_timeout(run_timeout)
     study = _with_budget(read_spec(spec, profile, set_, seeds), trials, hours)
     store = api.open_store(root, tracking_uri)
     _refuse_shared(storage, tracking_uri, root)
     with resumable(), show_trials() as listen:
-        searches = api.tune(study, store=store, variants=variant or (), storage=storage, device=device, listen=listen)
+        searches = api.tune(
+            study,
+            store=store,
+            variants=variant or (),
+            storage=storage,
+            device=device,
+            run_timeout_s=limit_s,
+            listen=listen,
+        )
     running = sum(trial.state == "running" for item in searches for trial in item.trials)
     if running:
         print(f"{running} trials are run by other processes; the last one to end compares the winners", file=sys.stderr)
         return
-    _compare(study, searches, store, jobs=jobs, device=device, reports=reports, as_json=as_json)
+    executor = api.on_this_machine(jobs=jobs, device=device, run_timeout_s=limit_s)
+    _compare(study, searches, store, executor, reports=reports, as_json=as_json)
 
 
 def _with_budget(study: Spec, trials: int | None, hours: float | None) -> Spec:
@@ -102,9 +116,8 @@ def _compare(
     study: Spec,
     searches: tuple[Searched, ...],
     store: Store,
+    executor: Executor,
     *,
-    jobs: int | None,
-    device: str,
     reports: Path,
     as_json: bool,
 ) -> None:
@@ -114,7 +127,7 @@ def _compare(
 
     plan = api.make_tuned_plan(study, searches)
     with resumable(), show_progress(plan.runs) as show:
-        results = api.execute(plan, store=store, jobs=jobs, device=device, listen=show)
+        results = api.execute(plan, store=store, executor=executor, listen=show)
     taken = api.record_look(plan, results, store=store, warn=warn)
     api.make_tuning_report(study, searches, api.make_report(plan, results, reports, taken=taken), reports)
     store.attach(plan.study, reports / plan.study, "report")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import IO
 
 from harness.errors import HarnessError
 
+WHERE_IT_RUNS = "harness runs on Linux and macOS; on Windows, install it in WSL (Windows Subsystem for Linux)"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _PARTIAL = ".partial"
@@ -113,7 +113,12 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
 
     Raises:
         CannotWrite: the file cannot be opened for writing.
+        HarnessError: the system has no such locks.
     """
+    try:
+        import fcntl
+    except ImportError:
+        raise HarnessError(WHERE_IT_RUNS) from None
     with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")

@@ -123,8 +123,8 @@ def on_this_machine(
 ) -> Executor:
     """Return what has `execute` make runs here, `jobs` at once, by default as many as fill the machine.
 
-    Each run has a GPU of its own where there are any, or, with `gpus_per_run` below 1, shares one. One that takes longer
-    than `run_timeout_s` is ended, and has failed.
+    Each run has a GPU of its own where there are any, or, with `gpus_per_run` below 1, shares one. One that takes
+    longer than `run_timeout_s` is ended, and has failed.
 
     Raises:
         InputError: a GPU, or a share of one, that is not there.

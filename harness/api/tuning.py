@@ -18,19 +18,21 @@ if TYPE_CHECKING:
     from harness.store.protocol import Store
 
 
-def tune(
+def tune(  # noqa: PLR0913 - as many as the command has
     spec: Spec,
     *,
     store: Store | None = None,
     variants: Sequence[str] = (),
     storage: str | None = None,
     device: str = "auto",
+    run_timeout_s: float | None = None,
     listen: Callable[[TuneEvent], None] = lambda event: None,
 ) -> tuple[Searched, ...]:
     """Search for the best settings of variants, by default of all, and return what the searches have found.
 
     An interrupted call is continued by the next one: finished trials are not run again. `storage` is the URL of the
-    searches' database, by default `optuna.db` below the store's root.
+    searches' database, by default `optuna.db` below the store's root. A trial that takes longer than `run_timeout_s` is
+    ended, and has failed.
 
     Raises:
         InputError: the spec says nothing of tuning, or the data cannot be trained on.
@@ -44,7 +46,8 @@ def tune(
     store = store or open_store()
     check_data(make_plan(spec))
     url = storage or f"sqlite:///{store.root}/optuna.db"
-    executor, read_inputs = on_this_machine(jobs=1, device=device), make_reader()
+    executor = on_this_machine(jobs=1, device=device, run_timeout_s=run_timeout_s)
+    read_inputs = make_reader()
     sites = [open_site(spec, variant, store, executor, read_inputs, url=url) for variant in chosen]
     for site in sites:
         for event in tune_variant(site):

@@ -45,5 +45,5 @@ def predict(
     job = job_of.prepare_job(chosen, images, Path(out), wanted or job_of.Wanted())
     for _ in job_of.run_job(job, job_of.make_predictor(job)):
         pass
-    record: dict[str, Any] = json.loads((job.out / job_of.RECORD).read_text())
+    record: dict[str, Any] = json.loads((job.out / job_of.RECORD).read_text(encoding="utf-8"))
     return record

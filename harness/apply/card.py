@@ -119,7 +119,7 @@ def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping
         data_notes=result.provenance.get("data_notes", []),
         taxonomy=chosen.taxonomy.name,
         taxonomy_table=taxonomy_table(chosen.taxonomy),
-        config=text.fenced(chosen.folder.config.read_text(), "yaml"),
+        config=text.fenced(chosen.folder.config.read_text(encoding="utf-8"), "yaml"),
         environment=environment_table(result.provenance),
         command=f"harness reproduce {shlex.quote(chosen.label if chosen.study else chosen.run_id)}",
     )

@@ -25,7 +25,7 @@ from harness.execute.errand import Begun, Died, Errand, Kept, Message
 from harness.execute.events import Advanced, Ended, Event, Started, Warned
 from harness.execute.order import Order
 from harness.execute.parcels import Inbox, Piece, pack_to_go_on
-from harness.execute.patience import Patience
+from harness.execute.patience import STATED, Patience
 from harness.files import locked
 from harness.records import Machine, Progress, Run
 from harness.store.folder import RunFolder, find_start_problem, is_finished, load_result
@@ -96,7 +96,7 @@ def execute_away(
     folders: Mapping[str, RunFolder],
     machine: Machine,
     fleet: Fleet,
-    patience: Patience = Patience(),
+    patience: Patience = STATED,
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from, on other machines. Yields what happens.
 

@@ -22,7 +22,7 @@ from harness.execute.child import Failure
 from harness.execute.events import Warned
 from harness.execute.inputs import make_reader
 from harness.execute.parcels import Outbox, Piece
-from harness.execute.patience import Patience
+from harness.execute.patience import STATED, Patience
 from harness.execute.worker import Worker, wait_for
 from harness.files import locked
 from harness.records import Machine, Progress, Run
@@ -43,7 +43,7 @@ class Errand:
     """The run's folder on the machine that sends the errand, for messages."""
     cwd: str
     """The folder that the user's command was given in: paths in a spec are relative to it, where it exists."""
-    patience: Patience = Patience()
+    patience: Patience = STATED
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NamedTuple
 
 GRACE_S = 3.0
 """How long a process that is asked to end (SIGTERM) may take before it is ended."""
+GONE_S = 2.0
+"""How long what is ended may take to be gone."""
 _SET_DEATH_SIGNAL, _SET_ADOPTS_ORPHANS = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of prctl(2)."""
 
@@ -64,34 +67,39 @@ def end_processes(processes: Collection[BaseProcess]) -> None:
 def end_probes() -> None:
     """End every leader that this program has started, and its family, at once."""
     for process in multiprocessing.active_children():
-        if process.pid is not None and _session(process.pid) == process.pid:
-            end_family(process.pid)
+        with suppress(ProcessLookupError):
+            if process.pid is not None and os.getsid(process.pid) == process.pid:
+                end_family(process.pid)
 
 
 def end_family(leader: int | None) -> None:
-    """End a leader, if it is still there, and its family (SIGKILL)."""
+    """End a leader, if it is still there, and its family (SIGKILL), and wait until they are gone."""
     if leader is None:
         return
-    family = list(_descendants(leader))
     _signal_family(leader, signal.SIGKILL)
-    _kill(family)
+    _end_all(lambda: _family(leader))
     server = getattr(forkserver._forkserver, "_forkserver_pid", None)
     if server is not None:
         living = {process.pid for process in multiprocessing.active_children()} - {leader}
-        end_orphans(server, living)
+        _end_all(lambda: orphans(server, living))
 
 
-def end_orphans(server: int, living: Collection[int | None] = ()) -> int:
-    """End what has fallen to the server: its children in sessions of their own that are none of the living leaders.
+def orphans(server: int, living: Collection[int | None] = ()) -> set[int]:
+    """Return what has fallen to the server, and its descendants.
 
-    Returns how many there were.
+    These are its children in sessions of their own, but for the living leaders, whom it has forked itself.
     """
-    home = _session(server)
-    left = [pid for pid in _children(server) if pid not in living and _session(pid) not in (home, None)]
-    for pid in left:
-        family = list(_descendants(pid))
-        _kill([pid, *family])
-    return len(left)
+    table = _read_processes()
+    home = table[server].session if server in table else 0
+    left = {pid for pid, seen in table.items() if seen.parent == server and pid not in living and seen.session != home}
+    return left.union(*(_descendants(pid, table) for pid in left))
+
+
+def kill(pids: Collection[int]) -> None:
+    """Send SIGKILL to processes that may be gone already."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _signal_family(leader: int | None, signum: int) -> None:
@@ -100,34 +108,37 @@ def _signal_family(leader: int | None, signum: int) -> None:
             os.killpg(leader, signum)
 
 
-def _kill(pids: Collection[int]) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+def _end_all(find: Callable[[], set[int]]) -> None:
+    """End what `find` finds until it finds no more: what was ended may have started others meanwhile."""
+    until = time.monotonic() + GONE_S
+    while (found := find()) and time.monotonic() < until:
+        kill(found)
+        time.sleep(0.01)
 
 
-def _session(pid: int) -> int | None:
-    with suppress(ProcessLookupError, PermissionError):
-        return os.getsid(pid)
-    return None
+class _Seen(NamedTuple):
+    parent: int
+    session: int
 
 
-def _descendants(pid: int) -> Iterator[int]:
-    parents = _parents()
+def _family(leader: int) -> set[int]:
+    table = _read_processes()
+    return _descendants(leader, table) | {pid for pid, seen in table.items() if leader in (pid, seen.session)}
+
+
+def _descendants(pid: int, table: Mapping[int, _Seen]) -> set[int]:
     found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        yield from more
+    while more := {child for child, seen in table.items() if seen.parent in found} - found:
         found |= more
+    return found - {pid}
 
 
-def _children(pid: int) -> list[int]:
-    return [child for child, parent in _parents().items() if parent == pid]
-
-
-def _parents() -> dict[int, int]:
-    """Return the parent of each process that the system lists (Linux; elsewhere none)."""
+def _read_processes() -> dict[int, _Seen]:
+    """Return the processes that the system lists (Linux; elsewhere none), without those that have ended."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError, IndexError):
-            found[int(folder.name)] = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+        with suppress(OSError, ValueError):
+            state, parent, _, session, *_ = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if state not in "ZX":
+                found[int(folder.name)] = _Seen(int(parent), int(session))
     return found

@@ -11,9 +11,8 @@ import os
 import signal
 import time
 import warnings
-from contextlib import suppress
 
-from harness.execute.families import adopt_orphans, die_with_parent, end_orphans
+from harness.execute.families import adopt_orphans, die_with_parent, kill, orphans
 
 PATIENCE_S = 5.0
 _COMMAND = os.getppid()
@@ -22,11 +21,9 @@ _COMMAND = os.getppid()
 def _end_all(signum: int, frame: object) -> None:
     """End what is left when the command is gone; it is not where only the thread that started the server has ended."""
     until = time.monotonic() + PATIENCE_S
-    while os.getppid() != _COMMAND and end_orphans(os.getpid()) and time.monotonic() < until:
-        time.sleep(0.05)  # children of what was ended fall to the server
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+    while os.getppid() != _COMMAND and (left := orphans(os.getpid())) and time.monotonic() < until:
+        kill(left)
+        time.sleep(0.02)  # children of what was ended fall to the server
 
 
 warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")

@@ -12,7 +12,7 @@ from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.execute.families import end_processes
 from harness.execute.machine import read_memory, read_offer
 from harness.execute.memory import GIB, Needs, UnderWay
-from harness.execute.patience import Patience
+from harness.execute.patience import STATED, Patience
 from harness.execute.places import Places, make_places
 from harness.execute.worker import Worker, wait_for
 from harness.records import Machine, Progress, Run, RunResult
@@ -28,7 +28,7 @@ class Local:
     machine: Machine
     jobs: int | None = None
     gpus_per_run: float | None = None
-    patience: Patience = Patience()
+    patience: Patience = STATED
 
     def __call__(self, runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
         """Do what `execute_local` does."""
@@ -59,7 +59,7 @@ def execute_local(
     *,
     jobs: int | None = None,
     gpus_per_run: float | None = None,
-    patience: Patience = Patience(),
+    patience: Patience = STATED,
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from; runs that are finished already are not started.
 
@@ -91,7 +91,7 @@ def execute_in(
     machine: Machine,
     *,
     available: Callable[[], int] = read_memory,
-    patience: Patience = Patience(),
+    patience: Patience = STATED,
 ) -> Iterator[Event]:
     """Execute runs as `execute_local` does, in these places; `available` reads the memory still to be had (bytes).
 

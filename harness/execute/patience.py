@@ -44,6 +44,9 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+STATED = Patience()
+
+
 class Watch:
     """What is known of a run's progress: how many batches it has been through, and when it was last heard of."""
 
@@ -64,7 +67,7 @@ class Watch:
         return self._patience.run_s is not None and time.monotonic() - self._began > self._patience.run_s
 
     def silence(self) -> float:
-        """Return for how many seconds the run has been silent, if it is too long and was not returned before; else 0."""
+        """Return for how many seconds the run has been silent, if that is too long and not told yet; else 0."""
         silent = time.monotonic() - self._last
         if self._told or silent <= max(self._patience.silence_s, self._patience.steps * self._usual()):
             return 0.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from heapq import heapreplace
@@ -12,8 +13,9 @@ from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from harness.execute.families import end_probes, lead_family
 from harness.execute.memory import kind_of
 from harness.execute.processes import run_context
 from harness.predictions import MOST
@@ -72,7 +74,7 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
     """
     kinds = {kind_of(run.config): run for run in reversed(runs)}
     copies = ceil(jobs / max(len(kinds), 1))
-    with ProcessPoolExecutor(jobs, mp_context=run_context(), max_tasks_per_child=1) as pool:
+    with _ending_pool(jobs) as pool:
         measured = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
         of_kind = {kind: _mean([future.result() for future in futures]) for kind, futures in measured.items()}
     unique = {run.id: run for run in runs}
@@ -87,6 +89,20 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
         disk_bytes=sum(cost.kept_bytes for cost in costs.values())
         + jobs * max((cost.resume_bytes for cost in costs.values()), default=0),
     )
+
+
+@contextmanager
+def _ending_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield processes that each do one probe; when the block is left, by an interrupt too, all that they have started
+    is ended with them.
+    """
+    settings: dict[str, Any] = {"mp_context": run_context(), "max_tasks_per_child": 1, "initializer": lead_family}
+    with ProcessPoolExecutor(jobs, **settings) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_probes()
 
 
 def _mean(costs: Sequence[Cost]) -> Cost:
@@ -233,6 +249,7 @@ def _kept_bytes(folder: RunFolder, share: float) -> int:
 def peak_memory(machine: Machine) -> int:
     """Return the most bytes that this process has held so far, in main memory or, where it computes there, on a GPU."""
     import resource
+    import sys
 
     import torch
 
@@ -241,4 +258,5 @@ def peak_memory(machine: Machine) -> int:
     device = resolve_device(machine.device)
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

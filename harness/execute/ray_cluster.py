@@ -36,7 +36,7 @@ from harness.execute.child import Failure
 from harness.execute.errand import Begun, Died, Errand, Message, carry_out, scratch_folder
 from harness.execute.events import Event
 from harness.execute.parcels import Inbox, Piece, cut
-from harness.execute.patience import Patience
+from harness.execute.patience import STATED, Patience
 from harness.records import Machine, Run
 from harness.store.folder import RunFolder
 
@@ -61,7 +61,7 @@ class Cluster:
 
 
 def execute_ray(
-    runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: Cluster, patience: Patience = Patience()
+    runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: Cluster, patience: Patience = STATED
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from, on a Ray cluster. Yields what happens.
 

@@ -34,9 +34,7 @@ _FRAMES = "most recent call first"
 class Worker:
     """A run's process, which starts when this is made."""
 
-    def __init__(
-        self, run: Run, folder: RunFolder, machine: Machine, start: Path | None, patience: Patience
-    ) -> None:
+    def __init__(self, run: Run, folder: RunFolder, machine: Machine, start: Path | None, patience: Patience) -> None:
         context = run_context()
         self._pipe, theirs = context.Pipe()
         arguments = (run, folder, machine, start, theirs)
@@ -137,4 +135,3 @@ def _ask_for_stack(pid: int, log: Path) -> list[str]:
         text = found
     frames = text.rpartition(_FRAMES)[2].splitlines()[1:]
     return [frame.strip() for frame in frames[:QUOTED] if frame.startswith("  File")]
-

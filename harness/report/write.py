@@ -53,7 +53,7 @@ def write_report(
 def _listed(path: Path) -> set[str]:
     """Return the figures and tables that an earlier report lists; nothing where there is none of this version."""
     try:
-        earlier = Report.model_validate_json(path.read_text())
+        earlier = Report.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return set()
     names = {*(f"figures/{name}" for name in earlier.figures), *(f"tables/{name}" for name in earlier.tables)}

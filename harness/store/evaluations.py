@@ -50,7 +50,7 @@ def load_evaluations(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
             split: {region: load_counts(_region(folder, split, region)) for region in names}
             for split, names in entry.get("regions", {}).items()
         },
-        "contract": json.loads(contract.read_text()) if contract.exists() else {},
+        "contract": json.loads(contract.read_text(encoding="utf-8")) if contract.exists() else {},
     }
 
 

@@ -235,7 +235,7 @@ def _to_result(entry: Mapping[str, Any], folder: RunFolder) -> RunResult:
         examples=_load_examples(folder.examples) if folder.examples.exists() else None,
         predictions=load_predictions(folder.predictions) if folder.predictions.exists() else None,
         colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
-        provenance=json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {},
+        provenance=json.loads(folder.provenance.read_text(encoding="utf-8")) if folder.provenance.exists() else {},
         seconds=entry["seconds"],
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from harness.cores import read_processor
+from harness.cores import count_cores, read_processor
 from harness.environment import read_environment
 from harness.records import Machine, Origin
 
@@ -53,7 +53,7 @@ def read_provenance(machine: Machine) -> dict[str, Any]:
         "system": platform.platform(),
         "host": socket.gethostname(),
         "cpu": read_processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": count_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "device_asked": machine.device,
         "environment": {name: mask_credentials(value) for name, value in read_environment().items()},

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.store.provenance import mask_credentials
 
 LOOPBACK = "127.0.0.1"
+END_S = 5.0
+"""How long a server that is asked to end may take."""
 
 
 def find_uri(root: Path, tracking_uri: str | None) -> str:
@@ -95,6 +100,21 @@ def make_server_command(root: Path, tracking_uri: str | None, port: int) -> tupl
     place = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": (root.resolve() / "artifacts").as_uri()}
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     return command, {**quiet, **os.environ, **place}
+
+
+def serve(command: list[str], environment: dict[str, str]) -> int:
+    """Run a server until it ends, and return its exit code; an interrupt ends it and what it has started.
+
+    It leads a session of its own: a server's processes are several, and one signal reaches them all.
+    """
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, signum)
+                process.wait(END_S)
 
 
 def _refuse_unusable(file: Path) -> None:

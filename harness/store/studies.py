@@ -69,7 +69,7 @@ def load_study(root: Path, study: str) -> Plan | None:
     """
     try:
         return read_plan(study_folder(root, study) / "plan.json")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2] / "harness"
 FLOORS = {
     -1: ["errors"],
     0: ["settings", "cores", "environment", "files", "fingerprint", "npz", "process_state", "randomness"],
-    0.1: ["zip_checksum"],
+    0.1: ["streams", "zip_checksum"],
     0.5: ["records", "common_settings", "signatures"],
     1: ["catalog", "clashes", "counts", "judged", "predictions", "scores", "merging", "stats", "strict_yaml"],
     2: ["spec", "data", "nets"],
