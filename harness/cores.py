@@ -1,10 +1,15 @@
-"""The processor: its cores and its name."""
+"""The processor: its cores and its name; and what else a user may have torch compute on."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
+
+from harness.errors import InputError
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def count_cores() -> int:
@@ -19,3 +24,15 @@ def read_processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def require_device(name: str) -> None:
+    """Check the name of a device.
+
+    Raises:
+        InputError: it is none that runs can be computed on.
+    """
+    if name.partition(":")[0] == "mps":
+        raise InputError(f"--device {name}: Apple's GPUs lack the float64 that harness computes with; use --device cpu")
+    if not _DEVICE.fullmatch(name):
+        raise InputError(f"--device {name}: no such device; use auto, cpu, cuda or cuda:N")

@@ -99,12 +99,14 @@ def on_ray(
     One that takes longer than `run_timeout_s` is ended, and has failed.
 
     Raises:
-        InputError: Ray is not installed.
+        InputError: Ray is not installed, or there is no such device.
     """
     from importlib.util import find_spec
 
+    from harness.cores import require_device
     from harness.errors import InputError
 
+    require_device(device)
     if find_spec("ray") is None:
         raise InputError("--on ray: Ray is not installed; pip install ablation-harness[ray]")
     from harness.execute.patience import Patience

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
+from harness.cores import require_device
 from harness.errors import InputError
 
 ROUNDING = 1e-9
@@ -45,8 +46,9 @@ def make_places(offer: Offer, device: str, *, jobs: int | None = None, gpus_per_
     and the GPUs hold; more than the GPUs hold are not placed at once.
 
     Raises:
-        InputError: a share that cannot be, or a GPU that is not there.
+        InputError: a share that cannot be, or a device that is not there.
     """
+    require_device(device)
     if gpus_per_run is not None:
         _check_share(gpus_per_run, gpus=bool(offer.gpus) and device != "cpu")
     by_cores = max(offer.cores // offer.threads, 1)

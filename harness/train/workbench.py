@@ -15,6 +15,7 @@ import torch
 
 from harness import catalog
 from harness.clashes import find_clash, find_small_batch
+from harness.cores import require_device
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
@@ -174,8 +175,9 @@ def resolve_device(name: str) -> torch.device:
     """Return the device; `auto` is the first GPU if torch can use one, else the CPU.
 
     Raises:
-        InputError: a GPU is asked for and torch cannot use it.
+        InputError: there is no such device, or torch cannot use it.
     """
+    require_device(name)
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

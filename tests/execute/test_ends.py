@@ -1,13 +1,25 @@
 """What ends with a command and with a run: real processes, which ignore what they can, and real signals."""
 
+import os
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from tiny_study import TINY, harness_command
+
+from harness import api
+from harness.errors import InputError
+from harness.execute.events import Ended, Warned
+from harness.execute.local import execute_in
+from harness.execute.patience import Patience, Watch, parse_duration
+from harness.execute.places import Places
+from harness.records import Machine
+from harness.store.folder import read_progress, run_folder
 
 HELPERS = """
 import multiprocessing, os, signal, subprocess, sys, threading, time
@@ -138,3 +150,116 @@ def test_a_killed_run_leaves_no_helper(harness_cli, workplace):
     assert "was ended by SIGKILL" in done.stderr
     assert len(pids(workplace)) == 3
     assert left(pids(workplace)) == []
+
+
+STANDING = """
+import time
+import harness.train.step as step
+kept, calls = step.forward_batch, []
+def stand_still(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:  # works, holds the interpreter, and gets nowhere
+        sum(range(10_000))
+def forward_batch(*arguments):
+    calls.append(1)
+    if len(calls) == 5:
+        stand_still(SECONDS)
+    return kept(*arguments)
+step.forward_batch = forward_batch
+"""
+
+
+def run_one_that_stands(place: Path, monkeypatch, seconds: int, patience: Patience):
+    monkeypatch.syspath_prepend(place)
+    (place / "standing.py").write_text(STANDING.replace("SECONDS", str(seconds)))
+    (place / "tiny.yaml").write_text(TINY)
+    first, other = api.make_plan(api.load_spec(place / "tiny.yaml")).runs[:2]
+    standing = replace(first, config=replace(first.config, plugins=("standing",)))
+    folders = {run.id: run_folder(place, run.id) for run in (standing, other)}
+    events = list(execute_in(Places(2, ("cpu",), 2), (standing, other), folders, Machine(), patience=patience))
+    ends = {event.run.id: event.result for event in events if isinstance(event, Ended)}
+    assert ends[other.id].status == "finished"
+    return ends[standing.id], [event.text for event in events if isinstance(event, Warned)], folders[standing.id]
+
+
+@pytest.mark.slow
+def test_a_run_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path, monkeypatch):
+    result, _, folder = run_one_that_stands(tmp_path, monkeypatch, 600, Patience(run_s=45))
+    assert result.status == "failed"
+    assert result.reason == (
+        "it took longer than --run-timeout (45 s), and was ended; run again to continue from its last epoch"
+    )
+    assert [item.epoch for item in read_progress(folder)] == [1]
+
+
+@pytest.mark.slow
+def test_of_a_run_that_stands_still_it_is_said_once_where(tmp_path, monkeypatch):
+    result, told, folder = run_one_that_stands(tmp_path, monkeypatch, 30, Patience(silence_s=15, steps=1))
+    assert result.status == "finished", "it is not ended"
+    (said,) = (text for text in told if "standing.py" in text)
+    assert "baseline/seed0 has trained or judged nothing for" in said
+    assert 'in stand_still < File "' in said and "in forward_batch" in said
+    log = folder.log.read_text()
+    assert log.count("most recent call first") > 1, "of all threads"
+    assert "in stand_still" in log
+
+
+def test_silence_is_measured_by_the_usual_batch_and_told_once(monkeypatch):
+    """Of batches of 5 s each the limit is 20 of them, above the 60 s that are stated."""
+    now = iter([0, 10, 60, 159, 161, 170, 175, 200, 300])
+    monkeypatch.setattr("harness.execute.patience.time.monotonic", lambda: next(now))
+    watch = Watch(Patience(silence_s=60))
+    watch.note(2)  # at 10 s
+    watch.note(12)  # at 60 s
+    assert [watch.silence() for _ in range(3)] == [0, 101, 0]
+    watch.note(13)  # at 175 s: (175 - 10) / 11 = 15 s each
+    assert [watch.silence() for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90m", 5400), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), ("45s", 45)]
+)
+def test_durations(text, seconds):
+    assert parse_duration("--run-timeout", text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "0m", "-2h", "2 h", "h", "1e3s", "2h30", "9" * 400 + "h"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(InputError, match="write a duration above 0 such as 90m, 2h or 1h30m"):
+        parse_duration("--run-timeout", text)
+
+
+THREADS = """
+import sys
+import torch
+from harness.errors import RunFailed
+from harness.train.self_test import require_threads
+state = torch.get_rng_state()
+torch.set_num_threads(2)
+try:
+    require_threads(2, 5)
+except RunFailed as error:
+    print(error)
+assert torch.equal(state, torch.get_rng_state())
+sys.stdout.flush()
+import os
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("OMP_THREAD_LIMIT=1", "torch waits for ever with train.threads: 2"),
+        ("OMP_DYNAMIC=TRUE", "OMP_DYNAMIC=TRUE lets OpenMP give torch fewer threads than train.threads (2)"),
+        ("OMP_WAIT_POLICY=passive", ""),
+    ],
+)
+def test_threads_that_torch_does_not_get_are_found_and_the_variable_is_named(variable, told):
+    environment = {**os.environ, **dict([variable.split("=")])}
+    environment.pop("OMP_NUM_THREADS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.startswith(told)
+    assert (variable in done.stdout and "unset " in done.stdout) if told else not done.stdout

@@ -69,6 +69,8 @@ def test_more_jobs_than_the_gpus_hold_are_not_placed():
         (Offer(4, FOUR), "auto", float("nan"), "--gpus-per-run nan: give 1"),
         (Offer(4, FOUR), "cpu", 0.5, "the runs are not on a GPU"),
         (Offer(4), "auto", 1, "the runs are not on a GPU"),
+        (Offer(4), "mps", None, "--device mps: Apple's GPUs lack the float64 that harness computes with"),
+        (Offer(4), "gpu", None, "--device gpu: no such device; use auto, cpu, cuda or cuda:N"),
         (Offer(4, FOUR), "cuda:7", None, "--device cuda:7: this machine has cuda:0, cuda:1"),
     ],
 )
