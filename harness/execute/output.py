@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
@@ -13,7 +14,8 @@ MOST = 4 * 2**20
 """A file of more bytes is cut to its first and last ones."""
 LOOK_S = 0.1
 """How often a process looks at its own file: for so long it may grow at will."""
-_NOTE = re.compile(rb"\n\.\.\. ([\d,]+) bytes cut here \.\.\.\n")
+_NOTE = re.compile(rb"\n\.\.\. ([\d,]+) bytes cut here \.\.\. *\n")
+_NOTE_BYTES = 60
 
 
 def print_into(log: Path) -> None:
@@ -34,26 +36,26 @@ def _keep_short(log: Path) -> None:
 def cut_middle(log: Path) -> None:
     """Cut a file of more than `MOST` bytes to its first and last ones, in place, and say between them how much went.
 
-    What others append meanwhile may be lost, and is then not counted.
+    Others append meanwhile: what they write at the very moment of the cut goes, too, and may not be counted.
     """
     try:
-        size = log.stat().st_size
-        if size > MOST:
-            _cut(log, size)
+        if log.stat().st_size > MOST:
+            with log.open("r+b", buffering=0) as file:
+                _cut(file)
     except OSError:  # no file, or a disk that refuses: the run itself meets that where it matters
         return
 
 
-def _cut(log: Path, size: int) -> None:
-    with log.open("rb") as file:
-        first = file.read(HEAD + 100)
-        file.seek(size - TAIL)
-        last = file.read(TAIL)
+def _cut(file: io.FileIO) -> None:
+    """Write the last bytes behind the first ones, and only then shorten the file: what is appended stays at its end."""
+    fd = file.fileno()
+    first = os.pread(fd, HEAD + _NOTE_BYTES, 0)
+    last = os.pread(fd, TAIL, os.fstat(fd).st_size - TAIL)
     before = _NOTE.search(first, HEAD // 2)
-    keep = before.start() if before else (first.rfind(b"\n", HEAD // 2, HEAD) + 1 or HEAD + 1) - 1
-    gone = int(before[1].replace(b",", b"")) if before else 0
-    after = before.end() if before else keep
-    note = f"\n... {gone + size - TAIL - after:,} bytes cut here ...\n".encode()
-    os.truncate(log, keep)
-    with log.open("ab") as file:
-        file.write(note + last)
+    line = first.rfind(b"\n", HEAD // 2, HEAD)
+    keep = before.start() if before else line if line >= 0 else HEAD
+    gone = int(before[1].replace(b",", b"")) - _NOTE_BYTES if before else 0
+    os.pwrite(fd, last, keep + _NOTE_BYTES)
+    text = f"\n... {gone + os.fstat(fd).st_size - TAIL - keep:,} bytes cut here ..."
+    os.pwrite(fd, f"{text:{_NOTE_BYTES - 1}}\n".encode(), keep)
+    os.ftruncate(fd, keep + _NOTE_BYTES + len(last))

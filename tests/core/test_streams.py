@@ -11,19 +11,19 @@ from tiny_study import TINY, harness_command
 
 from harness.cli import app
 
-STUDY = TINY.replace("study: tiny", "study: übung").replace("a tiny network", "a tiny network of ≥ 4 − ε channels")
+STUDY = TINY.replace("a tiny network", "a tiny network of ≥ 4 − ε channels")
 COMMANDS = {
     "init": "init data --out made.yaml",
     "plan": "plan übung.yaml",
     "run": "run missing.yaml",
-    "report": "report übung",
+    "report": "report tiny",
     "gate": "gate übung.yaml",
-    "predict": "predict übung/baseline/seed0 missing.png",
-    "export": "export übung/baseline/seed0",
-    "card": "card übung/baseline/seed0",
-    "reproduce": "reproduce übung/baseline/seed0",
+    "predict": "predict tiny/baseline/seed0 missing.png",
+    "export": "export tiny/baseline/seed0",
+    "card": "card tiny/baseline/seed0",
+    "reproduce": "reproduce tiny/baseline/seed0",
     "tune": "tune übung.yaml",
-    "sync": "sync übung",
+    "sync": "sync tiny",
     "ui": "ui --root missing",
     "parts": "parts",
     "schema": "schema",
@@ -32,7 +32,7 @@ COMMANDS = {
 CONDITIONS = ("out closed", "err closed", "nobody reads", "disk full", "few letters")
 EACH = """
 import io, json, os, sys, traceback
-import harness.cli, harness.api, harness.store.mlflow_store, harness.spec.load, harness.parts, harness.data
+import harness.cli, harness.api, harness.store.mlflow_store, harness.execute.one, harness.execute.local  # once for all
 
 def run(words, condition, end):
     sys.argv = ["harness", *words.split()]

@@ -23,7 +23,7 @@ import os, sys
 from pathlib import Path
 import sysconfig
 sysconfig.get_config_vars()  # what Python itself was built for
-import torch
+import torch, psutil
 del os.sched_getaffinity
 sys.platform = "darwin"
 for method in ("read_text", "glob"):

@@ -9,7 +9,7 @@ import pytest
 
 from harness.execute.output import HEAD, MOST, TAIL, cut_middle
 
-NOTE = re.compile(rb"\n\.\.\. ([\d,]+) bytes cut here \.\.\.\n")
+NOTE = re.compile(rb"\n\.\.\. ([\d,]+) bytes cut here \.\.\. *\n")
 PRINTING = """
 import ctypes, os, sys, threading, time
 from pathlib import Path
