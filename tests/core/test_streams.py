@@ -31,8 +31,12 @@ COMMANDS = {
 }
 CONDITIONS = ("out closed", "err closed", "nobody reads", "disk full", "few letters")
 EACH = """
-import io, json, os, sys, traceback
-import harness.cli, harness.api, harness.store.mlflow_store, harness.execute.one, harness.execute.local  # once for all
+import importlib, io, json, os, pkgutil, sys, traceback
+import harness.cli
+
+for module in pkgutil.walk_packages(harness.__path__, "harness."):  # once for all commands
+    if module.name not in ("harness.execute.keeper", "harness.execute.ray_cluster"):
+        importlib.import_module(module.name)
 
 def run(words, condition, end):
     sys.argv = ["harness", *words.split()]
