@@ -14,8 +14,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -64,12 +64,16 @@ def end_processes(processes: Collection[BaseProcess]) -> None:
         process.join()
 
 
-def end_probes() -> None:
-    """End every leader that this program has started, and its family, at once."""
-    for process in multiprocessing.active_children():
-        with suppress(ProcessLookupError):
-            if process.pid is not None and os.getsid(process.pid) == process.pid:
-                end_family(process.pid)
+@contextmanager
+def ending_processes() -> Iterator[None]:
+    """End, when the block is left, the processes that were started in it and are still there, with their families."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    finally:
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+            end_family(process.pid)
 
 
 def end_family(leader: int | None) -> None:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from harness.execute.families import end_probes, lead_family
+from harness.execute.families import ending_processes, lead_family
 from harness.execute.memory import kind_of
 from harness.execute.processes import run_context
 from harness.predictions import MOST
@@ -97,12 +97,11 @@ def _ending_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     is ended with them.
     """
     settings: dict[str, Any] = {"mp_context": run_context(), "max_tasks_per_child": 1, "initializer": lead_family}
-    with ProcessPoolExecutor(jobs, **settings) as pool:
+    with ProcessPoolExecutor(jobs, **settings) as pool, ending_processes():
         try:
             yield pool
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            end_probes()
 
 
 def _mean(costs: Sequence[Cost]) -> Cost:

@@ -29,6 +29,19 @@ main()
 """
 
 
+def test_a_hangup_that_nohup_ignores_ends_nothing():
+    command = [sys.executable, "-c", PROGRAM]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+    process.terminate()
+    assert process.wait(30) == 130
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_to_the_ui_ends_its_server_and_the_workers_of_that(signum):
     command = [sys.executable, "-c", PROGRAM]
