@@ -106,7 +106,7 @@ ONE = ("run", "tiny.yaml", "--only", "baseline", "--seeds", "0")
 def test_a_run_is_finished_when_its_process_is_and_its_helpers_end_with_it(harness_cli, workplace):
     """Helpers hold the pipe, the log and a thread of the process; one is a daemon, one a program in its own session."""
     write_study(workplace, "helpers")
-    done = harness_cli(*ONE, timeout=120)
+    done = harness_cli(*ONE)
     assert done.returncode == 0, done.stderr
     assert len(pids(workplace)) == 3
     assert left(pids(workplace)) == []
@@ -145,7 +145,7 @@ def test_a_killed_run_leaves_no_helper(harness_cli, workplace):
     (workplace / "dying.py").write_text(
         "import helpers, os, signal\nif helpers.pids_here:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = harness_cli(*ONE, timeout=120)
+    done = harness_cli(*ONE)
     assert done.returncode == 1, done.stderr
     assert "was ended by SIGKILL" in done.stderr
     assert len(pids(workplace)) == 3
