@@ -205,7 +205,7 @@ def report(
     from harness import api
 
     names = [api.study_name(text) for text in studies]
-    store = api.open_store(root, tracking_uri)
+    store = api.open_store(root, tracking_uri, warn=warn)
     stored, results = api.load_results(*names, store=store, compare=compare, overrides=set_ or (), warn=warn)
     taken = api.load_looks(stored, *names, store=store, warn=warn)
     api.make_report(stored, results, reports, taken=taken)

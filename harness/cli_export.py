@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli_options import DEFAULT_ROOT, AsJson, Root, Uri
+from harness.cli_options import DEFAULT_ROOT, AsJson, Root, Uri, warn
 from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -84,7 +83,6 @@ def export(
     from harness.apply.card import find_context, write_card
     from harness.apply.export import export_run
     from harness.apply.export_options import ENDINGS, Licences, Options, default_path
-    from harness.store.server import find_uri
 
     if fmt not in ENDINGS:
         raise InputError(f"--format {fmt}: {did_you_mean(fmt, ENDINGS)}")
@@ -93,14 +91,14 @@ def export(
     if alias and not register:
         raise InputError(f"--alias {alias} needs --register NAME")
     target: Target = fmt  # type: ignore[assignment]  # checked above
-    store = api.open_store(root, tracking_uri)
+    store = api.open_store(root, tracking_uri, warn=warn)
     chosen = _choose(run, store)
     licences = Licences(data_licence, weights_licence)
     path = out or default_path(chosen, target)
     made = export_run(chosen, Options(target, images, int8, _margin(chosen, store), licences), path, _tell)
     lines = _describe(made)
     if target == "mlflow":
-        lines += _log(chosen, made, find_uri(root, tracking_uri), register, alias)
+        lines += _log(chosen, made, store, register, alias)
     card = path.with_suffix(".md")
     write_card(chosen, find_context(chosen, store), card, licences, lines)
     if as_json:
@@ -123,19 +121,19 @@ def _describe(made: Export) -> list[str]:
     return lines
 
 
-def _log(chosen: Chosen, made: Export, uri: str, name: str | None, alias: str | None) -> list[str]:
+def _log(chosen: Chosen, made: Export, store: Store, name: str | None, alias: str | None) -> list[str]:
     from harness.apply.export_mlflow import log_export
-    from harness.store.provenance import mask_credentials
+    from harness.store.server import mlflow_command
 
     _tell("logging the model with its run")
-    logged = log_export(chosen, made, uri, name=name, alias=alias)
+    logged = log_export(chosen, made, store, name=name, alias=alias)
     lines = [f"logged in MLflow as {logged.uri}"]
     if logged.version:
         also = f", which models:/{name}@{alias} now means" if alias else ""
         lines.append(f"registered as models:/{name}/{logged.version}{also}")
     shown = f"models:/{name}@{alias}" if alias else f"models:/{name}/{logged.version}" if name else logged.uri
-    serve = f"mlflow models serve --env-manager local -m {shlex.quote(shown)} --port 5001"
-    return [*lines, f"serve it: MLFLOW_TRACKING_URI={shlex.quote(mask_credentials(uri))} {serve}"]
+    serve = mlflow_command(store.uri, "models", "serve", "--env-manager", "local", "-m", shown, "--port", "5001")
+    return [*lines, f"serve it: {serve}"]
 
 
 def _margin(chosen: Chosen, store: Store) -> float:
@@ -165,7 +163,7 @@ def card(
     from harness.apply.card import find_context, write_card
     from harness.apply.export_options import Licences, default_path
 
-    store = api.open_store(root, tracking_uri)
+    store = api.open_store(root, tracking_uri, warn=warn)
     chosen = _choose(run, store)
     path = out or default_path(chosen, "onnx").with_suffix(".md")
     files = write_card(chosen, find_context(chosen, store), path, Licences(data_licence, weights_licence))
@@ -201,7 +199,7 @@ def reproduce(
     from harness.apply.reproduce import compare_counts, prepare, run_again
     from harness.progress import show_progress
 
-    store = api.open_store(root, tracking_uri)
+    store = api.open_store(root, tracking_uri, warn=warn)
     chosen = _choose(run, store)
     with TemporaryDirectory() as place:
         again = prepare(chosen, store, out or Path(place), device=device, from_scratch=from_scratch)

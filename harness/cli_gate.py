@@ -57,7 +57,7 @@ def gate(
     from harness.report.gate import make_gate, render_junit, render_summary
 
     drops = {"miou_dataset": max_drop, **dict(map(_parse_drop, class_ or ()))}
-    store = api.open_store(root, tracking_uri)
+    store = api.open_store(root, tracking_uri, warn=warn)
     if study.endswith((".yaml", ".yml")):
         plan, results = api.load_written(read_spec(Path(study), profile, set_, seeds), store=store, warn=warn)
     elif profile or set_ or seeds:

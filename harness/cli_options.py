@@ -167,11 +167,13 @@ def warn(text: str) -> None:
 def attach_report(store: Store, study: str, folder: Path) -> None:
     """Keep a written report in the store; a store that fails is a warning."""
     from harness.store.protocol import StoreError
+    from harness.store.server import sync_command
 
     try:
         store.attach(study, folder, "report")
     except StoreError as error:
-        warn(f"{error}; the report is in {folder}, and harness sync {study} brings it to the store")
+        sync = sync_command(store.root, store.uri, study)
+        warn(f"{error}; the report is in {folder}, and {sync} brings it to the store")
 
 
 def print_results(study: Plan, results: dict[str, RunResult], report: Path, *, as_json: bool) -> None:

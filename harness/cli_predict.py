@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli_options import DEFAULT_ROOT, AsJson, Device, Root, Uri
+from harness.cli_options import DEFAULT_ROOT, AsJson, Device, Root, Uri, warn
 from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def predict(
         device=device,
         threads=threads,
     )
-    chosen = api.choose_run(run, store=api.open_store(root, tracking_uri))
+    chosen = api.choose_run(run, store=api.open_store(root, tracking_uri, warn=warn))
     place = out or PREDICTIONS / re.sub(r"[/@]", "-", chosen.label)
     job = prepare_job(chosen, images, place, wanted)
     print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)

@@ -92,7 +92,7 @@ def run(
         executor = api.on_ray(address, cpus_per_run, gpus_per_run, device, limit_s)
     else:
         executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run, run_timeout_s=limit_s)
-    store = api.open_store(root, tracking_uri)
+    store = api.open_store(root, tracking_uri, warn=warn)
     means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
     written = read_spec(spec, profile, set_, seeds)
     if until:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_options import DEFAULT_REPORTS, DEFAULT_ROOT, AsJson, Reports, Root, Uri
+from harness.cli_options import DEFAULT_REPORTS, DEFAULT_ROOT, AsJson, Reports, Root, Uri, warn
 
 
 def ui(
@@ -19,10 +19,13 @@ def ui(
 
     Example: harness ui --port 5001
     """
+    from harness.store.moved import adopt_at
     from harness.store.server import make_server_command, refuse_taken_port, serve
 
     command, environment = make_server_command(root, tracking_uri, port)
     refuse_taken_port(port)
+    if done := adopt_at(root, tracking_uri):
+        warn(done)
     print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", file=sys.stderr)
     raise typer.Exit(serve(command, environment))
 
@@ -47,7 +50,7 @@ def sync(
     from harness import api
 
     names = [api.study_name(text) for text in studies or ()]
-    found = api.sync(*names, store=api.open_store(root, tracking_uri), reports=reports)
+    found = api.sync(*names, store=api.open_store(root, tracking_uri, warn=warn), reports=reports)
     for delivery in found:
         for refused in delivery.refused:
             print(f"error: {refused}", file=sys.stderr)

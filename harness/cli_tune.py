@@ -23,6 +23,7 @@ from harness.cli_options import (
     Sets,
     SpecFile,
     Uri,
+    attach_report,
     parse_timeout,
     print_results,
     read_spec,
@@ -78,7 +79,7 @@ def tune(
 
     limit_s = parse_timeout(run_timeout)
     study = _with_budget(read_spec(spec, profile, set_, seeds), trials, hours)
-    store = api.open_store(root, tracking_uri)
+    store = api.open_store(root, tracking_uri, warn=warn)
     _refuse_shared(storage, tracking_uri, root)
     with resumable(), show_trials() as listen:
         searches = api.tune(
@@ -130,7 +131,7 @@ def _compare(
         results = api.execute(plan, store=store, executor=executor, listen=show)
     taken = api.record_look(plan, results, store=store, warn=warn)
     api.make_tuning_report(study, searches, api.make_report(plan, results, reports, taken=taken), reports)
-    store.attach(plan.study, reports / plan.study, "report")
+    attach_report(store, plan.study, reports / plan.study)
     print_results(plan, results, reports / plan.study / "tuning.md", as_json=as_json)
     without = [item.variant.name for item in searches if item.winner is None]
     if without:

@@ -86,11 +86,22 @@ def forecast(runs: Sequence[Run], *, jobs: int | None = None, device: str = "aut
     return probe(runs, Machine(device), min(jobs or default_jobs(runs, device), len(runs)))
 
 
-def open_store(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Store:
-    """Open the tracking store: MLflow at `tracking_uri`, at MLFLOW_TRACKING_URI, or in a database below `root`."""
+def open_store(
+    root: str | Path = DEFAULT_ROOT,
+    tracking_uri: str | None = None,
+    *,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Store:
+    """Open the tracking store: MLflow at `tracking_uri`, at MLFLOW_TRACKING_URI, or in a database below `root`.
+
+    `warn` is told where the store was copied or moved, and its database is changed to say where its files are now.
+
+    Raises:
+        InputError: the URI, or the folder's path, is one that MLflow cannot open.
+    """
     from harness.store.mlflow_store import MlflowStore
 
-    return MlflowStore(Path(root), tracking_uri)
+    return MlflowStore(Path(root), tracking_uri, warn)
 
 
 def study_name(text: str) -> str:

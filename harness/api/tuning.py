@@ -41,11 +41,12 @@ def tune(  # noqa: PLR0913 - as many as the command has
     from harness.execute.inputs import check_data, make_reader
     from harness.execute.tune import open_site, searched, tune_variant
     from harness.spec.tuned import choose_variants
+    from harness.store.server import database_uri
 
     chosen = choose_variants(spec, variants)
     store = store or open_store()
     check_data(make_plan(spec))
-    url = storage or f"sqlite:///{store.root}/optuna.db"
+    url = storage or database_uri(store.root / "optuna.db")
     executor = on_this_machine(jobs=1, device=device, run_timeout_s=run_timeout_s)
     read_inputs = make_reader()
     sites = [open_site(spec, variant, store, executor, read_inputs, url=url) for variant in chosen]

@@ -13,6 +13,7 @@ import PIL.Image
 from harness.apply.choose import Chosen
 from harness.apply.export import Export
 from harness.store.models import Logged, Package, log_model, register
+from harness.store.protocol import Store
 
 NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
 """What `served.py` imports."""
@@ -20,15 +21,17 @@ EXAMPLE_SIZE = (48, 64)
 CODE = Path(__file__).with_name("served.py")
 
 
-def log_export(chosen: Chosen, made: Export, uri: str, *, name: str | None = None, alias: str | None = None) -> Logged:
-    """Log an exported ONNX file with its run at a tracking URI, and register it where `name` is given.
+def log_export(
+    chosen: Chosen, made: Export, store: Store, *, name: str | None = None, alias: str | None = None
+) -> Logged:
+    """Log an exported ONNX file with its run in the tracking store, and register it where `name` is given.
 
     Model and version carry the tags `harness.id`, `harness.study`, `harness.variant`, `harness.seed` and
     `harness.checkpoint`; the first leads back to the run.
 
     Raises:
         InputError: the store has no such run.
-        HarnessError: the store does not take the model.
+        StoreError: the store does not take the model.
     """
     package = Package(
         code=CODE,
@@ -38,8 +41,8 @@ def log_export(chosen: Chosen, made: Export, uri: str, *, name: str | None = Non
         requirements=tuple(f"{package}=={version(package)}" for package in NEEDED),
     )
     tags = {f"harness.{key}": made.metadata[f"harness.{key}"] for key in ("study", "variant", "seed", "checkpoint")}
-    logged = log_model(uri, chosen.run_id, chosen.study, package, tags)
-    return register(uri, logged, name, alias) if name else logged
+    logged = log_model(store, chosen.run_id, chosen.study, package, tags)
+    return register(store, logged, name, alias) if name else logged
 
 
 def make_example() -> str:

@@ -12,6 +12,7 @@ from harness.records import Plan, Run, Status
 from harness.store.courier import Courier
 from harness.store.folder import RunFolder, is_finished, is_running, load_result, run_folder
 from harness.store.protocol import Store, StoreError, study_lock
+from harness.store.server import sync_command
 from harness.store.studies import save_study
 
 INTERRUPT_PATIENCE_S = 10.0
@@ -52,7 +53,7 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
             if alone and not courier.behind:
                 list(_attempt(lambda: store.close_study(status)))
     if courier.behind:
-        yield _warn_behind(courier.behind, plan.study)
+        yield _warn_behind(courier.behind, sync_command(store.root, store.uri, plan.study))
 
 
 def _execute(
@@ -124,9 +125,9 @@ def _attempt(call: Callable[[], object]) -> Iterator[Warned]:
         yield Warned(f"{error}; the results are safe on this disk")
 
 
-def _warn_behind(runs: int, study: str) -> Warned:
+def _warn_behind(runs: int, sync: str) -> Warned:
     number = f"{runs} {'run' if runs == 1 else 'runs'}"
     return Warned(
         f"the tracking store lacks something of {number}; all of it is on this disk. When the store answers again:"
-        f" harness sync {study} (with the same --root and --tracking-uri)"
+        f" {sync}"
     )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
-from urllib.parse import unquote, urlparse
+from typing import Any
 
 from harness.errors import InputError
 from harness.files import locked
+from harness.store.mlflow_guard import Guarded, explain, guarded, silence
+from harness.store.moved import ARTIFACTS, Home, adopt, local_path
 from harness.store.protocol import StoreError
-from harness.store.provenance import mask_credentials
-from harness.store.server import find_uri, is_server, make_database, sqlite_file
+from harness.store.server import find_uri, is_server, make_database, mlflow_command, sqlite_file
 
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default waits four minutes for a server that is down
@@ -31,69 +31,64 @@ QUIET = {
 CONNECT_S = 5
 """How long a database server may take to answer."""
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def guarded(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn whatever MLflow, its database or the network raise into a StoreError in one line, without passwords."""
-
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            return method(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise StoreError(f"the tracking store fails: {_explain(error)}") from error
-
-    return call
-
-
-def _explain(error: Exception) -> str:
-    text = str(error)
-    if "Max retries exceeded" in text or "Connection aborted" in text:
-        return "its server does not answer"
-    if any(f"error code {code}" in text for code in (401, 403)):
-        return (
-            "its server refuses this user; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or"
-            " MLFLOW_TRACKING_TOKEN"
-        )
-    first = (text.splitlines() or [type(error).__name__])[0]
-    return mask_credentials(first)[:300]
+PATIENCE_S = 20
+"""How long a local database may be locked by others before the store counts as failing; MLflow waits as long."""
 
 
 class Connection:
     """MLflow at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in a database below `root`.
 
-    Methods raise what MLflow raises; `guarded` makes StoreErrors of it.
+    Methods raise StoreError for whatever MLflow, its database or the network raise. `say` is told what was changed in
+    the database of a store that was copied or moved.
     """
 
-    def __init__(self, root: Path, tracking_uri: str | None) -> None:
+    def __init__(self, root: Path, tracking_uri: str | None, say: Callable[[str], None] = lambda text: None) -> None:
         self.root = root.resolve()
         self.uri = find_uri(root, tracking_uri)
+        self._say = say
+        file = sqlite_file(self.uri)
+        self._home = Home(file, self.root) if file else None
 
     @functools.cached_property
     def client(self) -> Any:
         """Connect. The first connection makes the database, which two processes at once must not do."""
+        return Guarded(self._connect())
+
+    @guarded
+    def _connect(self) -> Any:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
+        silence()
         from mlflow import MlflowClient
 
-        for name in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        silence()  # MLflow's own settings are those of its import
         _refuse_silent_database(self.uri)
-        with nullcontext() if is_server(self.uri) else self.lock():
-            if file := sqlite_file(self.uri):
-                make_database(file, lambda uri: MlflowClient(uri).search_experiments())
+        with self.lock() if self._home else nullcontext():
+            if self._home:
+                make_database(self._home.database, lambda uri: MlflowClient(uri).search_experiments())
+                _refuse_silent_file(self._home.database)
+                if done := adopt(self._home):
+                    self._say(done)
             client = MlflowClient(tracking_uri=self.uri)
             client.search_experiments(max_results=1)
         return client
 
     def lock(self) -> AbstractContextManager[bool]:
         """Hold, while the block runs, the lock under which this machine's processes make experiments and runs."""
-        return locked((sqlite_file(self.uri) or self.root / "mlflow.db").with_name(".lock"))
+        return self._home.lock() if self._home else locked(self.root / ".lock")
+
+    def files(self, uri: str) -> Any:
+        """Return MLflow's access to the files of a run or of a model, whose address is `uri`.
+
+        Those of a local database are looked for where `Home.resolve` says.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return Guarded(guarded(get_artifact_repository)(self.place_of(uri), tracking_uri=self.uri))
+
+    def place_of(self, uri: str) -> str:
+        """Return the address of the files of a run or of a model, where the database says that they are at `uri`."""
+        return self._home.resolve(uri) if self._home else uri
 
     def experiments(self) -> list[Any]:
         """Return the experiments that are harness's studies."""
@@ -108,10 +103,13 @@ class Connection:
         found = self.client.get_experiment_by_name(study)
         if found is None:
             return None
+        if found.name != study:
+            raise StoreError("the tracking store fails: its server does not answer as MLflow's does")
         if found.lifecycle_stage != "active":
+            restore = mlflow_command(self.uri, "experiments", "restore", "-x", str(found.experiment_id))
             raise InputError(
-                f"study '{study}': MLflow keeps a deleted experiment of this name; restore it "
-                f"(mlflow experiments restore -x {found.experiment_id}), or give the study another name"
+                f"study '{study}': MLflow keeps a deleted experiment of this name; give the study another name, or"
+                f" restore the experiment: {restore}"
             )
         if found.tags.get("harness.kind") != "study":
             raise InputError(f"study '{study}': MLflow has an experiment of this name that is not a study; rename one")
@@ -119,13 +117,11 @@ class Connection:
 
     def make_experiment(self, study: str) -> str:
         """Make a study's experiment; return the id of the one that another machine made in the same moment."""
-        from mlflow.exceptions import MlflowException
-
-        location = None if is_server(self.uri) else (self.root / "artifacts" / study).as_uri()
+        location = None if is_server(self.uri) else (self.root / ARTIFACTS / study).as_uri()
         tags = {"harness.kind": "study"}
         try:
             return str(self.client.create_experiment(study, artifact_location=location, tags=tags))
-        except MlflowException:
+        except StoreError:
             other = self.find_experiment(study)
             if other is None:
                 raise
@@ -164,14 +160,14 @@ class Connection:
     @contextmanager
     def artifacts(self, found: Any, wanted: Sequence[str]) -> Iterator[Path]:
         """Yield a folder with those artifacts of a run that exist: the store's own where it is on this disk."""
-        uri = urlparse(found.info.artifact_uri)
-        if uri.scheme in ("", "file"):
-            yield Path(unquote(uri.path))
+        if (folder := local_path(self.place_of(found.info.artifact_uri))) is not None:
+            yield folder
             return
-        there = {item.path for item in self.client.list_artifacts(found.info.run_id)}
+        files = self.files(found.info.artifact_uri)
+        there = {item.path for item in files.list_artifacts()}
         with tempfile.TemporaryDirectory() as place:
             for name in there.intersection(wanted):
-                self.client.download_artifacts(found.info.run_id, name, dst_path=place)
+                files.download_artifacts(name, place)
             yield Path(place)
 
 
@@ -187,10 +183,16 @@ def _refuse_silent_database(uri: str) -> None:
         engine.connect().close()
         engine.dispose()
     except SQLAlchemyError as error:
-        text = _explain(error)
+        text = explain(error)
         for piece in _password_pieces(uri):
             text = text.replace(piece, "***")
         raise StoreError(f"the tracking store fails: {text}") from None
+
+
+def _refuse_silent_file(file: Path) -> None:
+    """Read once from a SQLite file: where that fails, MLflow would try for two minutes, and not say why."""
+    with closing(sqlite3.connect(file, timeout=PATIENCE_S)) as database:
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _password_pieces(uri: str) -> list[str]:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import functools
 import socket
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from harness.errors import InputError
 from harness.files import locked
 from harness.records import Plan, Progress, Run, RunResult, Status
 from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress, require_whole
 from harness.store.looks import RecordedLook, read_looks
-from harness.store.mlflow_client import Connection, guarded
+from harness.store.mlflow_client import Connection
 from harness.store.mlflow_lookup import find_tags
+from harness.store.moved import local_path
 from harness.store.protocol import Attached, Shown, StoreError, is_alive
-from harness.store.server import default_uri
+from harness.store.server import DATABASE, default_uri
 from harness.store.studies import plan_text, read_plan
 from harness.store.tracked import differing_keys, epoch_metrics, final_metrics, params_of, tags_of
 
@@ -30,12 +31,29 @@ MARK = "val/loss"  # every epoch has it; logged last, it says that all of the ep
 MLFLOW_STATUS = dict(finished="FINISHED", failed="FAILED", skipped="FAILED", interrupted="KILLED", pruned="KILLED")
 NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "examples.npz", "evaluation")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _told(method: Callable[P, T]) -> Callable[P, T]:
+    """Make StoreErrors of what the disk refuses while the store is used; of what MLflow raises its guard does."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except OSError as error:
+            raise StoreError(f"the tracking store fails: {error}") from error
+
+    return call
+
 
 @dataclass
 class _Child:
     """A run's MLflow run as far as this process knows it."""
 
     mlflow_id: str
+    uri: str  # the address of its files
     shown: str  # the value of its tag harness.status
     reason: str
     last_epoch: int | None = None  # None: not asked yet
@@ -47,8 +65,12 @@ class _Open:
 
     plan: Plan
     experiment_id: str
-    parent_id: str
+    parent: Any
     children: dict[str, _Child]
+
+    @property
+    def parent_id(self) -> str:
+        return str(self.parent.info.run_id)
 
     @functools.cached_property
     def differing(self) -> tuple[str, ...]:
@@ -62,8 +84,10 @@ class _Open:
 class MlflowStore:
     """A store in MLflow: at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in a database below `root`."""
 
-    def __init__(self, root: Path, tracking_uri: str | None = None) -> None:
-        self._mlflow = Connection(root, tracking_uri)
+    def __init__(
+        self, root: Path, tracking_uri: str | None = None, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._mlflow = Connection(root, tracking_uri, say)
         self._study: _Open | None = None
         self._folders = {"harness.host": socket.gethostname(), "harness.root": str(self.root)}
 
@@ -81,7 +105,7 @@ class MlflowStore:
     def _client(self) -> Any:
         return self._mlflow.client
 
-    @guarded
+    @_told
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
         self._reap()
@@ -95,13 +119,19 @@ class MlflowStore:
         parent_id = parent.info.run_id
         self._tag(parent_id, {**self._folders, "harness.status": "running"})
         self._client.update_run(parent_id, status="RUNNING")
-        self._client.log_text(parent_id, plan.spec_text, "spec.yaml")
-        self._client.log_text(parent_id, plan_text(plan), "plan.json")
+        self._keep_texts(parent, {"spec.yaml": plan.spec_text, "plan.json": plan_text(plan)})
         children = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
-        known = {found.data.tags["harness.id"]: _child_of(found) for found in children}
-        self._study = _Open(plan, experiment_id, parent_id, known)
+        known = {found.data.tags["harness.id"]: _child_of(found) for found in children if _is_known(found)}
+        self._study = _Open(plan, experiment_id, parent, known)
 
-    @guarded
+    def _keep_texts(self, found: Any, texts: Mapping[str, str]) -> None:
+        files = self._mlflow.files(found.info.artifact_uri)
+        with tempfile.TemporaryDirectory() as place:
+            for name, text in texts.items():
+                (Path(place) / name).write_text(text, encoding="utf-8")
+                files.log_artifact(str(Path(place) / name))
+
+    @_told
     def mirror(self, run: Run, folder: RunFolder, status: Shown) -> bool:
         """Bring what the store shows of a run up to what its folder holds; tell whether the store lacked something.
 
@@ -132,9 +162,10 @@ class MlflowStore:
     def _end(self, child: _Child, run: Run, folder: RunFolder, status: Status, result: RunResult | None) -> None:
         if status == "finished" and result is not None:
             self._log_metrics(child, final_metrics(result), result.history[-1], step=0)
+        files = self._mlflow.files(child.uri)
         for path in files_to_keep(folder, with_last=(run.id, "last") in self._opened.starts):
             inside = path.parent.relative_to(folder.path).as_posix()
-            self._client.log_artifact(child.mlflow_id, str(path), None if inside == "." else inside)
+            files.log_artifact(str(path), None if inside == "." else inside)
         reason = result.reason[:REASON_LENGTH] if result is not None else ""
         if reason != child.reason:
             self._client.set_tag(child.mlflow_id, "harness.reason", reason)
@@ -188,13 +219,13 @@ class MlflowStore:
         study.children[run.id] = child = _child_of(found)
         return child
 
-    @guarded
+    @_told
     def close_study(self, status: Status) -> None:
         """Show the study that was opened as ended."""
         self._tag(self._opened.parent_id, {"harness.status": status})
         self._client.set_terminated(self._opened.parent_id, MLFLOW_STATUS[status])
 
-    @guarded
+    @_told
     def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
         """Bring a run that was finished elsewhere into its folder here; tell whether the store had it.
 
@@ -202,10 +233,10 @@ class MlflowStore:
             InputError: what the store has of it is damaged.
         """
         found = self._find_finished(run_id, study)
-        if found is None or is_finished(folder):
+        if found is None or is_finished(folder) or not self._has_files(found):
             return False
         with locked(folder.lock), tempfile.TemporaryDirectory(dir=self.root) as place:
-            whole = Path(self._client.download_artifacts(found.info.run_id, "", dst_path=place))
+            whole = Path(self._mlflow.files(found.info.artifact_uri).download_artifacts("", place))
             try:
                 require_whole(RunFolder(whole))
             except InputError as error:
@@ -220,6 +251,11 @@ class MlflowStore:
                 path.replace(target)
         return True
 
+    def _has_files(self, found: Any) -> bool:
+        """Tell whether a finished run's files are there; those that a server keeps are not asked for."""
+        place = local_path(self._mlflow.place_of(found.info.artifact_uri))
+        return place is None or RunFolder(place).result.exists()
+
     def _find_finished(self, run_id: str, study: str) -> Any | None:
         """Return a run that was finished; of the study that is open, without a question for each run that is not."""
         if self._study is not None and self._study.plan.study == study:
@@ -229,16 +265,16 @@ class MlflowStore:
         found = self._mlflow.find_one(experiment_id, f"tags.`harness.id` = '{run_id}'") if experiment_id else None
         return found if found is not None and found.data.tags.get("harness.status") == "finished" else None
 
-    @guarded
+    @_told
     def load_plan(self, study: str) -> Plan | None:
         """Return the plan a study was last run with."""
         parent = self._find_parent(study)
         if parent is None:
             return None
         with self._mlflow.artifacts(parent, ("plan.json",)) as place:
-            return read_plan(place / "plan.json")
+            return read_plan(place / "plan.json") if (place / "plan.json").exists() else None
 
-    @guarded
+    @_told
     def load_results(self, study: str, run_ids: Collection[str]) -> dict[str, RunResult]:
         """Return what became of those of some runs that the store knows, from what the store itself keeps."""
         experiment_id = self._mlflow.find_experiment(study) if run_ids else None
@@ -246,7 +282,7 @@ class MlflowStore:
             return {}
         runs = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
         ended = [found for found in runs if found.data.tags.get("harness.status") in MLFLOW_STATUS]
-        wanted = [found for found in ended if found.data.tags["harness.id"] in run_ids]
+        wanted = [found for found in ended if found.data.tags.get("harness.id") in run_ids]
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             results = list(pool.map(self._load_result, wanted))
         return {result.run_id: result for result in results if result is not None}
@@ -255,23 +291,23 @@ class MlflowStore:
         with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
             return load_result(RunFolder(place))
 
-    @guarded
+    @_told
     def find(self, name: str) -> Mapping[str, str] | None:
         """Return the tags of a run: by its MLflow id, its harness id, or a `models:/` URI of what it logged."""
         return find_tags(self._client, [item.experiment_id for item in self._mlflow.experiments()], name)
 
-    @guarded
+    @_told
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
         return tuple(item.name for item in self._mlflow.experiments())
 
-    @guarded
+    @_told
     def attach(self, study: str, folder: Path, place: Attached) -> None:
         """Keep the files of a folder with a study, beside those of other names that are there."""
         if (parent := self._find_parent(study)) is not None:
-            self._client.log_artifacts(parent.info.run_id, str(folder), place)
+            self._mlflow.files(parent.info.artifact_uri).log_artifacts(str(folder), place)
 
-    @guarded
+    @_told
     def load_looks(self, study: str) -> tuple[RecordedLook, ...]:
         """Return the looks that are kept with a study, the earliest first."""
         if (parent := self._find_parent(study)) is None:
@@ -297,9 +333,14 @@ class MlflowStore:
 
 def local_store(root: Path) -> MlflowStore | None:
     """Return the store in the database below a root folder, if there is one."""
-    return MlflowStore(root, default_uri(root)) if (root / "mlflow.db").exists() else None
+    return MlflowStore(root, default_uri(root)) if (root / DATABASE).exists() else None
+
+
+def _is_known(found: Any) -> bool:
+    return "harness.id" in found.data.tags  # people may change tags
 
 
 def _child_of(found: Any) -> _Child:
     tags = found.data.tags
-    return _Child(found.info.run_id, tags.get("harness.status", ""), tags.get("harness.reason", ""))
+    shown, reason = (tags.get(f"harness.{name}", "") for name in ("status", "reason"))
+    return _Child(found.info.run_id, found.info.artifact_uri, shown, reason)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, InputError
+from harness.errors import InputError
+from harness.store.mlflow_client import Connection
+from harness.store.mlflow_guard import guarded
 from harness.store.mlflow_lookup import search_runs
+from harness.store.protocol import Store, StoreError
 
 NAME = "segmentation"
 
@@ -54,68 +54,70 @@ class Logged:
         return f"models:/{self.model_id}"
 
 
-def log_model(uri: str, run_id: str, study: str, package: Package, tags: Mapping[str, str]) -> Logged:
-    """Log a model with the run that trained it; `run_id` is harness's, `uri` the tracking store.
+def log_model(store: Store, run_id: str, study: str, package: Package, tags: Mapping[str, str]) -> Logged:
+    """Log a model with the run that trained it; `run_id` is harness's.
 
     The model is tagged with `harness.id`, the run's id, and with `tags`. Nothing of the run is changed.
 
     Raises:
         InputError: the store has no such run.
-        HarnessError: the store does not take the model.
+        StoreError: the store does not take the model.
     """
-    from mlflow import MlflowClient
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-
     all_tags = {**tags, "harness.id": run_id}
-    with _told("the model is not logged"):
-        client = MlflowClient(tracking_uri=uri)
-        run = _find_run(client, run_id, study)
+    try:
+        connection = Connection(store.root, store.uri)
+        client = connection.client
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        run = _find_run(connection, run_id, study)
         mlflow_run = run.info.run_id
         model = client.create_logged_model(run.info.experiment_id, NAME, mlflow_run, tags=all_tags)
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / "model"
             _write(folder, package, model, mlflow_run)
-            client.log_model_artifacts(model.model_id, str(folder))
+            connection.files(model.artifact_location).log_artifacts(str(folder))
         client.log_outputs(mlflow_run, [LoggedModelOutput(model.model_id, step=0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    return Logged(model.model_id, mlflow_run, model.artifact_location, all_tags)
+    except StoreError as error:
+        raise StoreError(f"the model is not logged: {error}") from error
+    return Logged(model.model_id, mlflow_run, connection.place_of(model.artifact_location), all_tags)
 
 
-def register(uri: str, logged: Logged, name: str, alias: str | None) -> Logged:
+def register(store: Store, logged: Logged, name: str, alias: str | None) -> Logged:
     """Register a logged model as the next version of `name`, tagged like the model; `alias` then points to it.
 
     Raises:
-        HarnessError: the registry does not take it.
+        StoreError: the registry does not take it.
     """
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    with _told(f"the model is logged as {logged.uri}, but not registered"):
-        client = MlflowClient(tracking_uri=uri)
+    try:
+        client = Connection(store.root, store.uri).client
         try:
             client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        except StoreError as error:
+            if getattr(error.__cause__, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
                 raise
         # Without a server MLflow looks models:/ URIs up in its process-wide store, which need not be this one.
-        source = logged.uri if uri.startswith(("http://", "https://")) else logged.place
+        source = logged.uri if store.uri.startswith(("http://", "https://")) else logged.place
         version = client.create_model_version(
             name, source, run_id=logged.mlflow_run, tags=dict(logged.tags), model_id=logged.model_id
         )
         if alias is not None:
             client.set_registered_model_alias(name, alias, version.version)
+    except StoreError as error:
+        raise StoreError(f"the model is logged as {logged.uri}, but not registered: {error}") from error
     return replace(logged, version=str(version.version))
 
 
-def _find_run(client: Any, run_id: str, study: str) -> Any:
-    experiments = [item for item in client.search_experiments() if item.tags.get("harness.kind") == "study"]
+def _find_run(connection: Connection, run_id: str, study: str) -> Any:
+    experiments = connection.experiments()
     experiments.sort(key=lambda item: item.name != study)  # a run of two studies: the one it was chosen by
     for experiment in experiments:
-        if found := search_runs(client, [experiment.experiment_id], f"tags.`harness.id` = '{run_id}'"):
+        if found := search_runs(connection.client, [experiment.experiment_id], f"tags.`harness.id` = '{run_id}'"):
             return found[0]
     raise InputError(f"the tracking store does not hold run {run_id}; harness run SPEC brings it up to date")
 
 
+@guarded
 def _write(folder: Path, package: Package, model: Any, mlflow_run: str) -> None:
     """Write the model as MLflow keeps it."""
     import mlflow.pyfunc
@@ -138,19 +140,3 @@ def _write(folder: Path, package: Package, model: Any, mlflow_run: str) -> None:
         input_example=pd.DataFrame({package.column: [package.example]}),
         pip_requirements=list(package.requirements),
     )
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Keep MLflow's chatter from the user, and turn what it raises into one line."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise HarnessError(f"{what}: {text[:300]}") from error

@@ -9,6 +9,7 @@ from harness.records import Plan, RunResult
 from harness.store.folder import load_result, run_folder
 from harness.store.looks import RecordedLook, looks_folder, merge_looks, new_look, read_looks, write_looks
 from harness.store.protocol import Store, StoreError
+from harness.store.server import sync_command
 from harness.store.studies import load_study, studies_here
 
 
@@ -79,7 +80,8 @@ def record_look(
         try:
             store.attach(plan.study, folder, "looks")
         except StoreError as error:
-            warn(f"{error}; the look is kept in {folder}, and harness sync {plan.study} brings it to the store")
+            sync = sync_command(store.root, store.uri, plan.study)
+            warn(f"{error}; the look is kept in {folder}, and {sync} brings it to the store")
     return looks
 
 

@@ -83,7 +83,7 @@ def registered(tmp_path_factory):
     study = finished()
     chosen = study.choose()
     made = export_run(chosen, Options("mlflow"), tmp_path_factory.mktemp("served") / "model.onnx", lambda text: None)
-    return study, chosen, log_export(chosen, made, study.uri, name="scenes", alias="champion")
+    return study, chosen, log_export(chosen, made, study.store, name="scenes", alias="champion")
 
 
 def picture_and_labels(chosen):
@@ -116,8 +116,8 @@ def test_a_second_registration_is_the_next_version_and_takes_the_alias(registere
     study, _, logged = registered
     other = study.choose("small/baseline/seed1@best")
     made = export_run(other, Options("mlflow"), tmp_path / "other.onnx", lambda text: None)
-    again = log_export(other, made, study.uri, name="others", alias="champion")
-    again = log_export(other, made, study.uri, name="others", alias="champion")
+    again = log_export(other, made, study.store, name="others", alias="champion")
+    again = log_export(other, made, study.store, name="others", alias="champion")
     assert again.version == "2"
     assert study.choose("models:/others@champion").run_id == other.run_id
     assert study.choose("models:/scenes@champion").run_id == study.choose(WINNER).run_id
@@ -176,7 +176,7 @@ def test_it_loads_and_answers_where_harness_and_torch_are_not(registered, tmp_pa
 def test_a_run_that_the_store_does_not_hold_is_named(registered):
     study, _, _ = registered
     with pytest.raises(InputError, match="does not hold run 123"):
-        log_model(study.uri, "123", "", None, {})
+        log_model(study.store, "123", "", None, {})
 
 
 @pytest.fixture

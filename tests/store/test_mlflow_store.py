@@ -8,73 +8,25 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from toy_study import SPEC, epoch, finish, toy_plan
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
-from harness.counts import make_counts
 from harness.errors import InputError
-from harness.predictions import Seen, pack_predictions
-from harness.records import Progress, RunResult
-from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.records import RunResult
 from harness.store.folder import append_progress, load_result, run_folder, save_result
 from harness.store.mlflow_store import MlflowStore
 from harness.store.protocol import StoreError
 from harness.store.server import make_server_command
 
-SPEC = """
-study: toy
-question: Does it track?
-base:
-  data: {name: desert}
-  model: {name: unet}
-  loss: {cross_entropy: {}}
-variants:
-  baseline: {}
-  dice:
-    from: baseline@best
-    components: {dice: {loss.dice: {}}}
-"""
-
 
 @pytest.fixture
 def plan(tmp_path):
-    path = tmp_path / "toy.yaml"
-    path.write_text(SPEC)
-    return make_plan(load_spec(path), lambda config: {"data": "d"})
+    return toy_plan(tmp_path)
 
 
 @pytest.fixture
 def store(tmp_path):
     return MlflowStore(tmp_path / "mlruns")
-
-
-def epoch(number: int) -> Progress:
-    metrics = {"train/loss": 1 / (number + 1), "val/loss": 2.0, "val/miou_dataset": number / 10, "val/iou/a|b": 0.1}
-    return Progress(number, 2, metrics, improved=True, time_ms=1_000_000 + number)
-
-
-def finish(store, run):
-    folder = run_folder(store.root, run.id)
-    for number in (1, 2):
-        append_progress(folder, epoch(number))
-    folder.best.parent.mkdir(parents=True, exist_ok=True)
-    folder.best.write_bytes(b"weights")
-    counts = make_counts([np.array([[3, 1], [0, 4]])], ["a"], ["g"], ["a|b", "c"])
-    result = RunResult(
-        run_id=run.id,
-        status="finished",
-        history=(epoch(1), epoch(2)),
-        best_epoch=2,
-        counts={"val": counts, "test": counts},
-        regions={"val": {"border": counts}},
-        contract={"version": 1, "splits": {"val": "x"}, "size": "native", "taxonomy": "t", "selected_on": "val"},
-        predictions=pack_predictions(("a",), [Seen(np.zeros((2, 4, 3), np.uint8), *np.zeros((2, 2, 4), np.uint8))]),
-    )
-    save_result(folder, result)
-    return folder
 
 
 def found_run(store, plan, run_id):
@@ -159,14 +111,14 @@ def test_what_a_killed_process_left_running_is_shown_killed(store, plan):
     program = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-import test_mlflow_store as t
+from toy_study import run_folder, toy_plan
 from harness.files import locked
+from harness.store.mlflow_store import MlflowStore
 from harness.store.protocol import study_lock
 from pathlib import Path
-import harness.spec.load, harness.spec.plan
-plan = t.make_plan(t.load_spec({str(store.root.parent / "toy.yaml")!r}), lambda config: {{"data": "d"}})
-store = t.MlflowStore(Path({str(store.root)!r}))
-folder = t.run_folder(store.root, plan.runs[0].id)
+plan = toy_plan(Path({str(store.root.parent)!r}))
+store = MlflowStore(Path({str(store.root)!r}))
+folder = run_folder(store.root, plan.runs[0].id)
 with locked(study_lock(store.root, "toy"), shared=True), locked(folder.lock):
     store.open_study(plan)
     store.mirror(plan.runs[0], folder, "running")
@@ -221,13 +173,19 @@ for number in range(1, 6):
         assert len(client.get_metric_history(child.info.run_id, "val/miou_dataset")) == 5
 
 
-def test_foreign_and_deleted_experiments_are_named(store, plan):
+def test_foreign_and_deleted_experiments_are_named_with_a_command_that_restores(store, plan, tmp_path):
     store._client.create_experiment("toy")
     with pytest.raises(InputError, match="an experiment of this name that is not a study"):
         store.open_study(plan)
     store._client.delete_experiment(store._client.get_experiment_by_name("toy").experiment_id)
-    with pytest.raises(InputError, match="mlflow experiments restore"):
+    with pytest.raises(InputError, match="keeps a deleted experiment") as told:
         store.open_study(plan)
+    advice = str(told.value).rpartition("restore the experiment: ")[2]
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    done = subprocess.run(advice, shell=True, cwd=place, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert store._client.get_experiment_by_name("toy").lifecycle_stage == "active"
 
 
 def test_a_server_that_is_gone_is_a_store_error(tmp_path, plan, monkeypatch):
