@@ -138,8 +138,9 @@ def _log(chosen: Chosen, made: Export, store: Store, name: str | None, alias: st
 
 def _margin(chosen: Chosen, store: Store) -> float:
     from harness.spec.compare import DEFAULT_MARGIN
+    from harness.store.recall import recall_plan
 
-    plan = store.load_plan(chosen.study) if chosen.study else None
+    plan = recall_plan(store, chosen.study) if chosen.study else None
     return plan.margin if plan else DEFAULT_MARGIN
 
 

@@ -36,6 +36,7 @@ from harness.stats.looks import Taken
 from harness.stats.margins import HEADLINE
 from harness.store.looks import taken_looks
 from harness.store.protocol import Store
+from harness.store.recall import recall_looks, recall_plan, recall_results
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ class Context:
 
 
 def find_context(chosen: Chosen, store: Store) -> Context:
-    """Return a run's study as the store holds it; nothing where only the run's folder is known."""
-    plan = store.load_plan(chosen.study) if chosen.study else None
+    """Return a run's study as the store and the folders here hold it; nothing where only the run's folder is known."""
+    plan = recall_plan(store, chosen.study) if chosen.study else None
     if plan is None:
         return Context()
-    results = store.load_results(chosen.study, [run.id for run in plan.runs])
-    return Context(plan, results, taken_looks(plan, store.load_looks(chosen.study)))
+    results = recall_results(store, plan, lambda text: None)
+    return Context(plan, results, taken_looks(plan, recall_looks(store, chosen.study, lambda text: None)))
 
 
 def write_card(

@@ -19,6 +19,7 @@ from harness.records import Counts, Run, RunConfig, RunResult, Which
 from harness.store.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
 from harness.store.mlflow_lookup import MODELS
 from harness.store.protocol import Store, StoreError
+from harness.store.recall import recall_plan
 
 FORMS = (
     "STUDY/VARIANT@best, STUDY/VARIANT@last, STUDY/VARIANT/seed1@best, a run id (of MLflow or of harness), "
@@ -133,7 +134,7 @@ def _split_which(text: str) -> tuple[str, Which]:
 
 def _find_named(text: str, named: re.Match[str], which: Which, store: Store) -> _Found:
     study, variant = named["study"], named["variant"]
-    plan = store.load_plan(study)
+    plan = recall_plan(store, study)
     if plan is None:
         raise InputError(
             f"{text}: the store of {store.root.absolute()} has no study '{study}'; "

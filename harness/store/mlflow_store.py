@@ -139,7 +139,7 @@ class MlflowStore:
         """
         child = self._opened.children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
-            return False
+            return self._restore_files(child, run, folder)
         if child.last_epoch is None:
             logged = self._client.get_metric_history(child.mlflow_id, MARK)
             child.last_epoch = max((point.step for point in logged), default=-1)
@@ -162,16 +162,26 @@ class MlflowStore:
     def _end(self, child: _Child, run: Run, folder: RunFolder, status: Status, result: RunResult | None) -> None:
         if status == "finished" and result is not None:
             self._log_metrics(child, final_metrics(result), result.history[-1], step=0)
-        files = self._mlflow.files(child.uri)
-        for path in files_to_keep(folder, with_last=(run.id, "last") in self._opened.starts):
-            inside = path.parent.relative_to(folder.path).as_posix()
-            files.log_artifact(str(path), None if inside == "." else inside)
+        self._keep_files(child, run, folder)
         reason = result.reason[:REASON_LENGTH] if result is not None else ""
         if reason != child.reason:
             self._client.set_tag(child.mlflow_id, "harness.reason", reason)
             child.reason = reason
         self._client.set_terminated(child.mlflow_id, MLFLOW_STATUS[status])
         self._show(child, status)  # last: a run is shown as finished when all of it is there
+
+    def _keep_files(self, child: _Child, run: Run, folder: RunFolder) -> None:
+        files = self._mlflow.files(child.uri)
+        for path in files_to_keep(folder, with_last=(run.id, "last") in self._opened.starts):
+            inside = path.parent.relative_to(folder.path).as_posix()
+            files.log_artifact(str(path), None if inside == "." else inside)
+
+    def _restore_files(self, child: _Child, run: Run, folder: RunFolder) -> bool:
+        """Keep the files of a finished run again where they have gone, in a store that was copied without them."""
+        if self._has_files(child.uri) or not is_finished(folder):
+            return False
+        self._keep_files(child, run, folder)
+        return True
 
     def _is_finished_by_another(self, child: _Child) -> bool:
         tags = self._client.get_run(child.mlflow_id).data.tags
@@ -233,7 +243,7 @@ class MlflowStore:
             InputError: what the store has of it is damaged.
         """
         found = self._find_finished(run_id, study)
-        if found is None or is_finished(folder) or not self._has_files(found):
+        if found is None or is_finished(folder) or not self._has_files(found.info.artifact_uri):
             return False
         with locked(folder.lock), tempfile.TemporaryDirectory(dir=self.root) as place:
             whole = Path(self._mlflow.files(found.info.artifact_uri).download_artifacts("", place))
@@ -251,9 +261,9 @@ class MlflowStore:
                 path.replace(target)
         return True
 
-    def _has_files(self, found: Any) -> bool:
-        """Tell whether a finished run's files are there; those that a server keeps are not asked for."""
-        place = local_path(self._mlflow.place_of(found.info.artifact_uri))
+    def _has_files(self, uri: str) -> bool:
+        """Tell whether a finished run's files are at an address; those that a server keeps are not asked for."""
+        place = local_path(self._mlflow.place_of(uri))
         return place is None or RunFolder(place).result.exists()
 
     def _find_finished(self, run_id: str, study: str) -> Any | None:

@@ -57,8 +57,9 @@ class Home:
     def resolve(self, uri: str) -> str:
         """Return where the files of a study, of a run or of a model are that the database says to be at `uri`.
 
-        They are beside the database. Of a database that is apart from the root they are where it says, and below the
-        root where there is no such folder. Addresses of others than harness are returned as they are.
+        They are beside the database that is below the root. Of a database that is apart from the root they are where it
+        says; where there is no such folder, or one that has a database of its own beside it, which this one was copied
+        from, they are beside this one or below the root. Addresses of others than harness are returned as they are.
         """
         path = local_path(uri)
         found = _OF_STUDY.fullmatch(str(path)) if path is not None else None
@@ -66,11 +67,17 @@ class Home:
             return uri
         recorded = Path(found["study"])
         beside, mine = (folder.resolve() / ARTIFACTS / recorded.name for folder in (self.database.parent, self.root))
-        if beside == mine or beside.is_dir():
+        if beside == mine:
             now = beside
         else:
-            now = mine if mine.is_dir() and not recorded.is_dir() else recorded
+            known = [folder for folder in (beside, mine) if folder.is_dir()]
+            now = recorded if not known or (recorded.is_dir() and not self._is_copied_from(recorded)) else known[0]
         return f"{now.as_uri()}{found['inside'] or ''}"
+
+    def _is_copied_from(self, study: Path) -> bool:
+        """Tell whether a study's folder belongs to another database, which is beside it."""
+        other = study.parents[1] / self.database.name
+        return other.exists() and not other.samefile(self.database)
 
 
 def local_path(uri: str) -> Path | None:

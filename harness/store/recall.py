@@ -38,6 +38,21 @@ def recall_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple
     return plan, recall_results(store, plan, warn)
 
 
+def recall_plan(store: Store, study: str) -> Plan | None:
+    """Return the plan that a study was last run with: the store's, else the one that is kept here.
+
+    Raises:
+        StoreError: the store fails, and the study was never run here.
+    """
+    try:
+        return store.load_plan(study) or load_study(store.root, study)
+    except StoreError:
+        plan = load_study(store.root, study)
+        if plan is None:
+            raise
+        return plan
+
+
 def recall_results(store: Store, plan: Plan, warn: Callable[[str], None]) -> dict[str, RunResult]:
     """Return run id -> result of a plan's runs that have ended, here or as the store knows them.
 

@@ -201,6 +201,16 @@ def test_a_database_apart_from_the_root_leads_to_where_the_files_are(plan, tmp_p
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_copied_database_apart_from_the_root_leads_to_the_files_beside_it(original, plan, tmp_path):
+    copy, before = tmp_path / "copy", contents(original)
+    shutil.copytree(original, copy)
+    store = MlflowStore(tmp_path / "mine", database_uri(copy / "mlflow.db"))
+    store.open_study(plan)
+    store.mirror(plan.runs[1], finish(store, plan.runs[1]), "finished")
+    assert contents(original) == before
+    assert len(list(copy.glob("artifacts/toy/*/artifacts/result.json"))) == 2
+
+
 def test_a_copy_of_the_run_folders_alone_is_delivered_to_a_database_of_its_own(original, plan, tmp_path, new_root):
     copy = new_root(tmp_path / "copy")
     shutil.copytree(original / "runs", copy / "runs")
@@ -208,3 +218,7 @@ def test_a_copy_of_the_run_folders_alone_is_delivered_to_a_database_of_its_own(o
     assert sync_study(plan, MlflowStore(copy)).delivered == (plan.runs[0].label,)
     assert contents(original) == before
     assert all(uri.startswith(f"file://{copy}/") for uri in uris(copy).values())
+    shutil.rmtree(copy / "artifacts")
+    assert sync_study(plan, MlflowStore(copy)).delivered == (plan.runs[0].label,)
+    assert sync_study(plan, MlflowStore(copy)).there == (plan.runs[0].label,)
+    assert len(list(copy.glob("artifacts/toy/*/artifacts/result.json"))) == 1
