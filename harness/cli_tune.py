@@ -107,9 +107,13 @@ def _with_budget(study: Spec, trials: int | None, hours: float | None) -> Spec:
 
 
 def _refuse_shared(storage: str | None, tracking_uri: str | None, root: Path) -> None:
-    from harness.store.server import find_uri
+    from harness.store.server import find_uri, sqlite_file
 
-    if storage is not None and storage == find_uri(root, tracking_uri):
+    if storage is None:
+        return
+    uri = find_uri(root, tracking_uri)
+    file, mlflows = sqlite_file(storage), sqlite_file(uri)
+    if storage == uri or (file and mlflows and file.resolve() == mlflows.resolve()):
         raise InputError(f"--storage {storage}: this is MLflow's database; give the searches one of their own")
 
 

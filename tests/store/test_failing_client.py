@@ -203,7 +203,7 @@ def test_commands_end_as_without_a_store_whichever_call_fails(trained, tmp_path,
 
     whole = run_commands(enter("whole"), monkeypatch, capsys)
     assert not any("warning: the tracking store" in err for _, err in whole.values())
-    for number, name in enumerate(["*", "client", "client.log_batch", "files.log_artifact"]):
+    for number, name in enumerate(["*", "files.log_artifact"]):
         assert name == "*" or name in faults.asked
         faults.call, faults.error = name, KINDS[number % len(KINDS)]
         ended = run_commands(enter(str(number)), monkeypatch, capsys)
