@@ -39,7 +39,7 @@ from harness.cli_options import (
 )
 from harness.cli_predict import predict
 from harness.cli_run import run
-from harness.cli_store import sync, ui
+from harness.cli_store import gc, ls, sync, ui
 from harness.cli_tune import tune
 from harness.errors import HarnessError, InputError, did_you_mean
 from harness.files import WHERE_IT_RUNS
@@ -66,6 +66,8 @@ app.command()(export)
 app.command()(card)
 app.command()(reproduce)
 app.command()(ui)
+app.command()(ls)
+app.command()(gc)
 app.command()(tune)
 app.add_typer(data, name="data")
 
@@ -159,6 +161,7 @@ def plan(
     Example: harness plan ablations/phase3.yaml --profile full
     """
     from harness import api
+    from harness.execute.again import describe_lost, find_lost_starts
     from harness.execute.feasible import note_padding
     from harness.execute.inputs import read_notes, tell_judged_split
     from harness.spec.last_look import past_last_look
@@ -171,7 +174,9 @@ def plan(
 
     study = api.make_plan(read_spec(spec, profile, set_, seeds))
     shown = select(study, only) if only else study
-    done = {run.id for run in shown.runs if is_finished(run_folder(root, run.id))}
+    folders = {run.id: run_folder(root, run.id) for run in shown.runs}
+    lost = find_lost_starts(shown.runs, folders)
+    done = {id_ for id_, folder in folders.items() if is_finished(folder)} - {run.id for run in lost}
     to_do = [run for run in shown.runs if run.id not in done]
     forecast = api.forecast(to_do, jobs=jobs, device=device) if probe and to_do else None
     seconds = {name: cost.seconds for name, cost in forecast.costs.items()} if forecast else None
@@ -179,7 +184,7 @@ def plan(
     past = past_last_look(study, known_here(root, study))
     judged_on = filter(None, [tell_judged_split(study)])
     stale = [*describe_stale(find_stale(root, shown)), *describe_edited(root, shown)]
-    for note in [*judged_on, *read_notes(shown), *note_padding(shown), *past, *stale]:
+    for note in [*judged_on, *read_notes(shown), *note_padding(shown), *past, *stale, *describe_lost(lost)]:
         print(f"note: {note}", file=sys.stderr)
 
 

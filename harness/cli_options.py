@@ -107,6 +107,13 @@ Uri = Annotated[
         show_default=False,
     ),
 ]
+UploadWeights = Annotated[
+    bool,
+    typer.Option(
+        "--upload-weights",
+        help="Keep weights in MLflow also where its files are on this disk (as links); a server always has them.",
+    ),
+]
 Reports = Annotated[Path, typer.Option(metavar="FOLDER", help="Where reports are written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

@@ -29,6 +29,7 @@ from harness.cli_options import (
     Sets,
     SpecFile,
     Until,
+    UploadWeights,
     Uri,
     attach_report,
     check_place,
@@ -68,6 +69,7 @@ def run(
     run_timeout: RunTimeout = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
+    upload_weights: UploadWeights = False,
     reports: Reports = DEFAULT_REPORTS,
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +94,7 @@ def run(
         executor = api.on_ray(address, cpus_per_run, gpus_per_run, device, limit_s)
     else:
         executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run, run_timeout_s=limit_s)
-    store = api.open_store(root, tracking_uri, warn=warn)
+    store = api.open_store(root, tracking_uri, upload_weights=upload_weights, warn=warn)
     means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
     written = read_spec(spec, profile, set_, seeds)
     if until:

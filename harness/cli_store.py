@@ -1,4 +1,4 @@
-"""Commands about the tracking store: `harness ui`, `harness sync`."""
+"""Commands about the store: `harness ui`, `harness sync`, `harness ls`, `harness gc`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_options import DEFAULT_REPORTS, DEFAULT_ROOT, AsJson, Reports, Root, Uri, warn
+from harness.cli_options import DEFAULT_REPORTS, DEFAULT_ROOT, AsJson, Reports, Root, UploadWeights, Uri, warn
 
 
 def ui(
@@ -37,6 +37,7 @@ def sync(
     ] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
+    upload_weights: UploadWeights = False,
     reports: Reports = DEFAULT_REPORTS,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +51,8 @@ def sync(
     from harness import api
 
     names = [api.study_name(text) for text in studies or ()]
-    found = api.sync(*names, store=api.open_store(root, tracking_uri, warn=warn), reports=reports)
+    store = api.open_store(root, tracking_uri, upload_weights=upload_weights, warn=warn)
+    found = api.sync(*names, store=store, reports=reports)
     for delivery in found:
         for refused in delivery.refused:
             print(f"error: {refused}", file=sys.stderr)
@@ -60,3 +62,55 @@ def sync(
         print(json.dumps([asdict(delivery) for delivery in found], indent=2))
     if any(delivery.refused for delivery in found):
         raise typer.Exit(1)
+
+
+def ls(root: Root = DEFAULT_ROOT, tracking_uri: Uri = None, as_json: AsJson = False) -> None:
+    """List the studies in a store with their runs and sizes, and say how much of it harness gc would free.
+
+    Example: harness ls --root mlruns
+    """
+    import json
+    from dataclasses import asdict
+
+    from harness import api
+    from harness.tables import print_inventory
+
+    found = api.take_inventory(root, tracking_uri)
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+    else:
+        print_inventory(found)
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what no study on record needs: stale runs, weights that nothing starts from, second copies, torn files.
+
+    What studies report, start from or go on with stays, and so does what is running. A study is on record as it was
+    run last: of one that was run with other settings since, the earlier runs are stale.
+    Example: harness gc --dry-run
+    """
+    import json
+
+    from harness import api
+    from harness.tables import print_garbage
+
+    found = api.collect_garbage(root, tracking_uri, dry_run=dry_run)
+    if as_json:
+        told = [
+            {
+                "kind": item.kind,
+                "path": str(item.path),
+                "files": len(item.files),
+                "bytes": item.bytes,
+                "run": item.about,
+            }
+            for item in found
+        ]
+        print(json.dumps({"removed": not dry_run, "bytes": sum(item.bytes for item in found), "items": told}, indent=2))
+    else:
+        print_garbage(found, removed=not dry_run)

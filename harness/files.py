@@ -100,8 +100,20 @@ def write_text(path: Path, text: str) -> None:
 
 def remove_partial(folder: Path) -> None:
     """Remove what killed processes left half-written below a folder, in which nobody else may be writing now."""
-    for path in folder.rglob(f".*{_PARTIAL}"):
+    for path in find_partial(folder):
         path.unlink()
+
+
+def find_partial(folder: Path) -> list[Path]:
+    """Return what is half-written below a folder, now or by killed processes."""
+    return sorted(folder.rglob(f".*{_PARTIAL}"))
+
+
+def describe_bytes(number: int) -> str:
+    """Return a size for people."""
+    if number >= 1e8:
+        return f"{number / 1e9:.1f} GB"
+    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.0f} kB"
 
 
 @contextmanager

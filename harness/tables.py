@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
@@ -16,11 +17,14 @@ from rich.text import Text
 
 from harness.catalog import Part
 from harness.execute.probe import Forecast
+from harness.files import describe_bytes
 from harness.fingerprint import thaw
 from harness.records import Plan, Run
 from harness.spec.concern import Concern
 from harness.spec.plan_json import plan_to_json
 from harness.spec.reference import type_text
+from harness.store.garbage import Garbage
+from harness.store.inventory import Inventory
 
 PIPE_WIDTH = 160
 MOST_DRAWN = 500
@@ -112,6 +116,39 @@ def _print_forecast(console: Console, forecast: Forecast) -> None:
         f"forecast: {forecast.runs} runs, {forecast.jobs} at once: {forecast.seconds / 3600:.2f} hours,"
         f" {_mib(forecast.memory_bytes)} of memory, {_mib(forecast.disk_bytes)} on disk"
     )
+
+
+def print_inventory(inventory: Inventory) -> None:
+    """Print what a store holds: first what it comes to, then a line a study."""
+    console, studies = _console(), inventory.studies
+    console.print(
+        f"{_number(len(studies), 'study', 'studies')}, {_number(inventory.runs, 'run', 'runs')}, "
+        f"{describe_bytes(inventory.bytes)}; {describe_bytes(inventory.removable_bytes)} can be freed by harness gc, "
+        f"{describe_bytes(inventory.free_bytes)} are free on the disk"
+    )
+    table = Table("study", "finished", "size", "stale runs")
+    for item in studies:
+        finished = f"{item.finished} of {item.runs}"
+        table.add_row(Text(item.study), finished, describe_bytes(item.bytes), str(item.stale or "-"))
+    if studies:
+        console.print(table)
+
+
+def print_garbage(found: Sequence[Garbage], *, removed: bool) -> None:
+    """Print what was removed, or would be: first how much, then a line a thing."""
+    console, size = _console(), describe_bytes(sum(item.bytes for item in found))
+    if not found:
+        console.print("nothing to remove: all that is here is needed by a study on record")
+        return
+    kinds = ", ".join(f"{number} x {kind}" for kind, number in Counter(item.kind for item in found).items())
+    console.print(f"{size} freed: {kinds}" if removed else f"{size} can be freed, without --dry-run: {kinds}")
+    for item in found:
+        about = f" of {item.about}" if item.about else ""
+        console.print(Text(f"{item.kind}{about}: {item.path}, {describe_bytes(item.bytes)}"), soft_wrap=True)
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _mib(count: int) -> str:

@@ -1,6 +1,7 @@
 """The Python interface, which the command line itself uses: spec -> plan -> results -> report."""
 
 from harness.api.executing import execute, on_ray, on_this_machine
+from harness.api.keeping import collect_garbage, take_inventory
 from harness.api.looking import Looked, Means, Until, look_once, look_until_decided, plan_until_decided
 from harness.api.studies import (
     DEFAULT_REPORTS,
@@ -28,6 +29,7 @@ __all__ = [
     "Means",
     "Until",
     "choose_run",
+    "collect_garbage",
     "execute",
     "forecast",
     "lint_plan",
@@ -49,5 +51,6 @@ __all__ = [
     "record_look",
     "study_name",
     "sync",
+    "take_inventory",
     "tune",
 ]

@@ -90,10 +90,12 @@ def open_store(
     root: str | Path = DEFAULT_ROOT,
     tracking_uri: str | None = None,
     *,
+    upload_weights: bool = False,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Store:
     """Open the tracking store: MLflow at `tracking_uri`, at MLFLOW_TRACKING_URI, or in a database below `root`.
 
+    A store whose files are not on this machine keeps the runs' weights, another one only with `upload_weights`.
     `warn` is told where the store was copied or moved, and its database is changed to say where its files are now.
 
     Raises:
@@ -101,7 +103,7 @@ def open_store(
     """
     from harness.store.mlflow_store import MlflowStore
 
-    return MlflowStore(Path(root), tracking_uri, warn)
+    return MlflowStore(Path(root), tracking_uri, warn, upload_weights=upload_weights)
 
 
 def study_name(text: str) -> str:

@@ -202,14 +202,14 @@ def _find_by_id(text: str, name: str, store: Store) -> _Found:
 
 
 def _find_weights(text: str, folder: RunFolder, which: Which) -> Path:
-    weights = folder.best if which == "best" else folder.last
+    weights = folder.weights(which)
     if weights.exists():
         require_model_file(folder, weights)
         return weights
     if which == "last":
         raise InputError(
-            f"{text}: {weights} is not there: last weights stay where the run was trained, unless another run starts "
-            "from them; use @best"
+            f"{text}: {weights} is not there: last weights are kept where compare.epoch is last or a variant starts "
+            "from them; use @best, or write that, remove the folder of the run, and run it again"
         )
     raise InputError(f"{text}: the weights {weights} are gone; remove the folder {folder.path}, and run this again")
 

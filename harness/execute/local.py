@@ -179,8 +179,7 @@ def _ready(waiting: Sequence[Run], status: Mapping[str, str]) -> list[Run]:
 def _start_file(run: Run, folders: Mapping[str, RunFolder]) -> Path | None:
     if run.start is None:
         return None
-    parent = folders[run.start.run_id]
-    return parent.best if run.start.which == "best" else parent.last
+    return folders[run.start.run_id].weights(run.start.which)
 
 
 def _skip(run: Run, folders: Mapping[str, RunFolder]) -> RunResult:

@@ -36,8 +36,7 @@ class Order:
         """Return where the weights are that a run starts from."""
         if run.start is None:
             return None
-        parent = self._folders[run.start.run_id]
-        return parent.best if run.start.which == "best" else parent.last
+        return self._folders[run.start.run_id].weights(run.start.which)
 
     def take(self, run: Run) -> None:
         """Note that a run is under way."""

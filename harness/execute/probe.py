@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from copy import copy
@@ -43,7 +43,9 @@ class Cost:
     memory_bytes: int
     """Peak of the process's resident memory, or of the GPU's where the run is on one."""
     kept_bytes: int
-    """On disk, with the copy in a local tracking store."""
+    """On disk for good, with what a local tracking store has of it; without the weights of the last epoch."""
+    weights_bytes: int
+    """On disk, of one epoch's weights."""
     resume_bytes: int
     """On disk while it is under way: what it needs to go on after an interruption."""
 
@@ -63,8 +65,10 @@ class Forecast:
     disk_bytes: int
 
 
-def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
+def probe(runs: Sequence[Run], machine: Machine, jobs: int, lasts_wanted: Collection[str] = ()) -> Forecast:
     """Measure each kind of run (a config, whatever the seed) and return what all the runs take, so many at once.
+
+    `lasts_wanted` holds the ids of runs that keep the weights of their last epoch.
 
     As many probes are under way as runs will be: runs that share memory and cores slow each other down. Decoded images
     come into the cache, which the runs then use: preparing them is not part of the forecast.
@@ -86,7 +90,7 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int) -> Forecast:
         jobs=jobs,
         seconds=_span(unique.values(), {id_: cost.seconds for id_, cost in costs.items()}, jobs),
         memory_bytes=sum(cost.memory_bytes for cost in largest),
-        disk_bytes=sum(cost.kept_bytes for cost in costs.values())
+        disk_bytes=sum(cost.kept_bytes + cost.weights_bytes * (id_ in lasts_wanted) for id_, cost in costs.items())
         + jobs * max((cost.resume_bytes for cost in costs.values()), default=0),
     )
 
@@ -149,6 +153,7 @@ def measure(run: Run, machine: Machine) -> Cost:
             seconds=build_s + epochs * epoch_s + warm * select_s + judge_s + pace.finish_s,
             memory_bytes=peak_memory(machine),
             kept_bytes=_kept_bytes(folder, reported / min(JUDGED, images["val"])),
+            weights_bytes=folder.best.stat().st_size,
             resume_bytes=3 * folder.state.stat().st_size,  # two are kept, while a third is written
         )
 
@@ -240,9 +245,9 @@ def _finish(bench: Bench, folder: RunFolder) -> float:
 
 def _kept_bytes(folder: RunFolder, share: float) -> int:
     """Return the bytes of a run's files and of their copy in the tracking store; counts grow with the images."""
-    copied = {path: path.stat().st_size for path in files_to_keep(folder, with_last=False)}
+    copied = {path: path.stat().st_size for path in files_to_keep(folder)}
     counts = sum(size for path, size in copied.items() if path.suffix == ".npz" and folder.evaluation in path.parents)
-    return round(2 * (sum(copied.values()) + (share - 1) * counts)) + folder.last.stat().st_size
+    return round(2 * (sum(copied.values()) + (share - 1) * counts)) + folder.best.stat().st_size
 
 
 def peak_memory(machine: Machine) -> int:

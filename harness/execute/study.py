@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from harness.errors import InputError
+from harness.execute.again import again_folder, describe_lost, find_lost_starts, keep_weights
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.files import locked
 from harness.records import Plan, Run, Status
 from harness.store.courier import Courier
 from harness.store.folder import RunFolder, is_finished, is_running, load_result, run_folder
-from harness.store.protocol import Store, StoreError, study_lock
+from harness.store.protocol import NoWeights, Store, StoreError, study_lock
+from harness.store.retention import drop_last
 from harness.store.server import sync_command
 from harness.store.studies import save_study
 
@@ -20,7 +23,8 @@ INTERRUPT_PATIENCE_S = 10.0
 
 Executor = Callable[[Sequence[Run], Mapping[str, RunFolder]], Iterator[Event]]
 """Brings unfinished runs, given with each after the run it starts from, to their ends; yields what happens. Folders are
-there for all runs of the plan. Closing the iterator ends what is under way and leaves it resumable."""
+there for all runs of the plan, and are looked up when they are needed. Closing the iterator ends what is under way and
+leaves it resumable."""
 
 
 def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Executor) -> Iterator[Event]:
@@ -60,20 +64,16 @@ def _execute(
     runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: Courier, executor: Executor
 ) -> Iterator[Event]:
     """Execute runs, each once, and tell of them; the courier is done when this ends."""
-    to_do: list[Run] = []
     under_way: dict[str, Run] = {}
+    lost = {run.id: run for run in find_lost_starts(runs, folders)}
+    to_do = [run for run in runs if run.id in lost or not is_finished(folders[run.id])]
     try:
-        for run in runs:
-            result = load_result(folders[run.id]) if is_finished(folders[run.id]) else None
-            if result is None:
-                to_do.append(run)
-            else:
-                courier.tell(run, folders[run.id], "finished")
-                yield Ended(run, result, again=True)
-        for event in executor(to_do, folders):
+        yield from map(Warned, describe_lost(tuple(lost.values())))
+        yield from _recall([run for run in runs if run.id not in {item.id for item in to_do}], folders, courier)
+        for event in _make_again(lost, to_do, folders, executor):
             if not isinstance(event, Beat):
                 yield event
-                _follow(event, courier, folders, under_way)
+                _follow(event, courier, folders, under_way, lost)
             yield from map(Warned, courier.news())
     except BaseException:
         for run in under_way.values():
@@ -83,6 +83,37 @@ def _execute(
         raise
     courier.close()
     yield from map(Warned, courier.news())
+
+
+def _recall(runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: Courier) -> Iterator[Ended]:
+    """Tell of runs that are finished already."""
+    for run in runs:
+        result = load_result(folders[run.id])
+        assert result is not None
+        courier.tell(run, folders[run.id], "finished")
+        yield Ended(run, result, again=True)
+
+
+def _make_again(
+    lost: Mapping[str, Run], to_do: Sequence[Run], folders: Mapping[str, RunFolder], executor: Executor
+) -> Iterator[Event]:
+    """Execute runs, those that are lost beside their records; of these, the results on record are told."""
+    places = dict(folders) | {id_: again_folder(folders[id_]) for id_ in lost}
+    for event in executor(to_do, places):
+        if not isinstance(event, Ended) or event.run.id not in lost:
+            yield event
+            continue
+        run = event.run
+        if event.result.status == "finished":
+            wanted = {item.start.which for item in to_do if item.start and item.start.run_id == run.id}
+            problem = keep_weights(run, folders[run.id], wanted)
+            places[run.id] = folders[run.id]  # what starts from it finds its weights there
+        else:
+            problem = f"{run.label}: {event.result.status} when it was trained again: {event.result.reason}"
+        yield from [Warned(problem)] if problem else []
+        recorded = load_result(folders[run.id])
+        assert recorded is not None
+        yield replace(event, result=recorded)
 
 
 def _status_of(folders: Sequence[RunFolder]) -> Status:
@@ -99,20 +130,35 @@ def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, 
             warned = list(_attempt(partial(store.fetch, run.id, study, folders[run.id])))
         except InputError as error:
             yield Warned(str(error))
+        except NoWeights:
+            yield Warned(f"{run.label}: its folder is gone, and its weights with it; it is trained again")
             continue
         yield from warned
         if warned:
             return
 
 
-def _follow(event: Event, courier: Courier, folders: Mapping[str, RunFolder], under_way: dict[str, Run]) -> None:
-    """Have the store brought up to date after an event; `under_way` keeps the runs that a process works on."""
+def _follow(
+    event: Event,
+    courier: Courier,
+    folders: Mapping[str, RunFolder],
+    under_way: dict[str, Run],
+    lost: Collection[str],
+) -> None:
+    """Have the store brought up to date after an event; `under_way` keeps the runs that a process works on.
+
+    Of those that are made again the store has all.
+    """
     match event:
+        case Started(run) | Advanced(run, _) | Ended(run, _, _) if run.id in lost:
+            courier.tell(run, folders[run.id], "finished")
         case Started(run) | Advanced(run, _):
             under_way[run.id] = run
             courier.tell(run, folders[run.id], "running")
         case Ended(run, result, _):
             under_way.pop(run.id, None)
+            if result.status == "finished":
+                drop_last(folders[run.id])
             courier.tell(run, folders[run.id], result.status)
         case Warned():
             pass

@@ -16,7 +16,7 @@ from harness.files import CannotWrite, locked, write_text, write_whole
 from harness.fingerprint import digest_file
 from harness.npz import load_arrays
 from harness.predictions import load_predictions, save_predictions
-from harness.records import Examples, Progress, RunResult
+from harness.records import Examples, Progress, RunResult, Which
 from harness.store.checks import damaged, digests_of, read_entry, require_same, write_entry
 from harness.store.evaluations import load_evaluations, save_evaluations
 from harness.store.plugin_copy import may_leave
@@ -53,8 +53,12 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """Return the weights of the last epoch, there when training has ended."""
+        """Return the weights of the last epoch, there when training has ended; kept where a study asks for them."""
         return self.path / "checkpoints" / "last.pt"
+
+    def weights(self, which: Which) -> Path:
+        """Return the weights of the best, or of the last, epoch."""
+        return self.best if which == "best" else self.last
 
     @property
     def state(self) -> Path:
@@ -331,10 +335,9 @@ def _load_examples(path: Path) -> Examples:
     return Examples(names, images, labels, predictions)
 
 
-def files_to_keep(folder: RunFolder, *, with_last: bool) -> list[Path]:
-    """Return the files of a run that a tracking store keeps; the last weights only where they are wanted."""
+def files_to_keep(folder: RunFolder) -> list[Path]:
+    """Return the files of a run that every tracking store keeps: all that counts, and no weights."""
     files = [folder.config, folder.provenance, folder.journal, folder.examples, folder.result, folder.log]
-    files += [folder.confusion_picture, folder.examples_picture, folder.best, *folder.evaluation.rglob("*")]
-    files += [folder.last] if with_last else []
+    files += [folder.confusion_picture, folder.examples_picture, *folder.evaluation.rglob("*")]
     files += [folder.plugins] if may_leave(folder.plugins) else []
     return [path for path in files if path.is_file() and not path.name.startswith(".")]

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,21 @@ class Connection:
             if oldest.info.run_id != own.info.run_id:
                 self.client.delete_run(own.info.run_id)
             return oldest
+
+    def is_on_this_disk(self, uri: str) -> bool:
+        """Tell whether files whose address is `uri` are on a disk of this machine, and no server has them for others."""
+        return not is_server(self.uri) and local_path(self.place_of(uri)) is not None
+
+    def log_linked(self, uri: str, path: Path, inside: str) -> None:
+        """Keep a large file in a folder of the artifacts at `uri`: on the same disk as a link, no second copy."""
+        place = local_path(self.place_of(uri))
+        if place is not None and not is_server(self.uri):
+            with suppress(OSError):  # another disk, or one that knows no links
+                (place / inside).mkdir(parents=True, exist_ok=True)
+                (place / inside / path.name).unlink(missing_ok=True)
+                (place / inside / path.name).hardlink_to(path)
+                return
+        self.files(uri).log_artifact(str(path), inside)
 
     @contextmanager
     def artifacts(self, found: Any, wanted: Sequence[str]) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -13,13 +14,22 @@ from typing import Any, ParamSpec, TypeVar
 
 from harness.errors import InputError
 from harness.files import locked
-from harness.records import Plan, Progress, Run, RunResult, Status
-from harness.store.folder import RunFolder, files_to_keep, is_finished, load_result, read_progress, require_whole
+from harness.records import Plan, Progress, Run, RunResult, Status, Which
+from harness.store.folder import (
+    RunFolder,
+    files_to_keep,
+    is_finished,
+    load_result,
+    read_progress,
+    require_whole,
+    run_folder,
+)
 from harness.store.looks import RecordedLook, read_looks
 from harness.store.mlflow_client import Connection
 from harness.store.mlflow_lookup import find_tags
 from harness.store.moved import local_path
-from harness.store.protocol import Attached, Shown, StoreError, is_alive
+from harness.store.protocol import Attached, NoWeights, Shown, StoreError, is_alive
+from harness.store.retention import CHECKPOINTS, PLACE, lasts_wanted, tell_place
 from harness.store.server import DATABASE, default_uri
 from harness.store.studies import plan_text, read_plan
 from harness.store.tracked import differing_keys, epoch_metrics, final_metrics, params_of, tags_of
@@ -67,6 +77,7 @@ class _Open:
     experiment_id: str
     parent: Any
     children: dict[str, _Child]
+    keeps_weights: bool
 
     @property
     def parent_id(self) -> str:
@@ -77,17 +88,31 @@ class _Open:
         return differing_keys(self.plan)
 
     @functools.cached_property
-    def starts(self) -> frozenset[tuple[str, str]]:
-        return frozenset((run.start.run_id, run.start.which) for run in self.plan.runs if run.start)
+    def lasts_wanted(self) -> frozenset[str]:
+        return lasts_wanted([self.plan])
+
+    def weights(self, run_id: str) -> tuple[Which, ...]:
+        """Return which weights of a run are kept."""
+        kept: tuple[Which, ...] = ("best", "last") if run_id in self.lasts_wanted else ("best",)
+        return kept if self.keeps_weights else ()
 
 
 class MlflowStore:
-    """A store in MLflow: at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in a database below `root`."""
+    """A store in MLflow: at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in a database below `root`.
+
+    Weights are kept in it where its files are elsewhere, for other machines to fetch, or with `upload_weights`.
+    """
 
     def __init__(
-        self, root: Path, tracking_uri: str | None = None, say: Callable[[str], None] = lambda text: None
+        self,
+        root: Path,
+        tracking_uri: str | None = None,
+        say: Callable[[str], None] = lambda text: None,
+        *,
+        upload_weights: bool = False,
     ) -> None:
         self._mlflow = Connection(root, tracking_uri, say)
+        self._upload_weights = upload_weights
         self._study: _Open | None = None
         self._folders = {"harness.host": socket.gethostname(), "harness.root": str(self.root)}
 
@@ -119,17 +144,18 @@ class MlflowStore:
         parent_id = parent.info.run_id
         self._tag(parent_id, {**self._folders, "harness.status": "running"})
         self._client.update_run(parent_id, status="RUNNING")
-        self._keep_texts(parent, {"spec.yaml": plan.spec_text, "plan.json": plan_text(plan)})
+        self._keep_texts(parent.info.artifact_uri, {"spec.yaml": plan.spec_text, "plan.json": plan_text(plan)})
         children = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
         known = {found.data.tags["harness.id"]: _child_of(found) for found in children if _is_known(found)}
-        self._study = _Open(plan, experiment_id, parent, known)
+        keeps_weights = self._upload_weights or not self._mlflow.is_on_this_disk(parent.info.artifact_uri)
+        self._study = _Open(plan, experiment_id, parent, known, keeps_weights)
 
-    def _keep_texts(self, found: Any, texts: Mapping[str, str]) -> None:
-        files = self._mlflow.files(found.info.artifact_uri)
+    def _keep_texts(self, uri: str, texts: Mapping[str, str]) -> None:
         with tempfile.TemporaryDirectory() as place:
             for name, text in texts.items():
+                (Path(place) / name).parent.mkdir(exist_ok=True)
                 (Path(place) / name).write_text(text, encoding="utf-8")
-                files.log_artifact(str(Path(place) / name))
+            self._mlflow.files(uri).log_artifacts(place)
 
     @_told
     def mirror(self, run: Run, folder: RunFolder, status: Shown) -> bool:
@@ -139,7 +165,8 @@ class MlflowStore:
         """
         child = self._opened.children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
-            return self._restore_files(child, run, folder)
+            restored = self._restore_files(child, run, folder)
+            return (self._upload_weights and self._add_weights(child, run, folder)) or restored
         if child.last_epoch is None:
             logged = self._client.get_metric_history(child.mlflow_id, MARK)
             child.last_epoch = max((point.step for point in logged), default=-1)
@@ -172,9 +199,13 @@ class MlflowStore:
 
     def _keep_files(self, child: _Child, run: Run, folder: RunFolder) -> None:
         files = self._mlflow.files(child.uri)
-        for path in files_to_keep(folder, with_last=(run.id, "last") in self._opened.starts):
+        for path in files_to_keep(folder):
             inside = path.parent.relative_to(folder.path).as_posix()
             files.log_artifact(str(path), None if inside == "." else inside)
+        if self._opened.weights(run.id):
+            self._add_weights(child, run, folder)
+        elif folder.best.exists():
+            self._keep_texts(child.uri, {PLACE: tell_place(self.root, folder)})
 
     def _restore_files(self, child: _Child, run: Run, folder: RunFolder) -> bool:
         """Keep the files of a finished run again where they have gone, in a store that was copied without them."""
@@ -182,6 +213,16 @@ class MlflowStore:
             return False
         self._keep_files(child, run, folder)
         return True
+
+    def _add_weights(self, child: _Child, run: Run, folder: RunFolder) -> bool:
+        """Keep those weights of a run that the store is to keep; tell whether it lacked any."""
+        wanted = [path for path in map(folder.weights, self._opened.weights(run.id)) if path.exists()]
+        files = self._mlflow.files(child.uri)
+        there = {item.path for item in files.list_artifacts(CHECKPOINTS)} if wanted else set()
+        lacking = [path for path in wanted if f"{CHECKPOINTS}/{path.name}" not in there]
+        for path in lacking:
+            self._mlflow.log_linked(child.uri, path, CHECKPOINTS)
+        return bool(lacking)
 
     def _is_finished_by_another(self, child: _Child) -> bool:
         tags = self._client.get_run(child.mlflow_id).data.tags
@@ -254,6 +295,8 @@ class MlflowStore:
                 raise InputError(
                     f"run {run_id} of {study}, as the tracking store keeps it: {told}; harness run makes the run again"
                 ) from None
+            (whole / PLACE).unlink(missing_ok=True)
+            _require_weights(RunFolder(whole), found, folder)
             files = [path for path in whole.rglob("*") if path.is_file()]
             for path in sorted(files, key=lambda item: item.name == folder.result.name):  # the result comes last
                 target = folder.path / path.relative_to(whole)
@@ -339,6 +382,21 @@ class MlflowStore:
                 if not is_alive(self.root, tags):
                     self._tag(found.info.run_id, {"harness.status": "interrupted"})
                     self._client.set_terminated(found.info.run_id, "KILLED")
+
+
+def _require_weights(whole: RunFolder, found: Any, folder: RunFolder) -> None:
+    """See that what a store keeps of a run has its weights; else take them from the folder on this machine it is of.
+
+    Raises:
+        NoWeights: they are not there either.
+    """
+    tags = found.data.tags
+    origin = run_folder(Path(tags["harness.root"]), tags["harness.id"])
+    if not whole.best.exists() and tags["harness.host"] == socket.gethostname() and origin.best.exists():
+        whole.best.parent.mkdir(exist_ok=True)
+        shutil.copyfile(origin.best, whole.best)
+    if not whole.best.exists():
+        raise NoWeights(folder.path)
 
 
 def local_store(root: Path) -> MlflowStore | None:

@@ -22,6 +22,13 @@ class StoreError(HarnessError):
     """The tracking store did not take or give something. What the runs wrote on their own disk is untouched."""
 
 
+class NoWeights(HarnessError):
+    """A tracking store on the same disk has a run's files without its weights, and the run's folder is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder}: it is gone, and with it the run's weights; harness run trains the run again")
+
+
 class Store(Protocol):
     """A tracking store. Every method may raise StoreError, and may be called again until it succeeds."""
 
@@ -46,7 +53,10 @@ class Store(Protocol):
         """Show the study that was opened as ended."""
 
     def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
-        """Bring a run that was finished elsewhere into its folder here; tell whether the store had it."""
+        """Bring a run that was finished elsewhere into its folder here; tell whether the store had it.
+
+        Raises NoWeights where it has the rest alone: the folder stays as it is.
+        """
 
     def load_plan(self, study: str) -> Plan | None:
         """Return the plan a study was last run with."""

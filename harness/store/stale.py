@@ -60,6 +60,25 @@ def find_stale(root: Path, plan: Plan) -> tuple[Stale, ...]:
     return tuple(found)
 
 
+def find_superseded(root: Path, plan: Plan) -> dict[str, str]:
+    """Return id -> label of the runs that a study once had for a variant and seed which has another one in its plan.
+
+    Raises:
+        InputError: the record of the study's runs is damaged.
+    """
+    known, ids = _read(_record(root, plan.study)), {run.id for run in plan.runs}
+    return {id_: run.label for run in plan.runs for id_ in known.get(run.label, {}) if id_ not in ids}
+
+
+def runs_remembered(root: Path, study: str) -> frozenset[str]:
+    """Return the ids of all runs that a study ever had.
+
+    Raises:
+        InputError: the record of the study's runs is damaged.
+    """
+    return frozenset(id_ for of_label in _read(_record(root, study)).values() for id_ in of_label)
+
+
 def remember_runs(root: Path, plan: Plan) -> None:
     """Add a plan's runs to what is known of its study.
 

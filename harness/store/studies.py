@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.files import write_text
+from harness.files import locked, write_text
 from harness.records import Plan, RunResult
 from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.stats.looks import Taken
@@ -25,16 +25,26 @@ def study_folder(root: Path, study: str) -> Path:
     return root.resolve() / "studies" / study
 
 
+def plan_file(root: Path, study: str) -> Path:
+    """Return where a study's plan is kept."""
+    return study_folder(root, study) / "plan.json"
+
+
+def records_lock(root: Path) -> AbstractContextManager[bool]:
+    """Hold the lock under which studies come on record, and under which what none of them asks for goes."""
+    return locked(root.resolve() / "studies" / ".lock")
+
+
 def save_study(root: Path, plan: Plan) -> None:
     """Write a study's spec and plan.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    folder = study_folder(root, plan.study)
     try:
-        write_text(folder / "spec.yaml", plan.spec_text)
-        write_text(folder / "plan.json", plan_text(plan))
+        with records_lock(root):
+            write_text(study_folder(root, plan.study) / "spec.yaml", plan.spec_text)
+            write_text(plan_file(root, plan.study), plan_text(plan))
     except OSError as error:
         raise InputError(
             f"{root}: runs cannot be kept here ({error.strerror}); make it writable, or name another folder with --root"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from harness.records import Plan, Run, Status
 from harness.store.checks import read_entry
 from harness.store.folder import RunFolder, is_running, run_folder
 from harness.store.looks import looks_folder, merge_looks, read_looks, write_looks
-from harness.store.protocol import Store, study_lock
+from harness.store.protocol import NoWeights, Store, study_lock
 from harness.store.studies import load_study, studies_here
 
 WORST_FIRST: tuple[Status, ...] = ("interrupted", "failed", "skipped")
@@ -80,7 +81,8 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
     if source is not None:
         for run in runs:
             if not folders[run.id].result.exists() and not is_running(folders[run.id]):
-                source.fetch(run.id, plan.study, folders[run.id])
+                with suppress(NoWeights):
+                    source.fetch(run.id, plan.study, folders[run.id])
     outcomes: dict[str, list[str]] = {"delivered": [], "there": [], "running": [], "missing": [], "refused": []}
     lock = study_lock(target.root, plan.study)
     target.open_study(_widest(plan, target.load_plan(plan.study)))

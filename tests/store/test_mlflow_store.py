@@ -64,7 +64,8 @@ def test_contract_of_a_finished_run_and_replay_without_doubles(store, plan):
     assert found.data.params["model.name"] == "unet"
     assert found.data.params["loss"] == "cross_entropy, dice"
     kept = {path.relative_to(store.root / "artifacts").as_posix().split("/artifacts/")[1] for path in artifacts(store)}
-    assert {"checkpoints/best.pt", "evaluation/val.npz", "evaluation/test.npz", "result.json", "journal.jsonl"} <= kept
+    assert {"evaluation/val.npz", "evaluation/test.npz", "result.json", "journal.jsonl"} <= kept
+    assert {name for name in kept if name.startswith("checkpoints/")} == {"checkpoints/where.txt"}
     assert {"evaluation/regions/val-border.npz", "evaluation/predictions.npz"} <= kept
     assert {"spec.yaml", "plan.json"} <= kept
 

@@ -99,7 +99,7 @@ def test_regions_and_predictions_come_back(folder):
     assert back.regions["val"]["border"].confusion_CC().tolist() == [[1, 1], [0, 0]]
     assert back.regions["val"]["interior"].confusion_CC().tolist() == [[2, 0], [0, 4]]
     assert back.predictions == make_result().predictions
-    names = {path.relative_to(folder.path).as_posix() for path in files_to_keep(folder, with_last=False)}
+    names = {path.relative_to(folder.path).as_posix() for path in files_to_keep(folder)}
     assert {"evaluation/regions/val-border.npz", "evaluation/regions/val-interior.npz"} <= names
     assert "evaluation/predictions.npz" in names
 
@@ -118,7 +118,7 @@ def test_counts_of_the_last_epoch_and_of_the_start_come_back_with_their_contract
     assert back.last_counts["val"].confusion_CC().tolist() == [[2, 2], [0, 4]]
     assert back.start_counts["val"].confusion_CC().tolist() == [[0, 4], [4, 0]]
     assert back.contract["checkpoint"] == "best"
-    names = {path.relative_to(folder.path).as_posix() for path in files_to_keep(folder, with_last=False)}
+    names = {path.relative_to(folder.path).as_posix() for path in files_to_keep(folder)}
     for kind in ("last", "start"):
         assert {f"evaluation/{kind}/val.npz", f"evaluation/{kind}/contract.json"} <= names
         assert json.loads((folder.evaluation / kind / "contract.json").read_text())["checkpoint"] == kind
