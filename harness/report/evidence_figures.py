@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from harness.predictions import Seen, unpack
+from harness.records import Counts
 from harness.report.canvas import DIVERGING, add_legend, draw, inches, shorten
 from harness.report.evidence_record import Evidence, ImageChange
 from harness.report.flow import confusion_change
-from harness.report.heatmaps import Grid, Look, draw_grids
+from harness.report.heatmaps import Look, confusion_grid, draw_grids, tell_rest
+from harness.report.many_classes import most_wrong
 from harness.report.pictures import IGNORED, Strip, class_legend, coloured
 from harness.report.text import fine_points
 from harness.report.variants import VariantRuns
@@ -53,16 +55,22 @@ def _draw_flow(item: Evidence, pair: tuple[VariantRuns, VariantRuns], path: Path
         axis=0,
     )
     classes = max((side[0].classes for side in counts), key=len)
-    names = tuple(shorten(name) for name in classes)
+    every = [np.pad(one_CC, (0, len(classes) - len(one_CC))) for side in counts for one_CC in map(_confusion, side)]
+    shown = most_wrong(np.sum(every, axis=0))
+    names = tuple(shorten(classes[index]) for index in shown)
     reach = max(1.0, 100 * float(np.nanmax(np.abs(change_CC), initial=0.0)))
     width, height, number = (0.56, 0.36, "{:+.1f}") if len(classes) <= NUMBERED_CLASSES else (0.19, 0.19, None)
     unit = (
         "difference, % of the true class's pixels: blue is predicted more often, brown less often;\n"
         "on the diagonal more often is better, elsewhere it is worse"
-    )
+    ) + tell_rest(len(shown), len(classes))
     look = Look(width, height, DIVERGING, -reach, reach, number, unit, "true class", "predicted class")
     title = f"{shorten(item.variant)} minus {shorten(item.against)}, {item.split}"
-    draw_grids([Grid(title, 100 * change_CC, names, names)], look, path)
+    draw_grids([confusion_grid(title, 100 * change_CC, names, shown)], look, path)
+
+
+def _confusion(counts: Counts) -> npt.NDArray[np.int64]:
+    return counts.confusion_CC()
 
 
 def _draw_images(item: Evidence, pair: tuple[VariantRuns, VariantRuns], path: Path) -> None:

@@ -26,6 +26,7 @@ from harness.report.canvas import (
     shorten,
     text_width,
 )
+from harness.report.many_classes import extremes, mean_known, most_wrong
 from harness.report.names import has_scores
 from harness.report.record import Estimate, Report, VariantSummary
 
@@ -84,12 +85,27 @@ def draw_delta(report: Report, path: Path) -> None:
 
 def draw_confusions(confusions: Mapping[str, Confusion], classes: Sequence[str], path: Path) -> None:
     """Draw confusion matrices, title -> counts [C, C] in pixels, each row divided by its sum (percent)."""
-    names = tuple(shorten(name) for name in classes)
-    grids = [Grid(title, _row_percent(counts_CC), names, names) for title, counts_CC in confusions.items()]
+    shown = most_wrong(np.sum(list(confusions.values()), axis=0))
+    rows = tuple(shorten(classes[index]) for index in shown)
+    grids = [confusion_grid(title, _row_percent(counts_CC), rows, shown) for title, counts_CC in confusions.items()]
     side, number = (0.44, "{:.0f}") if len(classes) <= 20 else (0.19, None)
-    unit = "share of the true class's pixels (%)"
+    unit = "share of the true class's pixels (%)" + tell_rest(len(shown), len(classes))
     look = Look(side, side, SEQUENTIAL, 0, 100, number, unit, "true class", "predicted class")
     draw_grids(grids, look, path)
+
+
+def confusion_grid(title: str, values_CC: Matrix, names: tuple[str, ...], shown: npt.NDArray[np.intp]) -> Grid:
+    """Return a panel of those classes that are shown, their names given, and of what was predicted as all others."""
+    if len(shown) == len(values_CC):
+        return Grid(title, values_CC, names, names)
+    values_RC = values_CC[np.ix_(shown, shown)]
+    others_R1 = values_CC[shown].sum(axis=1, keepdims=True) - values_RC.sum(axis=1, keepdims=True)
+    return Grid(title, np.hstack([values_RC, others_R1]), names, (*names, "all others"))
+
+
+def tell_rest(shown: int, classes: int) -> str:
+    """Return, for the key, which classes a confusion matrix shows; nothing where it shows all."""
+    return f"\n{shown} of {classes} classes: those with the most wrong pixels" if shown < classes else ""
 
 
 def _row_percent(counts_CC: Confusion) -> Matrix:
@@ -111,7 +127,8 @@ def _table(scores: Mapping[str, Mapping[str, Estimate]], classes: Mapping[str, M
 
 
 def _class_grids(report: Report, variants: Sequence[VariantSummary], tables: Sequence[Table]) -> list[Grid]:
-    classes = [item.name for item in report.classes]
+    primary = [table.get(report.primary, {}) for table in tables]
+    classes = extremes({item.name: mean_known([of.get(item.name) for of in primary]) for item in report.classes})
     columns = tuple(shorten(variant.name, 24) for variant in variants)
     grids = []
     for split in report.splits:

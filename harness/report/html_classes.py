@@ -6,8 +6,10 @@ import html
 from collections.abc import Mapping
 
 from harness.report.claims import Claim
+from harness.report.class_sections import changes_by_class, deltas_left_out
 from harness.report.html_text import Tip
 from harness.report.html_tips import class_claims, class_delta_tips, one_line
+from harness.report.many_classes import MOST_CLASSES, extremes
 from harness.report.record import Delta, Estimate, Report
 from harness.report.sentences import is_doubted
 from harness.report.text import NOTHING, percent, points
@@ -25,15 +27,18 @@ def delta_tables(report: Report) -> str:
     deltas = {variant.name: variant.delta for variant in report.variants if variant.delta}
     if not deltas or report.primary not in [split.name for split in report.splits]:
         return ""
-    return f'{_delta_table(report, report.primary, deltas)}<p class="small">{NOTE}</p>'
+    note = " ".join(filter(None, [NOTE, deltas_left_out(report, report.primary).replace("`", "")]))
+    return f'{_delta_table(report, report.primary, deltas)}<p class="small">{note}</p>'
 
 
 def _delta_table(report: Report, split: str, deltas: Mapping[str, Delta]) -> str:
     tips, claims = class_delta_tips(report, split), class_claims(report, split)
     title = f"Difference of class IoU to {one_line(report.reference)} on {split} (points)"
     head = "".join(f'<th scope="col" class="number">{html.escape(one_line(name))}</th>' for name in deltas)
-    rows = []
-    for item in report.classes:
+    rows, by_name = [], {item.name: item for item in report.classes}
+    names = changes_by_class(report, split)
+    shown = extremes(names) if len(by_name) > MOST_CLASSES else tuple(by_name)
+    for item in map(by_name.__getitem__, shown):
         cells = "".join(
             _cell(
                 tips.get((one_line(item.name), one_line(name))),
