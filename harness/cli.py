@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -162,6 +163,7 @@ def plan(
     """
     from harness import api
     from harness.execute.again import describe_lost, find_lost_starts
+    from harness.execute.disk import foresee_disk
     from harness.execute.feasible import note_padding
     from harness.execute.inputs import read_notes, tell_judged_split
     from harness.spec.last_look import past_last_look
@@ -169,6 +171,7 @@ def plan(
     from harness.store.edited import describe_edited
     from harness.store.folder import is_finished, run_folder
     from harness.store.looks import known_here
+    from harness.store.retention import lasts_wanted
     from harness.store.stale import describe_stale, find_stale
     from harness.tables import print_plan
 
@@ -178,14 +181,22 @@ def plan(
     lost = find_lost_starts(shown.runs, folders)
     done = {id_ for id_, folder in folders.items() if is_finished(folder)} - {run.id for run in lost}
     to_do = [run for run in shown.runs if run.id not in done]
-    forecast = api.forecast(to_do, jobs=jobs, device=device) if probe and to_do else None
+    wanted = lasts_wanted([study])
+    forecast = api.forecast(to_do, jobs=jobs, device=device, lasts_wanted=wanted) if probe and to_do else None
+    disk = foresee_disk(root, to_do, wanted)
+    if forecast:
+        disk = replace(disk, known=disk.runs, kept_bytes=forecast.disk_bytes, resume_bytes=0)
     seconds = {name: cost.seconds for name, cost in forecast.costs.items()} if forecast else None
-    print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, as_json=as_json)
+    print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, disk, as_json=as_json)
     past = past_last_look(study, known_here(root, study))
     judged_on = filter(None, [tell_judged_split(study)])
     stale = [*describe_stale(find_stale(root, shown)), *describe_edited(root, shown)]
     for note in [*judged_on, *read_notes(shown), *note_padding(shown), *past, *stale, *describe_lost(lost)]:
         print(f"note: {note}", file=sys.stderr)
+    if disk.known and not disk.fits:
+        warn(disk.in_words)
+    elif disk.known and not forecast:
+        print(f"note: {disk.in_words}", file=sys.stderr)
 
 
 @app.command()

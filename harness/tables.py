@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.catalog import Part
+from harness.execute.disk import DiskForecast
 from harness.execute.probe import Forecast
 from harness.files import describe_bytes
 from harness.fingerprint import thaw
@@ -39,7 +40,13 @@ def _console() -> Console:
 
 
 def print_plan(
-    plan: Plan, done: Collection[str], concerns: Sequence[Concern], forecast: Forecast | None, *, as_json: bool
+    plan: Plan,
+    done: Collection[str],
+    concerns: Sequence[Concern],
+    forecast: Forecast | None,
+    disk: DiskForecast,
+    *,
+    as_json: bool,
 ) -> None:
     """Print a plan's runs, then what they will not show and cost; `done` holds the ids of those that are finished."""
     if as_json:
@@ -48,6 +55,7 @@ def print_plan(
             entry["done"] = entry["id"] in done
         entries["concerns"] = [asdict(concern) for concern in concerns]
         entries["forecast"] = asdict(forecast) if forecast else None
+        entries["disk"] = asdict(disk)
         print(json.dumps(entries, indent=2))
         return
     console = _console()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,8 +72,12 @@ def lint_plan(plan: Plan, *, seconds: Mapping[str, float] | None = None) -> tupl
     return lint(plan, groups=count_groups(plan), seconds=seconds)
 
 
-def forecast(runs: Sequence[Run], *, jobs: int | None = None, device: str = "auto") -> Forecast:
+def forecast(
+    runs: Sequence[Run], *, jobs: int | None = None, device: str = "auto", lasts_wanted: Collection[str] = ()
+) -> Forecast:
     """Run a few steps of each kind of run, and return how long the runs take, `jobs` at once, and what they occupy.
+
+    `lasts_wanted` holds the ids of the runs that keep the weights of their last epoch.
 
     Raises:
         InputError: the runs cannot be trained.
@@ -83,7 +87,7 @@ def forecast(runs: Sequence[Run], *, jobs: int | None = None, device: str = "aut
     from harness.execute.probe import probe
 
     check_models(runs, Machine(device))
-    return probe(runs, Machine(device), min(jobs or default_jobs(runs, device), len(runs)))
+    return probe(runs, Machine(device), min(jobs or default_jobs(runs, device), len(runs)), lasts_wanted)
 
 
 def open_store(

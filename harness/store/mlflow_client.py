@@ -158,7 +158,7 @@ class Connection:
             return oldest
 
     def is_on_this_disk(self, uri: str) -> bool:
-        """Tell whether files whose address is `uri` are on a disk of this machine, and no server has them for others."""
+        """Tell whether the files at `uri` are on a disk of this machine, and no server has them for others."""
         return not is_server(self.uri) and local_path(self.place_of(uri)) is not None
 
     def log_linked(self, uri: str, path: Path, inside: str) -> None:
