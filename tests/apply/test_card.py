@@ -130,7 +130,7 @@ def test_the_same_record_gives_the_same_card(card, tmp_path):
 
 
 def test_weights_of_the_last_epoch_are_not_given_the_best_ones_scores(tmp_path):
-    last = finished().choose("small/second/seed0@last")
+    last = finished().choose_last()
     counts = {split: replace(item, pixels_K=item.pixels_K * 2) for split, item in last.result.counts.items()}
     own = replace(last, result=replace(last.result, best_epoch=1, last_counts=counts))
     older = replace(last, result=replace(last.result, best_epoch=1, last_counts={}))

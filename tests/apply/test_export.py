@@ -194,7 +194,7 @@ def test_data_that_changed_since_the_run_do_not_judge_it():
 
 
 def test_int8_of_other_weights_than_the_stored_counts_is_refused(tmp_path):
-    last = finished().choose("small/second/seed0@last")
+    last = finished().choose_last()
     older = replace(last, result=replace(last.result, best_epoch=1, last_counts={}))
     with pytest.raises(InputError, match="stored counts, and this run has none of @last"):
         export_run(older, Options(int8=True), tmp_path / "model.onnx", quiet)
