@@ -6,10 +6,8 @@ nothing but the colours tells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from harness.data.images import read_ids
 from harness.data.source import RawIds
@@ -27,8 +25,11 @@ def read_palette(path: Path) -> Palette:
     Raises:
         InputError: the file cannot be read.
     """
+    values: Sequence[int] = []
     with opened(path) as picture:
-        values = (picture.getpalette("RGB") or []) if picture.mode == "P" else []
+        if picture.mode == "P" and picture.palette is not None:
+            kind, stored = picture.palette.getdata()
+            values = stored if kind == "RGB" else picture.getpalette("RGB") or []  # the latter decodes the picture
     return tuple(zip(values[0::3], values[1::3], values[2::3], strict=True))
 
 
@@ -43,11 +44,11 @@ class KnownColours:
 
         Indices that occur count. A palette with a colour at both indices tells nothing, and is no reason.
         """
+        import PIL.Image
+
         clash = ""
-        occurs = np.zeros(256, bool)
-        for row in ids_HW:
-            occurs[row] = True
-        for index in np.flatnonzero(occurs[: len(palette)]).tolist():
+        pixels = PIL.Image.fromarray(ids_HW).histogram()
+        for index in [index for index in range(len(palette)) if pixels[index]]:
             colour = palette[index]
             first, earlier, its_palette = self._first.setdefault(colour, (index, file, palette))
             if first != index and not (_has(palette, first, colour) or _has(its_palette, index, colour)):
