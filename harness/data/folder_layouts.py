@@ -72,7 +72,11 @@ def _why_useless(found: MaskIds, masks: Sequence[Path], first: Folders) -> str |
             return f"{colours}{_describe_colours(masks)}"
         more = f" ({len(found.unread)} masks were tried)" if len(found.unread) > 1 else ""
         return f"no mask in {first.masks} can be read{more}: {found.unread[0]}"
-    return f"the masks in {first.masks} were {found.mixture.describe()}" if found.mixture.is_likely else None
+    return (
+        f"the masks in {first.masks} were resampled or saved as JPEG: {found.mixture.describe()}"
+        if found.mixture.is_likely
+        else None
+    )
 
 
 def _settings(division: Division, first: Folders, suffix: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from harness.data.source import RawIds
 
 FEWEST_MIXED = 3
 """Fewer ids on slopes are explained by a thin class, such as the border of a trimap."""
-FEWEST_PIXELS = 4096
+FEWEST_PIXELS = 2048
 """In fewer pixels, classes of real scenes are specks too."""
 OUTNUMBERED = 1.5
 """Ids astray to one that fills regions, at least: of many classes, some are thin."""
@@ -48,13 +48,13 @@ class Mixture:
         return (total - held) / peaks >= RARER * held / len(mixed)
 
     def describe(self) -> str:
-        """Return the reason, with its numbers, and what would work."""
+        """Return what tells that ids were mixed, with its numbers, and what would work."""
         mixed = self.mixed
         share = 100 * sum(self.pixels[raw] for raw in mixed) / sum(self.pixels.values())
         peaks = sorted((raw for raw in self.pixels if raw not in mixed), key=lambda raw: -self.pixels[raw])
         shown = ", ".join(map(str, sorted(peaks[:6]))) + (", ..." if len(peaks) > 6 else "")
         return (
-            f"resampled or saved as JPEG: ids {shown} fill regions, and {len(mixed)} others ({share:.1f} % of the "
+            f"ids {shown} fill regions, and {len(mixed)} others ({share:.1f} % of the "
             f"pixels) lie only at their edges. Make the masks anew, resized by nearest neighbour and saved as PNG"
         )
 
