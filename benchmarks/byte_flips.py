@@ -1,4 +1,4 @@
-"""What each command does where a byte of a file was changed: `python -m benchmarks.byte_flips [--every] [--only WORD]`.
+"""What each command does where a byte of a file was changed: `python -m benchmarks.byte_flips [--every]`.
 
 A small study on a prepared folder is made in a temporary place, in this process. Then each file below its store, its
 cache, its prepared folder and its reports is damaged in turn (a byte flipped at the beginning, in the middle, at the
@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import io
 import itertools
+import math
 import os
 import shutil
 import sys
@@ -145,8 +146,8 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
         _opened.add(os.path.realpath(os.fsdecode(arguments[0])))
 
 
-def make_workplace(folder: Path) -> Workplace:
-    """Draw a small Cityscapes, prepare it, train the study on it in this process, and call each command once."""
+def make_workplace(folder: Path, without: Sequence[str]) -> Workplace:
+    """Draw a small Cityscapes, prepare it, train the study on it in this process, and see what each command does."""
     draw_city(folder / "city")
     (folder / "labels.yaml").write_text(
         "name: three\\nclasses:\\n  - {name: road, ids: [7], colour: [128, 64, 128]}\\n"
@@ -163,6 +164,8 @@ def make_workplace(folder: Path) -> Workplace:
     shutil.rmtree(folder / "out", ignore_errors=True)
     place.pristine = place.snapshot()
     for name, run in operations().items():
+        if without and name.startswith(tuple(without)):
+            continue
         first = run(place)
         require_done(first, name)
         place.restore()
@@ -307,8 +310,8 @@ def judge(place: Workplace, name: str, file: str, outcome: Outcome) -> str:
     return "built again" if path.is_file() and path.read_bytes() == place.pristine[file] else "identical"
 
 
-def trials(place: Workplace, every: bool, rng: np.random.Generator) -> Iterator[tuple[str, str, str]]:
-    """Yield file, command and kind of damage."""
+def trials(place: Workplace, every: bool) -> Iterator[tuple[str, str, str]]:
+    """Yield file, command and kind of damage; none where the command does not read the file."""
     turns = itertools.cycle(DAMAGES)
     for file, content in place.pristine.items():
         for name, expected in place.expected.items():
@@ -322,21 +325,19 @@ def trials(place: Workplace, every: bool, rng: np.random.Generator) -> Iterator[
 
 
 def sweep(
-    place: Workplace, *, every: bool, seed: int, only: str = "", share: float = 1.0
+    place: Workplace, *, every: bool, seed: int, share: float = 1.0, seconds: float = math.inf
 ) -> tuple[Counter[tuple[str, str]], list[str]]:
-    """Damage files in turn; return (command, fate) -> number, and what went wrong, a line each."""
-    rng, fates, wrong = make_rng(seed, "byte_flips"), Counter[tuple[str, str]](), []
-    for file, name, kind in trials(place, every, rng):
-        if only and only not in f"{file} {name}":
-            continue
-        if not kind:
-            fates[name, "not read"] += 1
-            continue
-        if rng.random() >= share:
-            continue
+    """Damage files, in an order drawn at random; return (command, fate) -> number, and what went wrong, a line each."""
+    rng, fates, wrong, began = make_rng(seed, "byte_flips"), Counter[tuple[str, str]](), [], time.monotonic()
+    asked = list(trials(place, every))
+    fates.update((name, "not read") for _, name, kind in asked if not kind)
+    asked = [trial for trial in asked if trial[2]]
+    for index in rng.permutation(len(asked))[: math.ceil(share * len(asked))]:
+        file, name, kind = asked[index]
         content = place.pristine[file]
         damaged = DAMAGES[kind](content, rng)
-        if damaged == content:
+        if damaged == content or time.monotonic() - began > seconds:
+            fates[name, "not tried"] += 1
             continue
         (place.folder / file).write_bytes(damaged)
         outcome = operations()[name](place)
@@ -351,8 +352,11 @@ def sweep(
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Workplace]:
-    """Make the study in a temporary folder that is the current one meanwhile, with a cache of its own."""
+def workplace(without: Sequence[str] = ()) -> Iterator[Workplace]:
+    """Make the study in a temporary folder that is the current one meanwhile, with a cache of its own.
+
+    Commands that begin with a word of `without` are left out.
+    """
     before, cache, arguments = Path.cwd(), os.environ.get("HARNESS_CACHE"), sys.argv
     sys.addaudithook(_watch)
     with tempfile.TemporaryDirectory() as folder:
@@ -360,7 +364,7 @@ def workplace() -> Iterator[Workplace]:
         os.environ["HARNESS_CACHE"] = str(root / "cache")
         os.chdir(root)
         try:
-            yield make_workplace(root)
+            yield make_workplace(root, without)
         finally:
             os.chdir(before)
             sys.argv = arguments
@@ -374,16 +378,20 @@ def main() -> None:
     """Try all files and commands, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", action="store_true", help="each kind of damage for each file and command")
-    parser.add_argument("--only", default="", metavar="WORD", help="files and commands with this word in them")
+    parser.add_argument("--without", nargs="*", default=[], metavar="COMMAND", help="left out, such as reproduce")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="try nothing more after so long")
     parser.add_argument("--share", type=float, default=1.0, help="of the trials, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     began = time.monotonic()
-    with workplace() as place:
+    with workplace(options.without) as place:
         print(f"{len(place.pristine)} files; made in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        fates, wrong = sweep(place, every=options.every, seed=options.seed, only=options.only, share=options.share)
-    columns = ("message", "built again", "identical", "WRONG", "not read")
-    rows = [[name, *(str(fates[name, column]) for column in columns)] for name in operations()]
+        fates, wrong = sweep(
+            place, every=options.every, seed=options.seed, share=options.share, seconds=options.seconds
+        )
+        names = list(place.expected)
+    columns = ("message", "built again", "identical", "WRONG", "not tried", "not read")
+    rows = [[name, *(str(fates[name, column]) for column in columns)] for name in names]
     print_table(["command", *columns], rows)
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     raise SystemExit(1 if wrong else 0)

@@ -1,9 +1,10 @@
 """What checking the image cache costs: `python -m benchmarks.checksum_cost --before FOLDER [--rounds 5]`.
 
-Bytes/s of the checksums of the standard library, on arrays of the size of one picture. Then a run's start (building all
-that it needs, from a cache that is there) and its epochs, the first of which checks each image, with the code here and
-with that in FOLDER, such as a checkout of an older version; each in a process of its own, in turn. Processor time,
-which other programs on the machine disturb little; medians of the ratios of neighbouring processes.
+Bytes/s of the checksums of the standard library, on arrays of the size of one picture. What checking an epoch's images
+takes, which a process does once, as a share of that epoch. Then a run's start (building all that it needs, from a cache
+that is there) and its epochs, the first of which checks each image, with the code here and with that in FOLDER, such as
+a checkout of an older version; each in a process of its own, in turn. Processor time, which other programs on the
+machine disturb little; medians of the ratios of neighbouring processes.
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ for progress in train(bench, []):
     marks.append(time.process_time())
 print(json.dumps([later - sooner for sooner, later in zip(marks, marks[1:])]))
 """
+CHECK = """
+checked = time.process_time()
+for name in ("train", bench.selects_on):
+    split = bench.splits[name]
+    assert all(column.is_whole(index) for index in range(len(split)) for column in split._pairs._columns.values())
+print(json.dumps([time.process_time() - checked, marks[-1] - marks[-2]]))
+"""
 SUMS: Mapping[str, Callable[[bytes], object]] = {
     "zlib.crc32": zlib.crc32,
     "zlib.adler32": zlib.adler32,
@@ -77,13 +85,22 @@ def measure_sums(size: int, repeats: int) -> list[list[str]]:
     return rows
 
 
-def run_once(code: Path, place: Path, name: str) -> list[float]:
-    """Return the processor seconds of each phase of a run with the code in a folder."""
+def run_once(code: Path, place: Path, name: str, program: str = PROGRAM) -> list[float]:
+    """Return the last line of what a program prints with the code in a folder: processor seconds."""
     environment = {**os.environ, "PYTHONPATH": str(code), "HARNESS_CACHE": str(place / name), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", PROGRAM]
+    command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=place, env=environment, stdout=subprocess.PIPE, check=True)
-    spent: list[float] = json.loads(done.stdout)
+    spent: list[float] = json.loads(done.stdout.splitlines()[-1])
     return spent
+
+
+def measure_share(images: int) -> list[list[str]]:
+    """Return a line: what checking each image of an epoch takes, once in a process, and that epoch without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "cost.yaml").write_text(SPEC.format(images=images))
+        check, epoch = run_once(HERE, place, "after", PROGRAM + CHECK)
+    return [[str(images), f"{check * 1e3:.2f} ms", f"{epoch:.2f} s", f"{100 * check / epoch:.3f} %"]]
 
 
 def compare(before: Path, images: int, rounds: int) -> list[list[str]]:
@@ -111,10 +128,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="code to compare with")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--images", type=int, default=100)
     options = parser.parse_args()
     print(describe("cpu", ["numpy"]))
     print_table(["checksum", "of 96x96x3 bytes", "each"], measure_sums(96 * 96 * 3, options.rounds))
+    head = ["images", "checking them", "an epoch of training and judging them", "share"]
+    print_table(head, measure_share(options.images))
     if options.before is not None:
         rows = compare(options.before.resolve(), options.images, options.rounds)
         print_table(["phase", "before", "after", "after / before"], rows)

@@ -11,11 +11,15 @@ from benchmarks.byte_flips import COMMANDS, DAMAGES, is_left_out, operations, sw
 from harness import api
 from harness.apply.choose import choose
 from harness.errors import HarnessError
+from harness.judged import digest_counts
 from harness.randomness import make_rng
 from harness.spec.plan_json import plan_to_json
+from harness.store.folder import load_result, run_folder
 from harness.store.looks import taken_looks
 from harness.store.protocol import Store
 from harness.store.recall import recall_looks, recall_study
+from harness.store.studies import load_study
+from harness.store.sync import sync_study
 
 
 def read_all(store: Store) -> bytes:
@@ -58,3 +62,19 @@ def test_each_command_refuses_mends_or_gives_what_it_gave_before():
     assert wrong == []
     assert {name for name, _ in fates} == set(operations()) > set(COMMANDS)
     assert sum(number for (_, fate), number in fates.items() if fate == "message") > 10
+
+
+def test_sync_makes_the_tracking_database_anew_and_no_number_comes_from_it(tmp_path):
+    """Without it, and without its files, the study is read from the run folders; after sync, from the store alone."""
+    root = tmp_path / "mlruns"
+    shutil.copytree(finished().place / "mlruns", root)
+    shutil.rmtree(root / "artifacts")
+    (root / "mlflow.db").unlink()
+    plan = load_study(root, "small")
+    expected = {run.id: digest_counts(load_result(run_folder(root, run.id))) for run in plan.runs}
+    store = api.open_store(root)
+    assert len(sync_study(plan, store).delivered) == len(plan.runs)
+    assert len(sync_study(plan, store).there) == len(plan.runs)
+    shutil.rmtree(root / "runs")
+    found = api.open_store(root).load_results("small", list(expected))
+    assert {id_: digest_counts(result) for id_, result in found.items()} == expected
