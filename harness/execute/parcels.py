@@ -56,7 +56,7 @@ class Outbox:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._sent: dict[Path, tuple[int, int, int]] = {}
+        self._sent: dict[Path, tuple[int, int, int, int]] = {}
         self._order = {path: rank for rank, path in enumerate((folder.state, folder.journal, folder.result), start=1)}
 
     def changed(self, *, with_log: bool = False) -> Iterator[Piece]:
@@ -71,7 +71,7 @@ class Outbox:
                     files.append((path, open_files.enter_context(path.open("rb"))))
             for path, file in reversed(files):
                 facts = os.fstat(file.fileno())
-                mark = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+                mark = (facts.st_ino, facts.st_ctime_ns, facts.st_mtime_ns, facts.st_size)
                 if self._sent.get(path) != mark:
                     yield from _cut(file, path.relative_to(self._folder.path).as_posix())
                     self._sent[path] = mark
