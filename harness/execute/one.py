@@ -22,9 +22,10 @@ from harness.execute.inputs import make_reader
 from harness.files import locked, remove_partial, write_text
 from harness.nets.weights import load_weights
 from harness.predictions import MOST
-from harness.records import Counts, Machine, Progress, Run, RunResult
+from harness.records import OWN_FREEZE, Counts, Machine, Progress, Run, RunResult
 from harness.report.pictures import draw_confusion, draw_examples
 from harness.spec.plugins import import_plugin
+from harness.store.credentials import mask_credentials
 from harness.store.folder import (
     RunFolder,
     append_progress,
@@ -35,7 +36,7 @@ from harness.store.folder import (
     write_progress,
 )
 from harness.store.plugin_copy import keep_plugins
-from harness.store.provenance import mask_credentials, read_provenance
+from harness.store.provenance import read_provenance
 from harness.train.checkpoint import (
     Standing,
     copy_weights,
@@ -126,7 +127,7 @@ def _train_and_judge(
 def _require_unchanged(run: Run) -> None:
     """Refuse to train on other data than the run's id says: the plan may be hours old."""
     now = make_reader()(run.config)
-    changed = [key for key in {**run.inputs, **now} if now.get(key) != run.inputs.get(key)]
+    changed = [key for key in (*run.inputs, OWN_FREEZE) if now.get(key) != run.inputs.get(key)]
     if changed:
         raise RunFailed(
             f"{', '.join(changed)} changed on disk after the study was planned; run the same command again: it plans "

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from harness.errors import HarnessError
+from harness.store.credentials import mask_credentials
 from harness.store.protocol import StoreError
-from harness.store.provenance import mask_credentials
 
 PACKAGES = {
     "psycopg": "ablation-harness[postgres]",

@@ -21,7 +21,7 @@ from harness.spec.plugin_sources import (
     read_sources,
     unpack_sources,
 )
-from harness.store.provenance import holds_credential
+from harness.store.credentials import holds_credential
 
 
 def keep_plugins(path: Path, plugins: Sequence[str]) -> dict[str, Any]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import platform
-import re
 import socket
 import subprocess
 import sys
@@ -21,6 +19,7 @@ import psutil
 from harness.cores import count_cores, read_processor
 from harness.environment import read_environment
 from harness.records import Machine, Origin
+from harness.store.credentials import mask_credentials
 
 PACKAGES = (
     "ablation-harness",
@@ -33,11 +32,6 @@ PACKAGES = (
     "mlflow",
     "pydantic",
 )
-_SECRET_NAME = r"(?:passw(?:or)?d|pwd|token|secret|api[_-]?key|access[_-]?key|signature|credential)s?"
-_SECRET = re.compile(rf"(?i)({_SECRET_NAME}[\"']?(?:\s*[=:]\s*(?=[\"'])|=))(\"[^\"\n]*\"|'[^'\n]*'|[^\s&\"',;)]+)")
-_LITERAL_SECRET = re.compile(rf"(?i){_SECRET_NAME}[\"']?\s*[=:]\s*[\"'][^\"'\n]+[\"']|\w+://[^/\s:@]+:[^/\s@]+@")
-_ENVIRONMENT = re.compile(r"(?i)^(?!(?:old)?pwd$).*(?:passw|pwd|token|secret|key|credential)")  # PWD is a folder
-_SHORTEST_SECRET = 8
 DIFF_BYTES = 200_000
 GIT_SECONDS = 10
 
@@ -64,28 +58,6 @@ def read_origin() -> Origin:
     """Return the command that runs here, and the state of the repository that it was given in."""
     command = (Path(sys.argv[0]).name, *(mask_credentials(word) for word in sys.argv[1:]))
     return Origin(command, _read_git(Path.cwd()))
-
-
-def mask_credentials(text: str) -> str:
-    """Return a text with its secrets as `***`.
-
-    These are the user and password of any URL, the value of whatever is called a password, token or the like, and the
-    values of environment variables so called. A password may hold any character but a space, also those that a URL
-    should not have there: too much is hidden then.
-    """
-    for name, value in os.environ.items():
-        if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "***")
-    return _SECRET.sub(r"\1***", re.sub(r"\b(\w+://)\S*@", r"\1***@", text))
-
-
-def holds_credential(text: str) -> bool:
-    """Tell whether a text, such as a program, has a password or the like in it: as a literal, in a URL, or as the value
-    of an environment variable that is called so."""
-    values = [
-        value for name, value in os.environ.items() if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET
-    ]
-    return bool(_LITERAL_SECRET.search(text)) or any(value in text for value in values)
 
 
 def _version(package: str) -> str | None:

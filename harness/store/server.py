@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from harness.errors import InputError
-from harness.store.provenance import mask_credentials
+from harness.store.credentials import mask_credentials
 
 LOOPBACK = "127.0.0.1"
 END_S = 5.0

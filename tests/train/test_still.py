@@ -139,13 +139,6 @@ def test_what_would_train_nothing_or_freeze_nothing_is_refused(config, told):
     make_reader()(config_of(**config))  # planning goes on: the run says it
 
 
-def test_a_loss_of_many_numbers_is_refused():
-    bench = bench_of(config_of())
-    several = replace(bench, loss=((1.0, lambda logits, labels: torch.zeros(labels.shape, requires_grad=True)),))
-    with pytest.raises(Exception, match=r"loss 'cross_entropy' gave a tensor of shape \[3, 16, 16\], not one number"):
-        next(iter(train(several, [])))
-
-
 def test_no_parameter_is_still_unless_the_model_says_so():
     assert kept_against(Network(torch.nn.Linear(1, 1), lambda x: (x, ()), (), ()), "none") == frozenset()
 
