@@ -61,7 +61,8 @@ def _where(name: str, provenance: Mapping[str, Any]) -> str:
 def _cure(folder: RunFolder, copy: Mapping[str, bytes]) -> str:
     if not copy:
         return "run the command in the folder that has it, or put that folder on PYTHONPATH"
-    path = os.pathsep.join([str(folder.plugins), *filter(None, [os.environ.get("PYTHONPATH")])])
+    chosen = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    path = os.pathsep.join(dict.fromkeys([str(folder.plugins), *chosen]))
     return (
         f"the run keeps its source, which runs with this command once you have looked at it:\n"
         f"  PYTHONPATH={shlex.quote(path)} {_this_command()}"
