@@ -22,7 +22,7 @@ def mask_credentials(text: str) -> str:
     for name, value in os.environ.items():
         if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, "***")
-    return _SECRET.sub(r"\1***", re.sub(r"(\w+://)\S*@", r"\1***@", text))
+    return _SECRET.sub(r"\1***", re.sub(r"\b(\w+://)\S*@", r"\1***@", text))
 
 
 def holds_credential(text: str) -> bool:

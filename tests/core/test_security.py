@@ -29,7 +29,8 @@ from harness.predictions import load_predictions
 from harness.records import Machine
 from harness.report.names import make_slugs
 from harness.spec.plan_json import plan_from_json, plan_to_json
-from harness.store.provenance import mask_credentials, read_provenance
+from harness.store.credentials import mask_credentials
+from harness.store.provenance import read_provenance
 from harness.store.server import make_server_command
 from harness.store.tracked import metric_names
 from harness.train.checkpoint import load_newest

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from harness.counts import make_counts
 from harness.records import Machine, Progress, RunResult
-from harness.store.provenance import mask_credentials, read_provenance
+from harness.store.credentials import mask_credentials
+from harness.store.provenance import read_provenance
 from harness.store.tracked import epoch_metrics, final_metrics, flatten, metric_names
 
 
