@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,11 @@ CASES = {
     "depth-kaggle": ("kaggle", make_kaggle, ("model.base_channels=4",)),
     "depth-cityscapes": ("cityscapes", make_cityscapes, ("model.base_channels=4",)),
     "data-scaling": (None, None, DRAWN),
-    "data-scaling-offroad": ("offroad", make_offroad, ("model={name: unet, base_channels: 4}",)),
+    "data-scaling-offroad": (
+        "offroad",
+        partial(make_offroad, images={"train": 16, "val": 4}),
+        ("model={name: unet, base_channels: 4}",),
+    ),
 }
 
 
