@@ -117,7 +117,6 @@ def _find_run(connection: Connection, run_id: str, study: str) -> Any:
     raise InputError(f"the tracking store does not hold run {run_id}; harness run SPEC brings it up to date")
 
 
-@guarded
 def _write(folder: Path, package: Package, model: Any, mlflow_run: str) -> None:
     """Write the model as MLflow keeps it."""
     import mlflow.pyfunc
@@ -131,7 +130,7 @@ def _write(folder: Path, package: Package, model: Any, mlflow_run: str) -> None:
         outputs=Schema([ColSpec(AnyType(), "labels"), ColSpec(AnyType(), "classes")]),
         params=ParamSchema([ParamSpec("encoding", "string", "array")]),
     )
-    mlflow.pyfunc.save_model(
+    guarded(mlflow.pyfunc.save_model)(
         str(folder),
         mlflow_model=Model(run_id=mlflow_run, model_id=model.model_id, model_uuid=model.model_id),
         python_model=str(package.code),

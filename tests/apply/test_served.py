@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from faulty_mlflow import Faults, make_faulty
 from finished_study import WINNER, finished
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +31,8 @@ from harness.apply.model import load_model
 from harness.data import open_source
 from harness.data.images import resize_image
 from harness.errors import InputError
-from harness.store.models import log_model
+from harness.store.models import log_model, register
+from harness.store.protocol import StoreError
 from harness.train.strips import label_pixels
 
 SIDES = st.integers(1, 40)
@@ -177,6 +179,21 @@ def test_a_run_that_the_store_does_not_hold_is_named(registered):
     study, _, _ = registered
     with pytest.raises(InputError, match="does not hold run 123"):
         log_model(study.store, "123", "", None, {})
+
+
+def test_a_store_that_fails_takes_no_model_and_says_so_in_one_line(registered, monkeypatch):
+    study, chosen, known = registered
+    faults = Faults("*", ImportError("No module named 'psycopg'"))
+    make_faulty(monkeypatch, faults)
+    for name, store_model in {
+        "the model is not logged": lambda: log_model(study.store, chosen.run_id, "small", None, {}),
+        f"the model is logged as {known.uri}, but not registered": lambda: register(study.store, known, "x", None),
+    }.items():
+        with pytest.raises(StoreError) as told:
+            store_model()
+        assert str(told.value) == (
+            f"{name}: the tracking store fails: it needs the package psycopg: pip install 'ablation-harness[postgres]'"
+        )
 
 
 @pytest.fixture
