@@ -20,7 +20,7 @@ def count_cores() -> int:
 def read_processor() -> str:
     """Return the name of the processor, or of its architecture where the system tells no more."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

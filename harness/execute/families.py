@@ -142,7 +142,9 @@ def _read_processes() -> dict[int, _Seen]:
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
-            state, parent, _, session, *_ = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            state, parent, _, session, *_ = (
+                (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            )
             if state not in "ZX":
                 found[int(folder.name)] = _Seen(int(parent), int(session))
     return found

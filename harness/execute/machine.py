@@ -67,7 +67,7 @@ def peak_bytes(pid: int) -> int:
 
 def _read_status(pid: int, key: str) -> int:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), 0)
@@ -80,7 +80,7 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
     """
     mounts = {"": root / "sys/fs/cgroup", controller: root / "sys/fs/cgroup" / controller}
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in lines:
@@ -94,7 +94,7 @@ def _read_number(folder: Path, *names: str) -> int | None:
     """Return the number in the first of these files that is there; None for no file, or a file that says `max`."""
     for name in names:
         if (folder / name).is_file():
-            text = (folder / name).read_text().strip()
+            text = (folder / name).read_text(encoding="utf-8").strip()
             return int(text) if text != "max" else None
     return None
 
@@ -102,7 +102,7 @@ def _read_number(folder: Path, *names: str) -> int | None:
 def _file_cache(folder: Path) -> int:
     """Return the bytes of cached files that the system gives up when they are asked for."""
     try:
-        lines = [line.split() for line in (folder / "memory.stat").read_text().splitlines()]
+        lines = [line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines()]
     except OSError:
         return 0
     values = {key: int(value) for key, value in lines}
@@ -112,6 +112,6 @@ def _file_cache(folder: Path) -> int:
 def _read_quota(folder: Path) -> tuple[int, int]:
     """Return the microseconds of all cores together in each period; 0 or less without a limit."""
     if (folder / "cpu.max").is_file():
-        quota, period = (folder / "cpu.max").read_text().split()
+        quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
         return (int(quota) if quota != "max" else 0), int(period)
     return _read_number(folder, "cpu.cfs_quota_us") or 0, _read_number(folder, "cpu.cfs_period_us") or 1
