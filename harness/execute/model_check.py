@@ -15,9 +15,12 @@ from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness import catalog
 from harness.clashes import smallest_batch
 from harness.data.digests import remember
+from harness.data.source import Split
 from harness.data.subsets import take
 from harness.errors import HarnessError, InputError, is_out_of_memory
 from harness.execute.feasible import name_some
@@ -155,9 +158,18 @@ def _short_bench(config: RunConfig, machine: Machine) -> Bench:
 
     source = open_splits(config)
     few = smallest_batch(len(source.splits["train"].names), config.train.batch_size)
-    splits = {name: take(split, range(few if name == "train" else 1)) for name, split in source.splits.items()}
+    splits = {
+        name: _with_known_depth(take(split, range(few if name == "train" else 1)))
+        for name, split in source.splits.items()
+    }
     apart = replace(machine, cache=False, resident=False)
     return build_bench(config, apart, start=None, source=replace(source, splits=splits))
+
+
+def _with_known_depth(split: Split) -> Split:
+    """Return a split whose depth is known in every pixel: in so few images it may be known in none."""
+    depth = split.read_depth
+    return split if depth is None else replace(split, read_depth=lambda index: np.nan_to_num(depth(index), nan=1.0))
 
 
 def _step(bench: Bench, *, train: bool) -> None:

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import api
@@ -114,3 +115,18 @@ def test_a_plugin_is_tried_each_time_as_its_code_may_have_changed(workplace, mon
     for _ in range(2):
         check_models(runs, Machine("cpu"))
     assert len(asked) == 2
+
+
+def test_a_step_of_images_without_known_depth_is_no_reason_to_refuse(workplace, monkeypatch):
+    """Depth may be known in other images than the few that are tried."""
+    from harness.data import desert
+
+    made = desert.make_split
+
+    def unknown(*given):
+        split = made(*given)
+        return replace(split, read_depth=lambda index: np.full_like(split.read_depth(index), np.nan))
+
+    monkeypatch.setattr(desert, "make_split", unknown)
+    spec = api.load_spec(workplace / "tiny.yaml", overrides=["data.inputs=[rgb, depth]"])
+    assert model_check.try_step(api.make_plan(spec).runs[0], Machine("cpu")) == model_check.WORKS
