@@ -116,10 +116,7 @@ def test_without_the_plugin_each_command_says_where_it_was_and_a_command_that_wo
     assert f"It was {trained}/our_lab/losses.py" in message
     printed = message.splitlines()[-1].strip()
     assert re.match(r"PYTHONPATH=\S+plugins\.zip\S* harness ", printed)
-    (elsewhere / "harness").write_text(f"#!{sys.executable}\nfrom harness.cli import main\nmain()\n")
-    (elsewhere / "harness").chmod(0o755)
-    environment = {**os.environ, "PATH": f"{elsewhere}:{os.environ['PATH']}"}
-    again = subprocess.run(["bash", "-c", printed], cwd=elsewhere, capture_output=True, text=True, env=environment)
+    again = as_printed(elsewhere, printed)
     assert again.returncode == 0, again.stderr
     assert "plugins.zip/our_lab/losses.py" in again.stderr
 
