@@ -37,6 +37,7 @@ OWN_FILES = (
     "output.log",
     "lock",
     "examples.npz",
+    "plugins.zip",
     "confusion_matrix.png",
     "predictions.png",
     "checkpoints/*.pt",
