@@ -39,15 +39,17 @@ def secure_streams() -> None:
     """Make the standard streams such that printing never ends a command, but where the disk they lead to is full.
 
     A stream that is closed, or that nobody reads any more, swallows what is printed. A letter that its encoding lacks
-    is printed as letters that it has.
+    is printed as letters that it has. A stream that a program has put in the place of the shell's is left alone.
     """
     while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest number that is free: that of the closed stream
         os.set_inheritable(spare, True)
     os.close(spare)
     codecs.register_error(_PLAINLY, _write_plainly)
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open as long as the program
-    sys.stdout = _make_stream(sys.stdout, 1)
-    sys.stderr = _make_stream(sys.stderr, 2)
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _make_stream(sys.stdout, 1)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _make_stream(sys.stderr, 2)
 
 
 def flush_output() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.studies import DEFAULT_ROOT, open_store
-from harness.errors import InputError
+from harness.errors import InputError, describe_missing
 
 if TYPE_CHECKING:
     from harness.store.garbage import Garbage
@@ -50,7 +50,7 @@ def _open(root: str | Path, tracking_uri: str | None) -> tuple[Path, Store | Non
 
     place = Path(root)
     if not place.is_dir():
-        raise InputError(f"{place.resolve()}: there is no such folder; name the one that harness run kept its runs in")
+        raise InputError(f"{describe_missing(place)}; name the one that harness run kept its runs in")
     is_default = find_uri(place, tracking_uri) == default_uri(place)
     there = not is_default or (place / "mlflow.db").exists()
     return place, open_store(place, tracking_uri) if there else None

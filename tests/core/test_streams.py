@@ -27,6 +27,8 @@ COMMANDS = {
     "ui": "ui --root missing",
     "parts": "parts",
     "schema": "schema",
+    "ls": "ls",
+    "gc": "gc --dry-run",
     "data": "data show übung.yaml --split missing",
 }
 CONDITIONS = ("out closed", "err closed", "nobody reads", "disk full", "few letters")
