@@ -49,12 +49,12 @@ def run(words, condition, end):
     match condition:
         case "out closed":
             os.close(1)
-            sys.stdout = None
+            sys.stdout = sys.__stdout__ = None
         case "err closed":
             os.close(2)
-            sys.stderr = None
+            sys.stderr = sys.__stderr__ = None
         case "few letters":
-            sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="ascii")
+            sys.stdout = sys.__stdout__ = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="ascii")
     try:
         harness.cli.main()
         code = 0

@@ -247,7 +247,7 @@ def test_names_of_a_list_are_given_to_ids_only_where_it_fits(tmp_path, ids, name
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"\x89PNG", "not a picture"), (b"", "not a picture"), ("too large", "cannot be read")],
+    [(b"\x89PNG", "damaged"), (b"", "not a picture"), ("too large", "are too many")],
     ids=["cut", "empty", "too large"],
 )
 def test_the_reason_why_no_mask_can_be_read_is_said(tmp_path, monkeypatch, content, reason):
@@ -256,7 +256,7 @@ def test_the_reason_why_no_mask_can_be_read_is_said(tmp_path, monkeypatch, conte
         if isinstance(content, bytes):
             path.write_bytes(content)
     if not isinstance(content, bytes):
-        monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
+        monkeypatch.setattr("harness.data.stored.MOST_PIXELS", 100)
     with pytest.raises(InputError, match=rf"no mask in {root}/masks can be read \(9 masks were tried\): .*{reason}"):
         recognise(root)
 

@@ -13,6 +13,7 @@ from harness.store.garbage import OWN_FILES
 
 PAGE = Path(__file__).parents[2] / "docs" / "record.md"
 ONLY_UNDER_WAY = "checkpoints/state*.pt"
+OF_PLUGINS = "plugins.zip"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def names(tmp_path_factory):
 
 
 def patterns():
-    table = PAGE.read_text().split("### How much of the disk")[1].split("| :-- | --: | :-- |")[1].split("\n\n")[0]
+    table = PAGE.read_text().split("## How much of the disk")[1].split("| :-- | --: | :-- |")[1].split("\n\n")[0]
     return [name for row in table.strip().splitlines() for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
 
 
@@ -39,7 +40,7 @@ def test_every_file_of_a_run_is_in_the_table_and_the_table_names_no_other(names)
     lacking = [name for name in names if not any(fnmatch(name, pattern) for pattern in patterns())]
     assert not lacking
     idle = [pattern for pattern in patterns() if not any(fnmatch(name, pattern) for name in names)]
-    assert idle == [ONLY_UNDER_WAY]
+    assert idle == [ONLY_UNDER_WAY, OF_PLUGINS]
 
 
 def test_gc_knows_every_file_of_a_run_as_its_own(names):
