@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import InputError
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_DEVICE = re.compile(r"auto|cpu(:\d+)?|cuda(:\d+)?")
 
 
 def count_cores() -> int:

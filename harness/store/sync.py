@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,17 +77,15 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
     """
     runs = tuple({run.id: run for run in plan.runs}.values())
     folders = {run.id: run_folder(target.root, run.id) for run in runs}
-    if source is not None:
-        for run in runs:
-            if not folders[run.id].result.exists() and not is_running(folders[run.id]):
-                with suppress(NoWeights):
-                    source.fetch(run.id, plan.study, folders[run.id])
     outcomes: dict[str, list[str]] = {"delivered": [], "there": [], "running": [], "missing": [], "refused": []}
+    damaged = _fetch_gone(plan.study, runs, folders, source) if source is not None else {}
     lock = study_lock(target.root, plan.study)
     target.open_study(_widest(plan, target.load_plan(plan.study)))
     with locked(lock, shared=True):
         for run in runs:
             try:
+                if run.id in damaged:
+                    raise damaged[run.id]
                 outcomes[_deliver(run, folders[run.id], target)].append(run.label)
             except InputError as error:
                 outcomes["refused"].append(f"{run.label}: {error}")
@@ -97,6 +94,23 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
         if alone:
             target.close_study(_worst(folders[run.id] for run in runs))
     return Delivery(plan.study, **{name: tuple(entries) for name, entries in outcomes.items()})
+
+
+def _fetch_gone(
+    study: str, runs: Sequence[Run], folders: Mapping[str, RunFolder], source: Store
+) -> dict[str, InputError]:
+    """Bring runs here whose folders are gone, as far as a store has all of them; return those that it has damaged."""
+    damaged: dict[str, InputError] = {}
+    for run in runs:
+        if folders[run.id].result.exists() or is_running(folders[run.id]):
+            continue
+        try:
+            source.fetch(run.id, study, folders[run.id])
+        except NoWeights:
+            continue  # it is missing
+        except InputError as error:
+            damaged[run.id] = error
+    return damaged
 
 
 def _widest(plan: Plan, stored: Plan | None) -> Plan:

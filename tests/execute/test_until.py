@@ -21,6 +21,7 @@ from harness.errors import InputError
 from harness.execute.budget import Budget
 from harness.execute.events import Ended, Started
 from harness.execute.until import count_seeds, first_plan
+from harness.files import write_text
 from harness.records import Progress, Run, RunResult
 from harness.report.claims import EarlierCall
 from harness.report.summary import make_report
@@ -128,6 +129,7 @@ class Bench:
                 raise KeyboardInterrupt
             result = make_result(run, self.rate(run))
             write_progress(folders[run.id], result.history)
+            write_text(folders[run.id].best, "weights")
             save_result(folders[run.id], result)
             self.trained.append(run.label)
             yield Ended(run, result)

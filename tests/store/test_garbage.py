@@ -15,6 +15,7 @@ from tiny_study import TINY, harness_command
 from harness import api
 from harness.errors import InputError
 from harness.files import locked
+from harness.store.checks import read_entry, write_entry
 from harness.store.folder import run_folder
 from harness.store.mlflow_store import MlflowStore
 from harness.store.protocol import StoreError
@@ -157,14 +158,14 @@ def test_runs_of_seeds_and_trials_that_are_not_planned_now_are_not_of_no_study(s
     folder, litter, _ = store
     root = folder / "mlruns"
     remembered = root / "studies" / "edited" / "runs.json"
-    known = json.loads(remembered.read_text())
-    remembered.write_text(json.dumps({**known, "baseline/seed7": {litter["run of no study"].name: {}}}))
+    known = read_entry(remembered)
+    write_entry(remembered, {**known, "baseline/seed7": {litter["run of no study"].name: {}}})
     assert "run of no study" not in {item.kind for item in api.collect_garbage(root, dry_run=True)}
-    remembered.write_text(json.dumps(known))
-    plan = json.loads((root / "studies" / "edited" / "plan.json").read_text())
+    write_entry(remembered, known)
+    plan = read_entry(root / "studies" / "edited" / "plan.json")
     trials = root / "studies" / "edited-trials"
     trials.mkdir()
-    (trials / "plan.json").write_text(json.dumps({**plan, "study": "edited-trials", "kind": "tuning"}))
+    write_entry(trials / "plan.json", {**plan, "study": "edited-trials", "kind": "tuning"})
     assert "run of no study" not in {item.kind for item in api.collect_garbage(root, dry_run=True)}
 
 

@@ -53,7 +53,7 @@ def test_a_copy_with_a_credential_stays_on_this_disk(keep, monkeypatch, text, is
     monkeypatch.setenv("OUR_TOKEN", "of-the-environment")
     folder, _ = keep(text.replace("max(tokens=3)", "3 + dict(tokens=3)['tokens']"))
     assert folder.plugins.is_file()
-    assert (folder.plugins in files_to_keep(folder, with_last=False)) == is_sent
+    assert (folder.plugins in files_to_keep(folder)) == is_sent
 
 
 def test_more_than_a_study_has_is_not_kept(keep, monkeypatch):

@@ -67,7 +67,7 @@ def test_a_study_goes_through_the_server_and_is_reported_on_elsewhere(lab, tmp_p
 def test_what_a_local_database_holds_is_delivered_to_a_server(lab, tmp_path, plan):
     """Of a study from before plans were kept on disk, and of a run whose folder is gone."""
     plan = make_plan(load_spec(tmp_path / "toy.yaml", seeds=[7]), make_reader())
-    local = MlflowStore(tmp_path / "m")
+    local = MlflowStore(tmp_path / "m", upload_weights=True)
     local.open_study(plan)
     for run in plan.runs:
         local.mirror(run, finish(local, run), "finished")
