@@ -1,5 +1,6 @@
 """A study that runs in seconds, and the program as a user runs it."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,12 @@ seeds: [0, 1]
 
 def harness_command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+
+
+def hear_signals() -> None:
+    """Have a process that is about to start hear the signals that `nohup`, or a shell behind the tests, ignores."""
+    for signum in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(signum, signal.SIG_DFL)
 
 
 def final_counts(root: Path) -> dict[str, dict[str, bytes]]:

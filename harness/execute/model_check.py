@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ from harness.data.digests import remember
 from harness.data.source import Split
 from harness.data.subsets import take
 from harness.errors import HarnessError, InputError, is_out_of_memory
+from harness.execute.families import end_family, lead_family
 from harness.execute.feasible import name_some
 from harness.execute.machine import read_cores
 from harness.execute.processes import run_context
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from harness.train.workbench import Bench
 
 WORKS = "works"
+PATIENCE_S = 300.0
+"""How long a step may take: of one that takes longer the run itself says where it stands."""
+_FAMILIES = Lock()
+"""Held while one begins or ends: who ends one must know of all others."""
 OTHER_SIDES_PX = (64, 96, 128, 224, 256, 384, 512)
 """Sides of square images that are tried, where a network does not take those it is given."""
 
@@ -98,24 +104,28 @@ def _ask(kind: str, run: Run, machine: Machine) -> str:
 
 
 def _try_apart(run: Run, machine: Machine) -> str:
-    """Try a step in another process. Return its answer: nothing where it died, of memory for instance."""
+    """Try a step in another process. Return its answer: nothing where it died, of memory perhaps, or takes long."""
     context = run_context()
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(run, machine, theirs))
-    process.start()
+    with _FAMILIES:
+        process.start()
     theirs.close()
     try:
-        wait([ours, process.sentinel])
+        wait([ours, process.sentinel], PATIENCE_S)
         with suppress(EOFError):
             return str(ours.recv()) if ours.poll() else ""
         return ""
     finally:
         process.kill()
+        with _FAMILIES:
+            end_family(process.pid)
         process.join()
         ours.close()
 
 
 def _answer(run: Run, machine: Machine, pipe: Connection) -> None:
+    lead_family()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
@@ -128,6 +138,7 @@ def try_step(run: Run, machine: Machine) -> str:
     Nothing is returned where memory runs out. The weights of a run that starts from another's are not read.
     """
     from harness.spec.plugins import import_plugin
+    from harness.train.self_test import require_threads
     from harness.train.workbench import prepare_process
 
     config = replace(run.config, train=run.config.train.model_copy(update={"compile": "none", "early_stop": None}))
@@ -137,6 +148,7 @@ def try_step(run: Run, machine: Machine) -> str:
         for module in config.plugins:
             import_plugin(module)
         prepare_process(config)
+        require_threads(config.train.threads)
         _step(_short_bench(config, machine), train=config.train.epochs > 0)
     except HarnessError as error:
         return str(error)

@@ -1,6 +1,9 @@
 """A plugin of tests: networks that take no step where they are given what they do not like."""
 
 import os
+import subprocess
+import time
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -30,6 +33,9 @@ class Fussy(nn.Module):
             raise MemoryError
         if self.about == "life" and self.training:
             os._exit(9)
+        if self.about == "time" and self.training:
+            Path(f"helper-{subprocess.Popen(['sleep', '600'], start_new_session=True).pid}").touch()
+            time.sleep(600)
         return logits_BCHW
 
 
@@ -39,7 +45,7 @@ def fussy(
     in_channels: int,
     /,
     *,
-    about: Literal["nothing", "size", "batch", "memory", "life"] = "nothing",
+    about: Literal["nothing", "size", "batch", "memory", "life", "time"] = "nothing",
 ) -> Network:
     """Complains about what it is told to complain about."""
     torch.zeros(1)

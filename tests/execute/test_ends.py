@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny_study import TINY, harness_command
+from tiny_study import TINY, harness_command, hear_signals
 
 from harness import api
 from harness.errors import InputError
@@ -117,7 +117,12 @@ def test_a_run_is_finished_when_its_process_is_and_its_helpers_end_with_it(harne
 def test_however_a_command_ends_nothing_of_its_runs_is_left(workplace, signum):
     write_study(workplace, "helpers", "waiting")
     process = subprocess.Popen(
-        harness_command(*ONE), cwd=workplace, stderr=subprocess.PIPE, text=True, start_new_session=True
+        harness_command(*ONE),
+        cwd=workplace,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_signals,
     )
     wait_until(lambda: len(pids(workplace)) == 3, process)
     family = [*pids(workplace), *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from harness import api
@@ -72,6 +73,14 @@ def test_what_takes_no_step_is_told_with_what_would_work(about, images, told, wo
 def test_what_works_or_cannot_be_told_goes_on(about, images, workplace):
     """Memory that runs out is for train.on_oom, and a process that dies may do so of what lies beside it."""
     check_models(plan_of(workplace, about, images).runs, Machine("cpu"))
+
+
+def test_a_step_without_end_is_given_up_with_what_it_started(workplace, monkeypatch):
+    monkeypatch.setattr(model_check, "PATIENCE_S", 8.0)
+    check_models(plan_of(workplace, "time").runs, Machine("cpu"))
+    helpers = [int(path.name.partition("-")[2]) for path in workplace.glob("helper-*")]
+    assert helpers
+    assert not [pid for pid in helpers if psutil.pid_exists(pid)]
 
 
 def test_the_whole_study_is_refused_and_nothing_is_begun(workplace, harness_cli):

@@ -1,6 +1,5 @@
 """`harness ui` ends the server that it has started, and the server's processes, whichever signal ends it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import time
 
 import psutil
 import pytest
+from tiny_study import hear_signals
 
 PROGRAM = """
 import sys
@@ -45,7 +45,9 @@ def test_a_hangup_that_nohup_ignores_ends_nothing():
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_to_the_ui_ends_its_server_and_the_workers_of_that(signum):
     command = [sys.executable, "-c", PROGRAM]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_signals
+    )
     pids = [int(process.stdout.readline()) for _ in range(2)]
     process.send_signal(signum)
     _, err = process.communicate(timeout=30)
