@@ -12,7 +12,7 @@ from dataclasses import replace
 from harness.files import locked
 from harness.judged import digest_counts
 from harness.records import Run, RunResult, Which
-from harness.store.folder import RunFolder, is_finished, load_result
+from harness.store.folder import RunFolder, is_finished, load_result, record_weights
 
 MOST_LABELS = 6
 
@@ -62,6 +62,7 @@ def keep_weights(run: Run, folder: RunFolder, wanted: Collection[Which]) -> str:
         for which in wanted if same else ():
             if again.weights(which).exists() and not folder.weights(which).exists():
                 folder.weights(which).parent.mkdir(exist_ok=True)
+                record_weights(folder, again.weights(which), again.path)
                 again.weights(which).replace(folder.weights(which))
         shutil.rmtree(again.path, ignore_errors=True)
     if same:

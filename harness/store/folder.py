@@ -283,6 +283,17 @@ def find_model_damage(folder: RunFolder, path: Path) -> str | None:
     return find_damage(path) if path.suffix == folder.best.suffix else None
 
 
+def record_weights(folder: RunFolder, path: Path, made_in: Path) -> None:
+    """Enter into `result.json` a checkpoint that was made again in another folder, before it is moved into its own.
+
+    The same counts may come from weights of other last bits.
+    """
+    entry = read_entry(folder.result)
+    sums = {**entry.get("model_sha256", {}), **digests_of([path], made_in)}
+    if sums != entry.get("model_sha256"):
+        write_entry(folder.result, {**entry, "model_sha256": sums})
+
+
 def find_start_problem(weights: Path) -> str | None:
     """Return why no run can start from a checkpoint, and what to do, for the user; None where one can."""
     damage = find_model_damage(RunFolder(weights.parent.parent), weights) if weights.exists() else None

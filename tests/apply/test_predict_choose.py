@@ -11,7 +11,7 @@ from harness.apply.model import load_model
 from harness.apply.recorded import read_config
 from harness.errors import InputError
 from harness.store.checks import read_entry, write_entry
-from harness.store.folder import load_result, run_folder
+from harness.store.folder import load_result, record_weights, run_folder
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ def test_a_seed_an_epoch_and_ids_name_the_same_run(store, trained):
     run = run_of(store, "small", 1)
     folder = run_folder(store.root, run.id)
     shutil.copy(folder.best, folder.last)  # as a study leaves it that compares last epochs
+    record_weights(folder, folder.last, folder.path)
     chosen = choose("rough/small/seed1@last", store)
     assert chosen.run_id == run.id
     assert chosen.weights == run_folder(store.root, run.id).last
