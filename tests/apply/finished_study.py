@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,15 @@ def finished() -> Finished:
     for event in execute_plan(plan, plan.runs, store, in_this_process):
         assert not isinstance(event, Ended) or event.result.status == "finished", event
     return Finished(place, store, f"sqlite:///{place}/mlruns/mlflow.db")
+
+
+def copy_store(root: Path) -> None:
+    """Copy the study's store to a folder that is not there yet.
+
+    By another program: a process that opens and closes a database's file by itself gives up the locks that SQLite holds
+    on it, and what it writes afterwards is lost.
+    """
+    subprocess.run(["cp", "-r", finished().place / "mlruns", root], check=True)
 
 
 def config_of(tmp_path: Path, model: str) -> RunConfig:

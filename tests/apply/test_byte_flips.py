@@ -5,7 +5,7 @@ import pickle
 import shutil
 
 import pytest
-from finished_study import finished
+from finished_study import copy_store
 
 from benchmarks.byte_flips import COMMANDS, DAMAGES, is_left_out, operations, sweep, workplace
 from harness import api
@@ -34,7 +34,7 @@ def read_all(store: Store) -> bytes:
 def test_every_file_below_the_store_is_checked_by_what_reads_results(tmp_path):
     """One kind of damage for each file, in turn; the slow test, and `benchmarks.byte_flips --every`, go further."""
     root = tmp_path / "mlruns"
-    shutil.copytree(finished().place / "mlruns", root)
+    copy_store(root)
     store, refused = api.open_store(root), 0
     expected = read_all(store)
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and not is_left_out(path)]
@@ -67,7 +67,7 @@ def test_each_command_refuses_mends_or_gives_what_it_gave_before():
 def test_sync_makes_the_tracking_database_anew_and_no_number_comes_from_it(tmp_path):
     """Without it, and without its files, the study is read from the run folders; after sync, from the store alone."""
     root = tmp_path / "mlruns"
-    shutil.copytree(finished().place / "mlruns", root)
+    copy_store(root)
     shutil.rmtree(root / "artifacts")
     (root / "mlflow.db").unlink()
     plan = load_study(root, "small")

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from finished_study import finished
+from finished_study import copy_store, finished
 
 from harness import api
 from harness.apply.choose import choose
@@ -17,7 +17,7 @@ from harness.store.folder import find_start_problem, require_model_file, run_fol
 @pytest.fixture
 def store(tmp_path):
     """Return a copy of a finished study's folders, which may be spoilt."""
-    shutil.copytree(finished().place / "mlruns", tmp_path / "mlruns")
+    copy_store(tmp_path / "mlruns")
     return api.open_store(tmp_path / "mlruns")
 
 
