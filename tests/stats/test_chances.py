@@ -122,8 +122,9 @@ def test_what_must_hold(delta, se, degrees, seed_sd, expected, margin):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.floats(-0.03, 0.03), st.floats(0.003, 0.02), st.floats(4, 50))
+@given(st.floats(-0.025, 0.025), st.floats(0.003, 0.02), st.floats(4, 50))
 def test_a_larger_difference_is_likelier_to_be_better(delta, se, degrees):
+    """Up to 2.5 times what is expected: of five seeds that say more than that, the heavy tails are believed less."""
     less, more = (chances_by_prior(make_effect(d, se, degrees, seed_sd=se), 0.005, 0.01) for d in (delta, delta + 1e-3))
     assert more.better > less.better and more.worse < less.worse and more.new_seed > less.new_seed
 
