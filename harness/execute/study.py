@@ -130,8 +130,9 @@ def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, 
             warned = list(_attempt(partial(store.fetch, run.id, study, folders[run.id])))
         except InputError as error:
             yield Warned(str(error))
+            continue
         except NoWeights:
-            yield Warned(f"{run.label}: its folder is gone, and its weights with it; it is trained again")
+            yield Warned(f"{run.label}: its weights are gone or damaged; it is trained again")
             continue
         yield from warned
         if warned:

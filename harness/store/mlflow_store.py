@@ -18,6 +18,7 @@ from harness.records import Plan, Progress, Run, RunResult, Status, Which
 from harness.store.folder import (
     RunFolder,
     files_to_keep,
+    find_model_damage,
     is_finished,
     load_result,
     read_progress,
@@ -222,6 +223,8 @@ class MlflowStore:
         lacking = [path for path in wanted if f"{CHECKPOINTS}/{path.name}" not in there]
         for path in lacking:
             self._mlflow.log_linked(child.uri, path, CHECKPOINTS)
+        if lacking and PLACE in there:
+            files.delete_artifacts(PLACE)
         return bool(lacking)
 
     def _is_finished_by_another(self, child: _Child) -> bool:
@@ -388,14 +391,14 @@ def _require_weights(whole: RunFolder, found: Any, folder: RunFolder) -> None:
     """See that what a store keeps of a run has its weights; else take them from the folder on this machine it is of.
 
     Raises:
-        NoWeights: they are not there either.
+        NoWeights: they are not there either, or damaged.
     """
     tags = found.data.tags
     origin = run_folder(Path(tags["harness.root"]), tags["harness.id"])
     if not whole.best.exists() and tags["harness.host"] == socket.gethostname() and origin.best.exists():
         whole.best.parent.mkdir(exist_ok=True)
         shutil.copyfile(origin.best, whole.best)
-    if not whole.best.exists():
+    if not whole.best.exists() or find_model_damage(whole, whole.best):
         raise NoWeights(folder.path)
 
 

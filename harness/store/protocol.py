@@ -23,10 +23,10 @@ class StoreError(HarnessError):
 
 
 class NoWeights(HarnessError):
-    """A tracking store on the same disk has a run's files without its weights, and the run's folder is gone."""
+    """A tracking store on the same disk has a run's files without its weights, and these are gone or damaged here."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"{folder}: it is gone, and with it the run's weights; harness run trains the run again")
+        super().__init__(f"{folder}: the run's weights are gone or damaged; harness run trains the run again")
 
 
 class Store(Protocol):

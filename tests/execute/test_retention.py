@@ -13,7 +13,7 @@ from tiny_study import TINY, final_counts, harness_command
 
 from harness import api
 from harness.execute.events import Ended, Started, Warned
-from harness.store.folder import load_result, run_folder, save_result
+from harness.store.folder import load_result, require_model_file, run_folder, save_result
 from harness.store.mlflow_store import MlflowStore
 from harness.store.studies import save_study
 
@@ -145,8 +145,33 @@ def test_a_run_whose_folder_is_gone_is_fetched_with_its_weights_or_made_again(ke
     assert [item.status for item in results.values()] == ["finished"]  # a report needs no weights
     plan, events = execute(path, tmp_path / "m")
     warned = [event.text for event in events if isinstance(event, Warned)]
-    again = "baseline/seed0: its folder is gone, and its weights with it; it is trained again"
+    again = "baseline/seed0: its weights are gone or damaged; it is trained again"
     assert (again in warned) == (not kept)
     assert len([event for event in events if isinstance(event, Started)]) == (0 if kept else 1)
     assert final_counts(tmp_path / "m") == before
     assert Path(run_folder(tmp_path / "m", plan.runs[0].id).best).exists()
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("where", ["in the store", "here"])
+def test_what_is_damaged_where_a_lost_run_would_be_fetched_from_is_not_brought(where, tmp_path):
+    """The advice of the messages about damaged files: remove the result, or the folder, and run again."""
+    path = write_study(tmp_path)
+    plan, _ = execute(path, tmp_path / "m")
+    before, folder = final_counts(tmp_path / "m"), run_folder(tmp_path / "m", plan.runs[0].id)
+    if where == "here":
+        flip(folder.best)
+        folder.result.unlink()
+    else:
+        flip(next((tmp_path / "m/artifacts").rglob("journal.jsonl")))
+        shutil.rmtree(folder.path)
+    _, events = execute(path, tmp_path / "m")
+    assert [event.run.id for event in events if isinstance(event, Started)] == [folder.path.name]
+    assert len([event for event in events if isinstance(event, Warned) and "damaged" in event.text]) == 1
+    assert final_counts(tmp_path / "m") == before
+    require_model_file(folder, folder.best)
