@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 
 from harness.data.class_lists import ClassList, find_class_list
 from harness.data.label_sets import read_taxonomy
-from harness.data.taxonomy import IGNORE, Colour, join_runs
+from harness.data.palettes import Palette, read_palette
+from harness.data.taxonomy import IGNORE, join_runs
+from harness.errors import InputError
 
 CLASS_LIST = "taxonomy.yaml"
 """A class list that lies beside the folders, as `harness data prepare` writes one."""
 APART = 4
 """255 is void where its distance to the next id is more than so many times the widest step between the others."""
+BACKGROUND = ("background", "void", "ignore", "unlabel", "other", "bg")
+"""Words in the names of what is no thing."""
 SMALLEST_STEP = 10
 """Steps between scaled greys are not narrower: 26 levels have this one."""
 
@@ -94,15 +99,21 @@ def _give_ids(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> 
     if by_palette is not None:
         return by_palette, "whose colours are those of the masks' palette"
     if set(seen) <= set(range(len(listed.names))):
-        return dict(enumerate(listed.names)), "in its order from id 0"
+        shifted = 0 in seen and len(listed.names) - 1 not in seen and not _is_background(listed.names[0])
+        doubt = " (should id 0 be background, each name is one id too low)" if shifted else ""
+        return dict(enumerate(listed.names)), f"in its order from id 0{doubt}"
     if len(seen) == len(listed.names) and not is_void(seen):
         return dict(zip(sorted(seen), listed.names, strict=True)), f"in its order for ids {join_runs(sorted(seen))}"
     return None
 
 
+def _is_background(name: str) -> bool:
+    return any(word in name.lower() for word in BACKGROUND)
+
+
 def _ids_of_colours(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> dict[int, str] | None:
-    """Return raw id -> name by the palette of the first mask; None where the colour of an id has no name."""
-    palette = _read_palette(masks[0]) if listed.colours else ()
+    """Return raw id -> name by the palette of the first whole mask; None where the colour of an id has no name."""
+    palette = next(_palettes(masks), ()) if listed.colours else ()
     if not palette:
         return None
     names = {colour: name for name, colour in listed.colours.items()}
@@ -113,13 +124,11 @@ def _ids_of_colours(listed: ClassList, seen: Sequence[int], masks: Sequence[Path
     return ids | {palette.index(listed.colours[name]): name for name in missing if listed.colours[name] in palette}
 
 
-def _read_palette(mask: Path) -> tuple[Colour, ...]:
-    import PIL.Image
-
-    with PIL.Image.open(mask) as picture:
-        flat = picture.getpalette("RGB") if picture.mode == "P" else None
-    flat = flat or []
-    return tuple((flat[k], flat[k + 1], flat[k + 2]) for k in range(0, len(flat) - 2, 3))
+def _palettes(masks: Sequence[Path]) -> Iterator[Palette]:
+    """Yield the palettes of those masks that can be read."""
+    for mask in masks:
+        with suppress(InputError):
+            yield read_palette(mask)
 
 
 def _colours(listed: ClassList | None, names: Mapping[int, str]) -> list[list[int]]:

@@ -17,6 +17,8 @@ from harness.data.source import RawIds
 
 FEWEST_MIXED = 3
 """Fewer ids on slopes are explained by a thin class, such as the border of a trimap."""
+FEWEST_PEAKS = 2
+"""What is mixed lies between two ids: on one alone, sparse labels (points, lidar) look the same."""
 FEWEST_PIXELS = 2048
 """In fewer pixels, classes of real scenes are specks too."""
 OUTNUMBERED = 1.5
@@ -42,7 +44,7 @@ class Mixture:
         """Tell whether ids were mixed: most of them are astray, and rare beside the few that are not."""
         mixed, total = self.mixed, sum(self.pixels.values())
         peaks = len(self.pixels) - len(mixed)
-        if total < FEWEST_PIXELS or len(mixed) < FEWEST_MIXED or not 0 < OUTNUMBERED * peaks <= len(mixed):
+        if total < FEWEST_PIXELS or len(mixed) < FEWEST_MIXED or not FEWEST_PEAKS <= peaks <= len(mixed) / OUTNUMBERED:
             return False
         held = sum(self.pixels[raw] for raw in mixed)
         return (total - held) / peaks >= RARER * held / len(mixed)

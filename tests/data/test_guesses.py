@@ -320,3 +320,12 @@ def test_each_guess_is_on_the_terminal(tmp_path, monkeypatch, capfd, name, comma
     assert ("counts as independent" in told) or ("can be resampled" in told)
     assert ("left out:" in told) == (name == "an orphan")
     assert ("unread:" in told) == (name == "a damaged mask")
+
+
+def test_a_damaged_first_mask_does_not_hide_the_palette_of_the_others(tmp_path):
+    root = make_voc(tmp_path / "d")
+    first = min((root / "SegmentationClass").iterdir())
+    first.write_bytes(b"xx")
+    layout, _ = opened(root)
+    assert "palette" in layout.guesses["classes"]
+    assert first.name in layout.guesses["unread"]

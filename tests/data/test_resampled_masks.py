@@ -137,3 +137,17 @@ def test_a_few_spoilt_masks_may_be_left_out_by_name(tmp_path):
     kept = open_source(choose("data", "folder", {**settings, "on_bad_image": "skip"}))
     assert "p9" not in {name for split in kept.splits.values() for name in split.names}
     assert sum(len(split.names) for split in kept.splits.values()) == 9
+
+
+@pytest.mark.parametrize("fill", [0, 255])
+def test_sparse_labels_on_one_fill_are_labels(fill):
+    """Points, scribbles and projected lidar: 6 % of the pixels, each by itself."""
+    rng = np.random.default_rng(3)
+    masks = []
+    for _ in range(6):
+        mask_HW = np.full((64, 96), fill, np.uint8)
+        mask_HW[rng.random(mask_HW.shape) < 0.06] = 0
+        chosen = mask_HW == 0 if fill else rng.random(mask_HW.shape) < 0.06
+        mask_HW[chosen] = rng.integers(1, 6, int(chosen.sum()))
+        masks.append(mask_HW)
+    assert not measure_mixture(masks).is_likely
