@@ -170,7 +170,8 @@ def _print_outcome(job: Job, done: list[Done], seconds: float) -> None:
     turned = sum(item.turned for item in done)
     tiled = sum(item.tile is not None for item in done)
     kinds = sorted({kind for item in done for kind in item.files}) + ["grid"] * job.wanted.grid
-    print(f"{len(done):,} pictures predicted, {len(done) / seconds:.1f} images/s; {', '.join(kinds)} in {job.out}")
+    number = f"{len(done):,} {'picture' if len(done) == 1 else 'pictures'}"
+    print(f"{number} predicted, {len(done) / seconds:.1f} images/s; {', '.join(kinds)} in {job.out}")
     if job.passed_over:
         print(f"{job.passed_over:,} files were passed over: by their names they are masks of the others")
     if turned:

@@ -79,10 +79,10 @@ def execute(  # noqa: PLR0913 - as many as the command has
 def _try_first_steps(executor: Executor, runs: Sequence[Run]) -> None:
     """Refuse runs of which no step can be trained; on other machines they are not tried."""
     from harness.execute.local import Local
-    from harness.execute.model_check import check_models
+    from harness.execute.model_check import PATIENCE_S, check_models
 
     if isinstance(executor, Local):
-        check_models(runs, executor.machine)
+        check_models(runs, executor.machine, min(PATIENCE_S, executor.patience.run_s or PATIENCE_S))
 
 
 def on_ray(

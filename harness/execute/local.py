@@ -19,6 +19,7 @@ from harness.records import Machine, Progress, Run, RunResult
 from harness.store.folder import RunFolder, is_finished, load_result, read_progress, save_result
 
 POLL_S = 1.0
+LONGEST_WORDS = 200
 
 
 @dataclass(frozen=True)
@@ -207,4 +208,14 @@ def _describe_death(exitcode: int | None, folder: RunFolder) -> str:
         name = signal.Signals(-exitcode).name
         hint = " (the system does this when memory runs out)" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}; run again to continue from its last completed epoch"
-    return f"its process ended with exit code {exitcode} and no result; see {folder.log}"
+    return f"its process ended with exit code {exitcode} and no result{_last_words(folder.log)}; see {folder.log}"
+
+
+def _last_words(log: Path) -> str:
+    """Return the last line that a run's process printed, which names what ended it; nothing where there is none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")  # of 4 MB at most
+    except OSError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {last[:LONGEST_WORDS]}" if last else ""

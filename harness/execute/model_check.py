@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
-from threading import Lock
+from threading import Event, Lock
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,17 +37,18 @@ if TYPE_CHECKING:
 
 WORKS = "works"
 PATIENCE_S = 300.0
-"""How long a step may take: of one that takes longer the run itself says where it stands."""
+POLL_S = 0.5
 _FAMILIES = Lock()
 """Held while one begins or ends: who ends one must know of all others."""
 OTHER_SIDES_PX = (64, 96, 128, 224, 256, 384, 512)
 """Sides of square images that are tried, where a network does not take those it is given."""
 
 
-def check_models(runs: Sequence[Run], machine: Machine) -> None:
+def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATIENCE_S) -> None:
     """Train one step of each kind of run, the smallest that occurs, and evaluate one image.
 
-    Memory that runs out is no answer: `train.on_oom` says what happens then.
+    Memory that runs out is no answer: `train.on_oom` says what happens then. Nor is a step that takes longer than
+    `patience_s`: the run itself says where it stands.
 
     Raises:
         InputError: some cannot be trained; the variants, what came, and what would work.
@@ -54,8 +56,13 @@ def check_models(runs: Sequence[Run], machine: Machine) -> None:
     kinds: dict[str, list[Run]] = {}
     for run in runs:
         kinds.setdefault(_kind(run.config), []).append(run)
+    patience = _Patience(patience_s)
     with ThreadPoolExecutor(min(read_cores(), max(len(kinds), 1))) as pool:
-        answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine), kinds))
+        try:
+            answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine, patience), kinds))
+        finally:  # an interrupt waits for no step
+            patience.given_up.set()
+            pool.shutdown(wait=False, cancel_futures=True)
     wrong = [(found, answer) for found, answer in zip(kinds.values(), answers, strict=True) if answer]
     if wrong:
         told = [f"{name_some(tuple(dict.fromkeys(run.variant for run in found)))}: {text}" for found, text in wrong]
@@ -79,16 +86,30 @@ def _kind(config: RunConfig) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Patience:
+    """How long a step may take, and whether no answer is wanted any more."""
+
+    seconds: float
+    given_up: Event = field(default_factory=Event)
+
+    def wait_for(self, objects: Sequence[Connection | int]) -> None:
+        """Wait until one of some objects is ready, but no longer than that."""
+        until = monotonic() + self.seconds
+        while not (wait(objects, POLL_S) or self.given_up.is_set() or monotonic() > until):
+            pass
+
+
 class _NotKnown(Exception):
     """What is not to be remembered: a problem in words, or nothing."""
 
 
-def _ask(kind: str, run: Run, machine: Machine) -> str:
+def _ask(kind: str, run: Run, machine: Machine, patience: _Patience) -> str:
     """Return what is wrong with a kind of run; nothing where it works, or where that cannot be told."""
     content = [kind, dict(run.inputs), bool(run.start), machine.device, version("torch"), version("torchvision")]
 
     def work_out() -> str:
-        answer = _try_apart(run, machine)
+        answer = _try_apart(run, machine, patience)
         if answer != WORKS:
             raise _NotKnown(answer)
         return answer
@@ -103,7 +124,7 @@ def _ask(kind: str, run: Run, machine: Machine) -> str:
     return ""
 
 
-def _try_apart(run: Run, machine: Machine) -> str:
+def _try_apart(run: Run, machine: Machine, patience: _Patience) -> str:
     """Try a step in another process. Return its answer: nothing where it died, of memory perhaps, or takes long."""
     context = run_context()
     ours, theirs = context.Pipe(duplex=False)
@@ -112,7 +133,7 @@ def _try_apart(run: Run, machine: Machine) -> str:
         process.start()
     theirs.close()
     try:
-        wait([ours, process.sentinel], PATIENCE_S)
+        patience.wait_for([ours, process.sentinel])
         with suppress(EOFError):
             return str(ours.recv()) if ours.poll() else ""
         return ""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from tiny_study import harness_command, hear_signals
 
 from harness import api
 from harness.errors import InputError
@@ -75,9 +79,24 @@ def test_what_works_or_cannot_be_told_goes_on(about, images, workplace):
     check_models(plan_of(workplace, about, images).runs, Machine("cpu"))
 
 
-def test_a_step_without_end_is_given_up_with_what_it_started(workplace, monkeypatch):
-    monkeypatch.setattr(model_check, "PATIENCE_S", 8.0)
-    check_models(plan_of(workplace, "time").runs, Machine("cpu"))
+def test_a_step_without_end_is_given_up_with_what_it_started(workplace):
+    check_models(plan_of(workplace, "time").runs, Machine("cpu"), patience_s=8.0)
+    assert_no_helper_left(workplace)
+
+
+def test_an_interrupt_waits_for_no_step(workplace):
+    plan_of(workplace, "time")
+    command = [*harness_command("run", "fussy.yaml", "--jobs", "1")]
+    process = subprocess.Popen(command, cwd=workplace, stderr=subprocess.PIPE, text=True, preexec_fn=hear_signals)
+    while not list(workplace.glob("helper-*")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 130
+    assert_no_helper_left(workplace)
+
+
+def assert_no_helper_left(workplace):
     helpers = [int(path.name.partition("-")[2]) for path in workplace.glob("helper-*")]
     assert helpers
     assert not [pid for pid in helpers if psutil.pid_exists(pid)]
@@ -108,7 +127,7 @@ def test_a_small_u_net_on_one_small_picture(workplace):
 def test_what_worked_is_not_tried_again(workplace, monkeypatch):
     runs = api.make_plan(api.load_spec(workplace / "tiny.yaml")).runs
     asked = []
-    monkeypatch.setattr(model_check, "_try_apart", lambda run, machine: asked.append(run) or model_check.WORKS)
+    monkeypatch.setattr(model_check, "_try_apart", lambda run, *_: asked.append(run) or model_check.WORKS)
     check_models(runs, Machine("cpu"))
     assert len(asked) == 1  # variants differ in the loss, and seeds do not count
     check_models(runs, Machine("cpu"))
@@ -120,7 +139,7 @@ def test_what_worked_is_not_tried_again(workplace, monkeypatch):
 def test_a_plugin_is_tried_each_time_as_its_code_may_have_changed(workplace, monkeypatch):
     runs = plan_of(workplace, "nothing").runs[:1]
     asked = []
-    monkeypatch.setattr(model_check, "_try_apart", lambda run, machine: asked.append(run) or model_check.WORKS)
+    monkeypatch.setattr(model_check, "_try_apart", lambda run, *_: asked.append(run) or model_check.WORKS)
     for _ in range(2):
         check_models(runs, Machine("cpu"))
     assert len(asked) == 2
