@@ -58,10 +58,10 @@ def test_every_file_below_the_store_is_checked_by_what_reads_results(tmp_path):
 @pytest.mark.slow
 def test_each_command_refuses_mends_or_gives_what_it_gave_before():
     with workplace() as made:
-        fates, wrong = sweep(made, every=False, seed=3, share=0.1)
+        fates, wrong = sweep(made, every=False, seed=3, share=0.04)
     assert wrong == []
     assert {name for name, _ in fates} == set(operations()) > set(COMMANDS)
-    assert sum(number for (_, fate), number in fates.items() if fate == "message") > 10
+    assert sum(number for (_, fate), number in fates.items() if fate == "message") > 4
 
 
 def test_sync_makes_the_tracking_database_anew_and_no_number_comes_from_it(tmp_path):

@@ -33,6 +33,7 @@ def folder(tmp_path):
     return tmp_path / "set"
 
 
+@pytest.mark.slow
 def test_every_numeric_setting_may_have_its_extreme_values(folder, tmp_path):
     program = Path(__file__).with_name("extreme_plans.py")
     done = subprocess.run(

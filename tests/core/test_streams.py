@@ -99,6 +99,7 @@ def test_every_command_is_tried():
     assert COMMANDS.keys() == named | {group.name for group in app.registered_groups}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_no_command_ends_in_a_traceback_whatever_becomes_of_what_it_prints(outcomes, condition):
     codes = {name: code for name, (code, _) in outcomes[condition].items()}

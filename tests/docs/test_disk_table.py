@@ -11,6 +11,7 @@ from tiny_study import TINY, harness_command
 
 from harness.store.garbage import OWN_FILES
 
+pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "record.md"
 ONLY_UNDER_WAY = "checkpoints/state*.pt"
 OF_PLUGINS = "plugins.zip"

@@ -58,6 +58,7 @@ def test_what_differs_is_told_of_both_sides():
     assert differing({"A": "1"}, {"A": "1"}) == {}
 
 
+@pytest.mark.slow
 def test_a_variable_that_changes_numbers_shows_in_record_run_report_and_reproduce(clean, tmp_path):
     """One run with oneDNN's bfloat16, one without, as a user makes them. Same id, other numbers: it must be told."""
     clean.chdir(tmp_path)

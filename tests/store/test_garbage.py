@@ -20,6 +20,7 @@ from harness.store.folder import run_folder
 from harness.store.mlflow_store import MlflowStore
 from harness.store.protocol import StoreError
 
+pytestmark = pytest.mark.slow
 FROM_LAST = {"child": {"from": "baseline@last", "set": {"optimizer.lr": 1.0e-3}}}
 
 

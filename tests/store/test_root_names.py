@@ -47,7 +47,8 @@ def use(root: Path, plan) -> None:
     assert "result.json" in {item.path for item in client.list_artifacts(run.info.run_id)}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=NAMES)
 def test_any_name_is_a_root(name, new_root, tmp_path, monkeypatch):
     check_name(name, new_root, tmp_path, monkeypatch)
