@@ -72,7 +72,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "data show": ("data", "show", "flips.yaml", "--out", "out/show.png"),
     "data prepare": ("data", "prepare", "city", "--out", "prepared", "--taxonomy", "labels.yaml"),
 }
-WITHOUT_RUNS = {"report, from the store": "report", "predict, from the store": "predict"}
+WITHOUT_RUNS = {"report, from the store": "report"}
 """Commands called where the run folders are gone, so that the tracking store's copies are used."""
 Damage = Callable[[bytes, np.random.Generator], bytes]
 
