@@ -96,7 +96,7 @@ def orphans(server: int, living: Collection[int | None] = ()) -> set[int]:
     table = _read_processes()
     home = table[server].session if server in table else 0
     left = {pid for pid, seen in table.items() if seen.parent == server and pid not in living and seen.session != home}
-    return left.union(*(_descendants(pid, table) for pid in left))
+    return _not_ended(left.union(*(_descendants(pid, table) for pid in left)), table)
 
 
 def kill(pids: Collection[int]) -> None:
@@ -123,11 +123,18 @@ def _end_all(find: Callable[[], set[int]]) -> None:
 class _Seen(NamedTuple):
     parent: int
     session: int
+    has_ended: bool
+    """Its first thread has: it may be the parent of others until its last one has."""
 
 
 def _family(leader: int) -> set[int]:
     table = _read_processes()
-    return _descendants(leader, table) | {pid for pid, seen in table.items() if leader in (pid, seen.session)}
+    found = _descendants(leader, table) | {pid for pid, seen in table.items() if leader in (pid, seen.session)}
+    return _not_ended(found, table)
+
+
+def _not_ended(pids: Collection[int], table: Mapping[int, _Seen]) -> set[int]:
+    return {pid for pid in pids if not table[pid].has_ended}
 
 
 def _descendants(pid: int, table: Mapping[int, _Seen]) -> set[int]:
@@ -138,13 +145,12 @@ def _descendants(pid: int, table: Mapping[int, _Seen]) -> set[int]:
 
 
 def _read_processes() -> dict[int, _Seen]:
-    """Return the processes that the system lists (Linux; elsewhere none), without those that have ended."""
+    """Return the processes that the system lists (Linux; elsewhere none)."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
             state, parent, _, session, *_ = (
                 (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             )
-            if state not in "ZX":
-                found[int(folder.name)] = _Seen(int(parent), int(session))
+            found[int(folder.name)] = _Seen(int(parent), int(session), state in "ZX")
     return found
