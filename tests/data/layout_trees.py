@@ -108,6 +108,15 @@ def _disparity(number: int, size: Size) -> npt.NDArray[np.uint16]:
     return values_HW
 
 
+def make_camvid(root: Path) -> Path:
+    """Make three pictures and labels of each split as SegNet's copy of CamVid lays them out."""
+    for split in ("train", "val"):
+        for index in range(3):
+            save(root / split / f"0001TP_{index:06}.png", picture(index))
+            save(root / f"{split}annot" / f"0001TP_{index:06}.png", labels(index, (0, 1, 11)).astype(np.uint8))
+    return root
+
+
 def make_offroad(
     root: Path,
     *,

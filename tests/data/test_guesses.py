@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from layout_trees import labels, make_cityscapes, make_kaggle, make_offroad, picture, save
+from layout_trees import labels, make_camvid, make_cityscapes, make_kaggle, make_offroad, picture, save
 
 from harness import catalog
 from harness.cli import main
@@ -68,14 +68,6 @@ def make_plain(root, *, ids=(0, 1, 255), masks="masks", images="images", suffix=
         save(root / masks / f"f{index}{suffix}.png", labels(index, ids).astype(np.uint8))
     if listed is not None:
         write(root / "classes.txt", "\n".join(listed))
-    return root
-
-
-def make_camvid(root):
-    for split in ("train", "val"):
-        for index in range(3):
-            save(root / split / f"0001TP_{index:06}.png", picture(index))
-            save(root / f"{split}annot" / f"0001TP_{index:06}.png", labels(index, (0, 1, 11)).astype(np.uint8))
     return root
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layout_trees import labels, make_cityscapes, make_kaggle, make_offroad, picture, save
+from layout_trees import labels, make_camvid, make_cityscapes, make_kaggle, make_offroad, picture, save
 
 from harness import catalog
 from harness.data import open_whole
@@ -15,14 +15,6 @@ def make_folders(root, *, images="images", masks="masks", suffix="", splits=("",
         for index in range(number):
             save(root / place / images / f"f{index}.png", picture(index))
             save(root / place / masks / f"f{index}{suffix}.png", labels(index, ids).astype(np.uint8))
-    return root
-
-
-def make_camvid(root):
-    for split in ("train", "val"):
-        for index in range(3):
-            save(root / split / f"0001TP_{index:06}.png", picture(index))
-            save(root / f"{split}annot" / f"0001TP_{index:06}.png", labels(index, (0, 1, 11)).astype(np.uint8))
     return root
 
 
