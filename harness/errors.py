@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -66,6 +66,12 @@ def first_line(error: BaseException) -> str:
         f"a file for torch.load holds more than tensors{f' ({names})' if names else ''}; where it was made, save "
         "model.state_dict() alone"
     )
+
+
+def name_some(names: Sequence[str], shown: int) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def without_unsafe_advice(text: str) -> str:

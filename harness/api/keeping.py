@@ -46,11 +46,11 @@ def collect_garbage(
 
 def _open(root: str | Path, tracking_uri: str | None) -> tuple[Path, Store | None]:
     """Return the root, and the tracking store where there is one: none is made for having been looked at."""
-    from harness.store.server import default_uri, find_uri
+    from harness.store.server import DATABASE, default_uri, find_uri
 
     place = Path(root)
     if not place.is_dir():
         raise InputError(f"{describe_missing(place)}; name the one that harness run kept its runs in")
     is_default = find_uri(place, tracking_uri) == default_uri(place)
-    there = not is_default or (place / "mlflow.db").exists()
+    there = not is_default or (place / DATABASE).exists()
     return place, open_store(place, tracking_uri) if there else None

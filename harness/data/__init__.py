@@ -64,7 +64,7 @@ def open_whole(choice: Choice) -> Source:
     except SettingError as error:
         raise SettingError(("data", *error.path), error.problem) from None
     except InputError:
-        for name in set(find_part("data", choice.name).locations) - copies.keys():
+        for name in set(part.locations) - copies.keys():
             if isinstance(choice[name], str) and not Path(choice[name]).expanduser().exists():
                 raise InputError(f"data.{name}: {describe_missing(choice[name])}") from None
         raise

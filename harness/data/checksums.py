@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.data.digests import digest_files
+from harness.data.digests import combine, digest_files
 from harness.files import write_text
 from harness.fingerprint import digest_file, fingerprint
 
@@ -39,15 +38,7 @@ def find_changed(folder: Path) -> str | None:
     gone = [name for name in sums if not (folder / name).is_file()]
     if gone:
         return f"{folder / gone[0]}: it is gone"
-    if digest_files({name: folder / name for name in sums}) == _digest_of(sums):
+    if digest_files({name: folder / name for name in sums}) == combine(sums):
         return None
     changed = next((name for name, digest in sums.items() if digest_file(folder / name) != digest), FILE)
     return f"{folder / changed}: its checksum does not match"
-
-
-def _digest_of(sums: dict[str, str]) -> str:
-    """Return what `digest_files` returns of files with these checksums."""
-    sha = hashlib.sha256()
-    for name in sorted(sums):
-        sha.update(hashlib.sha256(name.encode()).digest() + bytes.fromhex(sums[name]))
-    return sha.hexdigest()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from harness.errors import InputError
 from harness.files import write_text
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import canonical, digest_bytes, digest_file
 
 CLOCK_STEP_NS = 2_000_000_000
 """The coarsest step of a file system's clock (FAT's): two changes that are closer may bear one time."""
@@ -47,7 +47,7 @@ def digest_files(files: Mapping[str, Path]) -> str:
         if known is not None:
             return known
         began = time.time_ns()
-        digest = _digest(files)
+        digest = combine({name: digest_file(path) for name, path in files.items()})
         after = _states(files)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
@@ -86,12 +86,11 @@ def _states(files: Mapping[str, Path]) -> dict[str, _State]:
     return {path: _State(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, s in found.items()}
 
 
-def _digest(files: Mapping[str, Path]) -> str:
+def combine(digests: Mapping[str, str]) -> str:
+    """Return what `digest_files` returns of files whose contents have these digests (SHA-256, hexadecimal), by name."""
     sha = hashlib.sha256()
-    for name in sorted(files):
-        with files[name].open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-        sha.update(hashlib.sha256(name.encode()).digest() + content)
+    for name in sorted(digests):
+        sha.update(hashlib.sha256(name.encode()).digest() + bytes.fromhex(digests[name]))
     return sha.hexdigest()
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from harness.errors import name_some
 from harness.files import locked
 from harness.judged import digest_counts
 from harness.records import Run, RunResult, Which
@@ -37,9 +38,8 @@ def find_lost_starts(runs: Iterable[Run], folders: Mapping[str, RunFolder]) -> t
 def describe_lost(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return a sentence on runs that are made once more; nothing where there are none."""
     labels = [run.label for run in runs]
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
     text = (
-        f"{', '.join(labels[:MOST_LABELS])}{more}: finished, but the weights that others start from now were not kept; "
+        f"{name_some(labels, MOST_LABELS)}: finished, but the weights that others start from now were not kept; "
         "trained again for them, with the same numbers"
     )
     return (text,) if labels else ()

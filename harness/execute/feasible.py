@@ -18,13 +18,15 @@ from harness.data.digests import remember
 from harness.data.recognised import spread
 from harness.data.source import IGNORE, Source, Split
 from harness.data.subsets import hold_out
-from harness.errors import InputError
+from harness.errors import InputError, name_some
 from harness.execute.inputs import name_content, open_all
 from harness.parts.moves import Geometric, Shape, Window
 from harness.records import Plan, RunConfig
 
 LOOKED_AT = 16
 """Training pictures whose size a plan looks at; before the first run all are."""
+SHOWN = 5
+"""Variants that a message names before it only counts."""
 DRAWS = 8
 """Augmentations drawn of each."""
 TOO_FEW = 0.5
@@ -43,7 +45,7 @@ def check_feasible(plan: Plan, *, whole: bool = False) -> None:
         for problem in _find_problems(config, source, labelled, whole=whole):
             problems.setdefault(problem, {})[variant] = None
     if problems:
-        told = [f"{name_some(tuple(variants))}: {problem}" for problem, variants in problems.items()]
+        told = [f"{name_some(tuple(variants), SHOWN)}: {problem}" for problem, variants in problems.items()]
         raise InputError("\n  ".join(["this cannot be trained and judged:", *told] if len(told) > 1 else told))
 
 
@@ -54,13 +56,7 @@ def note_padding(plan: Plan) -> Iterator[str]:
         if text := _describe_padding(config, source.splits["train"]):
             told.setdefault(text, {})[variant] = None
     for text, variants in told.items():
-        yield f"{name_some(tuple(variants))}: {text}"
-
-
-def name_some(variants: Sequence[str], shown: int = 5) -> str:
-    """Return the first names of some variants, and how many more there are."""
-    more = f" and {len(variants) - shown} more" if len(variants) > shown else ""
-    return ", ".join(variants[:shown]) + more
+        yield f"{name_some(tuple(variants), SHOWN)}: {text}"
 
 
 def _kinds(plan: Plan) -> Iterator[tuple[str, RunConfig, Source]]:

@@ -24,9 +24,9 @@ from harness.clashes import smallest_batch
 from harness.data.digests import remember
 from harness.data.source import Split
 from harness.data.subsets import take
-from harness.errors import HarnessError, InputError, is_out_of_memory
+from harness.errors import HarnessError, InputError, is_out_of_memory, name_some
 from harness.execute.families import end_family, lead_family
-from harness.execute.feasible import name_some
+from harness.execute.feasible import SHOWN
 from harness.execute.machine import read_cores
 from harness.execute.processes import run_context
 from harness.fingerprint import canonical, digest_bytes, thaw
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 WORKS = "works"
 PATIENCE_S = 300.0
+"""How long a step may take: of one that takes longer the run itself says where it stands."""
 POLL_S = 0.5
 _FAMILIES = Lock()
 """Held while one begins or ends: who ends one must know of all others."""
@@ -65,7 +66,9 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
             pool.shutdown(wait=False, cancel_futures=True)
     wrong = [(found, answer) for found, answer in zip(kinds.values(), answers, strict=True) if answer]
     if wrong:
-        told = [f"{name_some(tuple(dict.fromkeys(run.variant for run in found)))}: {text}" for found, text in wrong]
+        told = [
+            f"{name_some(tuple(dict.fromkeys(run.variant for run in found)), SHOWN)}: {text}" for found, text in wrong
+        ]
         raise InputError(
             "\n  ".join(["of the first steps that were tried, these fail, and nothing was started:", *told])
         )

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
-from itertools import islice
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Size, Tensor, nn
 
-from harness.errors import InputError, describe, describe_missing, first_line
+from harness.errors import InputError, describe, describe_missing, first_line, name_some
 from harness.fingerprint import digest_file
 from harness.nets.channels import sees_rgb, widen_input
 from harness.nets.tensor_files import NotTensors, load_tensors
@@ -69,7 +68,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
             "torch.save(model.state_dict(), path), or a .safetensors file"
         ) from None
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        kind = f"a mapping of {_some(map(str, content))}" if isinstance(content, Mapping) else type(content).__name__
+        kind = (
+            f"a mapping of {name_some([*map(str, content)], SHOWN)}"
+            if isinstance(content, Mapping)
+            else type(content).__name__
+        )
         raise InputError(
             f"{path}: holds {kind}, not a state dict (names -> tensors); save that alone: "
             "torch.save(model.state_dict(), path)"
@@ -139,7 +142,7 @@ def load_state(module: nn.Module, state: State, origin: str, *, optional: Sequen
         f"{file}: initial values kept, because the file's differ in shape or are missing": set(misfits) & wanted.keys(),
         f"{file}: not used": set(misfits) - wanted.keys(),
     }
-    return tuple(f"{note}: {_some(sorted(names))}" for note, names in notes.items() if names)
+    return tuple(f"{note}: {name_some(sorted(names), SHOWN)}" for note, names in notes.items() if names)
 
 
 def _is_tally(name: str) -> bool:
@@ -154,7 +157,7 @@ def _explain(wrong: Sequence[str], wanted: Mapping[str, Size], given: Mapping[st
         "unknown to the model": [name for name in wrong if name not in wanted],
         "of another shape": shapes,
     }
-    problems = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
+    problems = [f"{len(names)} {kind} ({name_some([*names], SHOWN)})" for kind, names in kinds.items() if names]
     return f"{'; '.join(problems)}. {_advice(wanted, given)}"
 
 
@@ -167,9 +170,3 @@ def _advice(wanted: Iterable[str], given: Iterable[str]) -> str:
         "A state dict of this very architecture would work: of the whole model as model.weights, of its backbone alone "
         "as model.backbone_weights"
     )
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(islice(names, SHOWN)) + more

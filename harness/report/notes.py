@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.environment import UNSET
+from harness.errors import name_some
 from harness.records import IMAGES_AT_ONCE, UNLABELLED_STEPS
 from harness.report.record import ClassSummary, SeedResult, SplitSummary, VariantSummary
 from harness.report.text import percent
@@ -146,18 +147,14 @@ def _environment_notes(groups: Sequence[VariantRuns]) -> list[str]:
             runs.setdefault(environment.get(name, UNSET), []).append(label)
         if len(runs) > 1:
             told = [
-                f"{value} in {_some(labels)}" for value, labels in sorted(runs.items(), key=lambda item: len(item[1]))
+                f"{value} in {name_some(labels, MOST_LABELS)}"
+                for value, labels in sorted(runs.items(), key=lambda item: len(item[1]))
             ]
             notes.append(
                 f"The environment variable {name}, which changes numbers, was not the same in all runs"
                 f" ({'; '.join(told)}): differences between them may come from that."
             )
     return notes
-
-
-def _some(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
-    return f"{', '.join(labels[:MOST_LABELS])}{more}"
 
 
 def _evaluated_notes(reference: str, variants: Sequence[VariantSummary]) -> list[str]:

@@ -19,9 +19,8 @@ def mask_credentials(text: str) -> str:
     values of environment variables so called. A password may hold any character but a space, also those that a URL
     should not have there: too much is hidden then.
     """
-    for name, value in os.environ.items():
-        if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "***")
+    for value in _secrets():
+        text = text.replace(value, "***")
     return _SECRET.sub(r"\1***", re.sub(r"\b(\w+://)\S*@", r"\1***@", text))
 
 
@@ -30,7 +29,9 @@ def holds_credential(text: str) -> bool:
 
     That is a literal, a part of a URL, or the value of an environment variable that is called so.
     """
-    values = [
-        value for name, value in os.environ.items() if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET
-    ]
-    return bool(_LITERAL_SECRET.search(text)) or any(value in text for value in values)
+    return bool(_LITERAL_SECRET.search(text)) or any(value in text for value in _secrets())
+
+
+def _secrets() -> list[str]:
+    """Return the values of environment variables that are called like a password or the like."""
+    return [value for name, value in os.environ.items() if _ENVIRONMENT.search(name) and len(value) >= _SHORTEST_SECRET]

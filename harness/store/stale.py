@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
+from harness.errors import InputError, name_some
 from harness.files import locked
 from harness.fingerprint import canonical
 from harness.records import OWN_FREEZE, Plan, Run
@@ -101,14 +101,10 @@ def describe_stale(stale: tuple[Stale, ...]) -> tuple[str, ...]:
     for item in stale:
         labels.setdefault(describe_difference(item), []).append(item.label)
     return tuple(
-        f"{_some(names)}: trained before {what}; this result is stale and not reported, the run is made again"
+        f"{name_some(names, MOST_LABELS)}: trained before {what}; this result is stale and not reported, the run is"
+        " made again"
         for what, names in labels.items()
     )
-
-
-def _some(labels: list[str]) -> str:
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
-    return ", ".join(labels[:MOST_LABELS]) + more
 
 
 def describe_difference(item: Stale) -> str:

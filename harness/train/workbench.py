@@ -21,7 +21,7 @@ from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
 from harness.data.subsets import hold_out
 from harness.environment import OWN
-from harness.errors import InputError
+from harness.errors import InputError, name_some
 from harness.nets.network import Network, freeze, group_of, keep_still, kept_against
 from harness.nets.weights import load_weights
 from harness.parts.augment import Augment
@@ -273,10 +273,9 @@ def _note_unlabelled(names: Sequence[str], pixels_IC: npt.NDArray[np.int64]) -> 
     """Yield which training images have no pixel with a class: training on them moves no weight."""
     empty = [name for name, pixels_C in zip(names, pixels_IC, strict=True) if not pixels_C.any()]
     if empty:
-        more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
         yield (
             f"{len(empty)} of {len(names)} training images have no pixel with a class (every label is ignored), and"
-            f" teach nothing: {', '.join(empty[:SHOWN])}{more}"
+            f" teach nothing: {name_some(empty, SHOWN)}"
         )
 
 
