@@ -24,7 +24,7 @@ from harness.clashes import smallest_batch
 from harness.data.digests import remember
 from harness.data.source import Split
 from harness.data.subsets import take
-from harness.errors import HarnessError, InputError, is_out_of_memory, name_some
+from harness.errors import HarnessError, InputError, describe, is_out_of_memory, name_some
 from harness.execute.families import end_family, lead_family
 from harness.execute.feasible import SHOWN
 from harness.execute.machine import read_cores
@@ -179,7 +179,7 @@ def try_step(run: Run, machine: Machine) -> str:
     except Exception as error:  # noqa: BLE001 - networks raise errors of any kind
         if is_out_of_memory(error):
             return ""
-        return f"{_describe(config)}: {_first_line(error)}{_tell_remedy(config)}"
+        return f"{_describe(config)}: {describe(error)}{_tell_remedy(config)}"
     return WORKS
 
 
@@ -234,10 +234,6 @@ def _sides(size: Sequence[int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason given')}"
-
-
 def _tell_remedy(config: RunConfig) -> str:
     """Return the size at which, or the number of images with which, the network does take a step."""
     working = next(_working(config), None)
@@ -259,13 +255,12 @@ def _takes(config: RunConfig, sides: tuple[int, int]) -> bool:
     """Tell whether a network, with random weights, trains on two images of a size."""
     import torch
 
+    from harness.train.batches import Preprocessing
     from harness.train.workbench import build_network, open_splits
 
     plain = replace(config, model=_without_weights(config.model))
-    classes, channels = (
-        len(open_splits(config).taxonomy.classes),
-        3 * ("rgb" in config.data["inputs"]) + 2 * ("depth" in config.data["inputs"]),
-    )
+    classes = len(open_splits(config).taxonomy.classes)
+    channels = Preprocessing(tuple(config.data["inputs"]), (), ()).channels
     try:
         network, _ = build_network(plain, classes, channels, None)
         network.read(network.module.train()(torch.zeros(2, channels, *sides)))[0].sum().backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, describe, first_line
 from harness.fingerprint import digest_bytes
 from harness.randomness import derive, make_rng
 from harness.spec.space import Knob, Values, walk
@@ -62,11 +62,7 @@ def _quiet() -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
-            raise HarnessError(f"the search's database cannot be used: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+            raise HarnessError(f"the search's database cannot be used: {first_line(error)[:300]}") from error
 
 
 class Search:
@@ -110,7 +106,7 @@ class Search:
         except SQLAlchemyError:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged database makes Optuna raise errors of any kind
-            damaged = [f"{type(error).__name__}: {_first_line(error)}"]
+            damaged = [describe(error)[:300]]
         if damaged:
             raise HarnessError(
                 f"the search's database is damaged ({self.name}: {damaged[0]}); put a whole copy of it back, or remove"
