@@ -42,10 +42,13 @@ from harness.train.loop import train
 
 place = Path(sys.argv[2])
 small = replace(large_config("fail"), train=TrainSettings(epochs=1, batch_size=1))
-next(train(make_bench(small), ()))  # what a process needs whatever its batch
+bench = make_bench(small)
+next(train(bench, ()))  # what a process needs whatever its batch
+for split in bench.splits.values():
+    split.stacked([0])
 lines = Path("/proc/self/status").read_text().splitlines()
 have = int(next(line for line in lines if line.startswith("VmData")).split()[1]) * 1024
-resource.setrlimit(resource.RLIMIT_DATA, (have + 600 * 2**20,) * 2)  # of what is written to, not of mapped files
+resource.setrlimit(resource.RLIMIT_DATA, (have + 1000 * 2**20,) * 2)  # of what is written to, not of mapped files
 run = Run("limited", "v", 0, large_config(sys.argv[3]), {})
 try:
     run_one(run, RunFolder(place), Machine("cpu"), None, lambda progress: None)
@@ -58,7 +61,7 @@ def large_config(on_oom):
     scenes = {"size": [96, 96], "train_images": 64, "val_images": 2, "test_images": 2, "normalize": "centered"}
     return make_config(
         data=choose("data", "desert", scenes),
-        model=choose("model", "unet", {"base_channels": 16}),
+        model=choose("model", "unet", {"base_channels": 32}),
         train=TrainSettings(epochs=1, batch_size=64, on_oom=on_oom),
     )
 
