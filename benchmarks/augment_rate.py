@@ -20,20 +20,20 @@ import torch
 import harness.data
 import harness.parts
 from benchmarks.setting import describe, print_table, wait_for
-from harness import catalog
+from harness import registry
 from harness.data.prepared import PreparedSplit
 from harness.parts.augment import Augment
+from harness.train.batch_augment import augment_together
 from harness.train.batches import Batch, make_batch
-from harness.train.resident import ResidentSplit
-from harness.train.sampling import augment_together
-from harness.train.workbench import resolve_device
+from harness.train.gpu_dataset import ResidentSplit
+from harness.train.setup import resolve_device
 
 EPOCH = {"seed": 0, "epoch": 1}
 
 
 def open_scenes(side: int, images: int) -> PreparedSplit:
     """Return drawn scenes at one size, in the cache."""
-    chosen = catalog.choose("data", "desert", {"size": [side] * 2, "train_images": images, "val_images": 1})
+    chosen = registry.choose("data", "desert", {"size": [side] * 2, "train_images": images, "val_images": 1})
     source = harness.data.open_source(chosen, 0)
     split = PreparedSplit(source.splits["train"], source.taxonomy, (side, side), "input")
     split.pair(0)
@@ -48,7 +48,7 @@ def build_steps(side: int) -> list[Augment]:
         "crop": {"size": [side, side]},
         "flip": {},
     }
-    return [catalog.build("augment", catalog.choose("augment", name, options)) for name, options in wanted.items()]
+    return [registry.build("augment", registry.choose("augment", name, options)) for name, options in wanted.items()]
 
 
 def make_sides(

@@ -202,10 +202,10 @@ def train(root: Path) -> dict[str, bytes]:
     """Train the study below a store's root, in this process; return the arrays of its counts."""
     from harness import api
     from harness.execute.events import Ended, Event, Started
-    from harness.execute.one import run_one
+    from harness.execute.run import run_one
     from harness.execute.study import execute_plan
     from harness.records import Machine, Run
-    from harness.store.folder import RunFolder, load_result
+    from harness.runs.folder import RunFolder, load_result
 
     def in_this_process(runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
         for run in runs:
@@ -257,7 +257,7 @@ def call_without_runs(place: Workplace, arguments: tuple[str, ...]) -> Outcome:
 
 def call(place: Workplace, arguments: tuple[str, ...]) -> Outcome:
     """Call the program in this process."""
-    from harness.cli import main
+    from harness.cli.app import main
 
     def work() -> None:
         sys.argv = ["harness", *arguments]

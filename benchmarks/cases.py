@@ -9,8 +9,8 @@ import torch
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.rivals import Clock
-from harness.catalog import choose
 from harness.records import RunConfig
+from harness.registry import choose
 from harness.settings import EvaluateSettings, TrainSettings
 
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "processor": time.process_time}

@@ -43,7 +43,7 @@ import json, time
 from harness import api
 from harness.records import Machine
 from harness.train.loop import train
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.setup import build_bench, prepare_process
 config = api.make_plan(api.load_spec("cost.yaml")).runs[0].config
 prepare_process(config)
 marks = [time.process_time()]

@@ -28,8 +28,8 @@ from torch.nn import functional
 
 from benchmarks.setting import describe, print_table
 from harness.data.source import IGNORE
+from harness.train.chunked_argmax import label_pixels
 from harness.train.regions import count_confusion
-from harness.train.strips import label_pixels
 
 SIZE = (1024, 2048)
 IGNORED = 0.05

@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from harness import api
 from harness.apply.choose import choose
-from harness.apply.export import in_float32, make_checked
-from harness.apply.export_formats import quantize, wrap_onnx
-from harness.apply.export_images import find_pictures
+from harness.apply.export.export import in_float32, make_checked
+from harness.apply.export.formats import quantize, wrap_onnx
+from harness.apply.export.images import find_pictures
 from harness.apply.model import load_model
 from harness.data.images import resize_image
 

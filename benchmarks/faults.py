@@ -36,7 +36,7 @@ from harness.execute.events import Advanced, Ended, Event, Warned
 from harness.execute.local import execute_local
 from harness.randomness import make_rng
 from harness.records import Machine, Run
-from harness.store.folder import load_result, run_folder
+from harness.runs.folder import load_result, run_folder
 
 STUDY = """
 study: tiny

@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.calibration import CALLED, FIVE_POINTS, SD_LITTLE, SD_TWO, TWO_POINTS
 from benchmarks.looks_calibration import DECLARED, MARGIN, STEPS, take
 from benchmarks.simulated_counts import World, draw_margins, true_delta, true_iou
-from harness.execute.until import headlines, next_seeds
-from harness.report.claims import Claim, Comparison
-from harness.report.judge import Judged, make_comparisons
+from harness.execute.until_decided import headlines, next_seeds
+from harness.report.study.claims import Claim, Comparison
+from harness.report.study.judge import Judged, make_comparisons
 from harness.stats.effects import compare, make_study
 from harness.stats.looks import Looks, TakenLook
 from harness.stats.margins import HEADLINE, Margins

@@ -18,10 +18,10 @@ from benchmarks.cases import CLOCKS
 from benchmarks.rivals import Spent
 from benchmarks.setting import describe, print_table
 from benchmarks.training_speed import make_harness
-from harness.catalog import choose
 from harness.records import Machine, RunConfig
+from harness.registry import choose
 from harness.settings import EvaluateSettings, TrainSettings
-from harness.train.workbench import Bench, build_bench, prepare_process
+from harness.train.setup import Bench, build_bench, prepare_process
 
 NETWORKS = {
     "deeplabv3_mobilenet_v3_large": {},

@@ -24,17 +24,17 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.report_scale import draw_counts
 from benchmarks.setting import describe, print_table
-from harness.catalog import choose
 from harness.counts import make_counts
 from harness.records import Machine, RunConfig
+from harness.registry import choose
 from harness.scores import all_scores
 from harness.settings import EvaluateSettings, TrainSettings
+from harness.train.chunked_argmax import label_pixels
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
 from harness.train.loop import train
 from harness.train.regions import count_confusion
-from harness.train.strips import label_pixels
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.setup import build_bench, prepare_process
 
 FIGURES = Path("docs/figures")
 STEEPER = 0.25

@@ -22,10 +22,10 @@ from typing import Any
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table
-from harness.execute.processes import KEEP_MEMORY, TUNABLES
+from harness.execute.fork_server import KEEP_MEMORY, TUNABLES
 from harness.records import Machine
 from harness.train.loop import train
-from harness.train.workbench import build_bench, prepare_process, resolve_device
+from harness.train.setup import build_bench, prepare_process, resolve_device
 
 WAYS = {"as the C library does": "", "kept": KEEP_MEMORY}
 TIMED = "train/images_per_s"

@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmarks.calibration import CALLED, FIVE_POINTS, SD_LITTLE, SD_TWO, TWO_POINTS
 from benchmarks.simulated_counts import World, draw_margins
-from harness.execute.until import headlines, next_seeds
-from harness.report.claims import Claim
-from harness.report.judge import Judged, make_comparisons
+from harness.execute.until_decided import headlines, next_seeds
+from harness.report.study.claims import Claim
+from harness.report.study.judge import Judged, make_comparisons
 from harness.stats.effects import Effect, compare, make_study
 from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.margins import HEADLINE, Margins, keep_rows

@@ -24,11 +24,11 @@ from torch.utils.flop_counter import FlopCounterMode
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table, wait_for
-from harness.nets.network import set_train_mode
+from harness.models.network import set_train_mode
 from harness.records import Machine, RunConfig
-from harness.train.feeding import feed
+from harness.train.prefetch import feed
+from harness.train.setup import Bench, build_bench, prepare_process, resolve_device
 from harness.train.step import add_gradient
-from harness.train.workbench import Bench, build_bench, prepare_process, resolve_device
 
 SIDE = {"cpu": 2048, "cuda": 8192}
 

@@ -47,21 +47,21 @@ TESTS = {
     "harness/stats/resample.py": ("stats/test_resample",),
     "harness/stats/spread.py": ("stats/test_spread", "stats/test_effects"),
     "harness/stats/verdicts.py": ("stats/test_verdicts", "stats/test_first_call", "stats/test_folds"),
-    "harness/report/judge.py": (
+    "harness/report/study/judge.py": (
         "report/test_claim_fields",
         "report/test_report_judge",
         "report/test_report_claims",
         "report/test_primary_split",
     ),
-    "harness/report/over_looks.py": ("report/test_over_looks",),
-    "harness/report/ranking.py": ("report/test_ranking", "report/test_report_judge"),
-    "harness/report/attribution.py": ("report/test_attribution_parts",),
-    "harness/report/bands.py": ("report/test_bands", "report/test_diagnosis"),
-    "harness/report/estimates.py": ("report/test_estimates", "report/test_report_summary"),
+    "harness/report/study/over_looks.py": ("report/test_over_looks",),
+    "harness/report/study/ranking.py": ("report/test_ranking", "report/test_report_judge"),
+    "harness/report/study/attribution.py": ("report/test_attribution_parts",),
+    "harness/report/study/class_bands.py": ("report/test_bands", "report/test_diagnosis"),
+    "harness/report/study/estimates.py": ("report/test_estimates", "report/test_report_summary"),
     "harness/report/gate.py": ("report/test_gate", "report/test_primary_split"),
-    "harness/report/own_training.py": ("report/test_report_own_training",),
+    "harness/report/study/own_training.py": ("report/test_report_own_training",),
     "harness/judged.py": ("core/test_judged", "report/test_primary_split"),
-    "harness/execute/until.py": ("execute/test_until_plans",),
+    "harness/execute/until_decided.py": ("execute/test_until_plans",),
 }
 """File -> the tests that hold it by itself. The calibration, which holds the whole by simulation, is not among them."""
 PATIENCE = 3.0

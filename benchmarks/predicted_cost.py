@@ -17,16 +17,16 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.setting import describe, print_table
 from harness import api
+from harness.execute.fork_server import run_context
 from harness.execute.machine import peak_bytes
-from harness.execute.one import run_one
-from harness.execute.processes import run_context
+from harness.execute.run import run_one
 from harness.records import Machine, Run
-from harness.store.folder import RunFolder
+from harness.runs.folder import RunFolder
 
 
 def run_here(run: Run, place: Path) -> tuple[float, int]:
     """Make a run in this process; return its seconds, without importing torch, and the process's peak memory, bytes."""
-    import harness.train.workbench  # noqa: F401 - torch is imported before the clock starts
+    import harness.train.setup  # noqa: F401 - torch is imported before the clock starts
 
     start = None
     if run.start:

@@ -18,11 +18,11 @@ import numpy as np
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts
-from harness.catalog import choose
 from harness.counts import make_counts
 from harness.judged import digest_counts
 from harness.records import Counts, Plan, Run, RunConfig, RunResult
-from harness.report.summary import make_report
+from harness.registry import choose
+from harness.report.study.summary import make_report
 from harness.report.write import write_report
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.stats.effects import compare, make_study

@@ -20,9 +20,9 @@ import numpy as np
 from benchmarks.report_scale import draw_counts, make_study_of
 from benchmarks.setting import harness_command
 from harness.records import Progress
-from harness.store.folder import append_progress, run_folder, save_result
-from harness.store.mlflow_store import MlflowStore
-from harness.store.studies import save_study
+from harness.runs.folder import append_progress, run_folder, save_result
+from harness.runs.studies import save_study
+from harness.tracking.mlflow_store import MlflowStore
 
 SEEDS, IMAGES, CLASSES, EPOCHS = 5, 50, 8, 3
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE
-from harness.train.workbench import Bench
+from harness.train.setup import Bench
 
 Clock = Callable[[], float]
 

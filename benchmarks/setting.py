@@ -32,7 +32,7 @@ def _version(name: str) -> str:
 
 def harness_command(*arguments: str) -> list[str]:
     """Return the program's command line, for this Python and the code that it would import."""
-    return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+    return [sys.executable, "-c", "from harness.cli.app import main; main()", *arguments]
 
 
 def wait_for(device: torch.device) -> None:

@@ -23,7 +23,7 @@ from harness.records import Machine, RunConfig
 from harness.scores import all_scores
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.workbench import Bench, build_bench, has_bfloat16, prepare_process, resolve_device
+from harness.train.setup import Bench, build_bench, has_bfloat16, prepare_process, resolve_device
 
 CHANGES: dict[str, dict[str, Any]] = {
     "defaults": {},

@@ -41,8 +41,8 @@ import harness.api
 from pathlib import Path
 plan = harness.api.make_plan(harness.api.load_spec(Path("study.yaml")))
 from harness.records import Machine
-from harness.train.workbench import build_bench, prepare_process
-from harness.train.feeding import feed
+from harness.train.setup import build_bench, prepare_process
+from harness.train.prefetch import feed
 from harness.train.step import add_gradient
 config = plan.runs[0].config
 prepare_process(config)
@@ -102,8 +102,8 @@ def measure_tracking(place: Path, epochs: int) -> list[float]:
     """Return the seconds of each epoch's write, of a run of as many metrics as phase3's."""
     from harness.api import load_spec, make_plan
     from harness.records import Progress
-    from harness.store.folder import append_progress, run_folder
-    from harness.store.mlflow_store import MlflowStore
+    from harness.runs.folder import append_progress, run_folder
+    from harness.tracking.mlflow_store import MlflowStore
 
     plan = make_plan(load_spec(place / "study.yaml"))
     run, store = plan.runs[0], MlflowStore(place / "tracked")
@@ -129,7 +129,7 @@ def measure_steps(steps: int) -> list[float]:
     from benchmarks.cases import make_config
     from harness.records import Machine
     from harness.train.epoch import train_epoch
-    from harness.train.workbench import build_bench, prepare_process
+    from harness.train.setup import build_bench, prepare_process
 
     config = make_config("phase3", torch.device("cpu"))
     scenes = {**config.data.settings, "train_images": 4, "val_images": 2}

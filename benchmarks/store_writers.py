@@ -18,11 +18,11 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import HarnessError
 from harness.records import Plan, Progress
+from harness.runs.folder import append_progress, run_folder
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
-from harness.store.folder import append_progress, run_folder
-from harness.store.mlflow_client import Connection
-from harness.store.mlflow_store import MlflowStore
+from harness.tracking.mlflow_client import Connection
+from harness.tracking.mlflow_store import MlflowStore
 
 PROCESSES, RUNS, EPOCHS, METRICS = 8, 5, 20, 60
 SPEC = """

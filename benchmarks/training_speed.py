@@ -38,14 +38,14 @@ import torch
 from benchmarks.cases import CASES, CLOCKS, make_config
 from benchmarks.rivals import Clock, Epoch, Spent, make_lightning, make_plain, write_pngs
 from benchmarks.setting import describe, print_table, wait_for
-from harness.execute.processes import KEEP_MEMORY, TUNABLES
-from harness.nets.network import set_train_mode
+from harness.execute.fork_server import KEEP_MEMORY, TUNABLES
+from harness.models.network import set_train_mode
 from harness.records import Machine, RunConfig
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.feeding import feed
+from harness.train.prefetch import feed
 from harness.train.seeding import seed_torch
-from harness.train.workbench import Bench, build_bench, prepare_process, resolve_device
+from harness.train.setup import Bench, build_bench, prepare_process, resolve_device
 
 OURS = "harness"
 RIVALS = {

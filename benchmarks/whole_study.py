@@ -25,7 +25,7 @@ from benchmarks.setting import describe, harness_command, print_table
 from harness.records import Machine, Plan
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
-from harness.train.workbench import build_bench
+from harness.train.setup import build_bench
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -92,7 +92,7 @@ NUMERIC = (
     "LD_PRELOAD",
 )
 OWN = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-"""What harness sets itself where the user has set nothing: `harness.train.workbench`."""
+"""What harness sets itself where the user has set nothing: `harness.train.setup`."""
 CPU_TUNABLES = "glibc.cpu."
 """Those of GLIBC_TUNABLES that choose the C library's mathematical functions."""
 UNSET = "not set"

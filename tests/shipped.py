@@ -2,13 +2,13 @@
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
-from harness import catalog
+from harness import registry
 
 
-def shipped_parts(kind: catalog.Kind) -> tuple[catalog.Part, ...]:
+def shipped_parts(kind: registry.Kind) -> tuple[registry.Part, ...]:
     """The catalog's parts of this kind that live in the package, by name."""
-    return tuple(part for part in catalog.parts(kind) if part.function.__module__.startswith("harness."))
+    return tuple(part for part in registry.parts(kind) if part.function.__module__.startswith("harness."))
 
 
-def shipped_names(kind: catalog.Kind) -> list[str]:
+def shipped_names(kind: registry.Kind) -> list[str]:
     return [part.name for part in shipped_parts(kind)]

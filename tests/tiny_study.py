@@ -28,7 +28,7 @@ seeds: [0, 1]
 
 
 def harness_command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+    return [sys.executable, "-c", "from harness.cli.app import main; main()", *arguments]
 
 
 def hear_signals() -> None:

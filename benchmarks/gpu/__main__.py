@@ -23,7 +23,7 @@ from benchmarks.gpu.record import Record, Row, count, describe_machine, load, sa
 from benchmarks.gpu.sharing import SHARING
 from benchmarks.gpu.speed import SPEED, TRAINING
 from benchmarks.gpu.steps import Rig, Step, make_steps, supervise
-from harness.train.workbench import resolve_device
+from harness.train.setup import resolve_device
 
 STEPS: tuple[Step, ...] = (*PATHS, *NUMBERS, *TRAINING, *COMPILED, *SPEED, *SHARING)
 """The most important first; compiling takes minutes, and waits for whether the numbers are right and steps are fast."""

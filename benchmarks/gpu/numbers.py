@@ -18,10 +18,10 @@ from benchmarks.gpu.runs import build, changed, train_all
 from benchmarks.gpu.steps import Found, Rig, Step
 from harness.cores import count_cores
 from harness.records import RunConfig
+from harness.train.chunked_argmax import label_pixels
 from harness.train.evaluate import count_confusion_device, evaluate, evaluation_batches, forward_images
 from harness.train.regions import count_confusion
-from harness.train.strips import label_pixels
-from harness.train.workbench import Bench
+from harness.train.setup import Bench
 
 CPU = torch.device("cpu")
 PIXELS = {"float32": 1e-3, "TF32": 1e-2}

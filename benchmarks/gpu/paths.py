@@ -14,14 +14,14 @@ from benchmarks.gpu.record import PARTS
 from benchmarks.gpu.runs import augmented, build, changed, small, tell, train_all, with_model
 from benchmarks.gpu.steps import Found, Rig, Step
 from harness.errors import RunFailed
-from harness.nets.network import Network
+from harness.models.network import Network
 from harness.records import RunConfig
+from harness.train.auto_batch_size import adapt
 from harness.train.compiled import compile_network
 from harness.train.epoch import train_epoch
-from harness.train.fitting import adapt
+from harness.train.gpu_dataset import keep_resident
 from harness.train.memory import OutOfMemory
-from harness.train.resident import keep_resident
-from harness.train.workbench import Bench, has_bfloat16
+from harness.train.setup import Bench, has_bfloat16
 
 ROOM = 2**30
 """Bytes for images where a CPU stands in for a card."""

@@ -13,11 +13,11 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import Case, configure
 from benchmarks.gpu.steps import Found, Rig
-from harness.catalog import choose
 from harness.errors import RunFailed
 from harness.records import Choice, Machine, Progress, RunConfig
+from harness.registry import choose
 from harness.train.loop import train
-from harness.train.workbench import Bench, build_bench, prepare_process
+from harness.train.setup import Bench, build_bench, prepare_process
 
 MOVES: Mapping[str, Mapping[str, Any]] = {
     "rotate": {"degrees": 10.0},

@@ -19,7 +19,7 @@ from harness.execute.probe import peak_memory, shorten
 from harness.predictions import MOST
 from harness.records import Machine, RunConfig
 from harness.train.evaluate import evaluate_closely
-from harness.train.workbench import Bench
+from harness.train.setup import Bench
 
 RUNS = 4
 LOSS = 1e-3

@@ -22,10 +22,10 @@ from benchmarks.rivals import make_loaders, make_plain_training, plain_network, 
 from benchmarks.setting import wait_for
 from benchmarks.training_speed import make_floor, make_harness
 from harness.cores import count_cores
+from harness.train.chunked_argmax import label_pixels
 from harness.train.evaluate import count_confusion_device, evaluate
 from harness.train.regions import count_confusion
-from harness.train.strips import label_pixels
-from harness.train.workbench import has_bfloat16
+from harness.train.setup import has_bfloat16
 
 AIM = 0.05
 """Of the floor's time, what the harness may add."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.execute.budget import Budget
     from harness.execute.events import Event
     from harness.execute.study import Executor
-    from harness.store.protocol import Store
+    from harness.tracking.protocol import Store
 
 
 def execute(  # noqa: PLR0913 - as many as the command has
@@ -39,14 +39,14 @@ def execute(  # noqa: PLR0913 - as many as the command has
     """
     from harness.execute.budget import Budget, within
     from harness.execute.events import Ended, Warned
-    from harness.execute.feasible import check_feasible, note_padding
+    from harness.execute.feasibility import check_feasible, note_padding
     from harness.execute.inputs import check_data, read_notes
     from harness.execute.study import execute_plan
+    from harness.runs.changed_plugins import describe_edited
+    from harness.runs.folder import is_finished, load_result, run_folder
+    from harness.runs.other_environments import tell_other_environments
+    from harness.runs.stale import describe_stale, find_stale, remember_runs
     from harness.spec.plan import select
-    from harness.store.edited import describe_edited
-    from harness.store.folder import is_finished, load_result, run_folder
-    from harness.store.stale import describe_stale, find_stale, remember_runs
-    from harness.store.surroundings import tell_other_environments
 
     check_data(plan)
     check_feasible(plan, whole=True)
@@ -109,8 +109,8 @@ def on_ray(
     require_device(device)
     if find_spec("ray") is None:
         raise InputError("--on ray: Ray is not installed; pip install ablation-harness[ray]")
-    from harness.execute.patience import Patience
-    from harness.execute.ray_cluster import Cluster, execute_ray
+    from harness.execute.remote.ray import Cluster, execute_ray
+    from harness.execute.time_limits import Patience
 
     cluster = Cluster(address, cpus_per_run, gpus_per_run, device)
     return partial(execute_ray, cluster=cluster, patience=Patience(run_timeout_s))
@@ -131,10 +131,10 @@ def on_this_machine(
     Raises:
         InputError: a GPU, or a share of one, that is not there.
     """
+    from harness.execute.device_slots import make_places
     from harness.execute.local import Local
     from harness.execute.machine import read_offer
-    from harness.execute.patience import Patience
-    from harness.execute.places import make_places
+    from harness.execute.time_limits import Patience
 
     make_places(read_offer(device, threads=1), device, gpus_per_run=gpus_per_run)
     return Local(Machine(device), jobs, gpus_per_run, Patience(run_timeout_s))

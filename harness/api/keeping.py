@@ -9,9 +9,9 @@ from harness.api.studies import DEFAULT_ROOT, open_store
 from harness.errors import InputError, describe_missing
 
 if TYPE_CHECKING:
-    from harness.store.garbage import Garbage
-    from harness.store.inventory import Inventory
-    from harness.store.protocol import Store
+    from harness.tracking.garbage import Garbage
+    from harness.tracking.inventory import Inventory
+    from harness.tracking.protocol import Store
 
 
 def take_inventory(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Inventory:
@@ -21,8 +21,8 @@ def take_inventory(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = N
         InputError: there is no such folder, or the plan of a study is damaged.
         StoreError: the tracking store fails: what its studies need is not known.
     """
-    from harness.store.garbage import find_garbage, plans_on_record
-    from harness.store.inventory import take_inventory as take
+    from harness.tracking.garbage import find_garbage, plans_on_record
+    from harness.tracking.inventory import take_inventory as take
 
     place, store = _open(root, tracking_uri)
     plans = plans_on_record(place, store)
@@ -38,7 +38,7 @@ def collect_garbage(
         InputError: there is no such folder, the plan of a study is damaged, or a file cannot be removed.
         StoreError: the tracking store fails: what its studies need is not known.
     """
-    from harness.store.garbage import find_garbage, plans_on_record, remove_garbage
+    from harness.tracking.garbage import find_garbage, plans_on_record, remove_garbage
 
     place, store = _open(root, tracking_uri)
     return find_garbage(place, plans_on_record(place, store)) if dry_run else remove_garbage(place, store)
@@ -46,7 +46,7 @@ def collect_garbage(
 
 def _open(root: str | Path, tracking_uri: str | None) -> tuple[Path, Store | None]:
     """Return the root, and the tracking store where there is one: none is made for having been looked at."""
-    from harness.store.server import DATABASE, default_uri, find_uri
+    from harness.tracking.server import DATABASE, default_uri, find_uri
 
     place = Path(root)
     if not place.is_dir():

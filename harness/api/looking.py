@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from harness.execute.budget import Budget
     from harness.execute.events import Event
     from harness.execute.study import Executor
-    from harness.report.record import Report
+    from harness.report.study.record import Report
     from harness.spec.load import Spec
     from harness.stats.looks import Taken
-    from harness.store.protocol import Store
+    from harness.tracking.protocol import Store
 
 Progress = Callable[[Sequence[Run]], AbstractContextManager[Callable[["Event"], None]]]
 """Runs that are executed next -> a listener that is told each event while they are."""
@@ -95,7 +95,7 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
     Raises:
         InputError: nothing can be decided in this study, or `max_seeds` is no number of seeds at which it may end.
     """
-    from harness.execute.until import look_counts
+    from harness.execute.until_decided import look_counts
     from harness.spec.lint_power import add_seeds
 
     if len(spec.variants) < 2:
@@ -138,8 +138,8 @@ def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Rep
     Raises:
         InputError: the data cannot be trained on.
     """
-    from harness.execute.until import first_plan, next_plan
-    from harness.report.summary import make_report
+    from harness.execute.until_decided import first_plan, next_plan
+    from harness.report.study.summary import make_report
 
     began, started, told = time.monotonic(), 0, set[str]()
     plan: Plan | None = first_plan(until.whole, until.counts)

@@ -10,12 +10,12 @@ from harness.records import Machine, Plan, Run, RunResult
 
 if TYPE_CHECKING:
     from harness.execute.probe import Forecast
-    from harness.report.record import Report
+    from harness.report.study.record import Report
     from harness.spec.concern import Concern
     from harness.spec.load import Spec
     from harness.stats.looks import Taken
-    from harness.store.protocol import Store
-    from harness.store.sync import Delivery
+    from harness.tracking.protocol import Store
+    from harness.tracking.sync import Delivery
 
 DEFAULT_ROOT = Path("mlruns")
 DEFAULT_REPORTS = Path("reports")
@@ -50,7 +50,7 @@ def make_plan(spec: Spec) -> Plan:
         InputError: data or weights are not where the spec says, or lack the split that verdicts are to be given on; or
             settings and files tell that a run would stop in the middle.
     """
-    from harness.execute.feasible import check_feasible
+    from harness.execute.feasibility import check_feasible
     from harness.execute.inputs import check_split, make_reader
     from harness.spec.plan import make_plan as expand
 
@@ -105,7 +105,7 @@ def open_store(
     Raises:
         InputError: the URI, or the folder's path, is one that MLflow cannot open.
     """
-    from harness.store.mlflow_store import MlflowStore
+    from harness.tracking.mlflow_store import MlflowStore
 
     return MlflowStore(Path(root), tracking_uri, warn, upload_weights=upload_weights)
 
@@ -144,8 +144,8 @@ def load_results(
 
     from harness.judged import primary_split
     from harness.spec.compare import compare_anew
-    from harness.spec.union import narrow, unite
-    from harness.store.recall import recall_study
+    from harness.spec.merge_plans import narrow, unite
+    from harness.tracking.load import recall_study
 
     store = store or open_store()
     plans: list[Plan] = []
@@ -172,8 +172,8 @@ def load_written(
     Raises:
         InputError: data or weights are not where the spec says.
     """
-    from harness.store.recall import recall_results
-    from harness.store.stale import describe_difference, find_stale
+    from harness.runs.stale import describe_difference, find_stale
+    from harness.tracking.load import recall_results
 
     store = store or open_store()
     plan = make_plan(spec)
@@ -196,8 +196,8 @@ def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAUL
         InputError: there is no such study here.
         StoreError: the store fails; the next call goes on where this one ended.
     """
-    from harness.store.mlflow_store import local_store
-    from harness.store.sync import find_studies, sync_study
+    from harness.tracking.mlflow_store import local_store
+    from harness.tracking.sync import find_studies, sync_study
 
     store = store or open_store()
     local = local_store(store.root)
@@ -218,8 +218,8 @@ def load_looks(
     They are those of the plan's study, or of `studies`, from whose runs the plan was put together. `warn` is told when
     the store fails, and the files here must do.
     """
-    from harness.store.looks import merge_looks, taken_looks
-    from harness.store.recall import recall_looks
+    from harness.runs.looks import merge_looks, taken_looks
+    from harness.tracking.load import recall_looks
 
     store = store or open_store()
     looks = (look for study in studies or (plan.study,) for look in recall_looks(store, study, warn))
@@ -241,8 +241,8 @@ def record_look(
     Raises:
         CannotWrite: the look cannot be kept.
     """
-    from harness.store.looks import taken_looks
-    from harness.store.recall import record_look as record
+    from harness.runs.looks import taken_looks
+    from harness.tracking.load import record_look as record
 
     return taken_looks(plan, record(store or open_store(), plan, results, warn))
 

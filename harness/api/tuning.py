@@ -11,11 +11,11 @@ from harness.api.studies import DEFAULT_REPORTS, make_plan, open_store
 from harness.records import Plan
 
 if TYPE_CHECKING:
-    from harness.execute.tune import TuneEvent
-    from harness.report.record import Report
+    from harness.report.study.record import Report
     from harness.spec.load import Spec
-    from harness.spec.tuned import Searched
-    from harness.store.protocol import Store
+    from harness.tracking.protocol import Store
+    from harness.tune.loop import TuneEvent
+    from harness.tune.winners import Searched
 
 
 def tune(  # noqa: PLR0913 - as many as the command has
@@ -39,9 +39,9 @@ def tune(  # noqa: PLR0913 - as many as the command has
         HarnessError: the database cannot be used, or the run that all trials start from failed.
     """
     from harness.execute.inputs import check_data, make_reader
-    from harness.execute.tune import open_site, searched, tune_variant
-    from harness.spec.tuned import choose_variants
-    from harness.store.server import database_uri
+    from harness.tracking.server import database_uri
+    from harness.tune.loop import open_site, searched, tune_variant
+    from harness.tune.winners import choose_variants
 
     chosen = choose_variants(spec, variants)
     store = store or open_store()
@@ -63,7 +63,7 @@ def make_tuned_plan(spec: Spec, searches: Sequence[Searched]) -> Plan:
         InputError: no search has a winner.
     """
     from harness.execute.inputs import make_reader
-    from harness.spec.tuned import plan_finals
+    from harness.tune.winners import plan_finals
 
     return plan_finals(spec, searches, make_reader())
 
@@ -72,7 +72,7 @@ def make_tuning_report(
     spec: Spec, searches: Sequence[Searched], report: Report, folder: str | Path = DEFAULT_REPORTS
 ) -> None:
     """Write `tuning.md`, its figures and tables beside the report on the winners."""
-    from harness.report.tuning import write_tuning
-    from harness.spec.tuned import asked_tuning
+    from harness.tune.report import write_tuning
+    from harness.tune.winners import asked_tuning
 
     write_tuning(asked_tuning(spec), searches, report, Path(folder) / report.study)

@@ -10,8 +10,8 @@ from harness.api.studies import open_store
 
 if TYPE_CHECKING:
     from harness.apply.choose import Chosen
-    from harness.apply.predict import Wanted
-    from harness.store.protocol import Store
+    from harness.apply.predict.run import Wanted
+    from harness.tracking.protocol import Store
 
 
 def choose_run(run: str, *, store: Store | None = None) -> Chosen:
@@ -39,7 +39,7 @@ def predict(
     """
     import json
 
-    from harness.apply import predict as job_of
+    from harness.apply.predict.run import run as job_of
 
     chosen = choose_run(run, store=store)
     job = job_of.prepare_job(chosen, images, Path(out), wanted or job_of.Wanted())

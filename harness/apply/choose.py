@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness.apply.plugins import import_recorded
-from harness.apply.recorded import read_config, read_taxonomy
+from harness.apply.recorded_run import read_config, read_taxonomy
 from harness.data.taxonomy import Colour, Taxonomy
 from harness.errors import InputError, did_you_mean
 from harness.judged import INHERITED, counts_at, is_inherited, last_epoch
 from harness.records import Counts, Run, RunConfig, RunResult, Which
-from harness.store.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
-from harness.store.mlflow_lookup import MODELS
-from harness.store.protocol import Store, StoreError
-from harness.store.recall import recall_plan
+from harness.runs.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
+from harness.tracking.load import recall_plan
+from harness.tracking.mlflow_lookup import MODELS
+from harness.tracking.protocol import Store, StoreError
 
 FORMS = (
     "STUDY/VARIANT@best, STUDY/VARIANT@last, STUDY/VARIANT/seed1@best, a run id (of MLflow or of harness), "

@@ -12,10 +12,10 @@ import torch
 from harness.apply.choose import Chosen
 from harness.data.source import Image
 from harness.errors import InputError
-from harness.nets.network import Network
+from harness.models.network import Network
 from harness.records import RunConfig
 from harness.train.batches import Batch, Normalizer, Preprocessing, make_normalizer
-from harness.train.workbench import build_network, has_bfloat16, memory_format, prepare_process, resolve_device
+from harness.train.setup import build_network, has_bfloat16, memory_format, prepare_process, resolve_device
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.records import RunResult
+from harness.runs.credentials import mask_credentials
+from harness.runs.folder import RunFolder
+from harness.runs.plugin_copy import read_copy
 from harness.spec.plugin_sources import read_sources
 from harness.spec.plugins import PluginMissing, import_plugin
-from harness.store.credentials import mask_credentials
-from harness.store.folder import RunFolder
-from harness.store.plugin_copy import read_copy
 from harness.strict_yaml.located import parse_yaml, read_file
 
 

@@ -11,19 +11,19 @@ import numpy as np
 
 from harness.apply.choose import Chosen
 from harness.apply.plugins import import_recorded
-from harness.apply.recorded import read_config
+from harness.apply.recorded_run import read_config
 from harness.environment import UNSET, read_environment
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Ended, Event
 from harness.execute.inputs import make_reader
 from harness.execute.local import execute_local
 from harness.records import Counts, Machine, Run, RunResult, Start
+from harness.runs.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
+from harness.runs.provenance import read_provenance
 from harness.scores import miou_dataset
 from harness.spec.plan import run_id
 from harness.spec.plugin_sources import digest_sources, read_sources
-from harness.store.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
-from harness.store.protocol import Store
-from harness.store.provenance import read_provenance
+from harness.tracking.protocol import Store
 
 GONE = "nothing"
 VARIABLE = "environment variable "

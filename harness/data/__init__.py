@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.catalog import build, find_part
 from harness.data import camvid, cityscapes, desert, folder, kaggle_cityscapes, offroad
 from harness.data.faults import refuse, without_bad_images
 from harness.data.plugin_data import checked
@@ -15,6 +14,7 @@ from harness.data.subsets import fold, shrink
 from harness.errors import HarnessError, InputError, SettingError, describe, describe_missing, is_out_of_memory
 from harness.randomness import make_rng
 from harness.records import Choice
+from harness.registry import build, find_part
 
 __all__ = [
     "camvid",

@@ -9,13 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from harness.catalog import part
 from harness.data.label_sets import shipped_taxonomy
 from harness.data.listing import Listing, list_pairs
 from harness.data.pairs import Pair, make_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
+from harness.registry import part
 from harness.settings import Count, PathText
 
 HELD_OUT = "0006R0"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from harness.catalog import part
 from harness.data.label_sets import Moves, find_taxonomy, move_ids
 from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names, source_of
 from harness.data.pairs import Pair
 from harness.data.source import Source
 from harness.errors import InputError
+from harness.registry import part
 from harness.settings import PathText
 
 PICTURES = "leftImg8bit"

@@ -9,7 +9,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from harness.catalog import part
 from harness.data.desert_canvas import Canvas
 from harness.data.desert_things import draw
 from harness.data.desert_world import GENERATOR_VERSION, SplitName, make_scene
@@ -17,6 +16,7 @@ from harness.data.label_sets import shipped_taxonomy
 from harness.data.source import Depth, Image, Label, RawIds, Source, Split
 from harness.data.taxonomy import map_ids
 from harness.fingerprint import canonical, digest_bytes
+from harness.registry import part
 
 TAXONOMY = "offroad"
 Scenes = Annotated[int, Field(ge=1, le=10_000)]

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.catalog import part
 from harness.data.grouping import find_groups
 from harness.data.label_sets import RawId
 from harness.data.listing import Listing, list_pairs, source_of
@@ -20,6 +19,7 @@ from harness.data.source import IGNORE, Source
 from harness.data.split_lists import LIST_ENDING, restrict
 from harness.data.taxonomy import Colour, Taxonomy, distinct_colours
 from harness.errors import InputError, SettingError
+from harness.registry import part
 from harness.settings import Fraction, PathText
 
 SPLIT = "{split}"

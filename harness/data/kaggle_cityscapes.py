@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.catalog import part
 from harness.data.cityscapes import find_below
 from harness.data.label_sets import Moves, find_taxonomy, move_ids, shipped_taxonomy
 from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names, source_of
 from harness.data.pairs import Format, Pair
 from harness.data.source import Depth, Image, RawIds, Source
 from harness.errors import InputError
+from harness.registry import part
 from harness.settings import PathText
 
 _UNLABELLED = 0

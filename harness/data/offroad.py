@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.catalog import part
 from harness.data.label_sets import Moves, find_taxonomy, move_ids
 from harness.data.listing import Listing, list_pairs, source_of
 from harness.data.source import Source
 from harness.errors import InputError
+from harness.registry import part
 from harness.settings import PathText
 
 IMAGES, MASKS = "Color_Images", "Segmentation"

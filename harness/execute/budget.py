@@ -12,7 +12,7 @@ from typing import cast
 from harness.execute.events import Ended, Event, Stopped
 from harness.execute.study import Executor
 from harness.records import Plan, Run
-from harness.store.folder import RunFolder, is_finished
+from harness.runs.folder import RunFolder, is_finished
 
 
 @dataclass(frozen=True)

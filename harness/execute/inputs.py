@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness import catalog
+from harness import registry
 from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
 from harness.errors import InputError, describe_missing
-from harness.execute.still import describe_still, find_still, mark
+from harness.execute.frozen_weights import describe_still, find_still, mark
 from harness.fingerprint import canonical, digest_file, fingerprint, thaw
 from harness.judged import primary_split
 from harness.records import OWN_FREEZE, Choice, Plan, RunConfig
@@ -22,7 +22,7 @@ from harness.strict_yaml.located import Node
 def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
     """Return a function RunConfig -> digest of each thing it reads (`data`, weights files), which reads each once.
 
-    A plugin's model that was built with frozen weights has an entry too: `harness.execute.still`.
+    A plugin's model that was built with frozen weights has an entry too: `harness.execute.frozen_weights`.
     """
     seen: dict[str, tuple[str, int]] = {}
     models: dict[str, dict[str, str]] = {}
@@ -45,7 +45,7 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
 def _digest_files(model: Choice) -> dict[str, str]:
     return {
         f"model.{setting}": _digest_weights(model[setting], f"model.{setting}")
-        for setting in catalog.find_part("model", model.name).locations
+        for setting in registry.find_part("model", model.name).locations
         if model[setting] not in ("none", "default")
     }
 

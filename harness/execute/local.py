@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.execute.device_slots import Places, make_places
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
-from harness.execute.families import end_processes
 from harness.execute.machine import read_memory, read_offer
 from harness.execute.memory import GIB, Needs, UnderWay
-from harness.execute.patience import STATED, Patience
-from harness.execute.places import Places, make_places
-from harness.execute.worker import Worker, wait_for
+from harness.execute.process_tree import end_processes
+from harness.execute.time_limits import STATED, Patience
+from harness.execute.worker_monitor import Worker, wait_for
 from harness.records import Machine, Progress, Run, RunResult
-from harness.store.folder import RunFolder, is_finished, load_result, read_progress, save_result
+from harness.runs.folder import RunFolder, is_finished, load_result, read_progress, save_result
 
 POLL_S = 1.0
 LONGEST_WORDS = 200

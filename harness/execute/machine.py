@@ -10,7 +10,7 @@ from math import ceil
 from pathlib import Path
 
 from harness.cores import count_cores
-from harness.execute.places import Offer
+from harness.execute.device_slots import Offer
 
 GPU_DEVICES = ("dev/nvidiactl", "dev/kfd", "dev/dxg")
 """Device files of drivers that torch knows: NVIDIA's, AMD's, and that of Windows' Linux."""

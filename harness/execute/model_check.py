@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import catalog
-from harness.clashes import smallest_batch
+from harness import registry
 from harness.data.digests import remember
 from harness.data.source import Split
 from harness.data.subsets import take
 from harness.errors import HarnessError, InputError, describe, is_out_of_memory, name_some
-from harness.execute.families import end_family, lead_family
-from harness.execute.feasible import SHOWN
+from harness.execute.feasibility import SHOWN
+from harness.execute.fork_server import run_context
 from harness.execute.machine import read_cores
-from harness.execute.processes import run_context
+from harness.execute.process_tree import end_family, lead_family
 from harness.fingerprint import canonical, digest_bytes, thaw
 from harness.records import Choice, Machine, Run, RunConfig
+from harness.spec.conflicts import smallest_batch
 
 if TYPE_CHECKING:
-    from harness.train.workbench import Bench
+    from harness.train.setup import Bench
 
 WORKS = "works"
 PATIENCE_S = 300.0
@@ -163,7 +163,7 @@ def try_step(run: Run, machine: Machine) -> str:
     """
     from harness.spec.plugins import import_plugin
     from harness.train.self_test import require_threads
-    from harness.train.workbench import prepare_process
+    from harness.train.setup import prepare_process
 
     config = replace(run.config, train=run.config.train.model_copy(update={"compile": "none", "early_stop": None}))
     if run.start is not None:
@@ -184,13 +184,13 @@ def try_step(run: Run, machine: Machine) -> str:
 
 
 def _without_weights(model: Choice) -> Choice:
-    places = catalog.find_part("model", model.name).locations
+    places = registry.find_part("model", model.name).locations
     return replace(model, settings={**model.settings, **dict.fromkeys(places, "none")})
 
 
 def _short_bench(config: RunConfig, machine: Machine) -> Bench:
     """Build a run's live objects on the images of its smallest step, which are read from the files."""
-    from harness.train.workbench import build_bench, open_splits
+    from harness.train.setup import build_bench, open_splits
 
     source = open_splits(config)
     few = smallest_batch(len(source.splits["train"].names), config.train.batch_size)
@@ -209,9 +209,9 @@ def _with_known_depth(split: Split) -> Split:
 
 
 def _step(bench: Bench, *, train: bool) -> None:
-    from harness.nets.network import set_train_mode
+    from harness.models.network import set_train_mode
     from harness.train.evaluate import evaluate
-    from harness.train.feeding import feed
+    from harness.train.prefetch import feed
     from harness.train.step import add_gradient
 
     if train:
@@ -256,7 +256,7 @@ def _takes(config: RunConfig, sides: tuple[int, int]) -> bool:
     import torch
 
     from harness.train.batches import Preprocessing
-    from harness.train.workbench import build_network, open_splits
+    from harness.train.setup import build_network, open_splits
 
     plain = replace(config, model=_without_weights(config.model))
     classes = len(open_splits(config).taxonomy.classes)

@@ -15,16 +15,16 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from harness.execute.families import ending_processes, lead_family
+from harness.execute.fork_server import run_context
 from harness.execute.memory import kind_of
-from harness.execute.processes import run_context
+from harness.execute.process_tree import ending_processes, lead_family
 from harness.predictions import MOST
 from harness.records import Machine, Run, RunResult
-from harness.store.folder import RunFolder, files_to_keep, save_result
+from harness.runs.folder import RunFolder, files_to_keep, save_result
 
 if TYPE_CHECKING:
     from harness.data.prepared import PreparedSplit
-    from harness.train.workbench import Bench
+    from harness.train.setup import Bench
 
 STEPS = 6
 """Training steps of a probed epoch."""
@@ -131,7 +131,7 @@ def measure(run: Run, machine: Machine) -> Cost:
     import harness.data
     import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness.spec.plugins import import_plugin
-    from harness.train.workbench import build_bench, prepare_process
+    from harness.train.setup import build_bench, prepare_process
 
     for module in run.config.plugins:
         import_plugin(module)
@@ -220,7 +220,7 @@ def _first(split: PreparedSplit, count: int) -> PreparedSplit:
 
 def _finish(bench: Bench, folder: RunFolder) -> float:
     """Judge, draw and write what a finished run leaves behind; return the seconds that judging took."""
-    from harness.report.pictures import draw_confusion, draw_examples
+    from harness.report.figures.examples import draw_confusion, draw_examples
     from harness.train.evaluate import evaluate_closely, make_examples
 
     began = perf_counter()
@@ -257,7 +257,7 @@ def peak_memory(machine: Machine) -> int:
 
     import torch
 
-    from harness.train.workbench import resolve_device
+    from harness.train.setup import resolve_device
 
     device = resolve_device(machine.device)
     if device.type == "cuda":

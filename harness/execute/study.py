@@ -7,16 +7,16 @@ from dataclasses import replace
 from functools import partial
 
 from harness.errors import InputError
-from harness.execute.again import again_folder, describe_lost, find_lost_starts, keep_weights
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
+from harness.execute.remake_weights import again_folder, describe_lost, find_lost_starts, keep_weights
 from harness.files import locked
 from harness.records import Plan, Run, Status
-from harness.store.courier import Courier
-from harness.store.folder import RunFolder, is_finished, is_running, load_result, run_folder
-from harness.store.protocol import NoWeights, Store, StoreError, study_lock
-from harness.store.retention import drop_last
-from harness.store.server import sync_command
-from harness.store.studies import save_study
+from harness.runs.folder import RunFolder, is_finished, is_running, load_result, run_folder
+from harness.runs.retention import drop_last
+from harness.runs.studies import save_study
+from harness.tracking.background_sync import Courier
+from harness.tracking.protocol import NoWeights, Store, StoreError, study_lock
+from harness.tracking.server import sync_command
 
 INTERRUPT_PATIENCE_S = 10.0
 """How long an interrupted process goes on telling the store what is so."""

@@ -1,137 +1,112 @@
-"""A run's process as its parent sees it: what it says, that it is silent, that it takes too long, that it has ended.
-
-The end of the process is what counts, not that of the pipe: a helper that a plugin has started holds the pipe too.
-"""
+"""The process of one run: what it does at its borders. It tells its parent each epoch and dies with it."""
 
 from __future__ import annotations
 
+import faulthandler
+import logging
 import os
 import signal
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing.connection import wait
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NoReturn
 
-from harness.execute.child import Failure, Moved, run_in_child
-from harness.execute.events import Warned
-from harness.execute.families import end_family, end_processes
-from harness.execute.output import cut_middle
-from harness.execute.patience import Patience, Watch, in_words
-from harness.execute.processes import run_context
-from harness.records import Machine, Progress, Run
-from harness.store.folder import RunFolder
+from harness.errors import HarnessError, describe, is_out_of_memory, without_unsafe_advice
+from harness.execute.fork_server import forget_setting
+from harness.execute.output_log import print_into
+from harness.execute.process_tree import lead_family
+from harness.records import Machine, Run
+from harness.runs.folder import RunFolder
+from harness.train.pulse import Pulse
 
-Said = Progress | Warned
-
-QUOTED = 3
-"""Innermost calls of a silent run that a warning shows."""
-STACK_S = 2.0
-"""How long a stack is waited for."""
-_FRAMES = "most recent call first"
+PULSE_S = 1.0
+"""How often a run's process says how far it is."""
 
 
-class Worker:
-    """A run's process, which starts when this is made."""
+@dataclass(frozen=True)
+class Failure:
+    """What a run's process says before it ends without a result."""
 
-    def __init__(self, run: Run, folder: RunFolder, machine: Machine, start: Path | None, patience: Patience) -> None:
-        context = run_context()
-        self._pipe, theirs = context.Pipe()
-        arguments = (run, folder, machine, start, theirs)
-        self.process = context.Process(target=run_in_child, args=arguments, name=run.label)
-        self.process.start()
-        theirs.close()
-        self.is_over = False
-        self.failure: Failure | None = None
-        """Why there will be no result, where that is known before the process has ended or in its last words."""
-        self._run, self._log = run, folder.log
-        self._patience, self._watch = patience, Watch(patience)
-
-    @property
-    def pid(self) -> int:
-        """Return the process's number."""
-        assert self.process.pid is not None
-        return self.process.pid
-
-    def hear(self) -> list[Said]:
-        """Return what the process has said since it was last asked, and what there is to say of it.
-
-        When the process has ended, these are its last words: its family is ended, and `is_over` set.
-        """
-        ended = not self.process.is_alive()
-        if ended:
-            end_family(self.pid)
-        said = self._read()
-        if not ended and self._watch.is_overdue():
-            self.end()
-            said += self._read()
-            self.failure, ended = Failure(self._describe_overdue()), True
-        if not ended:
-            said += self._look_after()
-        elif not self.is_over:
-            self.is_over = True
-            self._pipe.close()
-            cut_middle(self._log)
-        return said
-
-    def end(self) -> None:
-        """End the process and its family; what it wrote stays."""
-        end_processes([self.process])
-
-    def _read(self) -> list[Said]:
-        said: list[Said] = []
-        with suppress(EOFError, ConnectionResetError):
-            while self._pipe.poll():
-                message = self._pipe.recv()
-                if isinstance(message, Moved):
-                    self._watch.note(message.batches)
-                elif isinstance(message, Failure):
-                    self.failure = message
-                else:
-                    said.append(message)
-        return said
-
-    def _look_after(self) -> list[Said]:
-        silent = self._watch.silence()
-        if not silent:
-            return []
-        stack = _ask_for_stack(self.pid, self._log)
-        where = f"; it stands at {' < '.join(stack)}" if stack else ""
-        found = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(("OMP_", "KMP_"))]
-        threads = f"; {', '.join(found)} may be why" if found and self._run.config.train.threads > 1 else ""
-        return [
-            Warned(
-                f"{self._run.label} has trained or judged nothing for {in_words(silent)}{where}{threads}; the whole "
-                f"stack is in {self._log}; it is not ended: --run-timeout does that"
-            )
-        ]
-
-    def _describe_overdue(self) -> str:
-        limit = in_words(self._patience.run_s or 0)
-        return f"it took longer than --run-timeout ({limit}), and was ended; run again to continue from its last epoch"
+    reason: str
 
 
-def wait_for(workers: Sequence[Worker], seconds: float) -> bool:
-    """Wait until a worker says something or ends, so many seconds at most; return whether one has."""
-    of_any = [item for worker in workers for item in (worker._pipe, worker.process.sentinel)]
-    return bool(wait(of_any, seconds))
+@dataclass(frozen=True)
+class Moved:
+    """The run has trained on, or judged, so many batches by now."""
+
+    batches: int
 
 
-def _ask_for_stack(pid: int, log: Path) -> list[str]:
-    """Have a process write the stacks of its threads into its log; return the innermost calls of its main thread."""
+def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | None, pipe: Connection) -> NoReturn:
+    """Be the process of one run. Epochs and a failure go into the pipe; all that is printed goes to the run's log.
+
+    The process ends when the run does, whatever threads and helpers a plugin has left.
+    """
+    lead_family()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what ends
+    threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
+    print_into(folder.log)
+    _speak_into_log()
+    forget_setting()
+    pulse, tell = Pulse(), _make_tell(pipe)
+    threading.Thread(target=_tell_pulse, args=(pulse, tell), daemon=True).start()
     try:
-        size = log.stat().st_size
-        os.kill(pid, signal.SIGUSR1)
-    except OSError:
-        return []
-    until, text = time.monotonic() + STACK_S, ""
-    while time.monotonic() < until:
-        time.sleep(0.1)
-        with log.open("rb") as file:
-            file.seek(size)
-            found = file.read().decode(errors="replace")
-        if found == text and _FRAMES in text:
-            break
-        text = found
-    frames = text.rpartition(_FRAMES)[2].splitlines()[1:]
-    return [frame.strip() for frame in frames[:QUOTED] if frame.startswith("  File")]
+        from harness.execute.run import run_one  # here: a failing import is then a failure of the run, with its reason
+
+        run_one(run, folder, machine, start, tell, pulse)
+    except HarnessError as error:
+        tell(Failure(str(error)))
+    except Exception as error:  # noqa: BLE001 - the border of the process: whatever it is, the other runs go on
+        print(without_unsafe_advice(traceback.format_exc()), file=sys.stderr)
+        tell(Failure(f"{_explain(error)}; details in {folder.log}"))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _make_tell(pipe: Connection) -> Callable[[object], None]:
+    """Return what sends a message; two threads do."""
+    lock = threading.Lock()
+
+    def tell(message: object) -> None:
+        with lock:
+            pipe.send(message)
+
+    return tell
+
+
+def _tell_pulse(pulse: Pulse, tell: Callable[[object], None]) -> None:
+    """Tell how far the run is, as long as it moves. A thread of its own: where it cannot run, nothing moves."""
+    told, still = 0, threading.Event()
+    while not still.wait(PULSE_S):
+        if pulse.batches != told:
+            told = pulse.batches
+            tell(Moved(told))
+
+
+def _explain(error: Exception) -> str:
+    text = describe(error)
+    if is_out_of_memory(error):
+        return f"out of memory where a smaller batch does not help ({text}); other programs may have used it: run again"
+    return text
+
+
+def _die_with_parent(pipe: Connection) -> None:
+    """Wait for the parent, which never sends: the read ends when the parent does, even if it was killed."""
+    try:
+        pipe.recv_bytes()
+    except (EOFError, OSError):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _speak_into_log() -> None:
+    """Have Python print where standard output goes now: also what ends it, and its stacks when the parent asks."""
+    sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace") for fd in (1, 2))
+    faulthandler.enable(sys.stderr)
+    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=True)
+    logging.getLogger("harness").setLevel(logging.INFO)
+    logging.getLogger("harness").addHandler(logging.StreamHandler(sys.stdout))

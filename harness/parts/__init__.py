@@ -3,6 +3,7 @@
 No module here imports torch, torchvision or segmentation_models_pytorch before one of its parts is built.
 """
 
-from harness.parts import augment, losses, models, optimizers, schedules
+from harness.models import catalog
+from harness.parts import augment, losses, optimizers, schedules
 
 __all__ = ["augment", "losses", "models", "optimizers", "schedules"]

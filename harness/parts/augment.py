@@ -13,10 +13,10 @@ from typing import Annotated, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from harness.catalog import part
 from harness.errors import InputError
-from harness.parts.moves import Geometric, Mirror, Move, Resize, Shape, Turn, Window
+from harness.parts.geometric_transforms import Geometric, Mirror, Move, Resize, Shape, Turn, Window
 from harness.parts.sample import Sample
+from harness.registry import part
 from harness.settings import Fraction, Positive, Size
 
 Augment: TypeAlias = "Callable[[Sample, np.random.Generator], Sample]"

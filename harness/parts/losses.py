@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from harness.catalog import part
 from harness.data.source import IGNORE
 from harness.parts.class_weights import weigh_classes
+from harness.registry import part
 from harness.settings import Fraction, NonNegative
 
 if TYPE_CHECKING:

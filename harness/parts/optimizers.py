@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.catalog import part
 from harness.errors import InputError
+from harness.registry import part
 from harness.settings import NonNegative, Positive
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from harness.catalog import part
+from harness.registry import part
 from harness.settings import Count, Fraction, NonNegative, Whole
 
 Schedule = Callable[[float, Sequence[float]], float]

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from harness.report.canvas import INK, add_legend, draw, inches, shorten, text_width, variant_look
-from harness.report.names import has_scores
-from harness.report.record import Report, SeedResult, VariantSummary
+from harness.report.figures.style import INK, add_legend, draw, inches, shorten, text_width, variant_look
+from harness.report.study.file_names import has_scores
+from harness.report.study.record import Report, SeedResult, VariantSummary
 
 PANEL_W, PANEL_H = 4.7, 3.4
 SCORE = "miou_dataset"

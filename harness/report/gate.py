@@ -16,12 +16,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from harness.errors import InputError, did_you_mean
 from harness.judged import judged_results, primary_split
 from harness.records import Plan, RunResult
-from harness.report.base import Record
-from harness.report.claims import Claim
-from harness.report.common import find_common
-from harness.report.judge import HEADLINE, judge_splits, make_comparisons
-from harness.report.text import code, counted, escape, percent, points, table
-from harness.report.variants import group_runs
+from harness.report.page.text import code, counted, escape, percent, points, table
+from harness.report.study.base import Record
+from harness.report.study.claims import Claim
+from harness.report.study.common_labels import find_common
+from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons
+from harness.report.study.variants import group_runs
 from harness.stats.effects import JUDGED
 from harness.stats.verdicts import CLASS_SEEDS
 

@@ -14,11 +14,11 @@ import jinja2
 from harness.report.html_charts import score_charts
 from harness.report.html_classes import delta_tables
 from harness.report.html_curves import curve_charts
-from harness.report.html_examples import Gallery, png_uri
 from harness.report.html_text import Extras, convert
 from harness.report.html_tips import one_line, tips_by_table
 from harness.report.markdown import render_markdown
-from harness.report.record import Report
+from harness.report.page.viewer import Gallery, png_uri
+from harness.report.study.record import Report
 
 MOST_FIGURE_BYTES = 3_000_000
 """Figures beyond this sum are named instead of embedded."""

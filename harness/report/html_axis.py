@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.report.text import decimal
+from harness.report.page.text import decimal
 
 COLOURS = 7
 """The style sheet has this many colours for variants, `c0`, `c1`, ..."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from harness.report.html_axis import Axis, colour_class, drawing, line, make_axis, mark, words
 from harness.report.html_tips import SCORE, claim_tip, estimate_tip, one_line
-from harness.report.record import Report, VariantSummary
-from harness.report.result_sections import headline
-from harness.report.sentences import is_doubted
-from harness.report.text import decimal, mean_sd, points
+from harness.report.page.result_sections import headline
+from harness.report.page.sentences import is_doubted
+from harness.report.page.text import decimal, mean_sd, points
+from harness.report.study.record import Report, VariantSummary
 
 WIDTH, LEFT, RIGHT = 480.0, 10.0, 470.0
 ROW = 48.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
-from harness.report.claims import Claim
-from harness.report.class_sections import changes_by_class, deltas_left_out
 from harness.report.html_text import Tip
 from harness.report.html_tips import class_claims, class_delta_tips, one_line
-from harness.report.many_classes import MOST_CLASSES, extremes
-from harness.report.record import Delta, Estimate, Report
-from harness.report.sentences import is_doubted
-from harness.report.text import NOTHING, percent, points
+from harness.report.page.class_sections import changes_by_class, deltas_left_out
+from harness.report.page.many_classes import MOST_CLASSES, extremes
+from harness.report.page.sentences import is_doubted
+from harness.report.page.text import NOTHING, percent, points
+from harness.report.study.claims import Claim
+from harness.report.study.record import Delta, Estimate, Report
 
 SIGNS = {"improved": " ▲", "regressed": " ▼"}
 NOTE = (

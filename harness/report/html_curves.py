@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from harness.report.html_axis import Axis, colour_class, dashes, drawing, line, make_axis, mark, words
 from harness.report.html_tips import SCORE, one_line
-from harness.report.record import Report, SeedResult, VariantSummary
-from harness.report.text import decimal
+from harness.report.page.text import decimal
+from harness.report.study.record import Report, SeedResult, VariantSummary
 
 WIDTH, HEIGHT = 480.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 470.0, 10.0, 262.0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.report import class_sections, result_sections, sections
-from harness.report.claims import Claim
 from harness.report.html_text import Tip, Tips
-from harness.report.names import has_scores
-from harness.report.record import Estimate, Report, VariantSummary
-from harness.report.sentences import doubt, is_doubted
-from harness.report.text import counted, decimal
+from harness.report.page import class_sections, result_sections, sections
+from harness.report.page.sentences import doubt, is_doubted
+from harness.report.page.text import counted, decimal
+from harness.report.study.claims import Claim
+from harness.report.study.file_names import has_scores
+from harness.report.study.record import Estimate, Report, VariantSummary
 from harness.scores import SCORES
 
 SCORE = "miou_dataset"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import jinja2
 
-from harness.report import (
+from harness.report.page import (
     attribution_sections,
     class_sections,
     diagnosis_sections,
     evidence_sections,
-    own_training,
     result_sections,
     sections,
     sentences,
     text,
 )
-from harness.report.names import confusion_name
-from harness.report.record import Report
+from harness.report.study import own_training
+from harness.report.study.file_names import confusion_name
+from harness.report.study.record import Report
 
 MEANINGS = {
     "miou_dataset": "intersections and unions are summed over all images; IoU of each class; mean over the classes "

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from harness.files import write_text
 from harness.judged import judged_results
 from harness.records import Plan, RunResult
-from harness.report.figures import draw_figures
+from harness.report.figures.draw import draw_figures
 from harness.report.html import render_html
-from harness.report.html_examples import make_gallery
 from harness.report.markdown import render_markdown
-from harness.report.record import Report, to_json
-from harness.report.summary import make_report
-from harness.report.tables import make_tables
-from harness.report.variants import group_runs
+from harness.report.page.csv_tables import make_tables
+from harness.report.page.viewer import make_gallery
+from harness.report.study.record import Report, to_json
+from harness.report.study.summary import make_report
+from harness.report.study.variants import group_runs
 from harness.stats.looks import Taken
 
 

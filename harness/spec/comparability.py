@@ -8,7 +8,7 @@ from typing import Any
 from harness.fingerprint import canonical, thaw
 from harness.records import RunConfig
 from harness.spec.outline import Outline, VariantOutline
-from harness.spec.overlay import overlap
+from harness.spec.overrides import overlap
 from harness.spec.resolve import weights_settings
 from harness.strict_yaml.located import Node
 

@@ -9,7 +9,7 @@ from math import isclose
 
 from harness.records import SEVERAL, SINGLE, Plan, RunConfig
 from harness.spec.designs import FRACTIONAL
-from harness.spec.overlay import overlap
+from harness.spec.overrides import overlap
 from harness.spec.plan import settings_tree, tree_differences
 from harness.spec.resolve import auto_normalize
 

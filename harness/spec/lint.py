@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import isclose
 
-from harness import catalog
+from harness import registry
 from harness.records import Plan, Run
 from harness.spec.concern import CODES, Concern
 from harness.spec.designs import TOGETHER, combine
@@ -56,7 +56,7 @@ def _unfit_inputs(plan: Plan) -> Iterator[Concern]:
 def _has_known_weights(run: Run) -> bool:
     """Tell whether a run begins with weights that harness knows; what a user's file was trained on, nobody knows."""
     model = run.config.model
-    places = catalog.find_part("model", model.name).locations
+    places = registry.find_part("model", model.name).locations
     known = {name: "default" if name in places else model[name] for name in weights_settings(model)}
     return any(model[name] != "none" and model[name] == value for name, value in known.items())
 

@@ -6,17 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.clashes import find_clash
 from harness.errors import InputError, did_you_mean
 from harness.records import JudgedSplit, RunConfig, Which
 from harness.spec.comparability import check_components, check_start
 from harness.spec.compare import SPLITS, is_of_compare, override_compare, split_override
+from harness.spec.conflicts import find_clash
+from harness.spec.names import read_slug
 from harness.spec.outline import Outline, Profile, VariantOutline, read_modules, read_outline, seeds_problem
-from harness.spec.overlay import apply_change, apply_changes
+from harness.spec.overrides import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
 from harness.spec.read_tuning import read_tuning
 from harness.spec.resolve import resolve
-from harness.spec.slugs import read_slug
 from harness.spec.space import Ground
 from harness.spec.tuning import Tuning
 from harness.strict_yaml.located import Node, parse_yaml, read_file

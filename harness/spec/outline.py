@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 from harness.errors import did_you_mean
 from harness.records import Which
+from harness.spec.combinations import MOST_VARIANTS, Family, read_family, refuse_empty
 from harness.spec.compare import COMPARE, WHICH, Compare, read_compare
-from harness.spec.families import MOST_VARIANTS, Family, read_family, refuse_empty
-from harness.spec.overlay import SECTIONS
-from harness.spec.slugs import read_named, read_slug
+from harness.spec.names import read_named, read_slug
+from harness.spec.overrides import SECTIONS
 from harness.strict_yaml.located import Node, join
 
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", COMPARE, "tune", "profiles")

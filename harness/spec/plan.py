@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError, did_you_mean
 from harness.fingerprint import canonical, fingerprint, thaw
 from harness.records import SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
@@ -111,7 +111,7 @@ def _counts(key: str, value: object) -> bool:
 
 def _identity(kind: Any, path: str, choice: Choice, inputs: Mapping[str, str]) -> dict[str, Any]:
     """Return a choice without the places whose content has a digest: the whole data set's, or that of the setting."""
-    places = catalog.find_part(kind, choice.name).locations
+    places = registry.find_part(kind, choice.name).locations
     settings = {
         name: thaw(value)
         for name, value in choice.settings.items()

@@ -9,7 +9,7 @@ from harness.errors import InputError
 from harness.fingerprint import canonical, thaw
 from harness.records import DEFAULT_EXPECTED, SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
 from harness.settings import EvaluateSettings, TrainSettings
-from harness.spec.slugs import slug_problem
+from harness.spec.names import slug_problem
 
 PLAN_VERSION = 2
 """Format 1 had no families."""

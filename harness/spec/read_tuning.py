@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError, SettingError, did_you_mean
 from harness.settings import ScoreName
-from harness.spec.overlay import overlap
+from harness.spec.overrides import overlap
 from harness.spec.resolve import resolve
 from harness.spec.space import Ground, Knob, check_space
 from harness.spec.tune_settings import KINDS, BoundSettings, Kind, KnobSettings, TuneSettings
@@ -56,12 +56,12 @@ def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
 def _checked(node: Node) -> TuneSettings:
     node.mapping()
     try:
-        settings = catalog.check(TuneSettings, node.plain())
+        settings = registry.check(TuneSettings, node.plain())
     except SettingError as error:
         place = node
         for step in error.path:
             place = place.items()[step] if isinstance(step, int) else place.mapping()[step]
-        is_key = error.problem.startswith(catalog.UNKNOWN_SETTING)
+        is_key = error.problem.startswith(registry.UNKNOWN_SETTING)
         raise (place.key_error if is_key else place.error)(error.problem) from None
     assert isinstance(settings, TuneSettings)
     return settings

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness import catalog
-from harness.catalog import COMMON, Kind, Part
+from harness import registry
 from harness.records import SINGLE
+from harness.registry import COMMON, Kind, Part
 from harness.settings import EarlyStop
 from harness.spec.schema import json_schema, written_out
 
@@ -49,7 +49,7 @@ def make_reference() -> str:
         _HEAD,
         _section(2, "The study", schema, definitions, skip=("base", "variants", "compare", "tune", "profiles")),
         f"## base\n\n{definitions['base']['description']} `data`, `model` and `loss` must be there.\n",
-        *(text for kind in catalog.KINDS for text in _kind(kind)),
+        *(text for kind in registry.KINDS for text in _kind(kind)),
         _section(3, "train", definitions["train"], definitions),
         _section(4, "train.early_stop", EarlyStop.model_json_schema(), {}),
         _section(3, "evaluate", definitions["evaluate"], definitions),
@@ -75,7 +75,7 @@ def _kind(kind: Kind) -> Iterator[str]:
     if common.get("properties"):
         yield f"{'Each of them has' if kind in SINGLE else 'Each term has'}:\n"
         yield _table(common, common.get("$defs", {}))
-    for part in catalog.parts(kind):
+    for part in registry.parts(kind):
         yield f"#### {kind}: {part.name}\n\n{_plain(part.doc)}\n"
         own = _own(part)
         if own["properties"]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeVar
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError, SettingError
 from harness.records import Choice, RunConfig
 from harness.settings import EvaluateSettings, Settings, TrainSettings
@@ -50,7 +50,7 @@ def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
 
 def weights_settings(model: Choice) -> tuple[str, ...]:
     """Return the names of a model's settings that say which weights it begins with."""
-    locations = catalog.find_part("model", model.name).locations
+    locations = registry.find_part("model", model.name).locations
     return tuple(name for name in model.settings if name in locations or name in ("weights", "backbone_weights"))
 
 
@@ -71,7 +71,7 @@ def _choose_one(kind: Literal["data", "model", "optimizer", "schedule"], node: N
         )
     _find(kind, entries["name"].text(), entries["name"].error)
     settings = {key: value.plain() for key, value in entries.items() if key != "name"}
-    return _checked(node, partial(catalog.choose, kind, entries["name"].text(), settings))
+    return _checked(node, partial(registry.choose, kind, entries["name"].text(), settings))
 
 
 def _choose_several(kind: Literal["loss", "augment"], node: Node) -> tuple[Choice, ...]:
@@ -81,20 +81,20 @@ def _choose_several(kind: Literal["loss", "augment"], node: Node) -> tuple[Choic
             raise settings.error(f"null was given; write {name}: {{}} for a term with its default settings")
         settings.mapping()
         _find(kind, name, settings.key_error)
-        chosen.append(_checked(settings, partial(catalog.choose, kind, name, settings.plain())))
+        chosen.append(_checked(settings, partial(registry.choose, kind, name, settings.plain())))
     return tuple(chosen)
 
 
-def _find(kind: catalog.Kind, name: str, error_at: Callable[[str], InputError]) -> None:
+def _find(kind: registry.Kind, name: str, error_at: Callable[[str], InputError]) -> None:
     try:
-        catalog.find_part(kind, name)
+        registry.find_part(kind, name)
     except SettingError as error:
         raise error_at(error.problem) from None
 
 
 def _check(schema: type[AnySettings], node: Node) -> AnySettings:
     node.mapping()
-    checked = _checked(node, partial(catalog.check, schema, node.plain()))
+    checked = _checked(node, partial(registry.check, schema, node.plain()))
     assert isinstance(checked, schema)
     return checked
 
@@ -106,7 +106,7 @@ def _checked(node: Node, check: Callable[[], Checked]) -> Checked:
     except SettingError as error:
         for step in error.path:
             node = node.items()[step] if isinstance(step, int) else node.mapping()[step]
-        is_key = error.problem.startswith(catalog.UNKNOWN_SETTING)
+        is_key = error.problem.startswith(registry.UNKNOWN_SETTING)
         raise (node.key_error if is_key else node.error)(error.problem) from None
 
 

@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness import catalog
-from harness.catalog import Kind, Part
+from harness import registry
 from harness.records import DEFAULT_EXPECTED, SEVERAL, SINGLE
+from harness.registry import Kind, Part
 from harness.settings import EvaluateSettings, Settings, TrainSettings
 from harness.spec import compare, outline
 from harness.spec.designs import DESIGNS, TOGETHER
-from harness.spec.overlay import SECTIONS
-from harness.spec.slugs import SLUG
+from harness.spec.names import SLUG
+from harness.spec.overrides import SECTIONS
 from harness.spec.tune_settings import KINDS, TuneSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -28,9 +28,11 @@ Schema = dict[str, Any]
 
 def json_schema() -> Schema:
     """Return the JSON Schema of a spec; `$defs` holds one entry for each part."""
-    parts = {f"{kind}.{part.name}": _part_schema(kind, part) for kind in catalog.KINDS for part in catalog.parts(kind)}
+    parts = {
+        f"{kind}.{part.name}": _part_schema(kind, part) for kind in registry.KINDS for part in registry.parts(kind)
+    }
     records = {name: _plain_schema(record) for name, record in RECORDS.items()}
-    sections: Schema = {kind: _one_of(kind) if kind in SINGLE else _terms(kind) for kind in catalog.KINDS}
+    sections: Schema = {kind: _one_of(kind) if kind in SINGLE else _terms(kind) for kind in registry.KINDS}
     sections |= {name: {"$ref": f"#/$defs/{name}"} for name in RECORDS}
     definitions = {
         **parts,
@@ -213,11 +215,11 @@ def written_out(value: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _one_of(kind: Kind) -> Schema:
-    return {"oneOf": [{"$ref": f"#/$defs/{kind}.{part.name}"} for part in catalog.parts(kind)]}
+    return {"oneOf": [{"$ref": f"#/$defs/{kind}.{part.name}"} for part in registry.parts(kind)]}
 
 
 def _terms(kind: Kind) -> Schema:
-    properties = {part.name: {"$ref": f"#/$defs/{kind}.{part.name}"} for part in catalog.parts(kind)}
+    properties = {part.name: {"$ref": f"#/$defs/{kind}.{part.name}"} for part in registry.parts(kind)}
     return {**_object(properties, (), None), "minProperties": 1 if kind == "loss" else 0}
 
 
@@ -233,8 +235,8 @@ def _changes(sections: Schema, definitions: Schema) -> Schema:
 def _settable(sections: Schema, definitions: Schema) -> Schema:
     """Return dotted key -> schema of the values that it may be set to."""
     found: dict[str, list[Schema]] = {name: [schema] for name, schema in sections.items()}
-    for kind in (kind for kind in catalog.KINDS if kind in SEVERAL):
-        for part in catalog.parts(kind):
+    for kind in (kind for kind in registry.KINDS if kind in SEVERAL):
+        for part in registry.parts(kind):
             found[f"{kind}.{part.name}"] = [{"$ref": f"#/$defs/{kind}.{part.name}"}, {"type": "null"}]
     for name, schema in definitions.items():
         path = name.partition(".")[0] if name.startswith(tuple(f"{kind}." for kind in SINGLE)) else name

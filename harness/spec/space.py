@@ -11,7 +11,7 @@ from typing import Any
 from harness.fingerprint import canonical
 from harness.records import RunConfig
 from harness.spec.comparability import what_weights_need
-from harness.spec.overlay import apply_change
+from harness.spec.overrides import apply_change
 from harness.spec.resolve import resolve
 from harness.spec.tune_settings import Kind
 from harness.strict_yaml.located import Node

@@ -16,9 +16,9 @@ import torch
 
 from harness.errors import RunFailed, describe
 from harness.files import write_whole
-from harness.nets.tensor_files import NotTensors, load_tensors
+from harness.models.tensor_files import NotTensors, load_tensors
 from harness.records import Progress
-from harness.train.workbench import Bench
+from harness.train.setup import Bench
 from harness.zip_checksum import append_checksum, find_damage
 
 Weights = Mapping[str, torch.Tensor]

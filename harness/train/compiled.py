@@ -9,7 +9,7 @@ import shutil
 import torch
 
 from harness.errors import InputError
-from harness.nets.network import Network
+from harness.models.network import Network
 from harness.records import RunConfig
 
 MOST_SIZES = 64

@@ -10,14 +10,14 @@ from itertools import islice
 import torch
 
 from harness.errors import RunFailed
-from harness.nets.network import set_train_mode
+from harness.models.network import set_train_mode
 from harness.train.batches import cut
-from harness.train.feeding import feed
-from harness.train.measures import clip_gradient, measure_gradient, measure_shown
 from harness.train.memory import noting_memory
+from harness.train.metrics import clip_gradient, measure_gradient, measure_shown
+from harness.train.prefetch import feed
 from harness.train.seeding import seed_torch
+from harness.train.setup import Bench
 from harness.train.step import add_gradient
-from harness.train.workbench import Bench
 
 
 def train_epoch(bench: Bench, epoch: int, scores: Sequence[float]) -> dict[str, float]:

@@ -12,9 +12,9 @@ from harness.data.source import IGNORE, Label
 from harness.predictions import Seen, choose_kept, downscale, pack_predictions
 from harness.records import Counts, Examples, Predictions
 from harness.train.batches import Batch, cut, read_images, send
+from harness.train.chunked_argmax import label_pixels
 from harness.train.regions import REGIONS, Confusion, count_confusion, count_regions
-from harness.train.strips import label_pixels
-from harness.train.workbench import Bench, forward, forward_batch, mixed_precision, total_loss
+from harness.train.setup import Bench, forward, forward_batch, mixed_precision, total_loss
 
 EXAMPLES = 4
 

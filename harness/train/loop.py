@@ -12,7 +12,7 @@ from harness.settings import EarlyStop
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
 from harness.train.memory import memory_metrics, noting_memory
-from harness.train.workbench import Bench
+from harness.train.setup import Bench
 
 
 def train(bench: Bench, history: Sequence[Progress]) -> Iterator[Progress]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.errors import RunFailed, is_out_of_memory
 from harness.records import IMAGES_AT_ONCE, Progress
-from harness.train.workbench import AtOnce, Bench
+from harness.train.setup import AtOnce, Bench
 
 Phase = Literal["train", "evaluate"]
 

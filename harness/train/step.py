@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.train.batches import Batch
-from harness.train.workbench import Bench, forward_batch, mixed_precision, scaled, total_loss
+from harness.train.setup import Bench, forward_batch, mixed_precision, scaled, total_loss
 
 
 def add_gradient(bench: Bench, batch: Batch, batches: int) -> torch.Tensor:

@@ -76,14 +76,14 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def call(trained, monkeypatch, capsys):
     """Return a function that runs the program where the study was run, in this process; returns exit code, out, err."""
-    from harness import cli
+    from harness.cli.app import app
 
     monkeypatch.chdir(trained.place)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            app.main()
         out, err = capsys.readouterr()
         return ended.value.code or 0, out, err
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import api
 from harness.apply.choose import Chosen, choose
 from harness.records import Machine, RunConfig
-from harness.store.protocol import Store
+from harness.tracking.protocol import Store
 
 SPEC = """
 study: small
@@ -57,9 +57,9 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 def finished() -> Finished:
     """Return the study, trained on the first call."""
     from harness.execute.events import Ended, Started
-    from harness.execute.one import run_one
+    from harness.execute.run import run_one
     from harness.execute.study import execute_plan
-    from harness.store.folder import load_result
+    from harness.runs.folder import load_result
 
     def in_this_process(runs, folders):
         for run in runs:

@@ -13,13 +13,13 @@ from harness.apply.choose import choose
 from harness.errors import HarnessError
 from harness.judged import digest_counts
 from harness.randomness import make_rng
+from harness.runs.folder import load_result, run_folder
+from harness.runs.looks import taken_looks
+from harness.runs.studies import load_study
 from harness.spec.plan_json import plan_to_json
-from harness.store.folder import load_result, run_folder
-from harness.store.looks import taken_looks
-from harness.store.protocol import Store
-from harness.store.recall import recall_looks, recall_study
-from harness.store.studies import load_study
-from harness.store.sync import sync_study
+from harness.tracking.load import recall_looks, recall_study
+from harness.tracking.protocol import Store
+from harness.tracking.sync import sync_study
 
 
 def read_all(store: Store) -> bytes:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from finished_study import WINNER, finished
 
-from harness.apply.card import Context, find_context, write_card
-from harness.apply.card_facts import describe_classes, find_worst, own_intervals
-from harness.apply.card_tables import weak_sentences
-from harness.apply.export_options import Licences
+from harness.apply.card.facts import describe_classes, find_worst, own_intervals
+from harness.apply.card.tables import weak_sentences
+from harness.apply.card.write import Context, find_context, write_card
+from harness.apply.export.options import Licences
 from harness.counts import make_counts
 from harness.scores import miou_dataset, miou_image
 from harness.stats.margins import sum_margins
@@ -170,7 +170,7 @@ def test_what_a_user_named_cannot_break_the_page(tmp_path):
 def test_the_command_needs_neither_torch_nor_data(tmp_path):
     study = finished()
     program = (
-        "import sys, json; from harness.cli import app\n"
+        "import sys, json; from harness.cli.app import app\n"
         "app(sys.argv[1:], standalone_mode=False)\n"
         "print(json.dumps([name for name in ('torch', 'onnx', 'onnxruntime') if name in sys.modules]))"
     )

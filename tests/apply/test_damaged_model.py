@@ -11,7 +11,7 @@ from harness import api
 from harness.apply.choose import choose
 from harness.errors import InputError
 from harness.fingerprint import fingerprint
-from harness.store.folder import find_start_problem, require_model_file, run_folder
+from harness.runs.folder import find_start_problem, require_model_file, run_folder
 
 
 @pytest.fixture

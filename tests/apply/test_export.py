@@ -11,10 +11,9 @@ import torch
 from finished_study import finished
 from torch.nn import functional
 
-from harness.apply import export as export_module
-from harness.apply import export_images, quantize
-from harness.apply.export import export_run
-from harness.apply.export_options import Licences, Options, default_path
+from harness.apply.export.export import export as export_module
+from harness.apply.export.export import export_run, images, quantize
+from harness.apply.export.options import Licences, Options, default_path
 from harness.counts import make_counts
 from harness.data import open_source
 from harness.errors import HarnessError, InputError
@@ -162,24 +161,24 @@ def test_without_its_data_the_pictures_kept_with_the_run_are_used(monkeypatch):
     def gone(choice, seed):
         raise InputError("no such folder")
 
-    monkeypatch.setattr(export_images, "open_source", gone)
+    monkeypatch.setattr(images, "open_source", gone)
     chosen = finished().choose()
-    pictures = export_images.find_pictures(chosen, None)
+    pictures = images.find_pictures(chosen, None)
     assert pictures.names == chosen.result.predictions.names
     assert "kept with the run" in pictures.source
     assert pictures.read(3).shape == (48, 64, 3)
     lacking = replace(chosen, result=replace(chosen.result, predictions=None))
     with pytest.raises(InputError, match="give some with --images FOLDER"):
-        export_images.find_pictures(lacking, None)
+        images.find_pictures(lacking, None)
 
 
 def test_a_folder_of_pictures_is_used_when_given(tmp_path):
     chosen = finished().choose()
     with pytest.raises(InputError, match="no pictures there"):
-        export_images.find_pictures(chosen, tmp_path)
+        images.find_pictures(chosen, tmp_path)
     for index in range(60):
         PIL.Image.new("RGB", (20, 10), (index, 0, 0)).save(tmp_path / f"{index:02}.png")
-    pictures = export_images.find_pictures(chosen, tmp_path)
+    pictures = images.find_pictures(chosen, tmp_path)
     assert len(pictures.names) == 50
     assert pictures.names[0] == "00.png"
     assert pictures.names[-1] == "59.png"
@@ -190,7 +189,7 @@ def test_data_that_changed_since_the_run_do_not_judge_it():
     chosen = finished().choose()
     contract = {**chosen.result.contract, "splits": {"val": "another"}}
     with pytest.raises(InputError, match="not the one that the run was judged on"):
-        export_images.open_judged(replace(chosen, result=replace(chosen.result, contract=contract)))
+        images.open_judged(replace(chosen, result=replace(chosen.result, contract=contract)))
 
 
 def test_int8_of_other_weights_than_the_stored_counts_is_refused(tmp_path):
@@ -210,22 +209,22 @@ def test_int8_of_other_weights_than_the_stored_counts_is_refused(tmp_path):
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, said, capsys, monkeypatch, tmp_path):
-    from harness import cli
+    from harness.cli.app import app
 
     monkeypatch.chdir(tmp_path)
     study = finished()
     arguments = ["harness", "export", study.choose().run_id, *options, "--root", str(study.place / "mlruns")]
     monkeypatch.setattr("sys.argv", arguments)
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(app.signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        app.main()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_model_and_card_and_says_what_it_found(capsys, monkeypatch, tmp_path):
-    from harness.cli import app
+    from harness.cli.app import app
 
     monkeypatch.chdir(tmp_path)
     study = finished()

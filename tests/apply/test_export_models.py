@@ -8,15 +8,15 @@ import torch
 from finished_study import config_of
 from shipped import shipped_names
 
-from harness import catalog
-from harness.apply.export import make_checked
-from harness.apply.export_graph import trace
-from harness.apply.export_images import Pictures
+from harness import registry
+from harness.apply.export.export import make_checked
+from harness.apply.export.graph import trace
+from harness.apply.export.images import Pictures
 from harness.apply.model import Model
 from harness.errors import HarnessError
-from harness.nets.network import Network
+from harness.models.network import Network
 from harness.train.batches import NORMALIZATIONS, Preprocessing, make_normalizer
-from harness.train.workbench import build_network
+from harness.train.setup import build_network
 
 slow = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def text_of(entry):
 def test_no_model_is_forgotten():
     tried = " ".join(text_of(entry) for entry in [*FREE, *FIXED])
     assert {*shipped_names("model")} <= {word.strip("{},") for word in tried.split()}
-    architectures = catalog.find_part("model", "smp").schema.model_fields["architecture"].annotation.__args__
+    architectures = registry.find_part("model", "smp").schema.model_fields["architecture"].annotation.__args__
     assert all(f"architecture: {name}," in tried for name in architectures)
 
 

@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 
 import harness.data  # noqa: F401 - enter the data sets into the catalog
-from harness import catalog
-from harness.apply.export_images import find_pictures
-from harness.apply.predict import Wanted, prepare_job
+from harness import registry
+from harness.apply.export.images import find_pictures
+from harness.apply.predict.run import Wanted, prepare_job
 from harness.data.label_sets import shipped_taxonomy
 from harness.errors import InputError
 
 
 def prepare(place, images, truth, data, **settings):
-    choice = catalog.choose("data", data, {"root": "gone", **settings})
+    choice = registry.choose("data", data, {"root": "gone", **settings})
     chosen = SimpleNamespace(config=SimpleNamespace(data=choice), taxonomy=shipped_taxonomy("cityscapes19"))
     return prepare_job(chosen, [str(place / images)], place / "out", Wanted(truth=truth and place / truth))
 
@@ -65,6 +65,6 @@ def test_cityscapes_labels_are_found_by_their_own_names(tmp_path):
 
 def test_an_export_is_not_checked_on_masks(tmp_path):
     make(tmp_path, "d/a.jpg", "d/a_mask.png", "d/b.png", "d/b_mask.png")
-    data = catalog.choose("data", "folder", {"root": "gone", "classes": ["x", "y"], "mask_suffix": "_mask"})
+    data = registry.choose("data", "folder", {"root": "gone", "classes": ["x", "y"], "mask_suffix": "_mask"})
     chosen = SimpleNamespace(config=SimpleNamespace(data=data))
     assert find_pictures(chosen, tmp_path / "d").names == ("a.jpg", "b.png")

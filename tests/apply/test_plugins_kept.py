@@ -26,7 +26,7 @@ variants:
 seeds: [0]
 """
 LOSSES = '''
-from harness.catalog import part
+from harness.registry import part
 from harness.data.source import IGNORE
 from our_lab import helpers
 
@@ -62,7 +62,9 @@ def as_printed(place, command):
     """Run a command in a shell that finds the program as it is installed."""
     script = place / "bin" / "harness"
     script.parent.mkdir()
-    script.write_text(f"#!{sys.executable}\nfrom harness.cli import main\n\nif __name__ == '__main__':\n    main()\n")
+    script.write_text(
+        f"#!{sys.executable}\nfrom harness.cli.app import main\n\nif __name__ == '__main__':\n    main()\n"
+    )
     script.chmod(0o755)
     environment = {**os.environ, "PATH": f"{script.parent}:{os.environ['PATH']}"}
     return subprocess.run(

@@ -14,10 +14,10 @@ from tiny_study import harness_command
 from torch.nn import functional
 
 from harness import api
-from harness.apply.lettering import class_entries, count_labels
 from harness.apply.model import load_model
-from harness.apply.overlay import blend
-from harness.apply.predict import Wanted
+from harness.apply.predict.legend import class_entries, count_labels
+from harness.apply.predict.overlay import blend
+from harness.apply.predict.run import Wanted
 from harness.counts import load_counts, make_counts
 from harness.data.images import read_ids, resize_image
 from harness.data.label_sets import shipped_taxonomy
@@ -101,7 +101,7 @@ def test_truth_is_scored_as_others_score_it(call, trained, store, tmp_path):
 
 
 def test_views_are_averaged_as_probabilities_at_the_pictures_size(trained, store, tmp_path):
-    from harness.apply.infer import Views
+    from harness.apply.predict.infer import Views
 
     wanted = Wanted(views=Views((0.5, 1.0), flip=True), maps=True, device="cpu")
     api.predict(RUN, [str(trained.images / "val_0001.png")], tmp_path, wanted=wanted, store=store)
@@ -241,7 +241,7 @@ def test_wrong_input_is_one_message_and_nothing_is_written(call, trained, tmp_pa
 
 
 def test_patterns_and_several_folders_keep_their_subfolders_apart(trained, tmp_path):
-    from harness.apply.sources import find_pictures
+    from harness.apply.predict.input_images import find_pictures
 
     scene = (trained.images / "val_0000.png").read_bytes()
     for place in ("one/a.png", "one/sub/b.png", "two/a.png", "two/A.jpg", "one/.cache/c.png"):

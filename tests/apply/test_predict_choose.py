@@ -8,10 +8,10 @@ import pytest
 from harness import api
 from harness.apply.choose import choose
 from harness.apply.model import load_model
-from harness.apply.recorded import read_config
+from harness.apply.recorded_run import read_config
 from harness.errors import InputError
-from harness.store.checks import read_entry, write_entry
-from harness.store.folder import load_result, record_weights, run_folder
+from harness.runs.checks import read_entry, write_entry
+from harness.runs.folder import load_result, record_weights, run_folder
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.apply.lettering import Entry, draw_legend, legend_height
-from harness.apply.overlay import Panel, _fit_legend, draw_overlay
-from harness.apply.png import write_png
-from harness.apply.sheet import draw_sheet, make_row
+from harness.apply.predict.contact_sheet import draw_sheet, make_row
+from harness.apply.predict.legend import Entry, draw_legend, legend_height
+from harness.apply.predict.overlay import Panel, _fit_legend, draw_overlay
+from harness.apply.predict.png import write_png
 from harness.data.label_sets import shipped_taxonomy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from harness.apply import strips
-from harness.apply.infer import Predictor, Views
-from harness.apply.memory import SAFETY, choose_tiling, forward_bytes_per_pixel
 from harness.apply.model import Model
-from harness.apply.strips import interpolate_rows, strips_of
-from harness.apply.tiles import Tiling, check_tiling, spans, tiled_strips, window
+from harness.apply.predict.infer import Predictor, Views
+from harness.apply.predict.memory import SAFETY, choose_tiling, forward_bytes_per_pixel
+from harness.apply.predict.run import strips
+from harness.apply.predict.strips import interpolate_rows, strips_of
+from harness.apply.predict.tiles import Tiling, check_tiling, spans, tiled_strips, window
 from harness.errors import InputError
-from harness.nets.network import Network
-from harness.nets.unet import make_unet
+from harness.models.network import Network
+from harness.models.unet import make_unet
 from harness.train.batches import Preprocessing, make_normalizer
 
 UNET_REACH = 110
@@ -159,7 +159,7 @@ class Recorder(torch.nn.Module):
 def test_large_pictures_are_tiled_by_themselves_and_predicted_the_same(tmp_path):
     from PIL import Image
 
-    from harness.apply.sources import find_pictures
+    from harness.apply.predict.input_images import find_pictures
 
     Image.fromarray(random_image(400, 500)).save(tmp_path / "a.png")
     pictures = find_pictures([str(tmp_path)])
@@ -185,8 +185,8 @@ def test_tiles_for_a_model_that_resizes_are_refused():
 
 def test_a_very_wide_picture_is_predicted_in_strips_of_columns_as_in_strips_of_rows(monkeypatch):
     """The same tiles and sums: labels differ at most where two classes are all but tied."""
-    from harness.apply import infer
-    from harness.apply.infer import _Read
+    from harness.apply.predict.infer import _Read
+    from harness.apply.predict.run import infer
 
     torch.manual_seed(3)
     model = make_model(make_unet(4, in_channels=3, base_channels=4), 4)

@@ -13,8 +13,8 @@ from harness.apply.reproduce import compare_counts, prepare, run_again
 from harness.counts import load_counts, save_counts
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Started
+from harness.runs.checks import digests_of, read_entry, write_entry
 from harness.scores import miou_dataset
-from harness.store.checks import digests_of, read_entry, write_entry
 
 
 def test_a_warm_started_run_comes_again_from_its_parents_stored_weights(tmp_path):
@@ -103,7 +103,7 @@ def test_counts_that_do_not_come_again_are_told(own_copy):
 def test_the_command_ends_with_1_where_counts_differ(own_copy, tmp_path, capsys):
     from typer import Exit
 
-    from harness.cli_export import reproduce
+    from harness.cli.export import reproduce
 
     _, folder = own_copy
     path = folder / "evaluation" / "val.npz"

@@ -23,17 +23,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from harness.apply import served
-from harness.apply.export import export_run
-from harness.apply.export_mlflow import log_export
-from harness.apply.export_options import Options
+from harness.apply.export.export import export_run, served
+from harness.apply.export.mlflow import log_export
+from harness.apply.export.options import Options
 from harness.apply.model import load_model
 from harness.data import open_source
 from harness.data.images import resize_image
 from harness.errors import InputError
-from harness.store.models import log_model, register
-from harness.store.protocol import StoreError
-from harness.train.strips import label_pixels
+from harness.tracking.mlflow_models import log_model, register
+from harness.tracking.protocol import StoreError
+from harness.train.chunked_argmax import label_pixels
 
 SIDES = st.integers(1, 40)
 

@@ -4,12 +4,12 @@ from typing import Literal
 
 import pytest
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError, SettingError, did_you_mean
 from harness.settings import PathText, Positive, Size
 
 
-@catalog.part("loss", version=3)
+@registry.part("loss", version=3)
 def toy_loss(
     num_classes: "torch.Tensor",  # noqa: F821 - annotations before the slash are never evaluated
     /,
@@ -24,17 +24,17 @@ def toy_loss(
 
 
 def test_defaults_are_spelled_out_and_the_version_kept():
-    choice = catalog.choose("loss", "toy_loss", {"gamma": 1})
+    choice = registry.choose("loss", "toy_loss", {"gamma": 1})
     assert dict(choice.settings) == {"weight": 1.0, "gamma": 1.0, "rule": "none", "size": [2, 3], "file": "none"}
     assert choice.version == 3
-    assert catalog.find_part("loss", "toy_loss").locations == ("file",)
+    assert registry.find_part("loss", "toy_loss").locations == ("file",)
 
 
 def test_build_supplies_by_name():
-    choice = catalog.choose("loss", "toy_loss", {})
-    assert catalog.build("loss", choice, other=1, num_classes=7)[0] == 7
+    choice = registry.choose("loss", "toy_loss", {})
+    assert registry.build("loss", choice, other=1, num_classes=7)[0] == 7
     with pytest.raises(InputError, match="asks for 'num_classes'"):
-        catalog.build("loss", choice, num_clases=7)
+        registry.build("loss", choice, num_clases=7)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_build_supplies_by_name():
 )
 def test_wrong_settings(settings, path, fragments):
     with pytest.raises(SettingError) as caught:
-        catalog.choose("loss", "toy_loss", settings)
+        registry.choose("loss", "toy_loss", settings)
     assert caught.value.path[: len(path)] == path
     for fragment in fragments:
         assert fragment in str(caught.value)
@@ -63,7 +63,7 @@ def test_wrong_settings(settings, path, fragments):
 
 def test_unknown_part_lists_the_known_ones():
     with pytest.raises(SettingError, match=r"no loss is named 'toy_los'; did you mean 'toy_loss'"):
-        catalog.choose("loss", "toy_los", {})
+        registry.choose("loss", "toy_los", {})
 
 
 def test_a_part_must_say_what_it_does_and_what_is_supplied():
@@ -74,9 +74,9 @@ def test_a_part_must_say_what_it_does_and_what_is_supplied():
         """Takes a setting that is neither supplied nor named."""
 
     with pytest.raises(TypeError, match="needs a docstring"):
-        catalog.part("loss")(undocumented)
+        registry.part("loss")(undocumented)
     with pytest.raises(TypeError, match="must stand before '/' or after"):
-        catalog.part("loss")(loose)
+        registry.part("loss")(loose)
 
 
 def test_two_parts_of_one_name_are_an_error():
@@ -85,7 +85,7 @@ def test_two_parts_of_one_name_are_an_error():
 
     toy_loss.__module__ = "somewhere.else"
     with pytest.raises(ValueError, match="already defined"):
-        catalog.part("loss")(toy_loss)
+        registry.part("loss")(toy_loss)
 
 
 def test_did_you_mean_says_when_there_is_nothing():

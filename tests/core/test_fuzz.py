@@ -21,7 +21,7 @@ from harness.counts import load_counts, make_counts, save_counts
 from harness.errors import HarnessError
 from harness.predictions import Seen, load_predictions, pack_predictions
 from harness.records import Progress, RunResult
-from harness.store.folder import RunFolder, append_progress, load_result, save_result
+from harness.runs.folder import RunFolder, append_progress, load_result, save_result
 
 EXAMPLES = int(os.environ.get("HARNESS_FUZZ", "120"))
 SPECS = [textwrap.dedent(TINY), *(path.read_text() for path in sorted(Path("ablations").absolute().glob("*.yaml"))[:4])]

@@ -94,7 +94,7 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.parametrize(
     ("code", "banned"),
     [
-        ("import harness.cli", [*HEAVY, "numpy", "pydantic", "matplotlib"]),
+        ("import harness.cli.app", [*HEAVY, "numpy", "pydantic", "matplotlib"]),
         ("import harness.api, harness.parts, harness.data, harness.spec.load, harness.spec.plan", HEAVY),
         ("import harness.report.write", HEAVY),
         ("import harness.train.loop, harness.parts, harness.data", ["mlflow", "optuna", "ray", "matplotlib"]),

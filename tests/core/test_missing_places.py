@@ -9,20 +9,20 @@ import pytest
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
-from harness import catalog
+from harness import registry
 from harness.apply.choose import choose
-from harness.apply.export_images import _of_folder
-from harness.apply.sources import Picture, find_pictures, find_truth
-from harness.cli import main
+from harness.apply.export.images import _of_folder
+from harness.apply.predict.input_images import Picture, find_pictures, find_truth
+from harness.cli.app import main
 from harness.data import open_whole
 from harness.errors import InputError, describe_missing
 from harness.execute.inputs import _digest_weights
-from harness.store.recall import recall_study
+from harness.tracking.load import recall_study
 
 ROOT = Path(__file__).parents[2] / "harness"
 WHERE_IT_IS_WORDED = ("errors.py", "strict_yaml/located.py")
 REQUIRED = {"folder": {"classes": ["a", "b"]}}
-DATA = [part.name for part in catalog.parts("data") if part.locations]
+DATA = [part.name for part in registry.parts("data") if part.locations]
 COMMANDS = [
     "init {}",
     "data audit {}",
@@ -37,7 +37,7 @@ COMMANDS = [
 
 
 def ask_data(name):
-    return lambda place: open_whole(catalog.choose("data", name, {"root": place, **REQUIRED.get(name, {})}))
+    return lambda place: open_whole(registry.choose("data", name, {"root": place, **REQUIRED.get(name, {})}))
 
 
 FUNCTIONS = {

@@ -8,15 +8,15 @@ import pytest
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
-from harness import catalog
+from harness import registry
 from harness.signatures import PART_NAME
 
-TAKEN = [(kind, name) for kind in catalog.KINDS for name in (PART_NAME, *catalog.COMMON[kind].model_fields)]
+TAKEN = [(kind, name) for kind in registry.KINDS for name in (PART_NAME, *registry.COMMON[kind].model_fields)]
 
 
 @pytest.fixture(autouse=True)
 def own_catalog(monkeypatch):
-    monkeypatch.setattr(catalog, "_PARTS", dict(catalog._PARTS))
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
 
 
 def make(name: str, setting: str, code: str = "float = 1.0"):
@@ -29,24 +29,24 @@ def make(name: str, setting: str, code: str = "float = 1.0"):
 @pytest.mark.parametrize(("kind", "name"), TAKEN)
 def test_no_part_takes_a_name_that_harness_reads_itself(kind, name):
     with pytest.raises(TypeError) as caught:
-        catalog.part(kind)(make("mine", name))
+        registry.part(kind)(make("mine", name))
     told = str(caught.value)
     assert "\n" not in told
     assert told.startswith(f"@part('{kind}') mine in <string>:1: '{name}' cannot be a setting")
-    assert (kind, "mine") not in catalog._PARTS
+    assert (kind, "mine") not in registry._PARTS
 
 
-@pytest.mark.parametrize("kind", catalog.KINDS)
+@pytest.mark.parametrize("kind", registry.KINDS)
 def test_the_names_of_other_kinds_are_free(kind):
     """`size` is common to all data, and a crop has one of its own."""
     for name in {name for _, name in TAKEN} - {name for of, name in TAKEN if of == kind} - {PART_NAME}:
-        catalog.part(kind)(make(f"with_{name}", name))
-        assert catalog.choose(kind, f"with_{name}", {name: 3.0})[name] == 3.0
+        registry.part(kind)(make(f"with_{name}", name))
+        assert registry.choose(kind, f"with_{name}", {name: 3.0})[name] == 3.0
 
 
-@pytest.mark.parametrize("kind", catalog.KINDS)
+@pytest.mark.parametrize("kind", registry.KINDS)
 def test_shipped_parts_take_no_common_setting_but_where_they_say_so(kind):
-    both = {part.name: set(part.own) & set(catalog.COMMON[kind].model_fields) for part in catalog.parts(kind)}
+    both = {part.name: set(part.own) & set(registry.COMMON[kind].model_fields) for part in registry.parts(kind)}
     assert {name: names for name, names in both.items() if names} == ({"desert": {"size"}} if kind == "data" else {})
 
 
@@ -66,7 +66,7 @@ WRONG = {
 @pytest.mark.parametrize(("setting", "problem"), WRONG.values(), ids=WRONG)
 def test_a_setting_that_no_spec_can_write_is_refused_where_it_is_defined(setting, problem):
     with pytest.raises(TypeError) as caught:
-        catalog.part("loss")(make("mine", *setting))
+        registry.part("loss")(make("mine", *setting))
     assert f"@part('loss') mine in <string>:1: {problem}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -92,17 +92,17 @@ def test_what_is_no_function_with_types_and_a_docstring_is_refused():
         ("optimizer", rateless, "needs the setting 'lr'"),
     ):
         with pytest.raises(TypeError, match=problem):
-            catalog.part(kind)(wrong)
+            registry.part(kind)(wrong)
     with pytest.raises(TypeError, match=r"no such kind of part; did you mean 'loss'"):
-        catalog.part("losses")
+        registry.part("losses")
 
 
 def test_a_part_may_have_settings_named_as_methods_of_pydantic():
-    catalog.part("loss")(make("mine", "copy"))  # a warning would be an error here
-    assert catalog.choose("loss", "mine", {"copy": 2.0})["copy"] == 2.0
+    registry.part("loss")(make("mine", "copy"))  # a warning would be an error here
+    assert registry.choose("loss", "mine", {"copy": 2.0})["copy"] == 2.0
 
 
 def test_a_module_that_is_imported_again_replaces_its_parts():
-    catalog.part("loss")(make("mine", "x"))
-    catalog.part("loss")(make("mine", "y"))
-    assert catalog.find_part("loss", "mine").own == ("y", "lr")
+    registry.part("loss")(make("mine", "x"))
+    registry.part("loss")(make("mine", "y"))
+    assert registry.find_part("loss", "mine").own == ("y", "lr")

@@ -8,7 +8,7 @@ from tiny_study import TINY, harness_command
 
 PLUGIN = '''
 print("hello from the plugin")
-from harness.catalog import part
+from harness.registry import part
 
 
 @part("loss")

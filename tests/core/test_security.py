@@ -23,16 +23,16 @@ from tiny_study import TINY
 from harness.api import load_spec
 from harness.counts import load_counts, make_counts, save_counts
 from harness.errors import HarnessError, InputError
-from harness.nets.weights import read_state
+from harness.models.weights import read_state
 from harness.npz import load_arrays
 from harness.predictions import load_predictions
 from harness.records import Machine
-from harness.report.names import make_slugs
+from harness.report.study.file_names import make_slugs
+from harness.runs.credentials import mask_credentials
+from harness.runs.provenance import read_provenance
 from harness.spec.plan_json import plan_from_json, plan_to_json
-from harness.store.credentials import mask_credentials
-from harness.store.provenance import read_provenance
-from harness.store.server import make_server_command
-from harness.store.tracked import metric_names
+from harness.tracking.payload import metric_names
+from harness.tracking.server import make_server_command
 from harness.train.checkpoint import load_newest
 
 SOURCES = sorted((Path(__file__).parents[2] / "harness").rglob("*.py"))
@@ -347,7 +347,7 @@ def test_plugins_are_imported_only_when_named_and_said_so(tmp_path):
 
 TELEMETRY = """
 import os
-from harness.store.mlflow_store import MlflowStore
+from harness.tracking.mlflow_store import MlflowStore
 from pathlib import Path
 MlflowStore(Path("mlruns")).studies()
 from mlflow.telemetry.client import get_telemetry_client
@@ -357,11 +357,11 @@ print(os.environ.get("MLFLOW_DISABLE_TELEMETRY"), get_telemetry_client())
 
 def test_mlflow_reports_to_nobody_unless_asked_to(tmp_path):
     assert python(TELEMETRY, tmp_path).stdout == "true None\n"
-    told = python("import os, harness.store; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])", tmp_path)
+    told = python("import os, harness.tracking; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])", tmp_path)
     assert told.stdout == "true\n"
-    code = "import os, harness.store; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
+    code = "import os, harness.tracking; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
     assert python(code, tmp_path, MLFLOW_DISABLE_TELEMETRY="false").stdout == "false\n"
-    child = "import sys, harness.execute.one; print([n for n in ('mlflow', 'optuna', 'ray') if n in sys.modules])"
+    child = "import sys, harness.execute.run; print([n for n in ('mlflow', 'optuna', 'ray') if n in sys.modules])"
     assert python(child, tmp_path).stdout == "[]\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_study import TINY, harness_command
 
-from harness.cli import app
+from harness.cli.app import app
 
 STUDY = TINY.replace("a tiny network", "a tiny network of ≥ 4 − ε channels")
 COMMANDS = {
@@ -34,10 +34,10 @@ COMMANDS = {
 CONDITIONS = ("out closed", "err closed", "nobody reads", "disk full", "few letters")
 EACH = """
 import importlib, io, json, os, pkgutil, sys, traceback
-import harness.cli
+import harness.cli.app
 
 for module in pkgutil.walk_packages(harness.__path__, "harness."):  # once for all commands
-    if module.name not in ("harness.execute.keeper", "harness.execute.ray_cluster"):
+    if module.name not in ("harness.execute.fork_server_exit", "harness.execute.remote.ray"):
         importlib.import_module(module.name)
 
 def run(words, condition, end):
@@ -56,7 +56,7 @@ def run(words, condition, end):
         case "few letters":
             sys.stdout = sys.__stdout__ = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="ascii")
     try:
-        harness.cli.main()
+        harness.cli.app.main()
         code = 0
     except SystemExit as ended:
         code = ended.code or 0

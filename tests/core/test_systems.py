@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_study import TINY
 
-LIGHT = "import harness.cli, harness.api, harness.parts, harness.data, harness.spec.load, harness.report.write\n"
+LIGHT = "import harness.cli.app, harness.api, harness.parts, harness.data, harness.spec.load, harness.report.write\n"
 WINDOWS = """
 import os, signal, sys
 import numpy, pandas, PIL.Image, psutil, pydantic, rich.progress, scipy.stats, typer, yaml  # have their own ways there
@@ -45,7 +45,7 @@ def run_program(code: str, place: Path, *arguments: str) -> subprocess.Completed
 
 @pytest.mark.parametrize("words", [("--help",), ("run", "tiny.yaml"), ("plan", "tiny.yaml")])
 def test_on_windows_there_is_one_message(tmp_path, words):
-    main = "import harness.cli\nos.name = 'nt'\nharness.cli.main()\n"
+    main = "import harness.cli.app\nos.name = 'nt'\nharness.cli.main()\n"
     done = run_program(WINDOWS + LIGHT + main, tmp_path, *words)
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
@@ -64,10 +64,10 @@ def test_without_proc_and_affinity_a_run_is_made_and_recorded(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 1"))
     code = """
 from harness import api
-from harness.execute.one import run_one
+from harness.execute.run import run_one
 from harness.execute.probe import peak_memory
 from harness.records import Machine
-from harness.store.folder import load_result, run_folder
+from harness.runs.folder import load_result, run_folder
 plan = api.make_plan(api.load_spec("tiny.yaml"))
 folder = run_folder(Path("store"), plan.runs[0].id)
 run_one(plan.runs[0], folder, Machine("cpu"), None, lambda told: None)

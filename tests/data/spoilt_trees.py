@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 from layout_trees import OFFROAD_IDS, labels, make_cityscapes, make_kaggle, make_offroad, save, save_array
 
-from harness.catalog import choose
 from harness.records import Choice
+from harness.registry import choose
 
 OFFROAD = Path("train/Color_Images/cc0000013.png"), Path("train/Segmentation/cc0000013.png")
 CITY = (

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.audit import audit_data, gather, propose_weights
-from harness.catalog import choose
-from harness.data.audit import Audit, audit_source, choose_examples
-from harness.data.audit_findings import Finding, make_findings
+from harness.audit.findings import Finding, make_findings
+from harness.audit.measure import Audit, audit_source, choose_examples
+from harness.audit.run import audit_data, gather, propose_weights
 from harness.data.source import IGNORE, Fault, Source, Split
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
+from harness.registry import choose
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.exists(), reason="real data not at ../shared/data")

@@ -12,7 +12,7 @@ import pytest
 from layout_trees import make_offroad
 from typer.testing import CliRunner, Result
 
-from harness.cli import app
+from harness.cli.app import app
 from harness.data.recognised import Layout
 from harness.errors import InputError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spoilt_trees import MAKERS, OFFROAD, choice_of, cut_short, jpeg_cut_short, unknown_offroad
 
-from harness.audit import audit_data
+from harness.audit.run import audit_data
 from harness.data import open_source
 
 

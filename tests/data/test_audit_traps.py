@@ -34,8 +34,8 @@ from spoilt_trees import (
     upper_case,
 )
 
-from harness.audit import audit_data
-from harness.audit_tables import print_audit
+from harness.audit.run import audit_data
+from harness.cli.audit_tables import print_audit
 from harness.data import open_source, open_whole
 from harness.data.faults import refuse
 from harness.errors import InputError

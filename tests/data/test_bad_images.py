@@ -3,9 +3,9 @@
 import pytest
 from layout_trees import labels, make_cityscapes, save
 
-from harness.catalog import choose
 from harness.data import open_source, open_whole
 from harness.errors import InputError
+from harness.registry import choose
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalog import choose
 from harness.data import open_source
 from harness.data.label_sets import shipped_taxonomy
 from harness.data.source import Source
 from harness.errors import InputError
+from harness.registry import choose
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.exists(), reason="real data not at ../shared/data")

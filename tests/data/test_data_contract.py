@@ -12,7 +12,7 @@ import pytest
 from layout_trees import make_cityscapes, make_kaggle, make_offroad
 from shipped import shipped_names
 
-from harness import catalog
+from harness import registry
 from harness.data import open_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import map_ids
@@ -46,7 +46,7 @@ def settings_of(name: str, make_tree: MakeTree, tmp_path: Path) -> dict[str, obj
 
 @pytest.fixture(params=shipped_names("data"))
 def choice(request: pytest.FixtureRequest, make_tree: MakeTree, tmp_path: Path) -> Choice:
-    return catalog.choose("data", request.param, settings_of(request.param, make_tree, tmp_path))
+    return registry.choose("data", request.param, settings_of(request.param, make_tree, tmp_path))
 
 
 @pytest.fixture

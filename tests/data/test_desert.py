@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from harness.catalog import choose
 from harness.data import open_source
 from harness.data.desert import make_split
 from harness.data.desert_things import draw
 from harness.data.desert_world import Scene, make_scene
 from harness.data.label_sets import shipped_taxonomy
 from harness.data.source import Source, Split
+from harness.registry import choose
 
 TREES, LANDSCAPE, SKY = 0, 8, 9
 
@@ -184,7 +184,7 @@ def test_digests_need_no_pixels_and_follow_the_settings(monkeypatch: pytest.Monk
 def test_opening_needs_neither_torch_nor_pillow() -> None:
     program = (
         "import sys\n"
-        "from harness.catalog import choose\n"
+        "from harness.registry import choose\n"
         "from harness.data import open_source\n"
         "open_source(choose('data', 'desert', {})).splits['train'].read_image(0)\n"
         "assert not {'torch', 'PIL', 'mlflow', 'matplotlib'} & set(sys.modules)\n"

@@ -7,9 +7,9 @@ import pytest
 from layout_trees import labels, make_cityscapes, make_kaggle, make_offroad, picture, save
 
 import harness
-from harness.cli import main
+from harness.cli.app import main
+from harness.cli.init import init_spec
 from harness.errors import InputError
-from harness.spec_writer import init_spec
 
 
 def make_folder(root):
@@ -62,7 +62,7 @@ def test_an_existing_file_is_left_as_it_is(tmp_path):
 
 
 def test_sizes_are_of_nearly_the_same_shape_and_fit_the_network():
-    from harness.spec_writer import _fit
+    from harness.cli.init import _fit
 
     assert _fit((1024, 2048), 256) == (128, 256)
     assert _fit((180, 240), 256) == (176, 240)

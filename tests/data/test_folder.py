@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.catalog import choose
 from harness.data import open_source
 from harness.data import pairs as pairs_module
 from harness.data.faults import describe_faults
@@ -17,6 +16,7 @@ from harness.data.folder import divide, make_taxonomy
 from harness.data.pairs import Pair
 from harness.data.source import Source
 from harness.errors import InputError, SettingError
+from harness.registry import choose
 
 MakeTree = Callable[..., Path]
 NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layout_trees import labels, make_camvid, make_cityscapes, make_kaggle, make_offroad, picture, save
 
-from harness import catalog
-from harness.cli import main
+from harness import registry
+from harness.cli.app import main
 from harness.data import open_whole
 from harness.data.guessed_classes import is_void
 from harness.data.layouts import recognise
@@ -92,7 +92,7 @@ def make_one_damaged(root):
 def opened(root):
     """Return the settings that were recognised, and the data set that they open."""
     layout = recognise(root)[0]
-    return layout, open_whole(catalog.choose("data", layout.name, layout.settings))
+    return layout, open_whole(registry.choose("data", layout.name, layout.settings))
 
 
 def members(source):
@@ -153,7 +153,7 @@ def test_masks_beside_pictures_are_no_pictures_when_said_by_hand(tmp_path, suffi
     root = make_beside(tmp_path / "d", suffix=suffix)
     save(root / "train" / f"alone{suffix}.png", labels(1, (0, 1)).astype(np.uint8))
     settings = {"images": ".", "masks": ".", "mask_suffix": suffix, "splits": {"train": "train", "val": "valid"}}
-    source = open_whole(catalog.choose("data", "folder", {"root": str(root), "classes": list(CLASSES), **settings}))
+    source = open_whole(registry.choose("data", "folder", {"root": str(root), "classes": list(CLASSES), **settings}))
     assert {name: len(split.names) for name, split in source.splits.items()} == {"train": 5, "val": 5}
     assert [fault.kind for fault in source.listed] == ["labels without an image"]
 
@@ -161,7 +161,7 @@ def test_masks_beside_pictures_are_no_pictures_when_said_by_hand(tmp_path, suffi
 def test_one_folder_without_a_suffix_is_refused(tmp_path):
     wanted = {"root": str(make_beside(tmp_path)), "images": "train", "masks": "train", "classes": ["a", "b", "c"]}
     with pytest.raises(InputError, match="images and masks lie in one folder; write mask_suffix"):
-        open_whole(catalog.choose("data", "folder", wanted))
+        open_whole(registry.choose("data", "folder", wanted))
 
 
 def test_numbered_frames_are_not_taken_for_masks_of_each_other(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layout_trees import labels, make_camvid, make_cityscapes, make_kaggle, make_offroad, picture, save
 
-from harness import catalog
+from harness import registry
 from harness.data import open_whole
 from harness.data.layouts import recognise
 from harness.errors import InputError
@@ -41,7 +41,7 @@ TREES = [
 @pytest.mark.parametrize(("make", "name", "images"), TREES)
 def test_the_first_layout_opens_with_every_image(tmp_path, make, name, images):
     first = recognise(make(tmp_path / "data"))[0]
-    source = open_whole(catalog.choose("data", first.name, first.settings))
+    source = open_whole(registry.choose("data", first.name, first.settings))
     assert first.name == name
     assert {split: len(content.names) for split, content in source.splits.items()} == images
     assert source.listed == source.check() == ()
@@ -75,7 +75,7 @@ def test_offroad_masks_with_background_get_the_taxonomy_that_has_it(tmp_path):
 @pytest.mark.parametrize("suffix", ["", "_mask", "_L"])
 def test_usual_names_and_suffixes(tmp_path, images, masks, suffix):
     layout = recognise(make_folders(tmp_path, images=images, masks=masks, suffix=suffix, number=12))[0]
-    source = open_whole(catalog.choose("data", layout.name, layout.settings))
+    source = open_whole(registry.choose("data", layout.name, layout.settings))
     assert sum(len(split.names) for split in source.splits.values()) == 12
     assert layout.settings.get("mask_suffix", "") == suffix
 

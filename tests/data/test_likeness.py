@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layout_trees import picture
 
-from harness.data.likeness import NEAR_BITS, Look, Twin, find_near, find_twins, look_at
+from harness.audit.near_duplicates import NEAR_BITS, Look, Twin, find_near, find_twins, look_at
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.exists(), reason="real data not at ../shared/data")

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from picture_files import chunk, exif_of, noise, write_bare_png, write_png, write_tiff
 from PIL import ImageOps
 
-from harness.apply.export_images import find_pictures as find_export_pictures
-from harness.apply.infer import _read_all
-from harness.apply.sources import find_pictures
-from harness.catalog import choose
+from harness.apply.export.images import find_pictures as find_export_pictures
+from harness.apply.predict.infer import _read_all
+from harness.apply.predict.input_images import find_pictures
+from harness.audit.measure import audit_source
+from harness.cli.init import init_spec
 from harness.data import open_whole
-from harness.data.audit import audit_source
 from harness.data.images import check_image, read_bands, read_ids, read_image
 from harness.data.prepared import PreparedSplit
 from harness.data.stored import FORMATS, LONGEST_SIDE_PX, MOST_PIXELS
 from harness.errors import InputError
 from harness.execute.inputs import digest_source
-from harness.spec_writer import init_spec
+from harness.registry import choose
 
 RGB = noise(6, 8, 3)
 GREY = RGB[..., :1]

@@ -4,13 +4,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from harness.apply.predict import check_palettes
-from harness.catalog import choose
+from harness.apply.predict.run import check_palettes
+from harness.audit.findings import make_findings
+from harness.audit.measure import audit_source
 from harness.data import open_source, open_whole
-from harness.data.audit import audit_source
-from harness.data.audit_findings import make_findings
 from harness.data.faults import refuse
 from harness.errors import InputError
+from harness.registry import choose
 
 BLACK, RED, GREEN, BLUE = (0, 0, 0), (200, 0, 0), (0, 200, 0), (0, 0, 200)
 SAME = [(BLACK, RED, GREEN, BLUE)] * 4

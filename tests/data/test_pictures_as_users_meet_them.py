@@ -10,9 +10,9 @@ import pytest
 from picture_files import chunk, exif_of, noise, write_bare_png, write_png, write_tiff
 from PIL import Image
 
-from harness.catalog import choose
+from harness.audit.measure import audit_source
 from harness.data import open_whole
-from harness.data.audit import audit_source
+from harness.registry import choose
 
 ROOT = Path(__file__).parents[2]
 SPEC = """
@@ -35,7 +35,7 @@ def run(place, *words):
         "HARNESS_CACHE": str(place / "cache"),
         "PYTHONWARNINGS": "default",
     }
-    code = "import sys; sys.argv = ['harness', *sys.argv[1:]]; from harness.cli import main; main()"
+    code = "import sys; sys.argv = ['harness', *sys.argv[1:]]; from harness.cli.app import main; main()"
     command = [sys.executable, "-c", code, *words]
     return subprocess.run(
         command,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness import catalog
+from harness import registry
 from harness.data import open_source, open_whole
 from harness.data.prepared import PreparedSplit
 from harness.data.source import Source, Split
@@ -40,15 +40,15 @@ def source_of(taxonomy=TAXONOMY, **changes):
 @pytest.fixture
 def open_made(monkeypatch, tmp_path):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    monkeypatch.setattr(catalog, "_PARTS", dict(catalog._PARTS))
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
 
     def open_made(make):
-        @catalog.part("data")
+        @registry.part("data")
         def made():
             """Data of a test."""
             return make()
 
-        return open_source(catalog.choose("data", "made", {}))
+        return open_source(registry.choose("data", "made", {}))
 
     return open_made
 
@@ -147,5 +147,5 @@ def test_whole_labels_of_any_width_are_taken_as_they_are(open_made):
 
 
 def test_the_sets_that_harness_ships_are_handed_on_as_they_are():
-    choice = catalog.choose("data", "desert", {"train_images": 1, "val_images": 1, "test_images": 1})
+    choice = registry.choose("data", "desert", {"train_images": 1, "val_images": 1, "test_images": 1})
     assert not hasattr(open_whole(choice).splits["train"].read_image, "__self__")

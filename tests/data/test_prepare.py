@@ -8,8 +8,8 @@ import PIL.Image
 import pytest
 from layout_trees import make_cityscapes
 
-from harness import catalog
-from harness.cli import main
+from harness import registry
+from harness.cli.app import main
 from harness.data import open_whole
 from harness.data.convert import convert, find_annotations
 from harness.data.label_sets import find_taxonomy, read_taxonomy
@@ -47,8 +47,8 @@ def test_the_folder_data_set_reads_what_cityscapes_reads(place, taxonomy):
     before = contents(place / "city")
     list(convert(find_annotations(place / "city", ("train", "val")), find_taxonomy(taxonomy), place / "out"))
     layout = recognise(place / "out")[0]
-    ours = open_whole(catalog.choose("data", "folder", layout.settings))
-    theirs = open_whole(catalog.choose("data", "cityscapes", {"root": str(place / "city"), "taxonomy": taxonomy}))
+    ours = open_whole(registry.choose("data", "folder", layout.settings))
+    theirs = open_whole(registry.choose("data", "cityscapes", {"root": str(place / "city"), "taxonomy": taxonomy}))
     assert (ours.taxonomy.classes, ours.taxonomy.colours) == (theirs.taxonomy.classes, theirs.taxonomy.colours)
     for name, split in theirs.splits.items():
         mine = ours.splits[name]
@@ -197,8 +197,8 @@ def test_a_mask_that_changed_since_is_refused_with_the_command_that_mends_it(pla
         content = path.read_bytes()
         path.write_bytes(content[:-20] + bytes([content[-20] ^ 1]) + content[-19:])
         with pytest.raises(InputError, match=r"damaged|does not match|no JSON") as caught:
-            open_whole(catalog.choose("data", "folder", settings))
+            open_whole(registry.choose("data", "folder", settings))
         assert str(caught.value).endswith(f"harness data prepare, with --out {place / 'ours'}, makes it again")
         assert call("data", "prepare", "city", "--taxonomy", "cityscapes10", "--out", "ours")[0] == 0
         assert contents(place / "ours") == before
-        open_whole(catalog.choose("data", "folder", settings))
+        open_whole(registry.choose("data", "folder", settings))

@@ -10,7 +10,7 @@ import threading
 import fsspec
 import pytest
 
-from harness import catalog
+from harness import registry
 from harness.data import open_source, remote
 from harness.data.remote import fetch, is_url
 from harness.errors import InputError
@@ -58,7 +58,7 @@ def memory(tree):
 
 
 def folder_choice(root):
-    return catalog.choose("data", "folder", {"root": str(root), "classes": ["ground", "rock"]})
+    return registry.choose("data", "folder", {"root": str(root), "classes": ["ground", "rock"]})
 
 
 def content(root):

@@ -9,11 +9,11 @@ import PIL.ImageDraw
 import PIL.ImageFilter
 import pytest
 
-from harness.catalog import choose
 from harness.data import open_source, open_whole
 from harness.data.faults import describe_faults
 from harness.data.pairs import MIXED
 from harness.data.resampled_masks import measure_mixture
+from harness.registry import choose
 
 CAMVID = Path(__file__).parents[2].parent / "shared" / "data" / "camvid-tiny"
 METHODS = PIL.Image.Resampling

@@ -10,13 +10,13 @@ import torch
 from layout_trees import make_cityscapes
 
 import harness
-from harness import catalog
-from harness.cli import main
+from harness import registry
+from harness.cli.app import main
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
-from harness.execute import show
+from harness.execute import preview
+from harness.train.batch_augment import finish_batch, read_batch
 from harness.train.batches import training_order
-from harness.train.sampling import finish_batch, read_batch
 
 SPEC = """
 study: looks
@@ -57,8 +57,8 @@ def config_of(variant, inputs=("rgb", "depth"), augment_as="steps"):
 def looks_of(config, monkeypatch, split="train", epoch=1):
     drawn = []
     with monkeypatch.context() as patch:
-        patch.setattr(show, "draw_looks", lambda looks, *rest, **named: drawn.extend(looks))
-        show.show_data(config, split, images=16, epoch=epoch, title="", path=None)
+        patch.setattr(preview, "draw_looks", lambda looks, *rest, **named: drawn.extend(looks))
+        preview.show_data(config, split, images=16, epoch=epoch, title="", path=None)
     return {look.name: look for look in drawn}
 
 
@@ -72,7 +72,7 @@ def batches_of(config, epoch):
         with_depth=True,
         cached=False,
     )
-    augment = [catalog.build("augment", step) for step in config.augment]
+    augment = [registry.build("augment", step) for step in config.augment]
     order = training_order(len(split), 5, seed=config.seed, epoch=epoch)
     batches = (read_batch(config, split, augment, places, epoch) for places in order)
     return [finish_batch(config, split, augment, batch, epoch) for batch in batches]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from harness.catalog import choose
 from harness.data import open_source
 from harness.data.subsets import _balanced_order
 from harness.errors import InputError
 from harness.randomness import make_rng
+from harness.registry import choose
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -30,7 +30,7 @@ class Place:
         programs = folder / ".programs"
         programs.mkdir()
         (programs / "harness").write_text(
-            f'#!/bin/sh\nexec {sys.executable} -c "from harness.cli import main; main()" "$@"\n'
+            f'#!/bin/sh\nexec {sys.executable} -c "from harness.cli.app import main; main()" "$@"\n'
         )
         (programs / "harness").chmod(0o755)
         path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tiny_study import TINY, harness_command
 
-from harness.store.garbage import OWN_FILES
+from harness.tracking.garbage import OWN_FILES
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "record.md"

@@ -12,7 +12,7 @@ from places import BEFORE
 from running import placed, run_page
 from tiny_study import harness_command
 
-from harness.cli import app
+from harness.cli.app import app
 from harness.spec.designs import combine
 
 SLOW = {

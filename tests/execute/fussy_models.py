@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from harness.catalog import part
-from harness.nets.network import Network
+from harness.models.network import Network
+from harness.registry import part
 
 
 class Fussy(nn.Module):

@@ -6,15 +6,15 @@ import json
 import pytest
 
 from harness import api
-from harness.execute import away
-from harness.execute.away import Over, execute_away
-from harness.execute.child import Failure
-from harness.execute.errand import Begun, Died, Kept
 from harness.execute.events import Advanced, Ended, Started, Warned
-from harness.execute.parcels import Piece
+from harness.execute.remote import driver
+from harness.execute.remote.driver import Over, execute_away
+from harness.execute.remote.transfer import Piece
+from harness.execute.remote.worker import Begun, Died, Kept
+from harness.execute.worker import Failure
 from harness.files import locked, write_text
 from harness.records import Machine, Progress, RunResult
-from harness.store.folder import is_finished, run_folder, save_result
+from harness.runs.folder import is_finished, run_folder, save_result
 
 
 class Machines:
@@ -115,8 +115,8 @@ def folders(plan, workplace):
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     """Let time run a thousand times as fast."""
-    real = away.time.monotonic
-    monkeypatch.setattr(away.time, "monotonic", lambda: 1000 * real())
+    real = driver.time.monotonic
+    monkeypatch.setattr(driver.time, "monotonic", lambda: 1000 * real())
 
 
 def execute(plan, folders, scripts):
@@ -158,7 +158,7 @@ def test_a_run_whose_node_dies_goes_on_from_what_has_arrived(plan, folders):
 
 def test_a_run_whose_workers_die_again_and_again_has_failed_and_its_children_are_skipped(plan, folders):
     machines, events = execute(plan, folders, {"baseline/seed0": [dying_at_once]})
-    assert len(machines.sent) == away.DEATHS
+    assert len(machines.sent) == driver.DEATHS
     results = ends(events)
     assert results["baseline/seed0"].status == "failed"
     assert "its workers died 4 times" in results["baseline/seed0"].reason
@@ -220,7 +220,7 @@ def test_a_full_disk_here_fails_the_run_and_says_where(plan, folders, monkeypatc
     def no_room(self, piece):
         raise OSError(28, "No space left on device", "checkpoints/state.pt")
 
-    monkeypatch.setattr(away.Inbox, "take", no_room)
+    monkeypatch.setattr(driver.Inbox, "take", no_room)
     machines, events = execute(plan, folders, {})
     assert ends(events)["baseline/seed0"].reason == "checkpoints/state.pt: No space left on device"
     assert machines.recalled == [plan.runs[0].id]
@@ -237,7 +237,7 @@ def test_weights_that_are_gone_are_named(plan, folders):
 def test_when_no_machine_takes_up_a_run_the_user_is_told_why(plan, folders):
     def asleep(run):
         for _ in range(200):
-            away.time.sleep(0.001)
+            driver.time.sleep(0.001)
             yield None
         yield from finishing(run)
 

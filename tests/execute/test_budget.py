@@ -12,7 +12,7 @@ from tiny_study import TINY, final_counts, harness_command
 from harness.execute.budget import Budget, order_runs, within
 from harness.execute.events import Beat, Ended, Started, Warned
 from harness.records import Plan, Run, RunResult, Start
-from harness.store.folder import run_folder, save_result
+from harness.runs.folder import run_folder, save_result
 
 HOUR = 3600.0
 

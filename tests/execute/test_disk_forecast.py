@@ -8,9 +8,9 @@ import yaml
 from tiny_study import TINY, harness_command
 
 from harness import api
-from harness.execute.disk import DiskForecast, foresee_disk
-from harness.store.folder import run_folder
-from harness.store.mlflow_store import MlflowStore
+from harness.execute.disk_forecast import DiskForecast, foresee_disk
+from harness.runs.folder import run_folder
+from harness.tracking.mlflow_store import MlflowStore
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -14,12 +14,12 @@ from tiny_study import TINY, harness_command, hear_signals
 
 from harness import api
 from harness.errors import InputError
+from harness.execute.device_slots import Places
 from harness.execute.events import Ended, Warned
 from harness.execute.local import execute_in
-from harness.execute.patience import Patience, Watch, parse_duration
-from harness.execute.places import Places
+from harness.execute.time_limits import Patience, Watch, parse_duration
 from harness.records import Machine
-from harness.store.folder import read_progress, run_folder
+from harness.runs.folder import read_progress, run_folder
 
 HELPERS = """
 import multiprocessing, os, signal, subprocess, sys, threading, time
@@ -212,7 +212,7 @@ def test_of_a_run_that_stands_still_it_is_said_once_where(tmp_path, monkeypatch)
 def test_silence_is_measured_by_the_usual_batch_and_told_once(monkeypatch):
     """Of batches of 5 s each the limit is 20 of them, above the 60 s that are stated."""
     now = iter([0, 10, 60, 159, 161, 170, 175, 200, 300])
-    monkeypatch.setattr("harness.execute.patience.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("harness.execute.time_limits.time.monotonic", lambda: next(now))
     watch = Watch(Patience(silence_s=60))
     watch.note(2)  # at 10 s
     watch.note(12)  # at 60 s

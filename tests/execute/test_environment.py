@@ -8,7 +8,7 @@ from tiny_study import harness_command
 
 from harness import api
 from harness.environment import CPU_TUNABLES, NUMERIC, OWN, differing, read_environment
-from harness.store.folder import run_folder
+from harness.runs.folder import run_folder
 
 SPEC = """
 study: env

@@ -19,10 +19,10 @@ from tiny_study import TINY, final_counts, harness_command
 from harness import api
 from harness.execute.events import Ended, Warned
 from harness.execute.local import execute_local
-from harness.execute.one import run_one
+from harness.execute.run import run_one
 from harness.records import Machine
-from harness.store.folder import load_result, read_progress, run_folder
-from harness.store.stale import describe_stale, find_stale, remember_runs
+from harness.runs.folder import load_result, read_progress, run_folder
+from harness.runs.stale import describe_stale, find_stale, remember_runs
 
 MOMENTS = ("loading", "forward", "best half", "state half", "between renames", "before journal", "judging", "result")
 
@@ -30,8 +30,8 @@ SABOTEUR = """
 import os, signal
 from pathlib import Path
 
-import harness.execute.one as one
-import harness.store.folder as folder
+import harness.execute.run as one
+import harness.runs.folder as folder
 import harness.train.checkpoint as checkpoint
 import harness.train.step as step
 from harness.data.prepared import PreparedSplit
@@ -241,7 +241,7 @@ def test_data_changed_between_two_runs_stale_results_are_named_and_not_mixed(har
 
 
 def test_what_differs_is_named_setting_by_setting(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.store.stale.is_finished", lambda folder: folder.path.name in finished)
+    monkeypatch.setattr("harness.runs.stale.is_finished", lambda folder: folder.path.name in finished)
     before, now = (make_plan(tmp_path, TINY.replace("3.0e-3", lr)) for lr in ("3.0e-3", "1.0e-3"))
     finished = {run.id for run in before.runs}
     remember_runs(tmp_path, before)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from harness import api
-from harness.clashes import smallest_batch
 from harness.errors import InputError
-from harness.execute.feasible import check_feasible, note_padding
+from harness.execute.feasibility import check_feasible, note_padding
+from harness.spec.conflicts import smallest_batch
 from harness.train.batches import cut
 
 DEEPLAB = {"name": "deeplabv3_mobilenet_v3_large"}
@@ -105,7 +105,7 @@ def test_what_chooses_epochs_needs_labels_too(folder):
         draw(folder, "val", index)
     config = {"evaluate": {"select_split": "held_out"}}
     chosen = plan_of(folder, **config)
-    from harness.execute.feasible import _judged
+    from harness.execute.feasibility import _judged
     from harness.execute.inputs import open_all
 
     source = next(iter(open_all(chosen).values()))[1]
@@ -170,9 +170,9 @@ def test_training_that_counts_no_pixel_is_told(folder):
     from types import SimpleNamespace
 
     from harness.records import Machine
-    from harness.report.notes import _unlabelled_notes
+    from harness.report.study.notes import _unlabelled_notes
     from harness.train.epoch import train_epoch
-    from harness.train.workbench import build_bench
+    from harness.train.setup import build_bench
 
     draw(folder, "train", 3, ignored=True)
     config = plan_of(folder, {"train.batch_size": 1}).runs[-1].config

@@ -11,9 +11,9 @@ from PIL import Image
 import harness.data
 import harness.parts
 from harness import api
-from harness.catalog import build, choose
 from harness.errors import InputError
 from harness.parts.sample import Sample
+from harness.registry import build, choose
 from harness.spec.plan import make_plan
 
 SPEC = """\

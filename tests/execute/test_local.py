@@ -18,13 +18,13 @@ from tiny_study import TINY, final_counts, harness_command
 from harness import api
 from harness.errors import InputError
 from harness.execute import memory
+from harness.execute.device_slots import Offer, Places, make_places
 from harness.execute.events import Ended, Started, Warned
 from harness.execute.local import execute_in
 from harness.execute.machine import peak_bytes, read_cores, read_memory, resident_bytes
 from harness.execute.memory import GIB, Needs, UnderWay, guess
-from harness.execute.places import Offer, Places, make_places
 from harness.records import Machine
-from harness.store.folder import is_running, run_folder
+from harness.runs.folder import is_running, run_folder
 
 FOUR = ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
 

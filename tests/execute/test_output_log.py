@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from harness.execute.output import HEAD, MOST, TAIL, cut_middle
+from harness.execute.output_log import HEAD, MOST, TAIL, cut_middle
 
 NOTE = re.compile(rb"\n\.\.\. ([\d,]+) bytes cut here \.\.\. *\n")
 PRINTING = """
 import ctypes, os, sys, threading, time
 from pathlib import Path
-from harness.execute.output import print_into
+from harness.execute.output_log import print_into
 
 log, way = Path(sys.argv[1]), sys.argv[2]
 print_into(log)

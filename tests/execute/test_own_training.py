@@ -20,13 +20,13 @@ from harness.counts import load_counts
 from harness.errors import InputError
 from harness.execute.events import Ended, Started
 from harness.execute.inputs import make_reader
-from harness.execute.one import run_one
+from harness.execute.run import run_one
 from harness.execute.study import execute_plan
-from harness.execute.tune import open_site, searched, tune_variant
 from harness.records import Machine, Plan, RunResult
+from harness.runs.folder import load_result, read_progress, run_folder, save_result
+from harness.runs.stale import remember_runs
 from harness.scores import miou_dataset
-from harness.store.folder import load_result, read_progress, run_folder, save_result
-from harness.store.stale import remember_runs
+from harness.tune.loop import open_site, searched, tune_variant
 
 SPEC = """\
 study: ruin

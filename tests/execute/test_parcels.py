@@ -2,15 +2,15 @@
 
 import pytest
 
-from harness.execute import parcels
-from harness.execute.parcels import Inbox, Outbox, Piece, pack_to_go_on
+from harness.execute.remote import transfer
+from harness.execute.remote.transfer import Inbox, Outbox, Piece, pack_to_go_on
 from harness.files import write_text
-from harness.store.folder import RunFolder
+from harness.runs.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(parcels, "PIECE_BYTES", 4)
+    monkeypatch.setattr(transfer, "PIECE_BYTES", 4)
 
 
 def fill(folder, epoch):

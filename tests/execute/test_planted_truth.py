@@ -5,7 +5,7 @@ import json
 import pytest
 
 PLUGIN = '''
-from harness.catalog import part
+from harness.registry import part
 
 
 @part("augment")

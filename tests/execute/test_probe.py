@@ -44,7 +44,7 @@ def test_longer_runs_cost_more_time_and_no_more_memory(runs):
 
 
 def test_ashortened_bench_is_the_same_bench_with_fewer_images(runs):
-    from harness.train.workbench import build_bench
+    from harness.train.setup import build_bench
 
     bench = build_bench(runs[0].config, Machine(), start=None)
     short = shorten(bench)

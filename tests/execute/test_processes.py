@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from harness.execute.processes import KEEP_MEMORY, TUNABLES
+from harness.execute.fork_server import KEEP_MEMORY, TUNABLES
 
 PROGRAM = """
 import os
-from harness.execute.processes import TUNABLES, run_context
+from harness.execute.fork_server import TUNABLES, run_context
 
 if __name__ == "__main__":
     context = run_context()

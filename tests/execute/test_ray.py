@@ -14,9 +14,9 @@ from ray_nodes import SETTINGS, start_head, start_node
 from tiny_study import final_counts, harness_command
 
 from harness import api
-from harness.cli_options import check_place
+from harness.cli.options import check_place
 from harness.errors import InputError
-from harness.store.folder import run_folder
+from harness.runs.folder import run_folder
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install ablation-harness[ray]"
@@ -179,7 +179,7 @@ def test_options_that_would_have_no_effect_are_refused(options):
 
 
 def test_without_ray_the_extra_is_named(workplace):
-    blocked = "import sys; sys.modules['ray'] = None\nfrom harness.cli import main; main()"
+    blocked = "import sys; sys.modules['ray'] = None\nfrom harness.cli.app import main; main()"
     command = [*harness_command()[:1], "-c", blocked, "run", "tiny.yaml", "--on", "ray"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 2

@@ -13,9 +13,9 @@ from tiny_study import TINY, final_counts, harness_command
 
 from harness import api
 from harness.execute.events import Ended, Started, Warned
-from harness.store.folder import load_result, require_model_file, run_folder, save_result
-from harness.store.mlflow_store import MlflowStore
-from harness.store.studies import save_study
+from harness.runs.folder import load_result, require_model_file, run_folder, save_result
+from harness.runs.studies import save_study
+from harness.tracking.mlflow_store import MlflowStore
 
 FROM_LAST = {"child": {"from": "baseline@last", "set": {"optimizer.lr": 1.0e-3}}}
 

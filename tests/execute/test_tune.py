@@ -19,10 +19,10 @@ import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Advanced, Ended, Started
 from harness.execute.inputs import make_reader
-from harness.execute.tune import TrialEnded, open_site, searched, tune_variant
 from harness.records import Progress, RunResult
+from harness.runs.folder import append_progress, load_result, read_progress, run_folder, save_result
 from harness.spec.load import load_spec
-from harness.store.folder import append_progress, load_result, read_progress, run_folder, save_result
+from harness.tune.loop import TrialEnded, open_site, searched, tune_variant
 
 SPEC = """
 study: hill
@@ -362,7 +362,7 @@ def test_group_scores_are_those_of_the_groups_images(spec):
     from harness.spec.plan import run_id
     from harness.train.evaluate import evaluate
     from harness.train.loop import train
-    from harness.train.workbench import build_bench
+    from harness.train.setup import build_bench
 
     plain = spec().variants[0].config
     noting = spec(SPEC.replace("epochs: 4", "epochs: 1") + "  pruner: none\n").variants[0].config

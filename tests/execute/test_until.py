@@ -20,15 +20,15 @@ from harness.counts import make_counts
 from harness.errors import InputError
 from harness.execute.budget import Budget
 from harness.execute.events import Ended, Started
-from harness.execute.until import count_seeds, first_plan
+from harness.execute.until_decided import count_seeds, first_plan
 from harness.files import write_text
 from harness.records import Progress, Run, RunResult
-from harness.report.claims import EarlierCall
-from harness.report.summary import make_report
-from harness.report.until import look_line, next_line, savings_sentence, until_sentences
-from harness.store.folder import save_result, write_progress
-from harness.store.looks import looks_folder, read_looks
-from harness.store.protocol import StoreError
+from harness.report.study.claims import EarlierCall
+from harness.report.study.summary import make_report
+from harness.report.study.until_decided import look_line, next_line, savings_sentence, until_sentences
+from harness.runs.folder import save_result, write_progress
+from harness.runs.looks import looks_folder, read_looks
+from harness.tracking.protocol import StoreError
 
 
 def test_words_of_what_was_called_before():

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import InputError
-from harness.execute.until import (
+from harness.execute.until_decided import (
     count_seeds,
     first_plan,
     headlines,
@@ -14,7 +14,7 @@ from harness.execute.until import (
     restrict,
 )
 from harness.records import Plan, Run, Start
-from harness.report.claims import Claim, Comparison, Outlook
+from harness.report.study.claims import Claim, Comparison, Outlook
 
 
 def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise", seeds=3):

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shipped import shipped_names
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError
-from harness.parts.moves import GREY
+from harness.parts.geometric_transforms import GREY
 from harness.parts.sample import Sample
 
 torch.set_num_threads(1)
@@ -24,7 +24,7 @@ CASES = [(name, REQUIRED.get(name, {})) for name in AUGMENTS] + [
 
 
 def build_step(name: str, options: dict):
-    return catalog.build("augment", catalog.choose("augment", name, options))
+    return registry.build("augment", registry.choose("augment", name, options))
 
 
 def build(name: str, options: dict):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shipped import shipped_names, shipped_parts
 from torch.nn import functional
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError, SettingError
 from harness.parts.losses import ClassWeighted
 
@@ -25,7 +25,7 @@ VARIANTS = [(name, {}) for name in LOSSES] + [
 
 
 def build(name: str, options: dict, pixels: np.ndarray = PIXELS):
-    return catalog.build("loss", catalog.choose("loss", name, options), num_classes=CLASSES, class_pixels=pixels)
+    return registry.build("loss", registry.choose("loss", name, options), num_classes=CLASSES, class_pixels=pixels)
 
 
 @pytest.fixture(params=VARIANTS, ids=str)
@@ -123,9 +123,9 @@ def test_cross_entropy_by_hand():
     """Probabilities 1/2 and 1/4 for the true classes, of weights 1 and 3: (ln 2 + 3 ln 4) / 4 = 7/4 ln 2."""
     probabilities = torch.tensor([[0.5, 0.25], [0.5, 0.75]])  # [class, pixel]
     logits, labels = probabilities.log()[None, :, None, :], torch.tensor([[[1, 0]]])
-    loss = catalog.build(
+    loss = registry.build(
         "loss",
-        catalog.choose("loss", "cross_entropy", {"class_weights": [3.0, 1.0]}),
+        registry.choose("loss", "cross_entropy", {"class_weights": [3.0, 1.0]}),
         class_pixels=np.array([[1, 1]]),
     )
     assert loss(logits, labels).item() == pytest.approx(7 / 4 * np.log(2))
@@ -189,7 +189,7 @@ def test_a_list_of_the_wrong_length_is_refused():
 )
 def test_wrong_settings_are_found_before_training(name, options, path):
     with pytest.raises(SettingError) as caught:
-        catalog.choose("loss", name, options)
+        registry.choose("loss", name, options)
     assert caught.value.path == path
 
 

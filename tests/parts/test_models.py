@@ -11,22 +11,22 @@ import torchvision
 from shipped import shipped_names
 from torch.nn import functional
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError
-from harness.nets.network import Network, freeze, group_of, keep_still, set_train_mode
-from harness.parts.models import Architecture
+from harness.models.catalog import Architecture
+from harness.models.network import Network, freeze, group_of, keep_still, set_train_mode
 
 torch.set_num_threads(1)
 CLASSES = 3
 SETTINGS = {"smp": {"encoder": "mobilenet_v2"}, "unet": {"base_channels": 4}}
 MODELS = shipped_names("model")
-WITH_AUXILIARY = [name for name in MODELS if "aux_weight" in catalog.find_part("model", name).own]
+WITH_AUXILIARY = [name for name in MODELS if "aux_weight" in registry.find_part("model", name).own]
 
 
 def build(name: str, *, in_channels: int = 3, num_classes: int = CLASSES, **settings) -> Network:
     torch.manual_seed(0)
-    choice = catalog.choose("model", name, {**SETTINGS.get(name, {}), **settings})
-    return catalog.build("model", choice, num_classes=num_classes, in_channels=in_channels)
+    choice = registry.choose("model", name, {**SETTINGS.get(name, {}), **settings})
+    return registry.build("model", choice, num_classes=num_classes, in_channels=in_channels)
 
 
 def images(batch: int, height: int, width: int, channels: int = 3) -> torch.Tensor:
@@ -137,7 +137,7 @@ def test_unfreezing_gives_all_gradients_back(network):
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "smp"])
 def test_a_part_declares_the_images_that_its_network_needs(name):
     """By what it declares a plan is checked, before anything is built; smp's need depends on the architecture."""
-    assert catalog.find_part("model", name).min_batch == build(name).min_batch
+    assert registry.find_part("model", name).min_batch == build(name).min_batch
 
 
 def test_one_image_trains_or_min_batch_says_why_not(network):
@@ -226,15 +226,15 @@ def test_smp_refuses_what_does_not_exist(settings, message):
 
 def test_an_unknown_architecture_is_refused_before_anything_is_built():
     with pytest.raises(InputError, match="architecture: \"Unett\" was given; it must be 'unet'"):
-        catalog.choose("model", "smp", {"architecture": "Unett"})
+        registry.choose("model", "smp", {"architecture": "Unett"})
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_settings_are_places_on_disk(name):
-    entry = catalog.find_part("model", name)
+    entry = registry.find_part("model", name)
     assert entry.locations == tuple(setting for setting in ("weights", "backbone_weights") if setting in entry.own)
-    assert all(catalog.choose("model", name, {})[setting] == "none" for setting in entry.locations)
-    assert catalog.choose("model", name, {"weights": "some/file.pth"})["weights"] == "some/file.pth"
+    assert all(registry.choose("model", name, {})[setting] == "none" for setting in entry.locations)
+    assert registry.choose("model", name, {"weights": "some/file.pth"})["weights"] == "some/file.pth"
 
 
 def test_entering_the_parts_imports_no_torch():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from shipped import shipped_names
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError, SettingError
 from harness.parts import optimizers
 
@@ -13,7 +13,7 @@ VARIANTS = [(name, {}) for name in OPTIMIZERS] + [("sgd", {"momentum_form": "nes
 
 
 def build(name: str, groups: list[dict], **options):
-    return catalog.build("optimizer", catalog.choose("optimizer", name, options), groups=groups)
+    return registry.build("optimizer", registry.choose("optimizer", name, options), groups=groups)
 
 
 def test_every_optimizer_is_there():
@@ -101,5 +101,5 @@ def test_nesterov_without_momentum_is_refused():
 )
 def test_wrong_settings_are_found_before_training(name, options, path):
     with pytest.raises(SettingError) as caught:
-        catalog.choose("optimizer", name, options)
+        registry.choose("optimizer", name, options)
     assert caught.value.path == path

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shipped import shipped_names
 
-from harness import catalog
+from harness import registry
 from harness.parts.schedules import with_warmup
 
 EPOCHS = 20
@@ -17,7 +17,7 @@ SCHEDULES = shipped_names("schedule")
 
 
 def build(name: str, epochs: int = EPOCHS, **options):
-    return catalog.build("schedule", catalog.choose("schedule", name, options), epochs=epochs)
+    return registry.build("schedule", registry.choose("schedule", name, options), epochs=epochs)
 
 
 def torch_factors(make) -> list[float]:

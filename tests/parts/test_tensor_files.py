@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from harness.errors import InputError, describe, without_unsafe_advice
-from harness.nets.tensor_files import load_tensors
-from harness.nets.weights import fetch_state, read_state
+from harness.models.tensor_files import load_tensors
+from harness.models.weights import fetch_state, read_state
 
 HARNESS = Path(__file__).parents[2] / "harness"
 ADVICE = ("weights_only", "trust", "safe_globals", "\n", "\x1b")

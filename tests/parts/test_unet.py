@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.nets.unet import UNet, make_unet
+from harness.models.unet import UNet, make_unet
 
 torch.set_num_threads(1)
 

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 import harness.parts  # noqa: F401 - enter the parts into the catalog
-from harness import catalog
+from harness import registry
 from harness.errors import InputError
-from harness.nets.channels import rebuild_first_conv, widen_input
-from harness.nets.weights import fetch_state, load_weights, read_state
+from harness.models.channels import rebuild_first_conv, widen_input
+from harness.models.weights import fetch_state, load_weights, read_state
 
 torch.set_num_threads(1)
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -23,8 +23,8 @@ MOBILENET = SHARED / "weights" / "mobilenet_v2-coral-int8-dequant.pth"
 
 def build(name: str, *, num_classes: int = 3, in_channels: int = 3, **settings):
     torch.manual_seed(0)
-    return catalog.build(
-        "model", catalog.choose("model", name, settings), num_classes=num_classes, in_channels=in_channels
+    return registry.build(
+        "model", registry.choose("model", name, settings), num_classes=num_classes, in_channels=in_channels
     )
 
 
@@ -143,7 +143,7 @@ def test_default_weights_are_found_where_the_message_says(tmp_path, monkeypatch)
     (tmp_path / "checkpoints").mkdir()
     save(plain.state_dict(), tmp_path / "checkpoints" / "lraspp_mobilenet_v3_large-d234d4ea.pth")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("harness.nets.weights.digest_file", lambda path: "d234d4ea" + 56 * "0")
+    monkeypatch.setattr("harness.models.weights.digest_file", lambda path: "d234d4ea" + 56 * "0")
     network = build("lraspp_mobilenet_v3_large", weights="default")
     loaded = network.module.state_dict()
     expected = {key: value for key, value in plain.state_dict().items() if not key.startswith(network.classifier)}

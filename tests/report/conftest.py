@@ -11,9 +11,9 @@ import pytest
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts
-from harness.catalog import choose
 from harness.counts import make_counts
 from harness.records import Choice, Counts, Examples, Plan, Progress, Run, RunConfig, RunResult, Start
+from harness.registry import choose
 from harness.scores import all_scores, iou_class
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import differences

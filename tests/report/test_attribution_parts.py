@@ -4,7 +4,7 @@ import pytest
 from test_ranking import judged_of
 
 from harness.records import Plan, Run
-from harness.report.attribution import make_attributions
+from harness.report.study.attribution import make_attributions
 from harness.stats.attribution import attribute
 from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.margins import HEADLINE

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from harness.audit.figures import Example, draw_class_pixels, draw_labels, lay_over
 from harness.data.taxonomy import Taxonomy, distinct_colours
-from harness.report.audit_figures import Example, draw_class_pixels, draw_labels, lay_over
 
 
 def taxonomy_of(number: int) -> Taxonomy:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from harness.counts import make_counts
-from harness.report.bands import compare_bands, make_bands
-from harness.report.judge import HEADLINE, judge_splits, make_comparisons
-from harness.report.variants import group_runs
+from harness.report.study.class_bands import compare_bands, make_bands
+from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons
+from harness.report.study.variants import group_runs
 from harness.stats.effects import compare, over_classes
 from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.verdicts import holm

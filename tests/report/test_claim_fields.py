@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from test_ranking import judged_of
 
-from harness.report.judge import HEADLINE, judge_splits, make_comparisons, make_floors
-from harness.report.variants import group_runs
+from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons, make_floors
+from harness.report.study.variants import group_runs
 from harness.stats.effects import compare
 from harness.stats.looks import Look, Looks, TakenLook
 from harness.stats.power import Levels, forecast, power_of_difference, smallest_detectable

@@ -10,11 +10,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.csv_cells import FORMULA, csv_text
-from harness.report.summary import make_report
-from harness.report.tables import make_tables
-from harness.report.tuning import _trials_csv
-from harness.report.tuning_record import TrialRecord, TunedVariant, TuningRecord
+from harness.report.page.csv_tables import make_tables
+from harness.report.page.csv_text import FORMULA, csv_text
+from harness.report.study.summary import make_report
+from harness.tune.record import TrialRecord, TunedVariant, TuningRecord
+from harness.tune.report import _trials_csv
 
 HARNESS = Path(__file__).parents[2] / "harness"
 BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

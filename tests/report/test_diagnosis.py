@@ -13,11 +13,11 @@ import pytest
 
 from harness.counts import make_counts
 from harness.records import Plan, Progress, Run, RunResult, Start
-from harness.report import diagnosis_sections, text
-from harness.report.bands import find_band, make_bands
-from harness.report.diagnosis import RULES, diagnose, examine, make_diagnosis
-from harness.report.judge import judge_splits, make_comparisons
-from harness.report.variants import group_runs
+from harness.report.diagnosis.make import RULES, diagnose, examine, make_diagnosis
+from harness.report.page import diagnosis_sections, text
+from harness.report.study.class_bands import find_band, make_bands
+from harness.report.study.judge import judge_splits, make_comparisons
+from harness.report.study.variants import group_runs
 from harness.settings import EarlyStop, TrainSettings
 from harness.stats.looks import Looks
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from harness.counts import make_counts
 from harness.predictions import Seen, pack_predictions
 from harness.records import RunResult
-from harness.report import evidence_sections, text
-from harness.report.contributions import contributions, measure_margins
-from harness.report.evidence import evidence_figures, make_evidence
-from harness.report.evidence_figures import draw_evidence, outcome_map
-from harness.report.flow import confusion_change, find_moves
-from harness.report.variants import VariantRuns, group_runs
+from harness.report.evidence.confusion_shift import confusion_change, find_moves
+from harness.report.evidence.contributions import contributions, measure_margins
+from harness.report.evidence.make import evidence_figures, make_evidence
+from harness.report.figures.evidence import draw_evidence, outcome_map
+from harness.report.page import evidence_sections, text
+from harness.report.study.variants import VariantRuns, group_runs
 from harness.scores import miou_dataset
 
 CLASSES = ("grass", "rock", "sky")

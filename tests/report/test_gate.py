@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
+from harness.class_mapping import merge_counts
 from harness.errors import InputError
-from harness.merging import merge_counts
 from harness.records import RunResult
 from harness.report.gate import make_gate, render_junit, render_summary
-from harness.report.judge import judge_splits
-from harness.report.text import percent, points
-from harness.report.variants import group_runs
+from harness.report.page.text import percent, points
+from harness.report.study.judge import judge_splits
+from harness.report.study.variants import group_runs
 
 DROPS = {"miou_dataset": 0.05, "Sky": 0.05}
 

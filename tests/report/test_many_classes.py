@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.report.many_classes import MOST_CLASSES, extremes, most_wrong
+from harness.report.page.many_classes import MOST_CLASSES, extremes, most_wrong
 from harness.report.write import write_report
 
 NAMES = [f"class {number:03}" for number in range(150)]

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from harness.judged import digest_counts
-from harness.report.answer import make_answer
-from harness.report.bands import compare_bands, make_bands
-from harness.report.chances import tell_chances
-from harness.report.judge import judge_splits, make_comparisons
-from harness.report.over_looks import known_looks
-from harness.report.own_training import make_own_training, own_training_lines
-from harness.report.ranking import make_rankings
-from harness.report.sentences import caveat, conclude, outcome_word
-from harness.report.summary import make_report
-from harness.report.tuning_record import _turned
-from harness.report.variants import group_runs
+from harness.report.page.sentences import caveat, conclude, outcome_word
+from harness.report.study.answer import make_answer
+from harness.report.study.chances import tell_chances
+from harness.report.study.class_bands import compare_bands, make_bands
+from harness.report.study.judge import judge_splits, make_comparisons
+from harness.report.study.over_looks import known_looks
+from harness.report.study.own_training import make_own_training, own_training_lines
+from harness.report.study.ranking import make_rankings
+from harness.report.study.summary import make_report
+from harness.report.study.variants import group_runs
 from harness.report.write import write_report
+from harness.runs.looks import new_look, taken_looks
 from harness.stats.looks import Look, Looks, TakenLook
-from harness.store.looks import new_look, taken_looks
+from harness.tune.record import _turned
 
 FIRST, ALL = range(3), range(8)
 

@@ -10,15 +10,15 @@ from dataclasses import replace
 import pytest
 from shipped import shipped_parts
 
-from harness import catalog
+from harness import registry
 from harness.judged import BLIND_SCHEDULES, primary_split
 from harness.records import Choice, Run, Start
 from harness.report.gate import make_gate
 from harness.report.markdown import render_markdown
-from harness.report.notes import constant_notes, primary_notes
-from harness.report.record import ClassSummary, ClassTruth, Estimate
-from harness.report.summary import make_report
-from harness.report.tables import make_tables
+from harness.report.page.csv_tables import make_tables
+from harness.report.study.notes import constant_notes, primary_notes
+from harness.report.study.record import ClassSummary, ClassTruth, Estimate
+from harness.report.study.summary import make_report
 from harness.settings import EarlyStop
 
 BOTH = ("val", "test")
@@ -91,8 +91,8 @@ def test_what_the_study_names_is_primary(made):
 
 def test_schedules_that_look_at_scores_are_known():
     for part in shipped_parts("schedule"):
-        choice = catalog.choose("schedule", part.name, {})
-        schedule = catalog.build("schedule", choice, epochs=100)
+        choice = registry.choose("schedule", part.name, {})
+        schedule = registry.build("schedule", choice, epochs=100)
         is_blind = schedule(50, [0.5] * 50) == schedule(50, [index / 100 for index in range(50)])
         assert (part.name in BLIND_SCHEDULES) == is_blind
 

@@ -7,9 +7,9 @@ import pytest
 from test_report_claims import CLAIM, outlook
 
 from harness.records import Choice, Plan, Run
-from harness.report.claims import Comparison
-from harness.report.judge import Judged
-from harness.report.ranking import make_rankings, propose_next
+from harness.report.study.claims import Comparison
+from harness.report.study.judge import Judged
+from harness.report.study.ranking import make_rankings, propose_next
 from harness.stats.effects import compare, make_study
 from harness.stats.looks import Look, Looks
 from harness.stats.margins import HEADLINE, Margins

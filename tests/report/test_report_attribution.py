@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.attribution_sections import brackets_table, open_question, parts_table, summary
-from harness.report.claims import EarlierCall
-from harness.report.summary import make_report
+from harness.report.page.attribution_sections import brackets_table, open_question, parts_table, summary
+from harness.report.study.claims import EarlierCall
+from harness.report.study.summary import make_report
 from harness.report.write import write_report
 from harness.stats.looks import Look, TakenLook
 from harness.stats.verdicts import holm

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.chances import give_chances, turn_chances
-from harness.report.claims import Chances, Claim, Outlook
 from harness.report.markdown import render_markdown
-from harness.report.sentences import conclude, conclusions, floor_sentence, ranking_sentence, what_next
-from harness.report.summary import make_report
+from harness.report.page.sentences import conclude, conclusions, floor_sentence, ranking_sentence, what_next
+from harness.report.study.chances import give_chances, turn_chances
+from harness.report.study.claims import Chances, Claim, Outlook
+from harness.report.study.summary import make_report
 
 CLAIM = Claim(
     variant="b",

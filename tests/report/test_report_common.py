@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.merging import merge_counts
+from harness.class_mapping import merge_counts
 from harness.records import Choice, Predictions
-from harness.report.common import find_common
-from harness.report.evidence import make_evidence
-from harness.report.summary import make_report
-from harness.report.variants import group_runs
+from harness.report.evidence.make import make_evidence
+from harness.report.study.common_labels import find_common
+from harness.report.study.summary import make_report
+from harness.report.study.variants import group_runs
 from harness.report.write import write_report
 from harness.scores import miou_dataset
 

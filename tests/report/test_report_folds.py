@@ -8,21 +8,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness.apply.card_facts import seed_interval
+from harness.apply.card.facts import seed_interval
 from harness.judged import digest_counts
 from harness.records import Choice
-from harness.report.claims import Outlook
-from harness.report.folds import counts_by_split
 from harness.report.gate import make_gate
-from harness.report.judge import judge_splits
-from harness.report.ranking import propose_next
-from harness.report.sentences import conclude, floor_sentence
-from harness.report.summary import make_report
-from harness.report.until import look_line
-from harness.report.variants import group_runs
+from harness.report.page.sentences import conclude, floor_sentence
+from harness.report.study.claims import Outlook
+from harness.report.study.folds import counts_by_split
+from harness.report.study.judge import judge_splits
+from harness.report.study.ranking import propose_next
+from harness.report.study.summary import make_report
+from harness.report.study.until_decided import look_line
+from harness.report.study.variants import group_runs
 from harness.report.write import write_report
+from harness.runs.looks import RecordedLook, taken_looks
 from harness.scores import miou_dataset
-from harness.store.looks import RecordedLook, taken_looks
 
 ONE = ("val",)
 

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.records import RunResult
-from harness.report import html_examples
 from harness.report.html import render_html
-from harness.report.html_examples import make_gallery
 from harness.report.html_text import Extras, Tip, convert
-from harness.report.sentences import conclusions, floor_sentence
-from harness.report.summary import make_report
-from harness.report.text import escape, table
-from harness.report.variants import group_runs
+from harness.report.page import viewer
+from harness.report.page.sentences import conclusions, floor_sentence
+from harness.report.page.text import escape, table
+from harness.report.page.viewer import make_gallery
+from harness.report.study.summary import make_report
+from harness.report.study.variants import group_runs
 
 HOSTILE = '<script>alert(\'x\')</script>" onclick="alert(1)" & </style> ![p](http://e.org/p.png)'
 
@@ -229,8 +229,8 @@ def test_classes_of_one_colour_are_still_told_apart(simulate):
 
 def test_pictures_are_shrunk_until_they_fit_and_the_page_says_so(simulate, tmp_path, monkeypatch):
     made = simulate({"a": 0.7}, (0,), splits=("val",))
-    monkeypatch.setattr(html_examples, "SMALLEST_PX", 16)
-    monkeypatch.setattr(html_examples, "MOST_BYTES", 8_000)
+    monkeypatch.setattr(viewer, "SMALLEST_PX", 16)
+    monkeypatch.setattr(viewer, "MOST_BYTES", 8_000)
     gallery = make_gallery(group_runs(made.plan, made.results))
     assert gallery.step > 1
     picture = decode(gallery.images[0])

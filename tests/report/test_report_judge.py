@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from test_report_folds import fold_up
 
-from harness.report.judge import HEADLINE, Judged, find_earlier_call, judge_splits, make_comparisons, make_floors
-from harness.report.ranking import make_rankings
-from harness.report.sentences import conclude
-from harness.report.variants import group_runs
+from harness.report.page.sentences import conclude
+from harness.report.study.judge import HEADLINE, Judged, find_earlier_call, judge_splits, make_comparisons, make_floors
+from harness.report.study.ranking import make_rankings
+from harness.report.study.variants import group_runs
 from harness.stats.chances import find_chances
 from harness.stats.effects import Effect, compare, make_study
 from harness.stats.looks import Look, Looks, TakenLook
@@ -169,7 +169,7 @@ def test_the_ranking_is_held_by_all_pairs_together(monkeypatch, share, behind):
         effect = compare(study, first, second, only=only)[HEADLINE]
         return {HEADLINE: replace(effect, p=share * 0.04 / 3 if {first, second} == {"v0", "v2"} else 0.9)}
 
-    monkeypatch.setattr("harness.report.ranking.compare", compare_so)
+    monkeypatch.setattr("harness.report.study.ranking.compare", compare_so)
     (ranking,) = make_rankings([draw_judged([0.0, 0.02, 0.04])], Looks())
     assert [rank.variant for rank in ranking.ranks] == ["v2", "v1", "v0"]
     assert [rank.behind for rank in ranking.ranks] == [False, False, behind]

@@ -12,8 +12,8 @@ from harness.judged import judged_results
 from harness.predictions import Seen, pack_predictions
 from harness.records import Plan, Run
 from harness.report.markdown import render_markdown
-from harness.report.own_training import own_training_lines
-from harness.report.summary import make_report
+from harness.report.study.own_training import own_training_lines
+from harness.report.study.summary import make_report
 from harness.scores import miou_dataset
 
 GROUPS = 12

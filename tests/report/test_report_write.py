@@ -17,12 +17,12 @@ from PIL import Image
 
 import harness.report
 from harness.records import RunResult
+from harness.report.figures.examples import draw_confusion, draw_examples
 from harness.report.markdown import MEANINGS, render_markdown
-from harness.report.pictures import draw_confusion, draw_examples
-from harness.report.record import report_schema, to_json
-from harness.report.sentences import conclude
-from harness.report.summary import make_report
-from harness.report.text import code, escape, fenced, points, setting
+from harness.report.page.sentences import conclude
+from harness.report.page.text import code, escape, fenced, points, setting
+from harness.report.study.record import report_schema, to_json
+from harness.report.study.summary import make_report
 from harness.report.write import write_report
 from harness.scores import SCORES
 
@@ -41,7 +41,7 @@ def all_files(folder: Path) -> dict[str, bytes]:
 
 def test_the_shipped_schema_is_the_models_schema():
     assert SCHEMA.read_text() == to_json(report_schema()), (
-        "regenerate it: python -m harness.report.record > harness/report/report.schema.json"
+        "regenerate it: python -m harness.report.study.record > harness/report/report.schema.json"
     )
 
 
@@ -228,7 +228,7 @@ def test_text_is_shown_as_it_is():
     ("module", "absent"),
     [
         ("harness.report.write", {"torch", "mlflow", "matplotlib.pyplot", "PIL.ImageTk"}),
-        ("harness.report.summary", {"torch", "mlflow", "matplotlib", "jinja2"}),
+        ("harness.report.study.summary", {"torch", "mlflow", "matplotlib", "jinja2"}),
     ],
 )
 def test_heavy_packages_stay_out(module, absent):

@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from harness.report.summary import make_report
-from harness.report.tuning import render_tuning, write_tuning
-from harness.report.tuning_record import make_record
+from harness.report.study.summary import make_report
 from harness.spec.load import load_spec
-from harness.spec.tuned import Searched
 from harness.spec.tuning import Trial
+from harness.tune.record import make_record
+from harness.tune.report import render_tuning, write_tuning
+from harness.tune.winners import Searched
 
 SPEC = """
 study: phase3

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from toys import TOYS
 
-from harness import catalog
+from harness import registry
 
 
 @pytest.fixture(autouse=True, scope="module")
 def toy_parts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "_PARTS", {})
+        patch.setattr(registry, "_PARTS", {})
         for kind, functions in TOYS.items():
             for function in functions:
-                catalog.part(kind)(function)
+                registry.part(kind)(function)
         yield
 
 

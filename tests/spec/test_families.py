@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from test_plan import as_table, plan_of
 from toys import MINIMAL
 
+from harness.spec.combinations import member_name
 from harness.spec.designs import DESIGNS
-from harness.spec.families import member_name
+from harness.spec.names import SLUG
 from harness.spec.plan import select
 from harness.spec.plan_json import plan_from_json, plan_to_json
-from harness.spec.slugs import SLUG
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = """\

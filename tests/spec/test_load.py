@@ -8,7 +8,7 @@ import sys
 import pytest
 from toys import MINIMAL
 
-from harness import catalog
+from harness import registry
 from harness.spec.load import load_spec, read_study_name
 
 STUDY = """\
@@ -147,9 +147,9 @@ def test_a_component_that_the_settings_need_is_not_idle(write_spec):
 
 def test_a_plugin_beside_the_caller_is_imported_before_parts_are_resolved(tmp_path, monkeypatch, write_spec):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalog, "_PARTS", dict(catalog._PARTS))
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
     (tmp_path / "toy_lab.py").write_text(
-        "from harness.catalog import part\n\n@part('loss')\ndef toy_own(*, sharp: float = 2.0):\n    '''Own loss.'''\n"
+        "from harness.registry import part\n\n@part('loss')\ndef toy_own(*, sharp: float = 2.0):\n    '''Own loss.'''\n"
     )
     before = list(sys.path)
     spec = load_spec(write_spec(MINIMAL.replace("toy_entropy", "toy_own") + "plugins: [toy_lab]\n"))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.spec.overlay import apply_changes, overlap
+from harness.spec.overrides import apply_changes, overlap
 from harness.strict_yaml.located import parse_yaml
 
 BASE = {

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from test_load import STUDY
 from toys import MINIMAL
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError
 from harness.fingerprint import fingerprint
 from harness.records import Plan, Start
 from harness.spec.compare import compare_anew
 from harness.spec.load import load_spec
+from harness.spec.merge_plans import narrow
 from harness.spec.plan import differences, make_plan, run_id, select
 from harness.spec.plan_json import plan_from_json, plan_to_json
-from harness.spec.union import narrow
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -132,9 +132,9 @@ def test_what_decides_numbers_is_in_the_id(write_spec):
 def test_a_part_of_another_version_is_another_run(write_spec, monkeypatch):
     path = write_spec(MINIMAL)
     before = id_of(path)
-    known = catalog._PARTS
+    known = registry._PARTS
     newer = replace(known["loss", "toy_entropy"], version=2)
-    monkeypatch.setattr(catalog, "_PARTS", {**known, ("loss", "toy_entropy"): newer})
+    monkeypatch.setattr(registry, "_PARTS", {**known, ("loss", "toy_entropy"): newer})
     assert id_of(path) != before
 
 
@@ -340,7 +340,7 @@ def test_looks_are_read_into_the_plan(write_spec):
 
 def test_a_plan_is_read_without_its_plugins(write_spec, monkeypatch):
     entry = plan_to_json(plan_of(write_spec(STUDY)))
-    monkeypatch.setattr(catalog, "_PARTS", {})
+    monkeypatch.setattr(registry, "_PARTS", {})
     assert plan_to_json(plan_from_json(entry)) == entry
 
 

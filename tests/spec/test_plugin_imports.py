@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness import catalog
+from harness import registry
 from harness.errors import InputError
 from harness.process_state import PRECISIONS, SHARED, kept_state
 from harness.spec.plugins import PluginMissing, import_plugin
@@ -92,16 +92,16 @@ def test_of_a_module_that_the_plugin_imports_first_the_initial_values_are_known(
 
 
 def test_building_a_part_changes_nothing_either(monkeypatch, capsys):
-    monkeypatch.setattr(catalog, "_PARTS", dict(catalog._PARTS))
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
 
-    @catalog.part("loss")
+    @registry.part("loss")
     def doubling():
         """A loss that wants doubles."""
         torch.set_default_dtype(torch.float64)
         print("doubled")
         return torch.zeros(1).dtype
 
-    assert catalog.build("loss", catalog.choose("loss", "doubling", {})) is torch.float64
+    assert registry.build("loss", registry.choose("loss", "doubling", {})) is torch.float64
     assert torch.get_default_dtype() is torch.float32
     told = capsys.readouterr()
     assert told.out == ""

@@ -13,14 +13,14 @@ import scipy.stats
 from test_wrong_specs import HERE, top
 from toys import MINIMAL
 
-from harness.clashes import find_clash
 from harness.errors import HarnessError, InputError
+from harness.spec.conflicts import find_clash
 from harness.spec.load import load_spec
-from harness.spec.search import Search, measure_importance
 from harness.spec.space import with_values, written_values
-from harness.spec.tuned import Searched as Found
-from harness.spec.tuned import plan_finals, plan_trial, search_name, trial_seed
 from harness.spec.tuning import Bound, Trial, front, winner
+from harness.tune.optuna_study import Search, measure_importance
+from harness.tune.winners import Searched as Found
+from harness.tune.winners import plan_finals, plan_trial, search_name, trial_seed
 
 SPACE = """\
 tune:

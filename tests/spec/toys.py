@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from harness.catalog import Kind
+from harness.registry import Kind
 from harness.settings import Count, Fraction, PathText, Positive, Size
 
 MINIMAL = """\

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from lab_server import find_postgres, lab_server
 
-from harness.store.mlflow_store import MlflowStore
+from harness.tracking.mlflow_store import MlflowStore
 
 
 @pytest.fixture(scope="session")

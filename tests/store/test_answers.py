@@ -9,7 +9,7 @@ import pytest
 from test_failing_client import ask_all
 from toy_study import finish, toy_plan
 
-from harness.store.mlflow_store import MlflowStore
+from harness.tracking.mlflow_store import MlflowStore
 
 
 @pytest.fixture

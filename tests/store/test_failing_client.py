@@ -12,15 +12,15 @@ from faulty_mlflow import Faults, make_faulty
 from tiny_study import harness_command
 from toy_study import finish, toy_plan
 
-import harness.cli
+import harness.cli.app
 from harness.errors import InputError
 from harness.execute.events import Warned
 from harness.execute.study import execute_plan
-from harness.store import mlflow_store
-from harness.store.folder import run_folder
-from harness.store.mlflow_guard import Guarded, explain
-from harness.store.mlflow_store import MlflowStore
-from harness.store.protocol import Store, StoreError
+from harness.runs.folder import run_folder
+from harness.tracking import mlflow_store
+from harness.tracking.mlflow_guard import Guarded, explain
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.protocol import Store, StoreError
 
 KINDS = (RuntimeError("it fails"), ImportError("it fails"), ValueError("it fails"))
 NOT_ASKED = {"root", "uri"}
@@ -166,7 +166,7 @@ def call(monkeypatch, capsys, *arguments):
     """Run the program in this process; return its exit code and what it printed."""
     monkeypatch.setattr(sys, "argv", ["harness", *arguments])
     try:
-        harness.cli.main()
+        harness.cli.app.main()
         code = 0
     except SystemExit as end:
         code = end.code or 0

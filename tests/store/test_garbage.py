@@ -15,10 +15,10 @@ from tiny_study import TINY, harness_command
 from harness import api
 from harness.errors import InputError
 from harness.files import locked
-from harness.store.checks import read_entry, write_entry
-from harness.store.folder import run_folder
-from harness.store.mlflow_store import MlflowStore
-from harness.store.protocol import StoreError
+from harness.runs.checks import read_entry, write_entry
+from harness.runs.folder import run_folder
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.protocol import StoreError
 
 pytestmark = pytest.mark.slow
 FROM_LAST = {"child": {"from": "baseline@last", "set": {"optimizer.lr": 1.0e-3}}}

@@ -13,10 +13,10 @@ from toy_study import SPEC, epoch, finish, toy_plan
 
 from harness.errors import InputError
 from harness.records import RunResult
-from harness.store.folder import append_progress, load_result, run_folder, save_result
-from harness.store.mlflow_store import MlflowStore
-from harness.store.protocol import StoreError
-from harness.store.server import make_server_command
+from harness.runs.folder import append_progress, load_result, run_folder, save_result
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.protocol import StoreError
+from harness.tracking.server import make_server_command
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from toy_study import run_folder, toy_plan
 from harness.files import locked
-from harness.store.mlflow_store import MlflowStore
-from harness.store.protocol import study_lock
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.protocol import study_lock
 from pathlib import Path
 plan = toy_plan(Path({str(store.root.parent)!r}))
 store = MlflowStore(Path({str(store.root)!r}))
@@ -146,8 +146,8 @@ from harness.predictions import Seen, pack_predictions
 from harness.records import Progress
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
-from harness.store.folder import append_progress, run_folder
-from harness.store.mlflow_store import MlflowStore
+from harness.runs.folder import append_progress, run_folder
+from harness.tracking.mlflow_store import MlflowStore
 plan = make_plan(load_spec(sys.argv[1], seeds=[int(sys.argv[2])]), lambda config: {"data": "d"})
 store = MlflowStore(Path(sys.argv[3]))
 store.open_study(plan)

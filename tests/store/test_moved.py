@@ -14,11 +14,11 @@ from mlflow.entities import LoggedModelStatus
 from toy_study import append_progress, epoch, finish, run_folder, toy_plan
 
 from harness.files import locked
-from harness.store.mlflow_store import MlflowStore
-from harness.store.moved import adopt_at
-from harness.store.protocol import study_lock
-from harness.store.server import database_uri
-from harness.store.sync import sync_study
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.protocol import study_lock
+from harness.tracking.relocation import adopt_at
+from harness.tracking.server import database_uri
+from harness.tracking.sync import sync_study
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from tiny_study import TINY, harness_command
 
 from harness.records import Plan
-from harness.store import courier as courier_module
-from harness.store.courier import Courier
-from harness.store.protocol import StoreError
+from harness.tracking import background_sync as courier_module
+from harness.tracking.background_sync import Courier
+from harness.tracking.protocol import StoreError
 
 LONG = TINY.replace("study: tiny", "study: {name}").replace("epochs: 3", "epochs: 25").replace("[0, 1]", "[0]")
 

@@ -15,8 +15,8 @@ from optuna.storages import RDBStorage
 from toy_study import finish, toy_plan
 
 from harness.errors import InputError
-from harness.store.mlflow_store import MlflowStore
-from harness.store.server import database_uri, default_uri, find_uri, make_server_command, sqlite_file
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.server import database_uri, default_uri, find_uri, make_server_command, sqlite_file
 
 ODD = "a%41?b#c'd\"e f;&\\=+@:~$HOME|*{}[]日本ü\n.."
 LONG = "ü" * 60 + "/" + "x" * 150

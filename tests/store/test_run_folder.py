@@ -12,7 +12,7 @@ from harness.errors import InputError
 from harness.files import locked
 from harness.predictions import Seen, pack_predictions
 from harness.records import Examples, Progress, RunResult
-from harness.store.folder import (
+from harness.runs.folder import (
     append_progress,
     files_to_keep,
     is_finished,

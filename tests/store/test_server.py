@@ -17,14 +17,14 @@ import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import InputError
 from harness.execute.inputs import make_reader
 from harness.records import RunResult
+from harness.runs.folder import append_progress, load_result, run_folder, save_result
+from harness.runs.studies import save_study
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
-from harness.store.folder import append_progress, load_result, run_folder, save_result
-from harness.store.mlflow_store import MlflowStore
-from harness.store.protocol import StoreError
-from harness.store.server import find_uri
-from harness.store.studies import save_study
-from harness.store.sync import find_studies, sync_study
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.protocol import StoreError
+from harness.tracking.server import find_uri
+from harness.tracking.sync import find_studies, sync_study
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from tiny_study import hear_signals
 
 PROGRAM = """
 import sys
-from harness.store import server
-from harness.cli import main
+from harness.tracking import server
+from harness.cli.app import main
 
 SERVER = '''
 import os, signal, time

@@ -7,9 +7,9 @@ import harness.parts  # noqa: F401 - enter the parts
 from harness.counts import make_counts
 from harness.predictions import Seen, pack_predictions
 from harness.records import Progress, RunResult
+from harness.runs.folder import append_progress, run_folder, save_result
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
-from harness.store.folder import append_progress, run_folder, save_result
 
 SPEC = """
 study: toy

@@ -20,7 +20,7 @@ from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from harness.train import workbench
+from harness.train import setup
 
 CARD = torch.device("cuda", 0)
 CPU = torch.device("cpu")
@@ -199,7 +199,7 @@ def card_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
     """Let `cuda` be the stand-in while the block runs."""
     card = Card()
     with monkeypatch.context() as patch, Operations(card), Calls(card):
-        patch.setattr(workbench, "resolve_device", lambda name: CARD if name.startswith("cuda") else CPU)
+        patch.setattr(setup, "resolve_device", lambda name: CARD if name.startswith("cuda") else CPU)
         patch.setattr(torch.cuda, "set_device", lambda device: None)
         patch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33, 2**34))
         patch.setattr(clip_grad, "_group_tensors_by_device_and_dtype", card.group)

@@ -11,24 +11,24 @@ import torch
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
-from harness.catalog import choose
 from harness.errors import InputError, RunFailed
-from harness.execute import one
+from harness.execute import run
 from harness.execute.events import Warned
-from harness.execute.one import run_one
+from harness.execute.run import run_one
 from harness.records import Machine, Run, RunConfig
+from harness.registry import choose
+from harness.runs.folder import RunFolder, load_result
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import run_id
-from harness.store.folder import RunFolder, load_result
-from harness.train import epoch, feeding, resident, step, workbench
+from harness.train import epoch, gpu_dataset, prefetch, setup, step
 from harness.train.batches import Batch, Preprocessing, make_normalizer, read_sample, stack, training_order
 from harness.train.compiled import check_compile
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.feeding import feed, read_ahead
-from harness.train.measures import count_shown
-from harness.train.resident import keep_resident
-from harness.train.workbench import build_bench, prepare_process, total_loss
+from harness.train.gpu_dataset import keep_resident
+from harness.train.metrics import count_shown
+from harness.train.prefetch import feed, read_ahead
+from harness.train.setup import build_bench, prepare_process, total_loss
 
 AUGMENT = (choose("augment", "rotate", {"degrees": 20.0}), choose("augment", "flip", {}))
 ROOM = 2**30
@@ -70,7 +70,7 @@ def trained(bench):
 @pytest.mark.parametrize("config", [make_config(), make_config(AUGMENT, augment_as="one_sampling")], ids=str)
 def test_images_on_the_device_change_no_bit(config, device):
     resident = with_images_on_device(build(config, device))
-    assert set(resident.resident) == {"train", "val", "test"}
+    assert set(gpu_dataset.resident) == {"train", "val", "test"}
     (measured, counts, weights), other = trained(resident), trained(replace(build(config, device), resident={}))
     assert (measured, counts) == other[:2]
     assert all(torch.equal(weights[name], other[2][name]) for name in weights)
@@ -105,7 +105,7 @@ def test_one_sampling_shows_other_pixels_of_the_same_draws():
 
 @pytest.mark.parametrize("room", [1, 2 * 3 * 48 * 64 * 4, 2**20], ids=["one", "two", "all"])
 def test_batches_read_together_are_those_read_one_by_one(room, monkeypatch):
-    monkeypatch.setattr(feeding, "BYTES_AT_ONCE", room)
+    monkeypatch.setattr(prefetch, "BYTES_AT_ONCE", room)
     bench = build(make_config())
     fed, order = list(feed(bench, 2)), training_order(7, 3, seed=5, epoch=2)
     assert [list(item.batch.places) for item in fed] == order
@@ -185,7 +185,7 @@ def test_where_memory_runs_out_images_leave_the_device_first(tmp_path, monkeypat
     """A GPU is played by the CPU; the first step of a network whose images lie there finds no memory."""
     config = make_config()
     undisturbed = run_alone(config, tmp_path / "undisturbed")
-    monkeypatch.setattr(workbench, "spare_bytes", lambda device: ROOM)
+    monkeypatch.setattr(setup, "spare_bytes", lambda device: ROOM)
     steps = []
 
     def add_gradient(bench, batch, batches):
@@ -204,7 +204,7 @@ def test_where_memory_runs_out_images_leave_the_device_first(tmp_path, monkeypat
         return bench
 
     monkeypatch.setattr(epoch, "add_gradient", add_gradient)
-    monkeypatch.setattr(one, "build_bench", build_alone)
+    monkeypatch.setattr(run, "build_bench", build_alone)
     told = []
     assert run_alone(config, tmp_path / "disturbed", told.append) == undisturbed
     assert len(networks) == 2
@@ -218,7 +218,7 @@ def test_a_device_that_is_full_after_all_leaves_images_in_the_main_memory(monkey
     def full(split, device):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
-    monkeypatch.setattr(resident, "ResidentSplit", full)
+    monkeypatch.setattr(gpu_dataset, "ResidentSplit", full)
     assert not with_images_on_device(build(make_config())).resident
 
 

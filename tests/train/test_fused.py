@@ -7,14 +7,14 @@ import torch
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts
-from harness.catalog import choose
 from harness.errors import InputError
 from harness.records import Machine, RunConfig
+from harness.registry import choose
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import run_id
 from harness.train.checkpoint import Standing, load_newest, save_state
 from harness.train.loop import train
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.setup import build_bench, prepare_process
 
 
 def make_config(optimizer: str, step: str, **settings) -> RunConfig:

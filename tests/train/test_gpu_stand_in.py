@@ -7,13 +7,13 @@ import torch
 from card import card_here
 from shipped import shipped_names
 
-from harness.catalog import choose
 from harness.records import Machine, Progress, RunConfig
+from harness.registry import choose
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.train.checkpoint import Standing, load_newest, save_state
 from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate, evaluate_closely, make_examples
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.setup import build_bench, prepare_process
 
 MOVES = {
     "flip": {},

@@ -10,15 +10,15 @@ import torch
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts
-from harness.catalog import build, choose
-from harness.nets.network import Stages, freeze, set_train_mode
+from harness.models.network import Stages, freeze, set_train_mode
 from harness.records import Machine, RunConfig
+from harness.registry import build, choose
 from harness.settings import EvaluateSettings, TrainSettings
-from harness.train import kept
+from harness.train import feature_cache
 from harness.train.evaluate import evaluate_closely
-from harness.train.kept import KeptFeatures, keep_features
+from harness.train.feature_cache import KeptFeatures, keep_features
 from harness.train.loop import train
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.setup import build_bench, prepare_process
 
 FREEZES = ("backbone", "all_but_classifier")
 NETWORKS = {
@@ -134,7 +134,7 @@ def test_the_two_stages_are_the_module(network, which, mode):
 
 def test_a_file_keeps_what_memory_has_no_room_for(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(kept, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(feature_cache, "MEMORY_BYTES", 0)
     config = make_config("unet", "backbone")
     plain, keeping = run(config, keeping=False), run(config, keeping=True)
     require_same(plain, keeping)
@@ -144,7 +144,7 @@ def test_a_file_keeps_what_memory_has_no_room_for(tmp_path, monkeypatch, caplog)
 
 
 def test_features_too_large_for_the_disk_are_computed_as_ever(monkeypatch, caplog):
-    monkeypatch.setattr(kept, "FILE_BYTES", 1000)
+    monkeypatch.setattr(feature_cache, "FILE_BYTES", 1000)
     config = make_config("unet", "backbone")
     plain, keeping = run(config, keeping=False), run(config, keeping=True)
     require_same(plain, keeping)
@@ -153,7 +153,7 @@ def test_features_too_large_for_the_disk_are_computed_as_ever(monkeypatch, caplo
 
 def test_a_full_disk_is_no_reason_to_stop(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    monkeypatch.setattr(kept, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(feature_cache, "MEMORY_BYTES", 0)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
     features = KeptFeatures(Stages(lambda images: (images + 1,), lambda made, size: made[0]), images=2, full=2)
     images = torch.rand(2, 1, 3, 3)
@@ -163,7 +163,7 @@ def test_a_full_disk_is_no_reason_to_stop(tmp_path, monkeypatch, caplog):
 
 
 def test_features_that_changed_in_their_file_are_computed_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(feature_cache, "MEMORY_BYTES", 0)
     asked = []
 
     def compute(images):

@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 import harness.parts  # noqa: F401 - enter the parts
-from harness import catalog
-from harness.catalog import choose
-from harness.execute.one import run_one
+from harness import registry
+from harness.execute.run import run_one
 from harness.records import Machine, Run, RunConfig
-from harness.report.diagnosis import diagnose
+from harness.registry import choose
+from harness.report.diagnosis.make import diagnose
+from harness.runs.folder import load_result, run_folder
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plugins import import_plugin
-from harness.store.folder import load_result, run_folder
-from harness.train import epoch, feeding, loop
-from harness.train.measures import FEWEST_STEPS, clip_gradient, count_shown, measure_gradient, measure_shown
-from harness.train.workbench import build_bench, prepare_process
+from harness.train import epoch, loop, prefetch
+from harness.train.metrics import FEWEST_STEPS, clip_gradient, count_shown, measure_gradient, measure_shown
+from harness.train.setup import build_bench, prepare_process
 
 
 def make_config(**changes) -> RunConfig:
@@ -97,7 +97,7 @@ def test_weight_share_is_the_classes_share_of_the_gradient_while_all_pixels_are_
     weights_C, labels_BHW = [1.0, 4.0, 0.5], torch.tensor([[[0, 0, 2], [1, 2, 2]]])
     settings = choose("loss", "cross_entropy", {"class_weights": weights_C})
     held_IC = np.array([[2, 1, 3]])
-    loss = catalog.build("loss", settings, class_pixels=held_IC)
+    loss = registry.build("loss", settings, class_pixels=held_IC)
     logits_BCHW = torch.zeros(1, 3, 2, 3, requires_grad=True)
     loss(logits_BCHW, labels_BHW).backward()
     length_BHW = logits_BCHW.grad.norm(dim=1)
@@ -118,7 +118,7 @@ def test_measuring_moves_no_number_of_the_training(clip_norm, monkeypatch):
         return torch.zeros(())
 
     monkeypatch.setattr(epoch, "clip_gradient", clip_only)
-    monkeypatch.setattr(feeding, "count_shown", lambda labels_BHW, num_classes: torch.zeros(num_classes))
+    monkeypatch.setattr(prefetch, "count_shown", lambda labels_BHW, num_classes: torch.zeros(num_classes))
     monkeypatch.setattr(epoch, "measure_gradient", lambda norms: {})
     monkeypatch.setattr(epoch, "measure_shown", lambda *given: {})
     without_bench, without_history = trained(config)
@@ -146,7 +146,7 @@ def test_without_augmentation_every_held_pixel_is_shown_once():
 
 
 BOTTOM = """
-from harness.catalog import part
+from harness.registry import part
 from harness.parts.augment import Augment
 
 @part("augment")
@@ -162,7 +162,7 @@ def bottom() -> Augment:
 def test_a_class_that_a_crop_withholds_is_named(tmp_path, monkeypatch):
     """The plugin's crop never shows the sky: diagnosis of the stored run says so, and of no class that it shows."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalog, "_PARTS", dict(catalog._PARTS))
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
     (tmp_path / "bottom_crop_of_a_test.py").write_text(textwrap.dedent(BOTTOM))
     import_plugin("bottom_crop_of_a_test")
     config = make_config(

@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_train import make_bench, make_config, same, weights_of, without_speed
 
-from harness.catalog import choose
 from harness.errors import RunFailed, is_out_of_memory
 from harness.execute.events import Warned
-from harness.execute.one import run_one
+from harness.execute.run import run_one
 from harness.records import Machine, Plan, Progress, Run
-from harness.report.summary import make_report
+from harness.registry import choose
+from harness.report.study.summary import make_report
+from harness.runs.folder import RunFolder, load_result
 from harness.settings import TrainSettings
 from harness.spec.plan import run_id
-from harness.store.folder import RunFolder, load_result
 from harness.train import step
 from harness.train.batches import Batch
 from harness.train.loop import train
 from harness.train.memory import OutOfMemory
-from harness.train.workbench import AtOnce
+from harness.train.setup import AtOnce
 
 LIMITED = """
 import resource, sys
@@ -33,11 +33,11 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_on_oom import large_config
 from test_train import make_bench
-from harness.execute.one import run_one
+from harness.execute.run import run_one
 from harness.errors import RunFailed
 from harness.records import Machine, Run
 from harness.settings import TrainSettings
-from harness.store.folder import RunFolder
+from harness.runs.folder import RunFolder
 from harness.train.loop import train
 
 place = Path(sys.argv[2])

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 from test_train import make_bench, make_config
 
-from harness import catalog
-from harness.catalog import choose
+from harness import registry
 from harness.errors import InputError
 from harness.parts.losses import ClassWeighted
+from harness.registry import choose
 from harness.train.loop import train
 
 
 @pytest.fixture(autouse=True)
 def weighted_by(monkeypatch):
-    monkeypatch.setattr(catalog, "_PARTS", dict(catalog._PARTS))
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
 
-    @catalog.part("loss")
+    @registry.part("loss")
     def weighted_by(class_pixels, /, *, class_weights: str = "none", says: bool = True, count: int = 10):
         """Cross-entropy with weights that rise from class to class."""
         weights_C = np.arange(1.0, count + 1)
-        plain = catalog.build(
+        plain = registry.build(
             "loss", choose("loss", "cross_entropy", {"class_weights": [*range(1, 11)]}), class_pixels=class_pixels
         )
         return ClassWeighted(plain.loss, weights_C) if says else plain.loss

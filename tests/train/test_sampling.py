@@ -9,15 +9,15 @@ from torch.nn import functional
 
 import harness.data
 import harness.parts
-from harness import catalog
+from harness import registry
 from harness.data.images import resize_pair
 from harness.data.source import IGNORE
-from harness.parts.moves import GREY
+from harness.parts.geometric_transforms import GREY
 from harness.parts.sample import Sample
 from harness.randomness import make_rng
-from harness.train import sampling
+from harness.train import batch_augment
+from harness.train.batch_augment import augment_together
 from harness.train.batches import Batch, stack
-from harness.train.sampling import augment_together
 
 torch.set_num_threads(1)
 SEED, EPOCH = 3, 7
@@ -26,7 +26,9 @@ SEED, EPOCH = 3, 7
 @pytest.fixture(scope="module")
 def scenes() -> list[Sample]:
     """Eight drawn scenes of 96x128, with depth."""
-    chosen = catalog.choose("data", "desert", {"size": [96, 128], "train_images": 8, "val_images": 2, "test_images": 1})
+    chosen = registry.choose(
+        "data", "desert", {"size": [96, 128], "train_images": 8, "val_images": 2, "test_images": 1}
+    )
     split = harness.data.open_source(chosen, 0).splits["train"]
     pairs = [resize_pair(split.read_image(i), split.read_label(i), (96, 128)) for i in range(8)]
     depth = torch.arange(96 * 128, dtype=torch.float32).view(96, 128)
@@ -37,7 +39,7 @@ def scenes() -> list[Sample]:
 
 
 def build(*steps):
-    return [catalog.build("augment", catalog.choose("augment", name, options)) for name, options in steps]
+    return [registry.build("augment", registry.choose("augment", name, options)) for name, options in steps]
 
 
 def name_all(samples):
@@ -144,7 +146,7 @@ def test_what_left_the_picture_does_not_come_back(scenes):
 def test_how_many_go_together_changes_nothing(scenes, monkeypatch):
     steps = ("rotate", {"degrees": 20.0}), ("scale", {}), ("crop", {"size": [96, 112]}), ("flip", {})
     _, together = both(scenes, *steps)
-    monkeypatch.setattr(sampling, "PIXELS_AT_ONCE", 3 * 96 * 112)
+    monkeypatch.setattr(batch_augment, "PIXELS_AT_ONCE", 3 * 96 * 112)
     assert_equal(together, both(scenes, *steps)[1])
 
 

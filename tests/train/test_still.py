@@ -10,21 +10,21 @@ import torch
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
-from harness.catalog import choose
 from harness.errors import InputError
 from harness.execute.inputs import make_reader
-from harness.nets.network import Network, kept_against
+from harness.models.network import Network, kept_against
 from harness.records import OWN_FREEZE, Machine, RunConfig
+from harness.registry import choose
+from harness.runs.stale import Stale, describe_difference
 from harness.settings import EvaluateSettings, TrainSettings
-from harness.store.stale import Stale, describe_difference
 from harness.train.loop import train
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.setup import build_bench, prepare_process
 
 PARTS = '''
 from torch import nn
 
-from harness.catalog import part
-from harness.nets.network import Network
+from harness.registry import part
+from harness.models.network import Network
 
 
 @part("model")

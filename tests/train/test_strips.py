@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from harness.train import strips
-from harness.train.strips import label_pixels
+from harness.train import chunked_argmax
+from harness.train.chunked_argmax import label_pixels
 
 torch.set_num_threads(1)
 
@@ -42,12 +42,12 @@ def test_strips_of_rows_are_the_whole_bit_for_bit(seed, num_classes, sides, chan
     (columns, width), (above, power, blocks) = sides, ratio
     logits = draw_logits(seed, (num_classes, above * blocks, columns), channels_last)
     size = (2**power * blocks, width)
-    assert strips._count_blocks(above * blocks, size[0]) % blocks == 0
+    assert chunked_argmax._count_blocks(above * blocks, size[0]) % blocks == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strips, "PIECE_BYTES", 1)
-        pieces = [piece.clone() for piece in strips._cut_rows(logits, *size)]
+        patch.setattr(chunked_argmax, "PIECE_BYTES", 1)
+        pieces = [piece.clone() for piece in chunked_argmax._cut_rows(logits, *size)]
         labels = label_pixels(logits, size)
-    if 2**power * blocks > 2 * strips.TINY:
+    if 2**power * blocks > 2 * chunked_argmax.TINY:
         assert len(pieces) > 1
     assert torch.equal(torch.cat(pieces, dim=1), resized(logits, size))
     assert torch.equal(labels, label_whole(logits, size))
@@ -58,9 +58,11 @@ def test_strips_of_rows_are_the_whole_bit_for_bit(seed, num_classes, sides, chan
 def test_groups_of_classes_are_the_whole_bit_for_bit(seed, num_classes, rows, columns, channels_last):
     logits = draw_logits(seed, (num_classes, rows[0], columns[0]), channels_last)
     size = (rows[1], columns[1])
-    groups = [strips._resize_group(logits, first, size) for first in range(0, num_classes, strips.GROUP)]
+    groups = [
+        chunked_argmax._resize_group(logits, first, size) for first in range(0, num_classes, chunked_argmax.GROUP)
+    ]
     assert torch.equal(torch.cat(groups), resized(logits, size))
-    assert (strips._label_by_groups(logits, *size) == label_whole(logits, size).numpy()).all()
+    assert (chunked_argmax._label_by_groups(logits, *size) == label_whole(logits, size).numpy()).all()
 
 
 @settings(max_examples=100, deadline=None)
@@ -79,7 +81,7 @@ def test_equal_logits_and_those_that_are_no_numbers_are_labelled_as_by_argmax(se
 
 @pytest.mark.parametrize("shape", [(5, 6, 300), (5, 7, 300)])
 def test_a_nan_is_the_greatest_in_interpolated_logits_too(shape, monkeypatch):
-    monkeypatch.setattr(strips, "PIECE_BYTES", 1)
+    monkeypatch.setattr(chunked_argmax, "PIECE_BYTES", 1)
     logits = draw_logits(0, shape, channels_last=True)
     logits[3, 2, 100] = logits[1, 2, 101] = torch.nan
     for size in ((12, 400), (9, 400)):
@@ -99,7 +101,7 @@ def test_a_nan_is_the_greatest_in_interpolated_logits_too(shape, monkeypatch):
     ],
 )
 def test_which_heights_are_cut_and_where(rows_in, rows_out, blocks):
-    assert strips._count_blocks(rows_in, rows_out) == blocks
+    assert chunked_argmax._count_blocks(rows_in, rows_out) == blocks
 
 
 def test_labels_come_back_as_uint8_of_the_size_asked_for():

@@ -9,17 +9,17 @@ import torch
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts
-from harness.catalog import choose
 from harness.errors import InputError, RunFailed
 from harness.predictions import unpack
 from harness.records import Machine, Progress, RunConfig
+from harness.registry import choose
 from harness.settings import EarlyStop, EvaluateSettings, TrainSettings
 from harness.train.batches import cut, make_batch, training_order
 from harness.train.checkpoint import Standing, copy_weights, load_newest, save_state, save_weights
 from harness.train.evaluate import evaluate, evaluate_closely
 from harness.train.loop import stops_early, train
 from harness.train.regions import count_confusion
-from harness.train.workbench import build_bench, prepare_process
+from harness.train.setup import build_bench, prepare_process
 
 
 def make_config(**changes) -> RunConfig:

@@ -1,0 +1,1 @@
+"""A model card of a trained run."""

@@ -1,0 +1,137 @@
+"""A chosen run as a file that other programs run: traced, checked on real pictures, described, and only then kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.apply.choose import Chosen
+from harness.apply.export.formats import Artifact, Format, make_artifact, require_onnx
+from harness.apply.export.graph import Program, trace
+from harness.apply.export.images import Pictures, find_pictures
+from harness.apply.export.metadata import make_metadata
+from harness.apply.export.options import Options
+from harness.apply.export.parity import Parity, check_parity
+from harness.apply.export.quantize import Quantized, open_val, quantize_and_judge
+from harness.apply.model import Model, load_model
+from harness.errors import HarnessError, InputError
+from harness.files import write_whole
+
+MULTIPLES = (1, 16, 32)
+"""Sides are tried to be multiples of these, in turn: most models halve a picture four or five times."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export has made."""
+
+    path: Path
+    parity: Parity
+    note: str
+    """Which sizes of pictures it takes, and why not any; empty where any will do."""
+    metadata: Mapping[str, str]
+    int8_path: Path | None = None
+    quantized: Quantized | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A model in a format that has passed its check."""
+
+    program: Program
+    artifact: Artifact
+    parity: Parity
+    note: str = ""
+
+
+def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str], None]) -> Export:
+    """Write a run's model to `out`, and with int8 to `<out's name>.int8.onnx`, after checking it on real pictures.
+
+    `tell` is told each step. Nothing is written before all checks are passed.
+
+    Raises:
+        InputError: the options do not go together, a package is missing, or there are no pictures.
+        HarnessError: the model cannot be exported, or the export does not give what the original gives.
+    """
+    fmt: Format = "torch-export" if options.target == "torch-export" else "onnx"
+    if options.int8 and options.target != "onnx":
+        raise InputError(f"--int8 makes ONNX files: use it with --format onnx, not {options.target}")
+    if fmt == "onnx":
+        require_onnx()
+    split = open_val(chosen) if options.int8 else None
+    pictures = find_pictures(chosen, options.images)
+    model = load_model(in_float32(chosen), device="cpu")
+    checked = make_checked(model, fmt, pictures, tell)
+    about = make_metadata(chosen, model, checked.program, checked.parity, options.licences)
+    content = checked.artifact.pack(about)
+    made = Export(out, checked.parity, checked.note, about)
+    if split is not None:
+        tell(f"quantising it, and judging that on the {len(split)} pictures of the val split")
+        artifact, quantized = quantize_and_judge(chosen, content, split, options.margin)
+        made = _write_int8(made, artifact, quantized)
+    write_whole(out, lambda file: file.write(content))
+    return made
+
+
+def _write_int8(made: Export, artifact: Artifact, quantized: Quantized) -> Export:
+    path = made.path.with_name(f"{made.path.stem}.int8.onnx")
+    about = {**made.metadata, "harness.quantization": json.dumps(quantized.to_dict())}
+    packed = artifact.pack(about)
+    write_whole(path, lambda file: file.write(packed))
+    return replace(made, int8_path=path, quantized=quantized)
+
+
+def in_float32(chosen: Chosen) -> Chosen:
+    """Return the run as it computes without autocast: an exported model is float32 throughout."""
+    train = chosen.config.train.model_copy(update={"precision": "float32"})
+    return replace(chosen, config=replace(chosen.config, train=train))
+
+
+def make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[[str], None]) -> Checked:
+    """Return the model in a format, for pictures of as many sizes as it can be shown to take.
+
+    That it can be traced for any size is no proof. In ONNX some models stop at sizes other than the one traced with;
+    torch.export guards what it saw while tracing, such as that sides could be halved evenly.
+    """
+    tell(f"making {fmt} of {model.config.model.name}, and checking it on {len(pictures.names)} pictures")
+    reasons: list[str] = []
+    try:
+        program = trace(model, any_size=True)
+        artifact = make_artifact(program, fmt, model.config.train.threads)
+    except HarnessError as error:
+        reasons.append(str(error))
+    else:
+        for multiple in MULTIPLES:
+            if model.size is None or all(side % multiple == 0 for side in model.size):
+                found = _check(model, replace(program, multiple=multiple), artifact, pictures)
+                if isinstance(found, Checked):
+                    return _with_note(found, reasons, tell)
+                reasons.append(found)
+    if model.size is None:
+        raise HarnessError(reasons[0])
+    program = trace(model, any_size=False)
+    found = _check(model, program, make_artifact(program, fmt, model.config.train.threads), pictures)
+    if isinstance(found, str):
+        raise HarnessError(found)
+    return _with_note(found, reasons, tell)
+
+
+def _check(model: Model, program: Program, artifact: Artifact, pictures: Pictures) -> Checked | str:
+    """Return the model with its parity, or why it cannot be trusted at the sizes that the program claims to take."""
+    try:
+        parity = check_parity(model, artifact, pictures, program)
+    except HarnessError as error:
+        return str(error)
+    if not parity.passed:
+        return f"it does not give what the run's own model gives, and is not kept: {parity.describe()}"
+    return Checked(program, artifact, parity)
+
+
+def _with_note(checked: Checked, reasons: list[str], tell: Callable[[str], None]) -> Checked:
+    if not reasons:
+        return checked
+    note = f"it takes pictures {checked.program.takes}: made for any size, {reasons[0]}"
+    tell(note)
+    return replace(checked, note=note)

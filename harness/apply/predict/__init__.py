@@ -1,0 +1,1 @@
+"""A trained run's model on pictures."""

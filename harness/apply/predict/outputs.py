@@ -1,0 +1,91 @@
+"""The files that a prediction leaves: label ids, colour masks, overlays, maps of certainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image as PILImage
+
+from harness.apply.predict.infer import Predicted
+from harness.apply.predict.overlay import Panel, draw_overlay, paint
+from harness.apply.predict.png import cut_rows, write_png
+from harness.data.source import Label, RawIds
+from harness.data.taxonomy import Taxonomy
+from harness.errors import InputError
+from harness.files import write_whole
+
+Ids = Literal["train", "raw"]
+BLACK = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How labels and overlays are written."""
+
+    ids: Ids = "train"
+    """Class indices from 0, or the raw ids of the data set's label files."""
+    palette: bool = False
+    """Whether label files carry the classes' colours; else they are grey."""
+    opacity: float = 0.5
+    """Of the colours over the picture, 0 to 1."""
+
+
+def raw_table(taxonomy: Taxonomy) -> RawIds:
+    """Return class index -> raw id, [C]: the lowest of the class's ids. 8 bits where all ids fit them, else 16.
+
+    Raises:
+        InputError: the run did not record raw ids.
+    """
+    ids = [taxonomy.raw_ids(index) for index in range(len(taxonomy.classes))]
+    if not all(ids):
+        raise InputError("--ids raw: this run's record holds no raw ids (it is older than they are kept); use train")
+    lowest = [found[0] for found in ids]
+    return np.array(lowest, np.uint8 if max(lowest) < 256 else np.uint16)
+
+
+def check_form(form: Form, taxonomy: Taxonomy) -> None:
+    """Refuse what cannot be written.
+
+    Raises:
+        InputError: raw ids are not known, or too large for a palette.
+    """
+    if form.ids == "raw" and raw_table(taxonomy).dtype == np.uint16 and form.palette:
+        most = int(raw_table(taxonomy).max())
+        raise InputError(f"--palette: a palette holds ids up to 255, these raw ids reach {most}; use --ids train")
+
+
+def write_prediction(
+    item: Predicted, out: Path, *, taxonomy: Taxonomy, form: Form, truth: Label | None, miou: float | None
+) -> dict[str, Path]:
+    """Write all files of one picture; return kind -> file."""
+    place = {kind: out / kind / f"{item.picture.name}.png" for kind in ("labels", "masks", "overlays")}
+    _write_label(place["labels"], item.label, taxonomy, form)
+    height, width = item.label.shape
+    write_png(place["masks"], (height, width), cut_rows(height, width, lambda rows: paint(item.label[rows], taxonomy)))
+    score = "" if miou is None else f", mIoU {100 * miou:.1f} %"
+    panels = [Panel(f"prediction{score}", item.label), *([] if truth is None else [Panel("truth", truth)])]
+    write_png(place["overlays"], *draw_overlay(item.image, panels, taxonomy, form.opacity))
+    for kind, values in (("confidence", item.confidence), ("entropy", item.entropy)):
+        if values is not None:
+            place[kind] = out / kind / f"{item.picture.name}.png"
+            write_png(place[kind], (height, width), [values])
+    return place
+
+
+def _write_label(path: Path, label: Label, taxonomy: Taxonomy, form: Form) -> None:
+    """Write a label [H, W] as a picture of ids in the form that is asked for."""
+    table = raw_table(taxonomy) if form.ids == "raw" else np.arange(len(taxonomy.classes), dtype=np.uint8)
+    colours = dict(zip(table.tolist(), taxonomy.colours, strict=True)) if form.palette else {}
+    palette = [colours.get(index, BLACK) for index in range(256)] if form.palette else []
+    height, width = label.shape
+    write_png(path, (height, width), cut_rows(height, width, lambda rows: table[label[rows]]), palette)
+
+
+def write_sheet(sheet: PILImage.Image, out: Path, number: int, of: int) -> Path:
+    """Write a contact sheet: `grid.png`, or `grid-1.png` and so on where there are several."""
+    path = out / ("grid.png" if of == 1 else f"grid-{number:0{len(str(of))}}.png")
+    write_whole(path, lambda file: sheet.save(file, format="PNG"))
+    return path

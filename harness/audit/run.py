@@ -1,0 +1,152 @@
+"""The audit of a data set as a user gets it: findings, tables, proposed class weights, figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from harness.audit.findings import Finding, make_findings
+from harness.audit.measure import Audit, Listener, Proposal, audit_source, choose_examples
+from harness.audit.page import render_page
+from harness.common_settings import DataCommon
+from harness.data import open_source, open_whole
+from harness.data.images import resize_pair
+from harness.data.source import Source
+from harness.errors import InputError
+from harness.files import write_text
+from harness.fingerprint import canonical, thaw
+from harness.parts.class_weights import Rule, weigh_classes
+from harness.records import Choice
+
+BETA = 0.999999
+"""The default of the losses that read it."""
+ALIKE = 1.1
+"""Weights that differ by a smaller factor are as good as none."""
+VERSION = 1
+"""Of `audit.json`."""
+LONGEST_SIDE = 480
+"""Pixels of the longer side of pictures on the sheet of labels: enough that borders hide no small region."""
+
+
+@dataclass(frozen=True)
+class DataAudit:
+    """The audit of one data set."""
+
+    name: str
+    """The data set's name in a spec."""
+    audit: Audit
+    findings: tuple[Finding, ...]
+    """Most serious first."""
+    proposals: tuple[Proposal, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Return whether training would refuse this data, or learn wrongly."""
+        return any(finding.level == "error" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain dicts, lists and scalars: the content of `audit.json`."""
+        return {
+            "version": VERSION,
+            "data": self.name,
+            "refused": self.refused,
+            "findings": [asdict(finding) for finding in self.findings],
+            "class_weights": [asdict(proposal) for proposal in self.proposals],
+            **self.audit.to_dict(),
+        }
+
+
+def audit_data(choices: tuple[Choice, ...], listen: Listener = lambda done, total: None) -> DataAudit:
+    """Audit a data set that a study uses with one or several settings of its inputs, as `gather` returns them.
+
+    `listen` is told after each image how many are read, and of how many.
+
+    Raises:
+        InputError: its files are not where the settings say, so that there is nothing to look at.
+    """
+    first = choices[0]
+    audit = audit_source(open_whole(first), listen)
+    findings = make_findings(audit, first["on_bad_image"])
+    if not any(finding.level == "error" for finding in findings):
+        told = dict.fromkeys(text for choice in choices if (text := _refusal(choice)))
+        findings = (*(Finding("error", "settings", text) for text in told), *findings)
+    proposals = propose_weights(audit)
+    return DataAudit(first.name, audit, (*findings, *_on_weights(proposals)), proposals)
+
+
+def _on_weights(proposals: Iterable[Proposal]) -> tuple[Finding, ...]:
+    """Tell where effective_number weighs nothing, as it does with its default and very many pixels."""
+    weights = [w for p in proposals if p.rule == "effective_number" for w in p.weights if w > 0]
+    if len(weights) < 2 or max(weights) > ALIKE * min(weights):
+        return ()
+    told = (
+        f"effective_number with its default beta {BETA} weighs all classes alike here: beyond {1 / (1 - BETA):,.0f} "
+        f"pixels a class counts as no larger; a beta nearer to 1 weighs them"
+    )
+    return (Finding("note", "class weights", told),)
+
+
+def _refusal(choice: Choice) -> str:
+    try:
+        open_source(choice)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def gather(choices: Iterable[Choice]) -> tuple[tuple[Choice, ...], ...]:
+    """Return choices that read the same files in the same way together: they differ in settings that all data have."""
+    together: dict[str, dict[str, Choice]] = {}
+    for choice in choices:
+        own = {key: value for key, value in choice.settings.items() if key not in DataCommon.model_fields}
+        content = canonical([choice.name, thaw(own), choice["on_bad_image"]])
+        together.setdefault(content, {}).setdefault(canonical(thaw(choice.settings)), choice)
+    return tuple(tuple(members.values()) for members in together.values())
+
+
+def propose_weights(audit: Audit) -> tuple[Proposal, ...]:
+    """Return the class weights that each rule makes of the training pixels; first those without a rule, which are 1."""
+    pixels_NC = audit.splits["train"].pixels_NC
+    pixels_C = pixels_NC.sum(axis=0)
+    proposals = []
+    for rule in get_args(Rule):
+        weights_C = weigh_classes(rule, pixels_NC, BETA)
+        weights_C = np.ones(len(pixels_C)) if weights_C is None else weights_C
+        loss_C = weights_C * pixels_C
+        shares_C = loss_C / loss_C.sum() if loss_C.any() else loss_C
+        proposals.append(Proposal(rule, tuple(weights_C.tolist()), tuple(shares_C.tolist())))
+    return tuple(proposals)
+
+
+def write_audit(found: DataAudit, choice: Choice, folder: Path) -> None:
+    """Write `audit.json`, `audit.md`, `class_pixels.png` and `labels.png` to a folder.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from harness.audit.figures import Example, draw_class_pixels, draw_labels
+
+    audit = found.audit
+    write_text(folder / "audit.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "audit.md", render_page(found.name, audit, found.findings, found.proposals))
+    pixels = {name: split.class_pixels for name, split in audit.splits.items()}
+    draw_class_pixels(pixels, audit.taxonomy.classes, folder / "class_pixels.png")
+    source = open_whole(choice)
+    examples = [Example(*_read_example(source, split, place)) for split, place in choose_examples(audit)]
+    if examples:
+        draw_labels(examples, audit.taxonomy, folder / "labels.png")
+
+
+def _read_example(source: Source, name: str, place: int) -> tuple[str, Any, Any]:
+    """Return title, picture and label, resized; pixels of unknown ids count as ignored here."""
+    split = source.splits[name]
+    image, ids = split.read_image(place), split.read_ids(place)
+    label = np.minimum(source.taxonomy.class_map.take(ids), 255).astype(np.uint8)
+    factor = LONGEST_SIDE / max(image.shape)
+    size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
+    return f"{name}: {split.names[place]}", *resize_pair(image, label, size)

@@ -1,0 +1,229 @@
+"""`harness export`, `harness card`, `harness reproduce`: a trained run as a file, as a text, and once more."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import DEFAULT_ROOT, AsJson, Root, Uri, warn
+from harness.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.apply.choose import Chosen
+    from harness.apply.export.export import Export
+    from harness.apply.export.options import Target
+    from harness.apply.reproduce import Change, SplitOutcome
+    from harness.tracking.protocol import Store
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1.",
+        show_default=False,
+    ),
+]
+DataLicence = Annotated[
+    str, typer.Option(metavar="TEXT", help="Terms of the data, for the model card.", show_default=False)
+]
+WeightsLicence = Annotated[
+    str, typer.Option(metavar="TEXT", help="Terms of the weights, for the model card.", show_default=False)
+]
+
+
+def _choose(run: str, store: Store) -> Chosen:
+    from harness.apply.choose import choose
+
+    chosen = choose(run, store)
+    print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)
+    return chosen
+
+
+def export(
+    run: RunName,
+    fmt: Annotated[str, typer.Option("--format", help="onnx, torch-export or mlflow.")] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.onnx].", show_default=False),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write it in 8-bit integers, too, and judge what it costs.")
+    ] = False,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Pictures for the check [default: the data set's val split].", show_default=False
+        ),
+    ] = None,
+    register: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Register the MLflow model.", show_default=False)
+    ] = None,
+    alias: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Let this alias, such as champion, point to it.", show_default=False),
+    ] = None,
+    data_licence: DataLicence = "",
+    weights_licence: WeightsLicence = "",
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a trained run's model for other programs, checked on real pictures, with its model card beside it.
+
+    With mlflow the model is logged with its run, too, and can be served: mlflow models serve.
+    Exit code 1 where it does not give what the run's own model gives: nothing is written then.
+    Example: harness export camvid/pretrained@best --format onnx --int8
+    """
+    from harness import api
+    from harness.apply.card.write import find_context, write_card
+    from harness.apply.export.export import export_run
+    from harness.apply.export.options import ENDINGS, Licences, Options, default_path
+
+    if fmt not in ENDINGS:
+        raise InputError(f"--format {fmt}: {did_you_mean(fmt, ENDINGS)}")
+    if fmt != "mlflow" and (register or alias):
+        raise InputError("--register and --alias are for MLflow models: use them with --format mlflow")
+    if alias and not register:
+        raise InputError(f"--alias {alias} needs --register NAME")
+    target: Target = fmt  # type: ignore[assignment]  # checked above
+    store = api.open_store(root, tracking_uri, warn=warn)
+    chosen = _choose(run, store)
+    licences = Licences(data_licence, weights_licence)
+    path = out or default_path(chosen, target)
+    made = export_run(chosen, Options(target, images, int8, _margin(chosen, store), licences), path, _tell)
+    lines = _describe(made)
+    if target == "mlflow":
+        lines += _log(chosen, made, store, register, alias)
+    card = path.with_suffix(".md")
+    write_card(chosen, find_context(chosen, store), card, licences, lines)
+    if as_json:
+        record = {"file": str(made.path), "int8": made.int8_path and str(made.int8_path), "card": str(card)}
+        print(json.dumps({**record, "metadata": made.metadata, "said": lines}, indent=2))
+        return
+    print("\n".join([str(made.path), *([str(made.int8_path)] if made.int8_path else []), str(card), *lines]))
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _describe(made: Export) -> list[str]:
+    """Return what is to be known of the files, in sentences."""
+    lines = [f"parity with the original: {made.parity.describe()}"]
+    lines += [made.note or "it takes any number of pictures of any size"]
+    if made.quantized is not None:
+        lines += [f"8-bit integers: {text}" for text in made.quantized.describe()]
+    return lines
+
+
+def _log(chosen: Chosen, made: Export, store: Store, name: str | None, alias: str | None) -> list[str]:
+    from harness.apply.export.mlflow import log_export
+    from harness.tracking.server import mlflow_command
+
+    _tell("logging the model with its run")
+    logged = log_export(chosen, made, store, name=name, alias=alias)
+    lines = [f"logged in MLflow as {logged.uri}"]
+    if logged.version:
+        also = f", which models:/{name}@{alias} now means" if alias else ""
+        lines.append(f"registered as models:/{name}/{logged.version}{also}")
+    shown = f"models:/{name}@{alias}" if alias else f"models:/{name}/{logged.version}" if name else logged.uri
+    serve = mlflow_command(store.uri, "models", "serve", "--env-manager", "local", "-m", shown, "--port", "5001")
+    return [*lines, f"serve it: {serve}"]
+
+
+def _margin(chosen: Chosen, store: Store) -> float:
+    from harness.spec.compare import DEFAULT_MARGIN
+    from harness.tracking.load import recall_plan
+
+    plan = recall_plan(store, chosen.study) if chosen.study else None
+    return plan.margin if plan else DEFAULT_MARGIN
+
+
+def card(
+    run: RunName,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.md].", show_default=False),
+    ] = None,
+    data_licence: DataLicence = "",
+    weights_licence: WeightsLicence = "",
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+) -> None:
+    """Write a trained run's model card: what it is, how good with which intervals, where it fails, under which terms.
+
+    From the record alone: neither the data set nor torch is needed. Pictures go into a folder beside it.
+    Example: harness card camvid/pretrained@best --data-licence "CC BY-NC 4.0"
+    """
+    from harness import api
+    from harness.apply.card.write import find_context, write_card
+    from harness.apply.export.options import Licences, default_path
+
+    store = api.open_store(root, tracking_uri, warn=warn)
+    chosen = _choose(run, store)
+    path = out or default_path(chosen, "onnx").with_suffix(".md")
+    files = write_card(chosen, find_context(chosen, store), path, Licences(data_licence, weights_licence))
+    print(f"{files[0]}{f', {len(files) - 1} pictures beside it' if len(files) > 1 else ''}")
+
+
+def reproduce(
+    run: RunName,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Run those again, too, whose weights it starts from.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Keep what the run writes here [default: nothing is kept].", show_default=False
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N [default: the recorded one].", show_default=False)
+    ] = None,
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a recorded run again, say what differs from its environment, and compare the counts.
+
+    Nothing is checked out or installed. Exit code 0 where every count came again, 1 where one did not.
+    Example: harness reproduce camvid/pretrained@best
+    """
+    from tempfile import TemporaryDirectory
+
+    from harness import api
+    from harness.apply.reproduce import compare_counts, prepare, run_again
+    from harness.cli.progress import show_progress
+
+    store = api.open_store(root, tracking_uri, warn=warn)
+    chosen = _choose(run, store)
+    with TemporaryDirectory() as place:
+        again = prepare(chosen, store, out or Path(place), device=device, from_scratch=from_scratch)
+        for change in again.changes:
+            _tell(f"{change.what}: {change.recorded} -> {change.here}")
+        with show_progress(again.runs) as show:
+            outcomes = compare_counts(chosen.result, run_again(again, show))
+    if as_json:
+        changes = [vars(change) for change in again.changes]
+        print(json.dumps({"changes": changes, "splits": [vars(item) for item in outcomes]}, indent=2))
+    else:
+        _print_outcomes(again.changes, outcomes)
+    if not all(item.identical for item in outcomes):
+        raise typer.Exit(1)
+
+
+def _print_outcomes(changes: Sequence[Change], outcomes: Sequence[SplitOutcome]) -> None:
+    print("what differs from the record:" if changes else "nothing differs from the record")
+    for change in changes:
+        print(f"  {change.what}: {change.recorded} -> {change.here}")
+    for item in outcomes:
+        if item.identical:
+            print(f"{item.split}: identical, all counts of {item.images} images")
+        else:
+            differ = f"{item.differing} of {item.images} images differ"
+            print(f"{item.split}: {differ}, miou_dataset {100 * item.delta:+.3f} points")

@@ -1,0 +1,190 @@
+"""`harness predict`: a trained run's model on pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.options import DEFAULT_ROOT, AsJson, Device, Root, Uri, warn
+from harness.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.apply.predict.infer import Failed
+    from harness.apply.predict.outputs import Ids
+    from harness.apply.predict.run import Done, Job
+    from harness.apply.predict.tiles import Tiling
+
+PREDICTIONS = Path("predictions")
+LOWEST = 5
+LINES = 20
+"""Lines of progress where there is no terminal."""
+
+
+def predict(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."
+        ),
+    ],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or patterns in quotes.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where to write [default: predictions/RUN].", show_default=False),
+    ] = None,
+    ids: Annotated[
+        str, typer.Option(help="train: class indices from 0; raw: ids as in the data set's labels.")
+    ] = "train",
+    palette: Annotated[bool, typer.Option("--palette", help="Give label files the classes' colours.")] = False,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the colours in overlays.")] = 0.5,
+    maps: Annotated[bool, typer.Option("--maps", help="Write maps of confidence and entropy, too.")] = False,
+    grid: Annotated[bool, typer.Option("--grid", help="Draw contact sheets, too.")] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Labels of the same names: shown beside, and scored.", show_default=False),
+    ] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Look at each picture mirrored, too, and average.")] = False,
+    scales: Annotated[str, typer.Option(metavar="0.75,1,1.25", help="Look at each scale, and average.")] = "1",
+    tile: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="H W", help="Cut larger pictures into tiles [default: see --memory].", show_default=False),
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        typer.Option(metavar="PX", help="Shared by neighbouring tiles [default: a quarter].", show_default=False),
+    ] = None,
+    memory: Annotated[float, typer.Option(metavar="GB", min=0.1, help="Pictures that need more are tiled.")] = 4.0,
+    device: Device = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads [default: those of the run].", show_default=False)
+    ] = None,
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict pictures with a trained run: label ids, colour masks and overlays, at each picture's own size.
+
+    Neither the study nor its data set is needed. Exit code 1 where a picture cannot be used; the others are written.
+    Example: harness predict camvid/pretrained@best "drive/*.jpg" --grid --maps
+    """
+    from harness import api
+    from harness.apply.predict.infer import Views
+    from harness.apply.predict.outputs import Form
+    from harness.apply.predict.run import Wanted, prepare_job
+
+    known: dict[str, Ids] = {"train": "train", "raw": "raw"}
+    if ids not in known:
+        raise InputError(f"--ids {ids}: {did_you_mean(ids, known)}")
+    wanted = Wanted(
+        form=Form(known[ids], palette, opacity),
+        views=Views(_parse_scales(scales), flip),
+        tiling=_make_tiling(tile, overlap),
+        memory_bytes=round(memory * 2**30),
+        maps=maps,
+        grid=grid,
+        truth=truth,
+        device=device,
+        threads=threads,
+    )
+    chosen = api.choose_run(run, store=api.open_store(root, tracking_uri, warn=warn))
+    place = out or PREDICTIONS / re.sub(r"[/@]", "-", chosen.label)
+    job = prepare_job(chosen, images, place, wanted)
+    print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)
+    done, failed, seconds = _follow(job)
+    if as_json:
+        print(json.dumps({**_record(job), "out": str(place), "images_per_s": len(done) / seconds}, indent=2))
+    else:
+        _print_outcome(job, done, seconds)
+    if failed:
+        print(f"{len(failed)} of {len(job.pictures)} pictures had faults: see above", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _make_tiling(tile: tuple[int, int] | None, overlap: int | None) -> Tiling | None:
+    from harness.apply.predict.tiles import GRID_PX, Tiling
+
+    if tile is not None:
+        return Tiling(*tile, min(tile) // 4 // GRID_PX * GRID_PX if overlap is None else overlap)
+    if overlap is not None:
+        raise InputError(f"--overlap {overlap} needs --tile H W")
+    return None
+
+
+def _parse_scales(text: str) -> tuple[float, ...]:
+    try:
+        scales = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        scales = ()
+    if not scales or not all(0.1 <= scale <= 10 for scale in scales) or len(set(scales)) < len(scales):
+        raise InputError(
+            f"--scales {text}: give different factors from 0.1 to 10 joined by commas, such as 0.75,1,1.25"
+        )
+    return scales
+
+
+def _follow(job: Job) -> tuple[list[Done], list[Failed], float]:
+    """Run a job, showing progress, and a warning for each picture with a fault; return also the seconds it took."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from harness.apply.predict.infer import Failed
+    from harness.apply.predict.run import make_predictor, run_job
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    predictor = make_predictor(job)
+    done: list[Done] = []
+    failed: list[Failed] = []
+    seen: set[str] = set()
+    total, began = len(job.pictures), time.monotonic()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("pictures", total=total)
+        for item in run_job(job, predictor):
+            if isinstance(item, Failed):
+                failed.append(item)
+                console.print(f"warning: {item.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            else:
+                done.append(item)
+            if item.picture.name not in seen:
+                seen.add(item.picture.name)
+                bar.update(task, completed=len(seen))
+                if not console.is_terminal and len(seen) * LINES // total > (len(seen) - 1) * LINES // total:
+                    print(f"{len(seen):,} of {total:,} pictures", file=sys.stderr, flush=True)
+    return done, failed, time.monotonic() - began
+
+
+def _record(job: Job) -> dict[str, Any]:
+    from harness.apply.predict.run import RECORD
+
+    record: dict[str, Any] = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
+    return record
+
+
+def _print_outcome(job: Job, done: list[Done], seconds: float) -> None:
+    turned = sum(item.turned for item in done)
+    tiled = sum(item.tile is not None for item in done)
+    kinds = sorted({kind for item in done for kind in item.files}) + ["grid"] * job.wanted.grid
+    number = f"{len(done):,} {'picture' if len(done) == 1 else 'pictures'}"
+    print(f"{number} predicted, {len(done) / seconds:.1f} images/s; {', '.join(kinds)} in {job.out}")
+    if job.passed_over:
+        print(f"{job.passed_over:,} files were passed over: by their names they are masks of the others")
+    if turned:
+        print(f"{turned:,} of them turned upright, as their EXIF orientation says; so are their results")
+    if tiled:
+        print(f"{tiled:,} of them cut into tiles; sizes in predictions.json")
+    scores = _record(job)["scores"]
+    if scores is None:
+        return
+    print(f"against the truth of {scores.pop('images'):,} pictures:")
+    for name, value in scores.items():
+        print(f"  {name:<24} {'not in the truth' if value is None else f'{value:.4f}'}")
+    judged = sorted((item for item in done if item.miou_image is not None), key=lambda item: item.miou_image or 0.0)
+    print(f"lowest miou_image of {len(judged):,} pictures (all are in predictions.json):")
+    for item in judged[:LOWEST]:
+        print(f"  {item.miou_image:.4f}  {item.picture.name}")

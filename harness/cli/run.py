@@ -1,0 +1,164 @@
+"""`harness run`: train, judge and track what a study lacks, then report."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.cli.options import (
+    DEFAULT_REPORTS,
+    DEFAULT_ROOT,
+    Address,
+    AsJson,
+    CpusPerRun,
+    Device,
+    GpusPerRun,
+    Jobs,
+    MaxHours,
+    MaxRuns,
+    MaxSeeds,
+    On,
+    Only,
+    Profile,
+    Reports,
+    Root,
+    RunTimeout,
+    Seeds,
+    Sets,
+    SpecFile,
+    Until,
+    UploadWeights,
+    Uri,
+    attach_report,
+    check_place,
+    parse_timeout,
+    print_results,
+    read_spec,
+    resumable,
+    warn,
+)
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.api.looking import Looked, Means
+    from harness.api.looking import Until as UntilDecided
+    from harness.report.study.claims import Claim
+    from harness.report.study.record import Report
+
+
+def run(
+    spec: SpecFile,
+    profile: Profile = None,
+    set_: Sets = None,
+    seeds: Seeds = None,
+    only: Only = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    on: On = "local",
+    address: Address = None,
+    cpus_per_run: CpusPerRun = None,
+    gpus_per_run: GpusPerRun = None,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
+    max_hours: MaxHours = None,
+    max_runs: MaxRuns = None,
+    run_timeout: RunTimeout = None,
+    root: Root = DEFAULT_ROOT,
+    tracking_uri: Uri = None,
+    upload_weights: UploadWeights = False,
+    reports: Reports = DEFAULT_REPORTS,
+    as_json: AsJson = False,
+) -> None:
+    """Train, judge and track what a study still lacks, then write its report.
+
+    Interrupted, or stopped by --max-hours or --max-runs, it is continued by the same command; what tells most comes
+    first. Run to its end it records a look: verdicts after more seeds take account of it; with --json it does not.
+    Examples: harness run ablations/phase3.yaml --max-hours 2
+    harness run ablations/phase3.yaml --until decided --max-seeds 6
+    """
+    from harness import api
+    from harness.cli.progress import show_progress
+    from harness.execute.budget import Budget
+    from harness.runs.looks import known_here
+    from harness.runs.studies import is_reported, note_report
+    from harness.spec.last_look import past_last_look
+
+    check_place(on, jobs, address, cpus_per_run)
+    _check_until(until, max_seeds, only)
+    limit_s = parse_timeout(run_timeout)
+    if on == "ray":
+        executor = api.on_ray(address, cpus_per_run, gpus_per_run, device, limit_s)
+    else:
+        executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run, run_timeout_s=limit_s)
+    store = api.open_store(root, tracking_uri, upload_weights=upload_weights, warn=warn)
+    means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
+    written = read_spec(spec, profile, set_, seeds)
+    if until:
+        looked, told, made, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means, max_seeds)
+    else:
+        planned = api.make_plan(written)
+        for note in past_last_look(planned, known_here(root, planned)):
+            warn(note)
+        with resumable():
+            looked = api.look_once(planned, means, only=only or (), record=not as_json)
+        told, made, started = (), None, looked.started
+    study, results, taken = looked.plan, dict(looked.results), looked.taken
+    report = reports / study.study / "report.md"
+    if started or not is_reported(root, study, results, taken, report):
+        api.make_report(study, results, reports, taken=taken, made=made)
+        attach_report(store, study.study, report.parent)
+        note_report(root, study, results, taken, report)
+    else:
+        print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
+    for text in () if as_json else told:
+        print(text)
+    print_results(study, results, report, as_json=as_json)
+    if any(result.status != "finished" for result in results.values()):
+        raise typer.Exit(1)
+
+
+def _check_until(until: str | None, max_seeds: int | None, only: list[str] | None) -> None:
+    """Refuse options that would have no effect, or none that is clear."""
+    if max_seeds is not None and not until:
+        raise InputError("--max-seeds is the end of --until decided; add that, or give the seeds by --seeds")
+    if until and only:
+        raise InputError("--only chooses variants, and --until decided chooses them by itself; leave one of them out")
+
+
+def _look_until_decided(
+    until: UntilDecided, means: Means, limit: int | None
+) -> tuple[Looked, tuple[str, ...], Report, int]:
+    """Look until all is decided, telling of each look; `limit` is that of --max-seeds.
+
+    Returns the last look, what all came to in words, the report of it, and how many runs were started.
+    """
+    from harness import api
+    from harness.execute.until_decided import count_seeds, headlines, is_open
+    from harness.report.study.until_decided import look_line, next_line, savings_sentence, until_sentences
+
+    started, told = 0, []
+    planned = {run.seed for run in until.whole.runs}
+    with resumable():
+        for looked, report in api.look_until_decided(until, means):
+            started += looked.started
+            claims, seeds = headlines(report.comparisons), count_seeds(looked.plan)
+            most = max(seeds.values())
+            goes_on = [is_open(claim, planned) and most < until.counts[-1] for claim in claims]
+            told = [*until_sentences(claims, goes_on, limit)]
+            told.append(savings_sentence(looked.plan, until.whole, until.counts[-1]))
+            if looked.stopped:  # a warning has said so
+                return looked, (), report, started
+            pairs = [item for item in zip(claims, goes_on, strict=True) if _was_judged(item[0], seeds, most)]
+            now = [look_line(claim, goes_on=on, limit=limit) for claim, on in pairs]
+            following = next_line(claims, goes_on, min((n for n in until.counts if n > most), default=most))
+            print(f"look at {most} seeds:", *now, *filter(None, [following]), sep="\n  ", file=sys.stderr, flush=True)
+    return looked, tuple(told), report, started
+
+
+def _was_judged(claim: Claim, seeds: Mapping[str, int], number: int) -> bool:
+    """Tell whether a comparison was judged with so many seeds: both sides have them, and no earlier look called it."""
+    return claim.called is None and seeds[claim.variant] == seeds[claim.against] == number

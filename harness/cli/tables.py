@@ -1,0 +1,220 @@
+"""Tables of the command line: plans and parts, for people or (as JSON) for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from itertools import zip_longest
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.execute.disk_forecast import DiskForecast
+from harness.execute.probe import Forecast
+from harness.files import describe_bytes
+from harness.fingerprint import thaw
+from harness.records import Plan, Run
+from harness.registry import Part
+from harness.spec.concern import Concern
+from harness.spec.plan_json import plan_to_json
+from harness.spec.reference import type_text
+from harness.tracking.garbage import Garbage
+from harness.tracking.inventory import Inventory
+
+PIPE_WIDTH = 160
+MOST_DRAWN = 500
+"""Runs of a plan up to which its table has frames and folds long cells; drawing takes a millisecond a run."""
+REFERENCE, SAME = "(the reference)", "the same"
+COLUMNS = ("id", "variant", "seed", "starts from", "differs from its reference in", "state")
+
+
+def _console() -> Console:
+    """Return a console on stdout; where that is no terminal, lines are long enough for other programs to cut."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def print_plan(
+    plan: Plan,
+    done: Collection[str],
+    concerns: Sequence[Concern],
+    forecast: Forecast | None,
+    disk: DiskForecast,
+    *,
+    as_json: bool,
+) -> None:
+    """Print a plan's runs, then what they will not show and cost; `done` holds the ids of those that are finished."""
+    if as_json:
+        entries = plan_to_json(plan)
+        for entry in entries["runs"]:
+            entry["done"] = entry["id"] in done
+        entries["concerns"] = [asdict(concern) for concern in concerns]
+        entries["forecast"] = asdict(forecast) if forecast else None
+        entries["disk"] = asdict(disk)
+        print(json.dumps(entries, indent=2))
+        return
+    console = _console()
+    console.print(Text(f"{plan.study}: {plan.question}"))
+    groups = _plan_rows(plan, done)
+    if len(plan.runs) <= MOST_DRAWN:
+        console.print(_draw_table(groups))
+    else:
+        print(_align([COLUMNS, *(row for rows in groups for row in rows)]))
+    left = len({run.id for run in plan.runs} - set(done))
+    console.print(f"{len(plan.runs)} runs, {left} to do")
+    for sentence in plan.left_out:
+        console.print(Text(sentence))
+    for concern in concerns:
+        console.print(Text.assemble((f"{concern.code}: ", "bold"), concern.text))
+        console.print(Padding(Text(f"-> {concern.remedy}"), (0, 0, 0, 2), expand=False))
+    if forecast:
+        _print_forecast(console, forecast)
+
+
+def _plan_rows(plan: Plan, done: Collection[str]) -> list[list[tuple[str, ...]]]:
+    """Return the cells of each run, the runs of a variant together."""
+    labels = {run.id: run.label for run in plan.runs}
+    by_variant: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        by_variant.setdefault(run.variant, []).append(run)
+    return [
+        [
+            (
+                run.id,
+                run.variant,
+                str(run.seed),
+                _start(run, labels),
+                _changes(run) if run is runs[0] else SAME,
+                "done" if run.id in done else "to do",
+            )
+            for run in runs
+        ]
+        for runs in by_variant.values()
+    ]
+
+
+def _draw_table(groups: Sequence[Sequence[tuple[str, ...]]]) -> Table:
+    table = Table(*COLUMNS)
+    for rows in groups:
+        for row in rows:
+            table.add_row(*(Text(cell, style="dim" if cell in (SAME, REFERENCE) else "") for cell in row))
+        table.add_section()
+    return table
+
+
+def _align(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a line for each row, its cells as wide as the widest of their column; further lines of a cell follow."""
+    lines = [part for row in rows for part in zip_longest(*(cell.split("\n") for cell in row), fillvalue="")]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    form = "  ".join(f"{{:<{width}}}" for width in widths)
+    return "\n".join(form.format(*line).rstrip() for line in lines)
+
+
+def _print_forecast(console: Console, forecast: Forecast) -> None:
+    table = Table("variant", "minutes a run", "peak memory", "on disk")
+    for name, cost in forecast.costs.items():
+        table.add_row(Text(name), f"{cost.seconds / 60:.1f}", _mib(cost.memory_bytes), _mib(cost.kept_bytes))
+    console.print(table)
+    console.print(
+        f"forecast: {forecast.runs} runs, {forecast.jobs} at once: {forecast.seconds / 3600:.2f} hours,"
+        f" {_mib(forecast.memory_bytes)} of memory, {_mib(forecast.disk_bytes)} on disk"
+    )
+
+
+def print_inventory(inventory: Inventory) -> None:
+    """Print what a store holds: first what it comes to, then a line a study."""
+    console, studies = _console(), inventory.studies
+    console.print(
+        f"{_number(len(studies), 'study', 'studies')}, {_number(inventory.runs, 'run', 'runs')}, "
+        f"{describe_bytes(inventory.bytes)}; {describe_bytes(inventory.removable_bytes)} can be freed by harness gc, "
+        f"{describe_bytes(inventory.free_bytes)} are free on the disk"
+    )
+    table = Table("study", "finished", "size", "stale runs")
+    for item in studies:
+        finished = f"{item.finished} of {item.runs}"
+        table.add_row(Text(item.study), finished, describe_bytes(item.bytes), str(item.stale or "-"))
+    if studies:
+        console.print(table)
+
+
+def print_garbage(found: Sequence[Garbage], *, removed: bool) -> None:
+    """Print what was removed, or would be: first how much, then a line a thing."""
+    console, size = _console(), describe_bytes(sum(item.bytes for item in found))
+    if not found:
+        console.print("nothing to remove: all that is here is needed by a study on record")
+        return
+    kinds = ", ".join(f"{number} x {kind}" for kind, number in Counter(item.kind for item in found).items())
+    console.print(f"{size} freed: {kinds}" if removed else f"{size} can be freed, without --dry-run: {kinds}")
+    for item in found:
+        about = f" of {item.about}" if item.about else ""
+        console.print(Text(f"{item.kind}{about}: {item.path}, {describe_bytes(item.bytes)}"), soft_wrap=True)
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"
+
+
+def _start(run: Run, labels: Mapping[str, str]) -> str:
+    if run.start is None:
+        return "-"
+    return f"{labels.get(run.start.run_id, run.start.run_id)}@{run.start.which}"
+
+
+def _changes(run: Run) -> str:
+    if not run.settings_from:
+        return REFERENCE
+    lines = [f"{key}: {_short(before)} -> {_short(after)}" for key, (before, after) in run.changed.items()]
+    return "\n".join([f"{run.settings_from}:", *lines])
+
+
+def _short(value: Any) -> str:
+    return "-" if value is None else json.dumps(thaw(value), ensure_ascii=False)
+
+
+def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
+    """Print parts, a line each, or in full: docstring and every setting with type, default and meaning."""
+    if as_json:
+        print(json.dumps([_part_as_json(part) for part in parts], indent=2))
+        return
+    console = _console()
+    if not in_full:
+        table = Table("kind", "name", "settings and defaults", "what it does")
+        for part in parts:
+            table.add_row(part.kind, part.name, Text(_settings_line(part)), Text(part.doc.splitlines()[0]))
+        console.print(table)
+        return
+    for part in parts:
+        mark = f" (plugin {part.plugin}, {part.place})" if part.plugin else ""
+        console.print(Text(f"{part.kind} {part.name}{mark}", style="bold"))
+        console.print(Text(part.doc + "\n"))
+        table = Table("setting", "type", "default", "meaning")
+        for name, schema in part.schema.model_json_schema()["properties"].items():
+            default = json.dumps(schema["default"]) if "default" in schema else "(required)"
+            table.add_row(name, Text(type_text(schema)), Text(default), Text(schema.get("description", "")))
+        console.print(table)
+
+
+def _part_as_json(part: Part) -> dict[str, Any]:
+    schema = part.schema.model_json_schema()
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "plugin": part.plugin,
+        "version": part.version,
+        "doc": part.doc,
+        "settings": schema,
+    }
+
+
+def _settings_line(part: Part) -> str:
+    fields = part.schema.model_fields.items()
+    return ", ".join(name if field.is_required() else f"{name}={field.default}" for name, field in fields)

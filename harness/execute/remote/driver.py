@@ -1,0 +1,259 @@
+"""Runs on other machines, without a shared disk: what is sent when, what becomes of what arrives.
+
+This process decides what starts when. Each run is worked on in a scratch folder elsewhere (`errand`), from where each
+epoch is sent home: first the files of the run's folder that have changed (`parcels`), then the epoch's figures. Here
+the files are written into the run's folder on this disk, which is the durable truth as it is for local runs, and from
+which the tracking store is brought up to date; the other machines need neither this disk nor the store. The weights
+that a run starts from, and the checkpoint of one that has to go on, are sent along with it.
+
+When a worker or its machine dies, the run is sent again with the last checkpoint that has arrived. When this process
+dies, the next one goes on from what the folders hold. It holds each run's lock while the run is away, as the process
+of a local run does: what else works on the same folders waits, and a worker that was given up can write nothing here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from harness.execute.events import Advanced, Ended, Event, Started, Warned
+from harness.execute.remote.transfer import Inbox, Piece, pack_to_go_on
+from harness.execute.remote.worker import Begun, Died, Errand, Kept, Message
+from harness.execute.scheduler import Order
+from harness.execute.time_limits import STATED, Patience
+from harness.execute.worker import Failure
+from harness.files import locked
+from harness.records import Machine, Progress, Run
+from harness.runs.folder import RunFolder, find_start_problem, is_finished, load_result
+from harness.runs.provenance import read_origin
+
+DEATHS = 4
+"""A run has failed when so many of its workers have died without a new epoch between them."""
+SENT = 500
+"""Errands that other machines, or their queue, have at once; more runs than that wait here."""
+POLL_S = 1.0
+IDLE_S = 60.0
+"""After so long without a run that a machine works on, the user is told why."""
+
+
+@dataclass(frozen=True)
+class Over:
+    """Nothing more comes from an errand; `why` where that was not its own last word."""
+
+    why: Failure | Died | None = None
+
+
+class Fleet(Protocol):
+    """Machines that take errands."""
+
+    def send(self, errand: Errand, own: Iterable[Piece], start: Path | None) -> None:
+        """Have a run worked on as soon as a machine is free, from its own files and the weights in the file `start`."""
+
+    def forget(self, start: Path) -> None:
+        """Note that no more runs start from these weights."""
+
+    def receive(self, seconds: float) -> Sequence[tuple[str, Message | Over]]:
+        """Return what has arrived, with the run's id; wait for it so long at most."""
+
+    def recall(self, run_id: str) -> None:
+        """End a run's errand; nothing more arrives from it."""
+
+    def shortage(self) -> str:
+        """Return why no machine takes an errand, as far as that is known."""
+
+
+@dataclass
+class _Away:
+    """A run that was sent, and what is known of it."""
+
+    run: Run
+    inbox: Inbox
+    lock: ExitStack
+    host: str = ""
+    """The machine that has taken it up."""
+    why: Failure | Died | None = None
+    """Why it will have no result."""
+
+
+@dataclass
+class _Past:
+    """How a run has fared so far."""
+
+    started: bool = False
+    epoch: int = -1
+    """The last epoch that has arrived."""
+    deaths: int = 0
+    """Workers that have died since."""
+    not_before: float = 0.0
+
+
+def execute_away(
+    runs: Sequence[Run],
+    folders: Mapping[str, RunFolder],
+    machine: Machine,
+    fleet: Fleet,
+    patience: Patience = STATED,
+) -> Iterator[Event]:
+    """Execute runs, given with each after the run it starts from, on other machines. Yields what happens.
+
+    Closing the iterator, or an interrupt, recalls every run; what has arrived from them stays.
+    """
+    driver = _Driver(runs, folders, machine, fleet, patience)
+    try:
+        yield from driver.walk()
+    finally:
+        driver.recall_all()
+
+
+class _Driver:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        folders: Mapping[str, RunFolder],
+        machine: Machine,
+        fleet: Fleet,
+        patience: Patience,
+    ) -> None:
+        self._patience = patience
+        self._order = Order(runs, folders)
+        self._folders = folders
+        self._machine = replace(machine, origin=read_origin())
+        self._fleet = fleet
+        self._away: dict[str, _Away] = {}
+        self._past = {run.id: _Past() for run in runs}
+
+    def walk(self) -> Iterator[Event]:
+        """Send what is ready, note what arrives, until every run is at its end."""
+        busy = time.monotonic()
+        while self._order or self._away:
+            yield from self._order.skip_lost()
+            yield from self._send_ready()
+            arrived = self._fleet.receive(POLL_S)
+            for run_id, message in arrived:
+                if run_id in self._away:
+                    yield from self._note(self._away[run_id], message)
+            now = time.monotonic()
+            if arrived or not self._away or any(away.host for away in self._away.values()):
+                busy = now
+            elif now - busy > IDLE_S:
+                busy = now
+                yield Warned(f"no machine has taken up a run for {IDLE_S:.0f} s: {self._fleet.shortage()}")
+
+    def recall_all(self) -> None:
+        """End what is under way."""
+        for run_id in list(self._away):
+            self._fleet.recall(run_id)
+            self._close(run_id)
+
+    def _send_ready(self) -> Iterator[Event]:
+        for run in self._order.ready():
+            if len(self._away) >= SENT:
+                return
+            if time.monotonic() < self._past[run.id].not_before:
+                continue
+            lock = ExitStack()
+            if not lock.enter_context(locked(self._folders[run.id].lock, wait=False)):
+                lock.close()  # another process works on it
+                continue
+            self._order.take(run)
+            self._away[run.id] = _Away(run, Inbox(self._folders[run.id].path), lock)
+            yield from self._send(run)
+
+    def _send(self, run: Run) -> Iterator[Event]:
+        folder, start = self._folders[run.id], self._order.start_file(run)
+        if is_finished(folder):  # by the process that had the lock
+            yield self._end(run)
+        elif start is not None and (problem := find_start_problem(start)):
+            yield self._fail(run, problem)
+        else:
+            errand = Errand(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
+            self._fleet.send(errand, pack_to_go_on(folder), start)
+        if start is not None and not self._order.wants(start):
+            self._fleet.forget(start)
+
+    def _note(self, away: _Away, message: Message | Over) -> Iterator[Event]:
+        run = away.run
+        match message:
+            case Begun(host):
+                yield from self._begin(away, host)
+            case Piece():
+                yield from self._take(away, message)
+            case Progress():
+                yield from self._advance(run, message)
+            case Warned():
+                yield message
+            case Failure() | Died():
+                away.why = message
+            case Kept(names):
+                self._remove_checkpoints(run, names)
+            case Over(why):
+                yield from self._conclude(away, why or away.why or Died("its worker ended without a word"))
+
+    def _begin(self, away: _Away, host: str) -> Iterator[Started]:
+        """Tell of a start once, however often the run is sent."""
+        away.host = host
+        if not self._past[away.run.id].started:
+            self._past[away.run.id].started = True
+            yield Started(away.run)
+
+    def _take(self, away: _Away, piece: Piece) -> Iterator[Ended]:
+        try:
+            away.inbox.take(piece)
+        except OSError as error:
+            self._fleet.recall(away.run.id)
+            place = error.filename or self._folders[away.run.id].path
+            yield self._fail(away.run, f"{place}: {error.strerror}")
+
+    def _advance(self, run: Run, progress: Progress) -> Iterator[Advanced]:
+        """Tell of an epoch once: a run that goes on repeats what it has done."""
+        past = self._past[run.id]
+        if progress.epoch > past.epoch:
+            past.epoch, past.deaths = progress.epoch, 0
+            yield Advanced(run, progress)
+
+    def _conclude(self, away: _Away, why: Failure | Died) -> Iterator[Event]:
+        run, past = away.run, self._past[away.run.id]
+        if is_finished(self._folders[run.id]):
+            yield self._end(run)
+        elif isinstance(why, Failure):
+            yield self._fail(run, why.reason)
+        elif past.deaths + 1 >= DEATHS:
+            yield self._fail(
+                run,
+                f"its workers died {DEATHS} times without a new epoch, the last time so: {why.reason}; run again to "
+                "continue from its last checkpoint",
+            )
+        else:
+            past.deaths += 1
+            past.not_before = time.monotonic() + 2 ** (past.deaths - 1)
+            self._close(run.id)
+            self._order.put_back(run)
+            place = f" (on {away.host})" if away.host else ""
+            yield Warned(f"{run.label}: {why.reason}{place}; it is sent again and goes on from its last checkpoint")
+
+    def _end(self, run: Run) -> Ended:
+        self._close(run.id)
+        result = load_result(self._folders[run.id])
+        assert result is not None
+        return self._order.end(run, result)
+
+    def _fail(self, run: Run, reason: str) -> Ended:
+        self._close(run.id)
+        return self._order.fail(run, reason)
+
+    def _close(self, run_id: str) -> None:
+        away = self._away.pop(run_id)
+        away.inbox.close()
+        away.lock.close()
+
+    def _remove_checkpoints(self, run: Run, kept: Collection[str]) -> None:
+        """Remove what a finished run needed to go on, as its process did where it worked."""
+        folder = self._folders[run.id]
+        if is_finished(folder):
+            for path in folder.state.parent.glob("*"):
+                if path.name not in kept:
+                    path.unlink()

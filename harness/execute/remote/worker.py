@@ -1,0 +1,157 @@
+"""One run on another machine: made in a scratch folder there, its files and epochs sent home as they come.
+
+Nothing here knows how messages travel. The run itself has a process of its own, the one that a run on this machine
+has: the same code in the same surroundings, hence the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.data.digests import cache_folder
+from harness.errors import HarnessError, InputError
+from harness.execute.events import Warned
+from harness.execute.inputs import make_reader
+from harness.execute.remote.transfer import Outbox, Piece
+from harness.execute.time_limits import STATED, Patience
+from harness.execute.worker import Failure
+from harness.execute.worker_monitor import Worker, wait_for
+from harness.files import locked
+from harness.records import Machine, Progress, Run
+from harness.runs.folder import RunFolder, is_finished
+from harness.spec.plugins import import_plugin
+
+POLL_S = 0.2
+"""A wait is cut into these, between which a cancellation is noticed."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What another machine needs to know of a run, apart from the files that it starts from."""
+
+    run: Run
+    machine: Machine
+    home: str
+    """The run's folder on the machine that sends the errand, for messages."""
+    cwd: str
+    """The folder that the user's command was given in: paths in a spec are relative to it, where it exists."""
+    patience: Patience = STATED
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A machine has taken the run up."""
+
+    host: str
+
+
+@dataclass(frozen=True)
+class Died:
+    """The run's process ended without a result and without saying why; it may succeed when it is started again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The run's process has ended and all its files are sent; of its checkpoints it has kept these."""
+
+    checkpoints: tuple[str, ...]
+
+
+Message = Begun | Piece | Progress | Warned | Failure | Died | Kept
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield an empty folder of this process below the cache folder, and remove what killed processes left there."""
+    scratch = cache_folder() / "scratch"
+    place = scratch / uuid.uuid4().hex
+    with locked(place.with_suffix(".lock")):
+        place.mkdir()
+        try:
+            for other in scratch.iterdir():
+                if other.is_dir() and other != place:
+                    _remove_if_left(other)
+            yield place
+        finally:
+            _remove(place)
+
+
+def _remove_if_left(place: Path) -> None:
+    with locked(place.with_suffix(".lock"), wait=False) as held:  # a living process holds the lock of its folder
+        if held:
+            _remove(place)
+
+
+def _remove(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def carry_out(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Message]:
+    """Bring a run to its end, from wherever its folder says it stands; `start` holds the weights that it starts from.
+
+    Yields each epoch after the pieces of the files that hold it. Closing the iterator ends the run's process.
+    """
+    with suppress(OSError):
+        os.chdir(errand.cwd)
+    try:
+        _require_same_inputs(errand.run)
+    except HarnessError as error:
+        yield Failure(str(error))
+        return
+    yield from _watch(errand, folder, start)
+
+
+def _require_same_inputs(run: Run) -> None:
+    """Refuse to compute a run from other data than its id stands for."""
+    import harness.data
+    import harness.parts  # noqa: F401 - enter the parts into the catalog
+
+    for module in run.config.plugins:
+        import_plugin(module)
+    here = socket.gethostname()
+    try:
+        found = make_reader()(run.config)
+    except InputError as error:
+        raise InputError(f"on {here}: {error}; without a shared disk, data.root must be a URL") from None
+    for key, digest in run.inputs.items():
+        if found.get(key) != digest:
+            raise InputError(f"on {here}: {key} is not what the study was planned with (another content at that place)")
+
+
+def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Message]:
+    worker = Worker(errand.run, folder, errand.machine, start, errand.patience)
+    outbox = Outbox(folder)
+    try:
+        while not worker.is_over:
+            wait_for([worker], POLL_S)
+            if said := worker.hear():
+                yield from outbox.changed()
+            for message in said:
+                if isinstance(message, Warned):
+                    message = Warned(message.text.replace(str(folder.path), errand.home))
+                yield message
+        yield from outbox.changed(with_log=True)
+        if worker.failure:
+            yield Failure(worker.failure.reason.replace(str(folder.path), errand.home))
+        elif not is_finished(folder):
+            yield Died(_describe_death(worker.process.exitcode))
+        yield Kept(tuple(path.name for path in folder.state.parent.glob("*")))
+    finally:
+        worker.end()
+
+
+def _describe_death(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"its process was ended by {signal.Signals(-exitcode).name}"
+    return f"its process ended with exit code {exitcode} and no result"

@@ -1,0 +1,263 @@
+"""One run, in the process that calls: train, keep what is needed to go on, judge, write the result."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import harness.parts  # noqa: F401 - enters the parts into the catalog
+from harness.data.source import IGNORE
+from harness.errors import RunFailed
+from harness.execute.events import Warned
+from harness.execute.inputs import make_reader
+from harness.files import locked, remove_partial, write_text
+from harness.models.weights import load_weights
+from harness.predictions import MOST
+from harness.records import OWN_FREEZE, Counts, Machine, Progress, Run, RunResult
+from harness.report.figures.examples import draw_confusion, draw_examples
+from harness.runs.credentials import mask_credentials
+from harness.runs.folder import (
+    RunFolder,
+    append_progress,
+    find_model_damage,
+    find_start_problem,
+    is_finished,
+    save_result,
+    write_progress,
+)
+from harness.runs.plugin_copy import keep_plugins
+from harness.runs.provenance import read_provenance
+from harness.spec.plugins import import_plugin
+from harness.train.auto_batch_size import adapt
+from harness.train.checkpoint import (
+    Standing,
+    copy_weights,
+    load_newest,
+    save_state,
+    save_weights,
+)
+from harness.train.evaluate import evaluate, evaluate_closely, make_examples
+from harness.train.loop import train
+from harness.train.memory import OutOfMemory, describe_memory, noting_memory, recall
+from harness.train.pulse import Pulse
+from harness.train.self_test import require_threads
+from harness.train.setup import AtOnce, Bench, build_bench, prepare_process
+
+CONTRACT_VERSION = 1
+
+Tell = Callable[[Progress | Warned], None]
+
+
+def run_one(
+    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, pulse: Pulse | None = None
+) -> None:
+    """Bring a run to its end, from wherever its folder says it stands; does nothing if it is finished.
+
+    Another process that works on the same run is waited for. `start` is the weights file of the run it starts from.
+    `pulse` is moved with each batch.
+
+    Raises:
+        HarnessError: the run cannot go on; what it has is in its folder.
+    """
+    with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
+        if is_finished(folder):
+            return
+        remove_partial(folder.path)
+        if start is not None and (problem := find_start_problem(start)):
+            raise RunFailed(problem)
+        warnings.simplefilter("always")
+        for module in run.config.plugins:
+            import_plugin(module)
+        _require_unchanged(run)
+        prepare_process(run.config)
+        require_threads(run.config.train.threads)
+        write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
+        bench, result = _train_and_judge(run, folder, machine, start, tell, pulse or Pulse())
+        if not machine.cache:  # images were read from their files to the end
+            _require_unchanged(run)
+        _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
+        save_result(folder, result)
+        for state in (folder.state, folder.state_before):
+            state.unlink(missing_ok=True)
+
+
+def _train_and_judge(
+    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, pulse: Pulse
+) -> tuple[Bench, RunResult]:
+    """Return the run's result and the bench it was made on; where memory runs out, begin again from the last state."""
+    at_once: AtOnce | None = None
+    while True:
+        bench = build_bench(run.config, machine, start=start)
+        standing = load_newest((folder.state, folder.state_before), bench)
+        for note in standing.notes if at_once is None else ():
+            tell(Warned(f"{run.label}: {note}"))
+        history = list(standing.history)
+        bench = replace(bench, at_once=at_once or recall(history), notes=(*bench.notes, *standing.notes), pulse=pulse)
+        _save_provenance(bench, run, folder, machine, ())
+        try:
+            standing = _train(bench, standing, history, folder, tell)
+            return bench, _judge(bench, run, folder, standing, start)
+        except OutOfMemory as error:
+            phase, reason = error.phase, str(error)
+        except RunFailed as error:
+            raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+        if bench.resident:
+            told = f"memory ran out on {bench.device}; images are read from the main memory from now on"
+            machine = replace(machine, resident=False)
+        else:
+            try:  # only here, with the error, has what the failed step held left memory
+                at_once = adapt(bench, phase, reason)
+            except RunFailed as error:
+                raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
+            told = "; ".join(describe_memory(bench, at_once))
+        tell(Warned(f"{run.label}: {told}"))
+        del bench
+        gc.collect()  # a compiled network refers to itself: its memory would lie beside that of the next one
+
+
+def _require_unchanged(run: Run) -> None:
+    """Refuse to train on other data than the run's id says: the plan may be hours old."""
+    now = make_reader()(run.config)
+    changed = [key for key in (*run.inputs, OWN_FREEZE) if now.get(key) != run.inputs.get(key)]
+    if changed:
+        raise RunFailed(
+            f"{', '.join(changed)} changed on disk after the study was planned; run the same command again: it plans "
+            "with what is there now"
+        )
+
+
+def _train(bench: Bench, standing: Standing, history: list[Progress], folder: RunFolder, tell: Tell) -> Standing:
+    """Train from where the run stands, and add each epoch to its history.
+
+    The state is written before the journal: the journal can be made from it. A run that may change its batch saves its
+    state each epoch: what is in the journal is then never made again, in another way.
+    """
+    best = standing.best
+    write_progress(folder, history)
+    if best is not None:  # an epoch after that of the state may have written another
+        save_weights(folder.best, best)
+    for progress in history:
+        tell(progress)
+    began = time.perf_counter() - standing.seconds
+    settings = bench.config.train
+    every = 1 if settings.on_oom == "accumulate" else settings.checkpoint_every
+    for epoch in train(bench, history):
+        progress = replace(epoch, time_ms=_not_before(history, epoch.time_ms))
+        history.append(progress)
+        if progress.improved:
+            best = copy_weights(bench)
+            save_weights(folder.best, best)
+        standing = Standing(tuple(history), best, time.perf_counter() - began, standing.notes)
+        if progress.epoch % every == 0:
+            save_state(folder.state, folder.state_before, bench, standing)
+        append_progress(folder, progress)
+        tell(progress)
+    save_weights(folder.last, copy_weights(bench))
+    return replace(standing, seconds=time.perf_counter() - began)
+
+
+def _not_before(history: Sequence[Progress], time_ms: int) -> int:
+    """Return a time that is later than the last epoch's, also where the clock was set back: stores sort by it."""
+    return max(time_ms, history[-1].time_ms + 1) if history else time_ms
+
+
+def _best_epoch(history: Sequence[Progress]) -> int:
+    return max(item.epoch for item in history if item.improved)
+
+
+def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
+    if not any(item.improved for item in history):
+        return "there is no good checkpoint of its own yet"
+    return f"the last good checkpoint is that of epoch {_best_epoch(history)}: {folder.best}"
+
+
+def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing, start: Path | None) -> RunResult:
+    """Evaluate start, last and best epoch on every labelled split but the training one, and draw the run's pictures.
+
+    Regions and pictures are those of the best epoch. Weights that are the same are evaluated once.
+    """
+    best, last = _best_epoch(standing.history), standing.history[-1].epoch
+    start_counts = _count_all(bench, start) if start is not None and last > 0 else {}
+    last_counts = _count_all(bench, folder.last) if last != best else {}
+    _load_whole(bench, folder.best)
+    kept = {"val": MOST}
+    with noting_memory("evaluate"):
+        judged = {name: evaluate_closely(bench, name, keep=kept.get(name, 0)) for name in _reported(bench)}
+        examples = make_examples(bench)
+    counts, taxonomy = {name: item.counts for name, item in judged.items()}, bench.source.taxonomy
+    draw_confusion(counts["val"], folder.confusion_picture)
+    draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
+    return RunResult(
+        run_id=run.id,
+        status="finished",
+        history=standing.history,
+        best_epoch=best,
+        counts=counts,
+        last_counts=last_counts or counts,
+        start_counts=start_counts,
+        contract=_make_contract(bench, counts),
+        regions={name: item.regions for name, item in judged.items()},
+        examples=examples,
+        predictions=judged["val"].predictions,
+        colours=taxonomy.colours,
+        seconds=standing.seconds,
+    )
+
+
+def _reported(bench: Bench) -> list[str]:
+    return [name for name in bench.splits if name not in ("train", "select")]
+
+
+def _count_all(bench: Bench, weights: Path) -> dict[str, Counts]:
+    """Return the counts of a checkpoint on every reported split; its weights stay on the bench."""
+    _load_whole(bench, weights)
+    with noting_memory("evaluate"):
+        return {name: evaluate(bench, name).counts for name in _reported(bench)}
+
+
+def _load_whole(bench: Bench, weights: Path) -> None:
+    if problem := find_model_damage(RunFolder(weights.parent.parent), weights):
+        raise RunFailed(f"{weights}: damaged ({problem}) since it was written; run again: it is then written anew")
+    load_weights(bench.network.module, weights)
+
+
+def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:
+    """Return what must agree before this run's counts are compared with another's."""
+    evaluated, size = bench.config.evaluate, bench.config.data["size"]
+    return {
+        "version": CONTRACT_VERSION,
+        "splits": {name: bench.source.splits[name].digest for name in splits},
+        "size": size if evaluated.size == "input" else "native",
+        "ignore": {"label": IGNORE, "rule": "pixels whose true label is ignored are not counted"},
+        "taxonomy": bench.source.taxonomy.name,
+        "classes": list(bench.source.taxonomy.classes),
+        "class_of": sorted(bench.source.taxonomy.class_of.items()),
+        "checkpoint": "best",
+        "selected_by": evaluated.select_on,
+        "selected_on": bench.selects_on,
+    }
+
+
+def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine, warned: Iterable[str]) -> None:
+    is_gpu = bench.device.type == "cuda"
+    plugins = keep_plugins(folder.plugins, run.config.plugins)
+    facts = {
+        **read_provenance(machine),
+        **({"plugins": plugins} if plugins else {}),
+        "run": {"id": run.id, "inputs": dict(run.inputs), "starts_from": run.start and vars(run.start)},
+        "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
+        "preprocessing": asdict(bench.normalize.preprocessing),
+        "data_notes": list(bench.source.notes),
+        "notes": [*bench.notes, *describe_memory(bench, bench.at_once)],
+        "warnings": sorted(mask_credentials(text) for text in warned),
+    }
+    write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))

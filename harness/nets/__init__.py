@@ -1,1 +1,0 @@
-"""Networks: what harness asks of any segmentation model, its own U-Net, the models of two libraries, and weights."""

@@ -1,0 +1,231 @@
+"""Results -> evidence: regions, confusion flow and images behind the difference of two variants. Nothing is drawn."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.records import Counts, RunResult
+from harness.report.evidence.confusion_shift import confusion_change, find_moves
+from harness.report.evidence.contributions import Margins, contributions, measure_margins
+from harness.report.evidence.records import Evidence, ImageChange, Paired, RegionDelta
+from harness.report.study.estimates import known, make_difference
+from harness.report.study.file_names import make_slugs
+from harness.report.study.seeds import order_splits
+from harness.report.study.variants import VariantRuns
+from harness.scores import iou_class, miou_dataset
+
+WHOLE = "all"
+PICTURED_SPLIT = "val"
+NAMED_IMAGES = 3
+"""Images named on each side, and drawn on each side."""
+MOST_FIGURES = 8
+"""Comparisons that get figures: those whose headline moved most."""
+
+Values = npt.NDArray[np.float64]
+
+
+class Counted:
+    """One result's counts on one split, each sum worked out once."""
+
+    def __init__(self, result: RunResult, split: str) -> None:
+        self.counts = result.counts[split]
+        self.parts: dict[str, Counts] = {WHOLE: self.counts, **result.regions.get(split, {})}
+
+    @cached_property
+    def confusions(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Return region -> confusion matrix, [C, C]."""
+        return {name: counts.confusion_CC() for name, counts in self.parts.items()}
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, float | None]]:
+        """Return region -> `miou_dataset` under an empty name, and the IoU of each class under its own."""
+        return {
+            name: {"": known(miou_dataset(confusion_CC))}
+            | dict(zip(self.counts.classes, map(known, iou_class(confusion_CC).tolist()), strict=True))
+            for name, confusion_CC in self.confusions.items()
+        }
+
+    @cached_property
+    def margins(self) -> Margins:
+        """Return pixels by image and class."""
+        return measure_margins(self.counts)
+
+    @cached_property
+    def right_N(self) -> Values:
+        """Return the share of each image's counted pixels that is right; NaN where all are ignored."""
+        all_N = np.bincount(self.counts.image_K, weights=self.counts.pixels_K, minlength=len(self.counts.images))
+        unknown_N = np.full(len(all_N), np.nan)
+        share_N: Values = np.divide(self.margins.hit_NC.sum(axis=1), all_N, out=unknown_N, where=all_N > 0)
+        return share_N
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two variants on one split, over the seeds that both have."""
+
+    here: Mapping[int, Counted]
+    against: Mapping[int, Counted]
+
+
+def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]]) -> tuple[Evidence, ...]:
+    """Return the evidence of each pair (variant, the one it is compared with) on each split that both were judged on.
+
+    The pairs must be comparable, in one label set. There is none without a common seed, and none on a split whose
+    images differ.
+    """
+    by_name = {group.name: group for group in groups}
+    counted = {
+        (group.name, seed, split): Counted(result, split)
+        for group in groups
+        for seed, result in group.results.items()
+        for split in result.counts
+    }
+    slugs = make_slugs(by_name)
+    found = []
+    for variant, against in pairs:
+        here, there = by_name[variant], by_name[against]
+        for split in _shared_splits(here, there):
+            seeds = [seed for seed in sorted(here.results) if seed in there.results]
+            both = Both(*({seed: counted[name, seed, split] for seed in seeds} for name in (variant, against)))
+            found.append(_make_one(both, (here, there), split))
+    drawn = _choose_drawn(found)
+    return tuple(
+        item.model_copy(update=_figures(item, slugs)) if (item.variant, item.against) in drawn else item
+        for item in found
+    )
+
+
+def _shared_splits(here: VariantRuns, there: VariantRuns) -> list[str]:
+    """Return the splits on which both were judged, on the same images with every seed that both have."""
+    shared = [group.results[seed].counts for seed in here.results if seed in there.results for group in (here, there)]
+    names = order_splits(set.intersection(*(set(counts) for counts in shared))) if shared else []
+    return [name for name in names if len({counts[name].images for counts in shared}) == 1]
+
+
+def _choose_drawn(found: Sequence[Evidence]) -> set[tuple[str, str]]:
+    shown = [item for item in found if item.split == PICTURED_SPLIT]
+    ranked = sorted(shown, key=lambda item: -abs(item.regions[0].miou_dataset.delta or 0.0))
+    return {(item.variant, item.against) for item in ranked[:MOST_FIGURES]}
+
+
+def _figures(item: Evidence, slugs: Mapping[str, str]) -> dict[str, str]:
+    if item.split != PICTURED_SPLIT:
+        return {}
+    pair = f"{slugs[item.variant]}_vs_{slugs[item.against]}"
+    pictures = {"images_figure": f"changed_{pair}.png"} if item.pictured_lost or item.pictured_gained else {}
+    return {"flow_figure": f"flow_{pair}.png", **pictures}
+
+
+def evidence_figures(evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    """Return the file names of all figures that evidence is drawn in."""
+    names = [name for item in evidence for name in (item.flow_figure, item.images_figure)]
+    return tuple(name for name in names if name)
+
+
+def _make_one(both: Both, groups: tuple[VariantRuns, VariantRuns], split: str) -> Evidence:
+    seeds = tuple(both.here)
+    first, other = both.here[seeds[0]], both.against[seeds[0]]
+    classes = max(first.counts.classes, other.counts.classes, key=len)
+    change_KCC = np.array([_change(both, seed) for seed in seeds])
+    pixels_C = np.pad(first.confusions[WHOLE].sum(axis=1), (0, len(classes) - len(first.counts.classes)))
+    changes = _image_changes(both)
+    seed, kept = find_pictured(groups, split)
+    pictured = [change for change in changes if change.image in kept]
+    lost, gained = _extremes(changes)
+    pictured_lost, pictured_gained = _extremes(pictured)
+    return Evidence(
+        variant=groups[0].name,
+        against=groups[1].name,
+        split=split,
+        seeds=seeds,
+        regions=tuple(_region(both, name) for name in _shared_regions(both)),
+        moves=find_moves(change_KCC, pixels_C, classes),
+        lost=lost,
+        gained=gained,
+        images=len(first.counts.images),
+        kept=len(kept),
+        pictured_lost=pictured_lost,
+        pictured_gained=pictured_gained,
+        pictured_seed=seed,
+        flow_figure=None,
+        images_figure=None,
+    )
+
+
+def _change(both: Both, seed: int) -> Values:
+    return confusion_change(both.here[seed].confusions[WHOLE], both.against[seed].confusions[WHOLE])
+
+
+def _shared_regions(both: Both) -> list[str]:
+    """Return the regions that every result holds, in the order of the first."""
+    counted = [*both.here.values(), *both.against.values()]
+    return [name for name in counted[0].parts if all(name in item.parts for item in counted)]
+
+
+def _region(both: Both, name: str) -> RegionDelta:
+    first = next(iter(both.here.values()))
+    total = first.confusions[WHOLE].sum()
+    return RegionDelta(
+        region=name,
+        share=float(first.confusions[name].sum() / total) if total else None,
+        miou_dataset=_pair(both, name, ""),
+        iou_class={label: _pair(both, name, label) for label in first.counts.classes},
+    )
+
+
+def _pair(both: Both, region: str, score: str) -> Paired:
+    here, against = (
+        {seed: item.scores[region].get(score) for seed, item in side.items()} for side in (both.here, both.against)
+    )
+    delta = make_difference(here, against)
+    return Paired(
+        here=_mean([here[seed] for seed in delta.seeds]),
+        against=_mean([against[seed] for seed in delta.seeds]),
+        delta=delta.mean,
+        sd=delta.sd,
+        seeds=delta.seeds,
+        by_seed=delta.values,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return statistics.fmean(present) if present else None
+
+
+def _image_changes(both: Both) -> list[ImageChange]:
+    """Return the change of each image that has a counted pixel, those that lower the score most first."""
+    pairs = [(both.here[seed], both.against[seed]) for seed in both.here]
+    change_KN = np.array([contributions(here.margins, there.margins) for here, there in pairs])
+    right_N = np.mean([here.right_N - there.right_N for here, there in pairs], axis=0)
+    names, mean_N = pairs[0][0].counts.images, change_KN.mean(axis=0)
+    order = [place for place in np.argsort(mean_N, kind="stable").tolist() if not np.isnan(right_N[place])]
+    return [
+        ImageChange(
+            image=names[n], change=float(mean_N[n]), by_seed=tuple(change_KN[:, n].tolist()), right=float(right_N[n])
+        )
+        for n in order
+    ]
+
+
+def _extremes(changes: Sequence[ImageChange]) -> tuple[tuple[ImageChange, ...], tuple[ImageChange, ...]]:
+    """Return those that lower the score most and those that raise it most, each side's largest first."""
+    lost = [change for change in changes[:NAMED_IMAGES] if change.change < 0]
+    gained = [change for change in reversed(changes[-NAMED_IMAGES:]) if change.change > 0]
+    return tuple(lost), tuple(gained)
+
+
+def find_pictured(groups: tuple[VariantRuns, VariantRuns], split: str) -> tuple[int | None, frozenset[str]]:
+    """Return the first seed of which both variants kept predictions, and the images that both kept; None where none."""
+    for seed in sorted(groups[0].results) if split == PICTURED_SPLIT else ():
+        kept = [group.results[seed].predictions for group in groups if seed in group.results]
+        names = [frozenset(item.names) for item in kept if item is not None]
+        if len(names) == 2 and names[0] & names[1]:
+            return seed, names[0] & names[1]
+    return None, frozenset()

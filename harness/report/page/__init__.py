@@ -1,0 +1,1 @@
+"""Records -> a page, and the page as Markdown, HTML and CSV."""

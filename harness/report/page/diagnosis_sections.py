@@ -1,0 +1,89 @@
+"""The lines and tables of the diagnosis in `report.md`, each from the record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report.diagnosis.records import Diagnosis, SharedFinding, VariantDiagnosis
+from harness.report.page.text import NOTHING, counted, escape, percent, table
+from harness.report.study.class_band_records import DOMINANT, RARE
+
+
+def finding_lines(diagnosis: Diagnosis, variant: VariantDiagnosis) -> list[str]:
+    """Return a line for each finding of a variant: what, in how many seeds, and the numbers of the first of them.
+
+    Classes of which one rule says the same in the same seeds share a line.
+    """
+    titles = {rule.code: rule.title for rule in diagnosis.rules}
+    alike: dict[tuple[str, str, tuple[int, ...]], list[SharedFinding]] = {}
+    for item in variant.shared:
+        alike.setdefault((item.severity, item.code, item.seeds), []).append(item)
+    return [_line(titles[items[0].code], items) for items in alike.values()]
+
+
+def _line(title: str, items: Sequence[SharedFinding]) -> str:
+    first, seeds = items[0], ", ".join(map(str, items[0].seeds))
+    what = title + (f": {', '.join(escape(item.subject) for item in items)}" if first.subject else "")
+    held = f"{len(first.seeds)} of {counted(first.judged, 'seed')}" + (f": {seeds}" if first.judged > 1 else "")
+    text = escape(first.text)
+    told = f"Seed {first.seeds[0]}: {text}" if first.judged > 1 else text[:1].upper() + text[1:]
+    more = " The others' numbers: report.json." if len(items) > 1 else ""
+    return f"**{what}** ({first.severity}; {held}). {told}{more}"
+
+
+def clean_variants(diagnosis: Diagnosis) -> str:
+    """Return the names of variants with runs in which no rule held; nothing where there are none."""
+    return ", ".join(escape(item.variant) for item in diagnosis.variants if item.runs and not item.shared)
+
+
+def silent_lines(diagnosis: Diagnosis) -> list[str]:
+    """Return a line for each reason why rules could not be applied, with the rules and the runs."""
+    titles = {rule.code: rule.title for rule in diagnosis.rules}
+    all_runs = [f"{item.variant}/seed{run.seed}" for item in diagnosis.variants for run in item.runs]
+    held: dict[tuple[str, str], list[str]] = {}
+    for item in diagnosis.variants:
+        for silence in item.silent:
+            labels = [f"{item.variant}/seed{seed}" for seed in silence.seeds]
+            held.setdefault((silence.reason, titles[silence.code]), []).extend(labels)
+    rules: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (reason, title), labels in held.items():
+        rules.setdefault((reason, tuple(labels)), []).append(title)
+    return [
+        f"{', '.join(titles)}: {escape(reason)} ({_runs(labels, all_runs)})."
+        for (reason, labels), titles in rules.items()
+    ]
+
+
+def _runs(labels: Sequence[str], all_runs: Sequence[str]) -> str:
+    return "all runs" if len(labels) == len(all_runs) else ", ".join(map(escape, labels))
+
+
+def rules_table(diagnosis: Diagnosis) -> str:
+    """Return every rule with its threshold."""
+    return table(["rule", "holds when"], [[rule.title, escape(rule.states)] for rule in diagnosis.rules], 2)
+
+
+def bands_line(diagnosis: Diagnosis) -> str:
+    """Return the thresholds of the bands, and the classes of each with their shares."""
+    words = {"dominant": "dominant", "common": "common", "rare": "rare", "absent": "not in val"}
+    found = {
+        band: ", ".join(
+            f"{escape(item.name)} {percent(item.share, 2)}" for item in diagnosis.bands if item.band == band
+        )
+        for band in words
+    }
+    told = "; ".join(f"{words[band]}: {names}" for band, names in found.items() if names)
+    return f"dominant from {percent(DOMINANT, 0)}, rare below {percent(RARE, 0)}. {told[:1].upper()}{told[1:]}"
+
+
+def changes_table(diagnosis: Diagnosis) -> str:
+    """Return which classes of each band gained and lost in each variant; nothing where none is compared."""
+    rows = [
+        [escape(item.variant), item.band, *(_classes(names) for names in (item.gained, item.lost, item.undecided))]
+        for item in diagnosis.changes
+    ]
+    return table(["variant", "classes", "gained", "lost", "undecided"], rows, numeric_from=5) if rows else ""
+
+
+def _classes(names: Sequence[str]) -> str:
+    return ", ".join(map(escape, names)) or NOTHING

@@ -1,0 +1,1 @@
+"""Results -> the record of a study: estimates, claims, ranking, attribution, notes."""

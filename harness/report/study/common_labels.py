@@ -1,0 +1,118 @@
+"""Results in different label sets, seen in the coarsest of them: confusions of merged classes add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from harness.class_mapping import IGNORE, LabelSet, map_classes, merge_counts
+from harness.records import Counts, Examples, RunResult
+from harness.report.study.estimates import make_difference, make_estimate
+from harness.report.study.record import CommonLabels, CommonVariant, SeedResult
+from harness.report.study.seeds import order_splits
+from harness.report.study.variants import VariantRuns
+
+SCORE = "miou_dataset"
+
+
+@dataclass(frozen=True)
+class Common:
+    """The label set that all variants can be judged in, and their runs judged in it."""
+
+    label_set: LabelSet
+    groups: tuple[VariantRuns, ...]
+
+
+def find_common(groups: Sequence[VariantRuns]) -> Common | None:
+    """Return the variants judged in the label set of one of them into which all others merge.
+
+    None where all have one label set already, or no label set among theirs holds the others.
+    """
+    sets = {group.name: _label_set(group.first) for group in groups if group.first is not None}
+    if len({_key(label_set) for label_set in sets.values()}) < 2:
+        return None
+    for coarse in sorted(sets.values(), key=lambda label_set: len(label_set.classes)):
+        maps = {name: map_classes(label_set, coarse) for name, label_set in sets.items()}
+        if all(target is not None for target in maps.values()):
+            owner = next(g.first for g in groups if g.first and _key(_label_set(g.first)) == _key(coarse))
+            return Common(coarse, tuple(_merge(g, maps.get(g.name), coarse, owner.colours) for g in groups))
+    return None
+
+
+def _label_set(result: RunResult) -> LabelSet:
+    counts = next(iter(result.counts.values()))
+    return LabelSet(result.contract["taxonomy"], counts.classes, dict(result.contract.get("class_of", ())))
+
+
+def _key(label_set: LabelSet) -> Any:
+    return label_set.classes, tuple(sorted(label_set.class_of.items()))
+
+
+def _merge(
+    group: VariantRuns, target_of: Sequence[int] | None, coarse: LabelSet, colours: tuple[tuple[int, int, int], ...]
+) -> VariantRuns:
+    if target_of is None:
+        return group
+    contract = {"taxonomy": coarse.name, "classes": list(coarse.classes), "class_of": sorted(coarse.class_of.items())}
+    merged = {
+        seed: replace(
+            result,
+            counts=_merge_all(result.counts, target_of, coarse),
+            last_counts=_merge_all(result.last_counts, target_of, coarse),
+            start_counts=_merge_all(result.start_counts, target_of, coarse),
+            regions={split: _merge_all(regions, target_of, coarse) for split, regions in result.regions.items()},
+            predictions=result.predictions if _label_set(result) == coarse else None,  # pictures are not merged
+            contract={**result.contract, **contract},
+            examples=result.examples and _merge_examples(result.examples, target_of),
+            colours=colours,
+        )
+        for seed, result in group.results.items()
+    }
+    return replace(group, results=merged)
+
+
+def _merge_examples(examples: Examples, target_of: Sequence[int]) -> Examples:
+    """Return examples whose labels and predictions are classes of the coarser set; what it ignores is 255."""
+    table = np.full(256, IGNORE, np.uint8)
+    table[: len(target_of)] = target_of
+    return replace(
+        examples,
+        labels=tuple(table[label] for label in examples.labels),
+        predictions=tuple(table[predicted] for predicted in examples.predictions),
+    )
+
+
+def _merge_all(counts: Mapping[str, Counts], target_of: Sequence[int], coarse: LabelSet) -> dict[str, Counts]:
+    return {name: merge_counts(item, target_of, coarse.classes) for name, item in counts.items()}
+
+
+Seeds = Mapping[str, Sequence[SeedResult]]
+"""Variant -> its runs."""
+
+
+def summarise_common(common: Common, groups: Sequence[VariantRuns], own: Seeds, merged: Seeds) -> CommonLabels:
+    """Return each variant's headline score in its own label set and in the common one, and what merging did to it."""
+    variants = []
+    for group in groups:
+        if group.first is None:
+            continue
+        here, there = own[group.name], merged[group.name]
+        splits = order_splits(split for seed in here for split in seed.scores)
+        variants.append(
+            CommonVariant(
+                name=group.name,
+                taxonomy=group.first.contract["taxonomy"],
+                classes=len(_label_set(group.first).classes),
+                own={split: make_estimate(_scores(here, split)) for split in splits},
+                common={split: make_estimate(_scores(there, split)) for split in splits},
+                by_merging={split: make_difference(_scores(there, split), _scores(here, split)) for split in splits},
+            )
+        )
+    return CommonLabels(taxonomy=common.label_set.name, classes=common.label_set.classes, variants=tuple(variants))
+
+
+def _scores(seeds: Sequence[SeedResult], split: str) -> dict[int, float | None]:
+    return {seed.seed: seed.scores.get(split, {}).get(SCORE) for seed in seeds}

@@ -1,0 +1,72 @@
+"""Which variants are ahead, with ties shown as ties; and what would be worth running next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from harness.records import Plan
+from harness.report.study.claims import Claim, Comparison, Rank, Ranking
+from harness.report.study.judge import HEADLINE, Judged, Pair, has_pair
+from harness.report.study.over_looks import judge_over_looks
+from harness.spec.lint_power import add_seeds, find_folds
+from harness.stats.effects import Effect, Study, compare
+from harness.stats.looks import FEWEST_SEEDS, Looks
+from harness.stats.power import POWER
+
+
+def make_rankings(judged: Sequence[Judged], looks: Looks) -> tuple[Ranking, ...]:
+    """Return the variants of each of these splits by mean headline score, and which the first is shown to be ahead of.
+
+    All pairs of variants are one family (Holm), so that it does not matter that the first was chosen by its score.
+    """
+    return tuple(_rank(item, looks) for item in judged if len(item.study.variants) > 1)
+
+
+def _rank(judged: Judged, looks: Looks) -> Ranking:
+    study = judged.study
+    means = dict(zip(study.variants, np.nanmean(study.scores_VSM[:, :, 0], axis=1).tolist(), strict=True))
+    order = sorted(means, key=lambda name: -means[name])
+    verdicts = judge_over_looks([study], _all_pairs([study]), _all_pairs, looks, (0.0, FEWEST_SEEDS))
+    behind = {
+        other
+        for (one, other), verdict in ((pair, verdicts[key]) for key in verdicts for pair in (key, key[::-1]))
+        if one == order[0] and verdict.outcome == ("improved" if (one, other) in verdicts else "regressed")
+    }
+    ranks = tuple(Rank(variant=name, mean=means[name], behind=name in behind) for name in order)
+    family = next((verdict.family for verdict in verdicts.values()), 0)
+    return Ranking(split=judged.split, family=family, ranks=ranks)
+
+
+def _all_pairs(studies: Sequence[Study]) -> dict[Pair, Effect]:
+    (study,) = studies
+    pairs = [pair for pair in combinations(study.variants, 2) if has_pair(study, pair)]
+    return {pair: compare(study, *pair, only=[HEADLINE])[HEADLINE] for pair in pairs}
+
+
+def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """Return what would decide what is open, as sentences with a command where one would do."""
+    open_claims = [item.headline for item in comparisons if _is_open(item.headline, plan)]
+    needed = {
+        claim.variant: claim.outlook.seeds for claim in open_claims if claim.outlook and claim.outlook.chance >= POWER
+    }
+    if not needed:
+        return ()
+    most = max(needed.values())
+    names = ", ".join(f"{variant} ({seeds})" for variant, seeds in needed.items())
+    kept = list(dict.fromkeys(run.seed for run in plan.runs))
+    _, folds = find_folds(plan) or (0, None)
+    command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)), folds)))])
+    run = plan.command.split(" --until")[0].split(" --seeds")[0]
+    told = f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}."
+    if run.startswith("harness tune "):
+        return (f"{told} Trials train with the seed after those of the study, so this searches anew: {run} {command}",)
+    by_itself = "" if not run or " && " in run else f", or look by look: {run} --until decided"
+    return (f"{told} What is finished is kept: {run} {command}{by_itself}",)
+
+
+def _is_open(claim: Claim, plan: Plan) -> bool:
+    return claim.outcome == "undecided" and claim.against == plan.reference

@@ -1,0 +1,274 @@
+"""(Plan, results) -> Report: counts -> scores -> means over seeds -> differences paired by seed. Nothing is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.fingerprint import thaw
+from harness.judged import judged_results, primary_split
+from harness.records import Counts, Plan, Run, RunResult
+from harness.report.diagnosis.make import make_diagnosis
+from harness.report.evidence.make import evidence_figures, make_evidence
+from harness.report.study.answer import make_answer
+from harness.report.study.attribution import make_attributions
+from harness.report.study.class_bands import compare_bands, make_bands
+from harness.report.study.common_labels import find_common, summarise_common
+from harness.report.study.concerns import make_concerns
+from harness.report.study.estimates import make_difference, make_estimate
+from harness.report.study.file_names import figure_names, make_slugs, table_names
+from harness.report.study.folds import counts_by_split
+from harness.report.study.judge import judge_splits, make_comparisons, make_floors
+from harness.report.study.notes import constant_notes, fold_notes, make_notes, primary_notes
+from harness.report.study.over_looks import known_looks
+from harness.report.study.own_training import make_own_training
+from harness.report.study.provenance import make_facts
+from harness.report.study.ranking import make_rankings, propose_next
+from harness.report.study.record import (
+    ByName,
+    Change,
+    ClassSummary,
+    ClassTruth,
+    Delta,
+    Difference,
+    Estimate,
+    Report,
+    SeedResult,
+    SplitSummary,
+    VariantSummary,
+)
+from harness.report.study.seeds import make_seed_result, order_splits
+from harness.report.study.variants import VariantRuns, comparable, group_runs
+from harness.spec.plan import differences
+from harness.spec.start_weights import name_start
+from harness.stats.looks import Taken
+
+BySplit = Mapping[str, ByName]
+
+
+def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -> Report:
+    """Return the report of a plan's runs; `results` is by run id, and a run without one is reported as missing.
+
+    `taken` are the looks at the study that were recorded; without them this is the first look at its seeds. Pure: the
+    same plan, results and looks give an equal report.
+    """
+    results = judged_results(plan, results)
+    looks = known_looks(plan, results, taken)
+    groups = group_runs(plan, results)
+    seeds = _by_variant(plan, groups, results)
+    common = find_common(groups)
+    judged = groups if common is None else common.groups
+    judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
+    statistics = judge_splits(judged, plan.reference)
+    ordered = _reference_first(plan, groups)
+    splits = _summarise_splits(found := counts_by_split(ordered))
+    finished = [result for group in ordered for result in group.results.values()]
+    primary = primary_split(plan, [split.name for split in splits])
+    on_primary = [item for item in statistics.judged if item.split == primary]
+    attributions = make_attributions(plan, on_primary, looks)
+    comparisons = make_comparisons(statistics.judged, plan.margin, looks, primary, plan.expected)
+    slugs = make_slugs(plan.variants)
+    variants = tuple(
+        _summarise(plan, group, groups, seeds[group.name], slugs[group.name]).model_copy(
+            update={"delta": _delta(plan, group.name, judged, judged_seeds)}
+        )
+        for group in groups
+    )
+    evidence = make_evidence(judged, [(v.name, plan.reference) for v in variants if v.delta])
+    bands = make_bands(judged, plan.reference)
+    classes = _summarise_classes(finished, found)
+    report = Report(
+        study=plan.study,
+        question=plan.question,
+        answer=(),
+        reference=plan.reference,
+        margin=plan.margin,
+        epoch=plan.epoch,
+        primary=primary,
+        command=plan.command,
+        spec=plan.spec_text,
+        seeds=tuple(sorted({run.seed for run in plan.runs})),
+        notes=(
+            *make_notes(plan.reference, judged, variants),
+            *fold_notes(primary, judged),
+            *statistics.notes,
+            *primary_notes(primary, splits, next((item for item in variants if item.name == plan.reference), None)),
+            *(constant_notes(primary, classes, variants) if common is None else ()),
+        ),
+        concerns=make_concerns(plan, found),
+        splits=splits,
+        classes=classes,
+        setup=_setup(plan, groups),
+        variants=variants,
+        common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
+        comparisons=comparisons,
+        bands=compare_bands(on_primary, bands, plan.reference, looks),
+        own_training=make_own_training(plan, judged, looks, primary),
+        rankings=make_rankings(on_primary, looks),
+        next_runs=propose_next(plan, comparisons),
+        attributions=attributions,
+        evidence=evidence,
+        diagnosis=make_diagnosis(plan, results, bands, comparisons),
+        floors=make_floors(on_primary, plan.reference, looks),
+        provenance=make_facts(plan, results),
+        figures=figure_names(
+            variants,
+            has_examples=any(result.examples for result in finished),
+            has_attribution=any(item.shapley or item.brackets for item in attributions),
+        )
+        + evidence_figures(evidence),
+        tables=table_names(variants),
+    )
+    return report.model_copy(update={"answer": make_answer(report)})
+
+
+def _by_variant(
+    plan: Plan, groups: Sequence[VariantRuns], results: Mapping[str, RunResult]
+) -> dict[str, tuple[SeedResult, ...]]:
+    """Return each variant's runs with their results as the groups hold them; `results` tells of those that failed."""
+    return {
+        group.name: tuple(
+            make_seed_result(plan, run, group.results.get(run.seed, results.get(run.id))) for run in group.runs
+        )
+        for group in groups
+    }
+
+
+def _delta(
+    plan: Plan, name: str, groups: Sequence[VariantRuns], seeds: Mapping[str, Sequence[SeedResult]]
+) -> Delta | None:
+    by_name = {group.name: group for group in groups}
+    is_silent = name == plan.reference or by_name[name].is_evaluated_only
+    if is_silent or not comparable(by_name[name], by_name.get(plan.reference)):
+        return None
+    return _make_delta(seeds[name], seeds[plan.reference])
+
+
+def _reference_first(plan: Plan, groups: Sequence[VariantRuns]) -> list[VariantRuns]:
+    return sorted(groups, key=lambda group: group.name != plan.reference)
+
+
+def _setup(plan: Plan, groups: Sequence[VariantRuns]) -> dict[str, Any]:
+    """Return the complete config of the reference, or of the first variant where the plan has no reference."""
+    for group in _reference_first(plan, groups):
+        config = group.runs[0].config.to_dict()
+        return {key: thaw(value) for key, value in config.items() if key != "seed"}
+    return {}
+
+
+def _summarise(
+    plan: Plan, group: VariantRuns, groups: Sequence[VariantRuns], own: tuple[SeedResult, ...], slug: str
+) -> VariantSummary:
+    first = group.runs[0]
+    reference = next((other for other in groups if other.name == plan.reference), None)
+    is_reference = group.name == plan.reference
+    pooled = () if group.inner_conflicts else own
+    ids = {run.id for run in group.runs}
+    return VariantSummary(
+        name=group.name,
+        slug=slug,
+        starts_from=name_start(plan, first),
+        settings_from=first.settings_from,
+        compared_with=None if is_reference else plan.reference,
+        changed=_changes(first.changed),
+        differs=_changes(_differs(first, reference)),
+        components=dict(first.components),
+        evaluated_only=group.is_evaluated_only,
+        same_runs_as=tuple(o.name for o in groups if o.name != group.name and ids & {run.id for run in o.runs}),
+        seeds=own,
+        scores=_estimates({seed.seed: seed.scores for seed in pooled}),
+        iou_class=_estimates({seed.seed: seed.iou_class for seed in pooled}),
+        delta=None,
+        images_per_s=make_estimate({seed.seed: seed.images_per_s for seed in own if seed.status == "finished"}),
+        minutes=make_estimate({seed.seed: seed.minutes for seed in own if seed.status == "finished"}),
+    )
+
+
+def _differs(run: Run, reference: VariantRuns | None) -> Mapping[str, tuple[Any, Any]]:
+    if reference is None:
+        return {}
+    return differences(replace(reference.runs[0].config, seed=run.seed), run.config)
+
+
+def _changes(found: Mapping[str, tuple[Any, Any]]) -> tuple[Change, ...]:
+    return tuple(
+        Change(key=key, before=thaw(before), value=thaw(after)) for key, (before, after) in sorted(found.items())
+    )
+
+
+def _estimates(tables: Mapping[int, BySplit]) -> dict[str, dict[str, Estimate]]:
+    """Return split -> name -> estimate for tables of seeds (seed -> split -> name -> value)."""
+    return {
+        split: {name: make_estimate(_column(tables, split, name)) for name in _names(tables, split)}
+        for split in _splits(tables)
+    }
+
+
+def _make_delta(own: Sequence[SeedResult], reference: Sequence[SeedResult]) -> Delta:
+    return Delta(
+        scores=_differences({s.seed: s.scores for s in own}, {s.seed: s.scores for s in reference}),
+        iou_class=_differences({s.seed: s.iou_class for s in own}, {s.seed: s.iou_class for s in reference}),
+    )
+
+
+def _differences(here: Mapping[int, BySplit], reference: Mapping[int, BySplit]) -> dict[str, dict[str, Difference]]:
+    return {
+        split: {
+            name: make_difference(_column(here, split, name), _column(reference, split, name))
+            for name in _names(here, split)
+        }
+        for split in _splits(here)
+        if split in _splits(reference)
+    }
+
+
+def _splits(tables: Mapping[int, BySplit]) -> list[str]:
+    return order_splits(split for table in tables.values() for split in table)
+
+
+def _names(tables: Mapping[int, BySplit], split: str) -> list[str]:
+    return list(dict.fromkeys(name for table in tables.values() for name in table.get(split, {})))
+
+
+def _column(tables: Mapping[int, BySplit], split: str, name: str) -> dict[int, float | None]:
+    return {seed: table.get(split, {}).get(name) for seed, table in tables.items()}
+
+
+def _summarise_splits(counts: Mapping[str, Counts]) -> tuple[SplitSummary, ...]:
+    """Describe each split by the first result that has it; results that disagree are named in the notes."""
+    return tuple(
+        SplitSummary(
+            name=split,
+            images=len(counts[split].images),
+            groups=len(set(counts[split].groups)),
+            pixels=int(counts[split].pixels_K.sum()),
+        )
+        for split in counts
+    )
+
+
+def _summarise_classes(finished: Sequence[RunResult], whole: Mapping[str, Counts]) -> tuple[ClassSummary, ...]:
+    colours: dict[str, tuple[int, int, int] | None] = {}
+    for result in finished:
+        for counts in result.counts.values():
+            shades = result.colours or (None,) * len(counts.classes)
+            colours = dict(zip(counts.classes, shades, strict=True)) | colours
+    truths = {split: _truth_by_class(counts) for split, counts in whole.items()}
+    return tuple(
+        ClassSummary(
+            name=name,
+            colour=colour,
+            truth={split: truth[name] for split, truth in truths.items() if name in truth},
+        )
+        for name, colour in colours.items()
+    )
+
+
+def _truth_by_class(counts: Counts) -> dict[str, ClassTruth]:
+    pixels_C = counts.confusion_CC().sum(axis=1).tolist()
+    total = max(sum(pixels_C), 1)
+    return {
+        name: ClassTruth(pixels=pixels, share=pixels / total)
+        for name, pixels in zip(counts.classes, pixels_C, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""Runs on their own disk, which is the truth: each run's folder, its study's plan and its recorded looks."""

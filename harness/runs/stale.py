@@ -1,0 +1,148 @@
+"""Results that a change of the spec, or of the data, has left behind: named, and never mixed with the new ones.
+
+`studies/<study>/runs.json` remembers what the study's runs were in all its plans. It needs no tracking store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError, name_some
+from harness.files import locked
+from harness.fingerprint import canonical
+from harness.records import OWN_FREEZE, Plan, Run
+from harness.runs.checks import read_signed, write_entry
+from harness.runs.folder import is_finished, run_folder
+from harness.tracking.payload import flatten
+
+SHOWN_DIGITS = 12
+MOST_LABELS = 6
+_LINEAGE = "starts from"
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A finished result of a run's variant and seed that was made with something else than the plan says now."""
+
+    label: str
+    run_id: str
+    """Id of the stale result."""
+    differs: Mapping[str, tuple[Any, Any]]
+    """Setting, or what was read from disk -> (then, now)."""
+
+
+def find_stale(root: Path, plan: Plan) -> tuple[Stale, ...]:
+    """Return the results below a store's root that a plan's unfinished runs are made again in spite of.
+
+    Of several for one variant and seed, the latest.
+
+    Raises:
+        InputError: the record of the study's runs is damaged.
+    """
+    known = _read(_record(root, plan.study))
+    found = []
+    for run in plan.runs:
+        if is_finished(run_folder(root, run.id)):
+            continue
+        others = [id_ for id_ in known.get(run.label, {}) if id_ != run.id and is_finished(run_folder(root, id_))]
+        if others:
+            then, now = known[run.label][others[-1]], _facts(run)
+            differs = {
+                key: (then.get(key), now.get(key))
+                for key in dict.fromkeys([*then, *now])
+                if canonical(then.get(key)) != canonical(now.get(key))
+            }
+            found.append(Stale(run.label, others[-1], differs))
+    return tuple(found)
+
+
+def find_superseded(root: Path, plan: Plan) -> dict[str, str]:
+    """Return id -> label of the runs that a study once had for a variant and seed which has another one in its plan.
+
+    Raises:
+        InputError: the record of the study's runs is damaged.
+    """
+    known, ids = _read(_record(root, plan.study)), {run.id for run in plan.runs}
+    return {id_: run.label for run in plan.runs for id_ in known.get(run.label, {}) if id_ not in ids}
+
+
+def runs_remembered(root: Path, study: str) -> frozenset[str]:
+    """Return the ids of all runs that a study ever had.
+
+    Raises:
+        InputError: the record of the study's runs is damaged.
+    """
+    return frozenset(id_ for of_label in _read(_record(root, study)).values() for id_ in of_label)
+
+
+def remember_runs(root: Path, plan: Plan) -> None:
+    """Add a plan's runs to what is known of its study.
+
+    Raises:
+        CannotWrite: the store cannot be written.
+    """
+    path = _record(root, plan.study)
+    with locked(path.with_name(f".{path.name}.lock")):
+        known = _read(path)
+        for run in plan.runs:
+            of_label = known.setdefault(run.label, {})
+            of_label.pop(run.id, None)  # the latest is the last
+            of_label[run.id] = _facts(run)
+        write_entry(path, known)
+
+
+def describe_stale(stale: tuple[Stale, ...]) -> tuple[str, ...]:
+    """Return a sentence for each kind of difference: which runs it concerns, what differs, and what becomes of it."""
+    labels: dict[str, list[str]] = {}
+    for item in stale:
+        labels.setdefault(describe_difference(item), []).append(item.label)
+    return tuple(
+        f"{name_some(names, MOST_LABELS)}: trained before {what}; this result is stale and not reported, the run is"
+        " made again"
+        for what, names in labels.items()
+    )
+
+
+def describe_difference(item: Stale) -> str:
+    """Return with what else a stale result was made than the plan says now, as the end of a sentence."""
+    read = {key.removeprefix("inputs."): pair for key, pair in item.differs.items() if key.startswith("inputs.")}
+    settings = {key: pair for key, pair in item.differs.items() if not key.startswith("inputs.") and key != _LINEAGE}
+    told = []
+    if read.pop(OWN_FREEZE, None):
+        told.append("with other weights moving (the model itself keeps some as they are)")
+    if read:
+        digests = [f"{key} {str(a)[:SHOWN_DIGITS]} then, {str(b)[:SHOWN_DIGITS]} now" for key, (a, b) in read.items()]
+        told.append(f"on other data (digest of {'; '.join(digests)})")
+    if settings:
+        values = [f"{key} {_short(a)} then, {_short(b)} now" for key, (a, b) in settings.items()]
+        told.append(f"with other settings ({'; '.join(values)})")
+    return " and ".join(told) or "from the weights of another run, or by another version of a part or of harness"
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """Return all that a run's id is made of, by dotted key, but for versions of parts."""
+    inputs = {f"inputs.{key}": digest for key, digest in run.inputs.items()}
+    config = {key: value for key, value in flatten(run.config.to_dict()).items() if key != "plugins"}
+    return {**config, **inputs, _LINEAGE: f"{run.start.run_id}@{run.start.which}" if run.start else None}
+
+
+def _record(root: Path, study: str) -> Path:
+    return root.resolve() / "studies" / study / "runs.json"
+
+
+def _read(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    try:
+        known = read_signed(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove it: stale results are then not named") from None
+    return {label: runs for label, runs in known.items() if isinstance(runs, dict)}

@@ -1,0 +1,220 @@
+"""The connection to MLflow: its client, experiments, runs and files. Only the files `mlflow_*` know MLflow."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.files import locked
+from harness.tracking.mlflow_guard import Guarded, explain, guarded, silence
+from harness.tracking.protocol import StoreError
+from harness.tracking.relocation import ARTIFACTS, Home, adopt, local_path
+from harness.tracking.server import find_uri, is_server, make_database, mlflow_command, sqlite_file
+
+QUIET = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default waits four minutes for a server that is down
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""What MLflow is told by its environment, unless the user has told it something else."""
+
+CONNECT_S = 5
+"""How long a database server may take to answer."""
+
+PATIENCE_S = 20
+"""How long a local database may be locked by others before the store counts as failing; MLflow waits as long."""
+
+
+class Connection:
+    """MLflow at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in a database below `root`.
+
+    Methods raise StoreError for whatever MLflow, its database or the network raise. `say` is told what was changed in
+    the database of a store that was copied or moved.
+    """
+
+    def __init__(self, root: Path, tracking_uri: str | None, say: Callable[[str], None] = lambda text: None) -> None:
+        self.root = root.resolve()
+        self.uri = find_uri(root, tracking_uri)
+        self._say = say
+        file = sqlite_file(self.uri)
+        self._home = Home(file, self.root) if file else None
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """Connect. The first connection makes the database, which two processes at once must not do."""
+        return Guarded(self._connect())
+
+    @guarded
+    def _connect(self) -> Any:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        silence()
+        from mlflow import MlflowClient
+
+        silence()  # MLflow's own settings are those of its import
+        _refuse_silent_database(self.uri)
+        with self.lock() if self._home else nullcontext():
+            if self._home:
+                make_database(self._home.database, lambda uri: MlflowClient(uri).search_experiments())
+                _refuse_silent_file(self._home.database)
+                if done := adopt(self._home):
+                    self._say(done)
+            client = MlflowClient(tracking_uri=self.uri)
+            client.search_experiments(max_results=1)
+        return client
+
+    def lock(self) -> AbstractContextManager[bool]:
+        """Hold, while the block runs, the lock under which this machine's processes make experiments and runs."""
+        return self._home.lock() if self._home else locked(self.root / ".lock")
+
+    def files(self, uri: str) -> Any:
+        """Return MLflow's access to the files of a run or of a model, whose address is `uri`.
+
+        Those of a local database are looked for where `Home.resolve` says.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return Guarded(guarded(get_artifact_repository)(self.place_of(uri), tracking_uri=self.uri))
+
+    def place_of(self, uri: str) -> str:
+        """Return the address of the files of a run or of a model, where the database says that they are at `uri`."""
+        return self._home.resolve(uri) if self._home else uri
+
+    def experiments(self) -> list[Any]:
+        """Return the experiments that are harness's studies."""
+        return [item for item in self.client.search_experiments() if item.tags.get("harness.kind") == "study"]
+
+    def find_experiment(self, study: str) -> str | None:
+        """Return the id of a study's experiment.
+
+        Raises:
+            InputError: the experiment of this name is deleted, or is not harness's.
+        """
+        found = self.client.get_experiment_by_name(study)
+        if found is None:
+            return None
+        if found.name != study:
+            raise StoreError("the tracking store fails: its server does not answer as MLflow's does")
+        if found.lifecycle_stage != "active":
+            restore = mlflow_command(self.uri, "experiments", "restore", "-x", str(found.experiment_id))
+            raise InputError(
+                f"study '{study}': MLflow keeps a deleted experiment of this name; give the study another name, or"
+                f" restore the experiment: {restore}"
+            )
+        if found.tags.get("harness.kind") != "study":
+            raise InputError(f"study '{study}': MLflow has an experiment of this name that is not a study; rename one")
+        return str(found.experiment_id)
+
+    def make_experiment(self, study: str) -> str:
+        """Make a study's experiment; return the id of the one that another machine made in the same moment."""
+        location = None if is_server(self.uri) else (self.root / ARTIFACTS / study).as_uri()
+        tags = {"harness.kind": "study"}
+        try:
+            return str(self.client.create_experiment(study, artifact_location=location, tags=tags))
+        except StoreError:
+            other = self.find_experiment(study)
+            if other is None:
+                raise
+            return other
+
+    def search(self, experiment_id: str, query: str) -> list[Any]:
+        """Return all runs of an experiment that match a query."""
+        found: list[Any] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_runs([experiment_id], filter_string=query, max_results=1000, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def find_one(self, experiment_id: str, query: str) -> Any | None:
+        """Return the run that matches a query; of several, the oldest."""
+        return min(self.search(experiment_id, query), key=_age, default=None)
+
+    def find_or_make(self, experiment_id: str, query: str, tags: Mapping[str, str], name: str) -> Any:
+        """Return the run that matches a query, made with these tags and name where there is none.
+
+        On this machine a lock keeps it single. Where two machines make one in the same moment, both keep the older.
+        """
+        with self.lock():
+            found = self.find_one(experiment_id, query)
+            if found is not None:
+                return found
+            own = self.client.create_run(experiment_id, tags=dict(tags), run_name=name)
+            oldest = self.find_one(experiment_id, query) or own
+            if oldest.info.run_id != own.info.run_id:
+                self.client.delete_run(own.info.run_id)
+            return oldest
+
+    def is_on_this_disk(self, uri: str) -> bool:
+        """Tell whether the files at `uri` are on a disk of this machine, and no server has them for others."""
+        return not is_server(self.uri) and local_path(self.place_of(uri)) is not None
+
+    def log_linked(self, uri: str, path: Path, inside: str) -> None:
+        """Keep a large file in a folder of the artifacts at `uri`: on the same disk as a link, no second copy."""
+        place = local_path(self.place_of(uri))
+        if place is not None and not is_server(self.uri):
+            with suppress(OSError):  # another disk, or one that knows no links
+                (place / inside).mkdir(parents=True, exist_ok=True)
+                (place / inside / path.name).unlink(missing_ok=True)
+                (place / inside / path.name).hardlink_to(path)
+                return
+        self.files(uri).log_artifact(str(path), inside)
+
+    @contextmanager
+    def artifacts(self, found: Any, wanted: Sequence[str]) -> Iterator[Path]:
+        """Yield a folder with those artifacts of a run that exist: the store's own where it is on this disk."""
+        if (folder := local_path(self.place_of(found.info.artifact_uri))) is not None:
+            yield folder
+            return
+        files = self.files(found.info.artifact_uri)
+        there = {item.path for item in files.list_artifacts()}
+        with tempfile.TemporaryDirectory() as place:
+            for name in there.intersection(wanted):
+                files.download_artifacts(name, place)
+            yield Path(place)
+
+
+def _refuse_silent_database(uri: str) -> None:
+    """Connect once to a database server: MLflow would try for more than a minute, and name no reason meanwhile."""
+    if not uri.startswith(("postgresql", "mysql")):
+        return
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        engine = create_engine(uri, connect_args={"connect_timeout": CONNECT_S})
+        engine.connect().close()
+        engine.dispose()
+    except SQLAlchemyError as error:
+        text = explain(error)
+        for piece in _password_pieces(uri):
+            text = text.replace(piece, "***")
+        raise StoreError(f"the tracking store fails: {text}") from None
+
+
+def _refuse_silent_file(file: Path) -> None:
+    """Read once from a SQLite file: where that fails, MLflow would try for two minutes, and not say why."""
+    with closing(sqlite3.connect(file, timeout=PATIENCE_S)) as database:
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _password_pieces(uri: str) -> list[str]:
+    """Return the password in a URI, in pieces: of one with an @ that is not escaped, a part is taken for the host."""
+    user_and_password = uri.partition("://")[2].rpartition("@")[0]
+    return [piece for piece in user_and_password.partition(":")[2].split("@") if piece]
+
+
+def _age(found: Any) -> tuple[int, str]:
+    return found.info.start_time, found.info.run_id

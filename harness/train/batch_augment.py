@@ -1,0 +1,163 @@
+"""Augmentation of a whole batch at once, where the batch is. Letters: B batch, C channel, H, W; K moves.
+
+Mirrors, turns, resizes and windows that follow each other are one affine map for each image, and the batch is sampled
+once: bilinear in the image, nearest neighbour in label and depth. What is drawn is what the augmentations draw one by
+one. The results differ where those interpolate twice, and where they shrink an image, which they do without aliasing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from harness.data.prepared import PreparedSplit
+from harness.data.source import IGNORE
+from harness.parts.augment import Augment
+from harness.parts.geometric_transforms import GREY, Affine, Geometric, Move, Shape
+from harness.parts.sample import UNKNOWN_DEPTH, Sample
+from harness.randomness import make_rng
+from harness.records import RunConfig
+from harness.train.batches import Batch, make_batch, send, stack
+
+PIXELS_AT_ONCE = 2**22
+"""Pixels sampled together: their positions take about half a GiB."""
+
+
+class Course(NamedTuple):
+    """The moves of one image, one after another, as what its pixels at the end have to do with it."""
+
+    origins: tuple[Affine, ...]
+    """Position at the end -> position before each move, the first move's first."""
+    shapes: tuple[Shape, ...]
+    """Size before each move, and at the end."""
+
+
+def read_batch(
+    config: RunConfig, split: PreparedSplit, augment: Sequence[Augment], places: Sequence[int], epoch: int
+) -> Batch:
+    """Return some images in the main memory, with the augmentations that a run makes one by one there."""
+    steps = augment if config.train.augment_as == "steps" else ()
+    return make_batch(split, places, steps, seed=config.seed, epoch=epoch)
+
+
+def finish_batch(
+    config: RunConfig, split: PreparedSplit, augment: Sequence[Augment], batch: Batch, epoch: int
+) -> Batch:
+    """Return a batch with the augmentations that a run makes where the batch is by now."""
+    if config.train.augment_as == "steps":
+        return batch
+    names = [split.names[place] for place in batch.places]
+    return augment_together(batch, names, augment, seed=config.seed, epoch=epoch)
+
+
+def augment_together(batch: Batch, names: Sequence[str], augment: Sequence[Augment], *, seed: int, epoch: int) -> Batch:
+    """Return a batch as training sees it in an epoch; `names` are its images', which decide what is drawn.
+
+    A step that is not geometric goes over the images one by one.
+
+    Raises:
+        RunFailed: the images are not of one size after the last step.
+    """
+    if not augment:
+        return batch
+    rngs = [make_rng(seed, "augment", epoch, name) for name in names]
+    samples = _unstack(batch)
+    for geometric, run in groupby(augment, lambda step: isinstance(step, Geometric)):
+        steps = list(run)
+        if geometric:
+            samples = _move(samples, [step for step in steps if isinstance(step, Geometric)], rngs)
+            continue
+        for step in steps:
+            samples = [step(sample, rng) for sample, rng in zip(samples, rngs, strict=True)]
+    return stack(samples, names)
+
+
+def _unstack(batch: Batch) -> list[Sample]:
+    depths = [None] * len(batch.labels_BHW) if batch.depths_BHW is None else list(batch.depths_BHW)
+    return [Sample(*maps) for maps in zip(batch.images_BCHW, batch.labels_BHW, depths, strict=True)]
+
+
+def _move(samples: Sequence[Sample], steps: Sequence[Geometric], rngs: Sequence[np.random.Generator]) -> list[Sample]:
+    """Move each sample; those that have one size before and after go together, as many as memory is meant for."""
+    courses = [_draw(sample.label_HW.shape, steps, rng) for sample, rng in zip(samples, rngs, strict=True)]
+    sizes = {(sample.label_HW.shape, course.shapes[-1]) for sample, course in zip(samples, courses, strict=True)}
+    at_once = max(1, PIXELS_AT_ONCE // math.prod(courses[0].shapes[-1])) if len(sizes) == 1 else 1
+    moved: list[Sample] = []
+    for first in range(0, len(samples), at_once):
+        part = slice(first, first + at_once)
+        moved += _unstack(sample_batch(stack(samples[part], [""] * len(samples[part])), courses[part]))
+    return moved
+
+
+def _draw(have: Sequence[int], steps: Sequence[Geometric], rng: np.random.Generator) -> Course:
+    shape = (have[0], have[1])
+    moves: list[tuple[Move, Shape]] = []
+    for step in steps:
+        if (move := step.draw(shape, rng)) is not None:
+            moves.append((move, shape))
+            shape = move.shape(shape)
+    return make_course(moves, shape)
+
+
+def make_course(moves: Sequence[tuple[Move, Shape]], shape: Shape) -> Course:
+    """Return the course of these moves, each with the size before it; it ends at a size."""
+    origin, origins = np.eye(2, 3), [np.eye(2, 3)]
+    for move, before in reversed(moves):
+        matrix = move.origin(before)
+        origin = matrix[:, :2] @ origin
+        origin[:, 2] += matrix[:, 2]
+        origins.append(origin)
+    return Course(tuple(reversed(origins)), (*(before for _, before in moves), shape))
+
+
+def sample_batch(batch: Batch, courses: Sequence[Course]) -> Batch:
+    """Return a batch after a course for each image; all end at one size. It stays on its device.
+
+    Positions are float64, so that a device rounds as another: mirrors and windows are exact.
+    """
+    device, (height, width) = batch.labels_BHW.device, courses[0].shapes[-1]
+    most = max(len(course.origins) for course in courses)
+    origins_BK23, sides_BK2 = (
+        send(torch.tensor(np.array([_lengthen(parts, most) for parts in of_courses])), device)
+        for of_courses in ([course.origins for course in courses], [course.shapes for course in courses])
+    )
+    y_H1, x_W = (torch.arange(side, dtype=torch.float64, device=device) + 0.5 for side in (height, width))
+    y_H1 = y_H1[:, None]
+    inside_BHW = torch.ones((len(courses), height, width), dtype=torch.bool, device=device)
+    for place in reversed(range(most)):  # the last is where the pixels come from in the batch itself
+        m = origins_BK23[:, place, :, :, None, None]
+        x_BHW, y_BHW = (m[:, row, 0] * x_W + m[:, row, 1] * y_H1 + m[:, row, 2] for row in (0, 1))
+        rows_B11, columns_B11 = sides_BK2[:, place, :, None, None].unbind(1)
+        inside_BHW &= (x_BHW >= 0) & (x_BHW < columns_B11) & (y_BHW >= 0) & (y_BHW < rows_B11)
+    return _take(batch, x_BHW, y_BHW, inside_BHW)
+
+
+def _lengthen(items: Sequence[Any], length: int) -> list[Any]:
+    """Return items with the last one repeated: an image that moves less often than others has nothing more to say."""
+    return [*items, *[items[-1]] * (length - len(items))]
+
+
+def _take(batch: Batch, x_BHW: torch.Tensor, y_BHW: torch.Tensor, inside_BHW: torch.Tensor) -> Batch:
+    have_h, have_w = batch.labels_BHW.shape[1:]
+    grid_BHW2 = torch.stack([2 * x_BHW / have_w - 1, 2 * y_BHW / have_h - 1], dim=-1).float()
+    images_BCHW = functional.grid_sample(
+        batch.images_BCHW.float(), grid_BHW2, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    rows_BHW, columns_BHW = y_BHW.long().clamp_(0, have_h - 1), x_BHW.long().clamp_(0, have_w - 1)
+    index_BN = (rows_BHW * have_w + columns_BHW).flatten(1)
+
+    def nearest(maps_BHW: torch.Tensor, fill: float) -> torch.Tensor:
+        return maps_BHW.flatten(1).gather(1, index_BN).view_as(inside_BHW).masked_fill(~inside_BHW, fill)
+
+    depths_BHW = batch.depths_BHW
+    return Batch(
+        images_BCHW.round_().to(torch.uint8).masked_fill(~inside_BHW[:, None], GREY),
+        nearest(batch.labels_BHW, IGNORE),
+        None if depths_BHW is None else nearest(depths_BHW, UNKNOWN_DEPTH),
+    )

@@ -1,0 +1,221 @@
+"""What a tuning report says, as a record: searches, what mattered in them, and what the winners gained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from harness.report.study.base import Record
+from harness.report.study.chances import turn_chances
+from harness.report.study.claims import Claim, EarlierCall, Outcome
+from harness.report.study.record import Report
+from harness.spec.space import Knob
+from harness.spec.tuning import Trial, TrialState, Tuning, front
+from harness.tune.optuna_study import measure_importance
+from harness.tune.winners import TUNED, Searched
+
+Value = int | float | str
+
+
+class TrialRecord(Record):
+    """One trial."""
+
+    number: int
+    """From 1, as readers count."""
+    state: TrialState
+    values: dict[str, Value]
+    """Searched setting -> value; a whole part as JSON."""
+    scores: tuple[float, ...]
+    """Of each objective at the best epoch; none unless finished."""
+    excess: dict[str, float]
+    """Constraint -> by how much it is broken; 0 or less where it is kept."""
+    epochs: dict[int, float]
+    """Epoch -> first objective."""
+    seconds: float
+    reason: str
+    run_id: str
+
+
+class KnobRecord(Record):
+    """One searched setting."""
+
+    key: str
+    kind: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    written: Value | None
+    """Its value as written; null where that lies outside the space, or it is not searched there."""
+    best: Value | None
+    """Its value in the winning trial; null where it was not searched there."""
+
+
+class ImportanceRecord(Record):
+    """Share of a setting in what sets the best quarter of the trials apart."""
+
+    objective: str
+    key: str
+    share: float
+    low: float
+    """95 % interval of a bootstrap over trials."""
+    high: float
+
+
+class TunedVariant(Record):
+    """One variant's search and what it gained."""
+
+    name: str
+    search: str
+    """Name of the search in its database."""
+    trials: tuple[TrialRecord, ...]
+    best: int | None
+    """Number of the winning trial."""
+    front: tuple[int, ...]
+    """Numbers of the trials than which none is better in every objective."""
+    knobs: tuple[KnobRecord, ...]
+    importance: tuple[ImportanceRecord, ...]
+    gains: tuple[Claim, ...]
+    """Tuned variant minus the variant as written, miou_dataset, on each split."""
+    search_hours: float
+    final_hours: float
+    """Of the tuned variant's runs on all seeds."""
+
+
+class TuningRecord(Record):
+    """A study's tuning."""
+
+    study: str
+    objectives: tuple[str, ...]
+    bounds: tuple[str, ...]
+    sampler: str
+    pruner: str
+    startup: int
+    trials: int
+    hours: float | None
+    seed: int
+    judge_on: str
+    margin: float
+    command: str
+    variants: tuple[TunedVariant, ...]
+
+
+def make_record(tuning: Tuning, searches: Sequence[Searched], report: Report) -> TuningRecord:
+    """Return what a tuning report says."""
+    return TuningRecord(
+        study=report.study,
+        objectives=tuning.objectives,
+        bounds=tuple(map(str, tuning.bounds)),
+        sampler=tuning.sampler,
+        pruner=tuning.pruner,
+        startup=tuning.startup,
+        trials=tuning.trials,
+        hours=tuning.hours,
+        seed=tuning.seed,
+        judge_on=tuning.judge_on,
+        margin=report.margin,
+        command=report.command,
+        variants=tuple(_make_variant(tuning, item, report) for item in searches),
+    )
+
+
+def _make_variant(tuning: Tuning, search: Searched, report: Report) -> TunedVariant:
+    name, best = search.variant.name, search.winner
+    minutes = [seed.minutes for item in report.variants if item.name == f"{name}{TUNED}" for seed in item.seeds]
+    return TunedVariant(
+        name=name,
+        search=search.name,
+        trials=tuple(map(_make_trial, search.trials)),
+        best=None if best is None else best.number + 1,
+        front=tuple(trial.number + 1 for trial in front(search.trials)),
+        knobs=tuple(_make_knob(knob, search, best) for knob in search.knobs),
+        importance=_importances(tuning, search),
+        gains=_gains(report, f"{name}{TUNED}", name),
+        search_hours=sum(trial.seconds for trial in search.trials) / 3600,
+        final_hours=sum(minutes) / 60,
+    )
+
+
+def _gains(report: Report, tuned: str, written: str) -> tuple[Claim, ...]:
+    """Return what a report says of the two; it compares each pair once, in either order."""
+    claims = [item.headline for item in report.comparisons if {item.variant, item.against} == {tuned, written}]
+    return tuple(claim if claim.variant == tuned else _turned(claim) for claim in claims)
+
+
+def _turned(claim: Claim) -> Claim:
+    """Return the same claim with the two variants in the other order."""
+    outcomes: dict[Outcome, Outcome] = {"improved": "regressed", "regressed": "improved"}
+    changes = {
+        "variant": claim.against,
+        "against": claim.variant,
+        "delta": -claim.delta,
+        "low": _minus(claim.high),
+        "high": _minus(claim.low),
+        "low_margin": _minus(claim.high_margin),
+        "high_margin": _minus(claim.low_margin),
+        "by_seed": tuple(-value for value in claim.by_seed),
+        "outcome": outcomes.get(claim.outcome, claim.outcome),
+        "called": None if claim.called is None else _turned_call(claim.called),
+        "chances": turn_chances(claim.chances),
+    }
+    return claim.model_copy(update=changes)
+
+
+def _turned_call(call: EarlierCall) -> EarlierCall:
+    return call.model_copy(update={"delta": -call.delta, "low": _minus(call.high), "high": _minus(call.low)})
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _make_trial(trial: Trial) -> TrialRecord:
+    return TrialRecord(
+        number=trial.number + 1,
+        state=trial.state,
+        values=dict(trial.values),
+        scores=trial.scores,
+        excess=dict(trial.excess),
+        epochs=dict(trial.epochs),
+        seconds=trial.seconds,
+        reason=trial.reason,
+        run_id=trial.run_id,
+    )
+
+
+def _make_knob(knob: Knob, search: Searched, best: Trial | None) -> KnobRecord:
+    is_choice = knob.kind == "choice"
+    return KnobRecord(
+        key=knob.key,
+        kind=knob.kind,
+        low=None if is_choice else knob.low,
+        high=None if is_choice else knob.high,
+        choices=knob.labels,
+        written=(search.written or {}).get(knob.key),
+        best=best.values.get(knob.key) if best else None,
+    )
+
+
+def _importances(tuning: Tuning, search: Searched) -> tuple[ImportanceRecord, ...]:
+    return tuple(
+        ImportanceRecord(objective=objective, key=item.key, share=item.share, low=item.low, high=item.high)
+        for place, objective in enumerate(tuning.objectives)
+        for item in measure_importance(search.knobs, search.trials, place)
+    )
+
+
+def as_setting(knob: KnobRecord, value: Value | None) -> JsonValue:
+    """Return a searched value as a spec would write it: numbers with four digits, whole parts as mappings."""
+    if knob.kind == "choice" and value is not None:
+        return choice_of(str(value))
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def choice_of(label: str) -> JsonValue:
+    """Return the choice that a label stands for: labels are texts as they are, all else as JSON."""
+    try:
+        value: JsonValue = json.loads(label)
+    except ValueError:
+        return label
+    return value

@@ -1,0 +1,190 @@
+"""A tuning report on disk: `tuning.md`, `tuning.json`, figures and the table of all trials, beside the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.files import write_text
+from harness.report.page.csv_text import Cell, csv_text
+from harness.report.page.sentences import conclude
+from harness.report.page.text import NOTHING, code, counted, decimal, escape, fenced, points, setting, table
+from harness.report.study.record import Report, to_json
+from harness.spec.tuning import Tuning
+from harness.tune.figures import draw_search, figure_names
+from harness.tune.optuna_study import FEWEST
+from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, as_setting, choice_of, make_record
+from harness.tune.winners import Searched
+
+PRUNERS = {
+    "median": "below the median of the earlier trials at that epoch",
+    "hyperband": "by Hyperband (Li et al. 2018)",
+    "wilcoxon": "significantly behind the best trial over the groups of images (Wilcoxon, p < 0.1)",
+}
+
+
+def write_tuning(tuning: Tuning, searches: Sequence[Searched], report: Report, folder: Path) -> TuningRecord:
+    """Write the tuning report into the folder of the report on the winners, and return the record behind it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    record = make_record(tuning, searches, report)
+    for variant in record.variants:
+        draw_search(record, variant, folder / "figures")
+        write_text(folder / "tables" / f"trials-{variant.name}.csv", _trials_csv(record, variant))
+    write_text(folder / "tuning.md", render_tuning(record))
+    write_text(folder / "tuning.json", to_json(record.model_dump(mode="json")))
+    return record
+
+
+def render_tuning(record: TuningRecord) -> str:
+    """Return the report as Markdown."""
+    parts = [
+        f"# Tuning: {escape(record.study)}",
+        _how(record),
+        "## Best settings against the settings as written",
+        _seen(record),
+        *(_gains(record, variant) for variant in record.variants),
+        "The whole comparison, tuned variants with each other too: [report.md](report.md).",
+        "## Cost",
+        _cost(record),
+        *(part for variant in record.variants for part in _variant(record, variant)),
+        "## Again",
+        fenced(record.command, "sh"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _how(record: TuningRecord) -> str:
+    budget = counted(record.trials, "trial") + (f" or {record.hours:g} hours" if record.hours else "")
+    goals = " and ".join(map(code, record.objectives))
+    kept = f", with {' and '.join(map(code, record.bounds))}" if record.bounds else ""
+    told = (
+        f"Each variant had a search of its own with the same budget, {budget}: {code(record.sampler)} (seed "
+        f"{record.seed}, the first {record.startup} at random) raised {goals}{kept}. Trials trained with a seed that "
+        "no final run has."
+    )
+    if record.pruner != "none":
+        told += f" Trials were pruned {PRUNERS[record.pruner]}."
+    if len(record.objectives) > 1:
+        told += " The winner is the trial of the front nearest to the best of each objective, in units of its ranges."
+    return told
+
+
+def _seen(record: TuningRecord) -> str:
+    if record.judge_on == "held_out":
+        return (
+            "Trials were scored on a third of val's image groups, which also chose the best epochs. The scores here "
+            "are of val's other groups (and of test, where there is one): **tuning saw none of these images**."
+        )
+    return (
+        "**Tuning saw the images of val**: trials were scored on the very images that the final runs are judged on, so "
+        "the gains on val are too high. `judge_on: held_out` keeps groups apart."
+    )
+
+
+def _gains(record: TuningRecord, variant: TunedVariant) -> str:
+    if variant.best is None:
+        return f"- {escape(variant.name)}: no trial is finished and keeps the constraints."
+    if not variant.gains:
+        return f"- {escape(variant.name)}: the two could not be compared, see report.md."
+    return "\n".join(f"- On {escape(claim.split)}: {conclude(claim, record.margin)}" for claim in variant.gains)
+
+
+def _cost(record: TuningRecord) -> str:
+    states = ("finished", "pruned", "failed", "running")
+    rows = []
+    for variant in record.variants:
+        counts = [sum(trial.state == state for trial in variant.trials) for state in states]
+        epochs = sum(len(trial.epochs) for trial in variant.trials)
+        hours = [decimal(variant.search_hours, 2), decimal(variant.final_hours, 2)]
+        cells = [str(len(variant.trials)), *map(str, counts), str(epochs) if epochs else NOTHING, *hours]
+        rows.append([escape(variant.name), *cells])
+    return table(["variant", "trials", *states, "epochs scored", "hours of search", "hours of final runs"], rows)
+
+
+def _variant(record: TuningRecord, variant: TunedVariant) -> list[str]:
+    rows = [
+        [code(knob.key), _space(knob), *(setting(as_setting(knob, value)) for value in (knob.written, knob.best))]
+        for knob in variant.knobs
+    ]
+    winner = f"best (trial {variant.best})" if variant.best else "best"
+    parts = [
+        f"## {escape(variant.name)}",
+        table(["setting", "searched", "as written", winner], rows, numeric_from=4),
+        _winner(record, variant),
+    ]
+    if len(record.objectives) > 1:
+        parts.append(_front(record, variant))
+    figures = figure_names(record, variant)
+    parts += [f"![{title}](figures/{name})" for name, title in figures.items()]
+    return [*parts, _importance(variant)]
+
+
+def _space(knob: KnobRecord) -> str:
+    if knob.kind == "choice":
+        return ", ".join(setting(choice_of(name)) for name in knob.choices)
+    return f"{knob.kind.replace('_', ' ')}, {knob.low:g} to {knob.high:g}"
+
+
+def _winner(record: TuningRecord, variant: TunedVariant) -> str:
+    best = next((trial for trial in variant.trials if trial.number == variant.best), None)
+    if best is None:
+        return "No trial is finished and keeps the constraints."
+    told = ", ".join(f"{name} {score:.4f}" for name, score in zip(record.objectives, best.scores, strict=True))
+    first = variant.trials[0]
+    written = {knob.key: knob.written for knob in variant.knobs if knob.written is not None}
+    if first.state == "finished" and first.values == written and best.number != first.number:
+        gain = best.scores[0] - first.scores[0]
+        told += (
+            f"; {points(gain)} points of {record.objectives[0]} on trial 1, the settings as written. This is the best "
+            f"of {counted(len(variant.trials), 'trial')} on the images that chose it, and so too high"
+        )
+    return f"Trial {best.number} won: {told}."
+
+
+def _front(record: TuningRecord, variant: TunedVariant) -> str:
+    chosen = [trial for trial in variant.trials if trial.number in variant.front]
+    rows = [[str(trial.number), *(f"{score:.4f}" for score in trial.scores)] for trial in chosen]
+    return table(["trial of the front", *map(escape, record.objectives)], rows)
+
+
+def _importance(variant: TunedVariant) -> str:
+    if not variant.importance:
+        return f"Importance is not given: fewer than {FEWEST} trials are finished."
+    ended = sum(trial.state == "finished" for trial in variant.trials)
+    rows = [
+        [
+            code(item.key),
+            escape(item.objective),
+            decimal(100 * item.share, 0),
+            f"{100 * item.low:.0f} to {100 * item.high:.0f}",
+        ]
+        for item in variant.importance
+    ]
+    told = (
+        f"Importance: the share of a setting in what sets the best quarter of the {ended} finished trials apart "
+        "(PED-ANOVA, Watanabe et al. 2023), with the 95 % interval of a bootstrap over trials. Pruned trials have no "
+        "say, and nothing is said of values that were not tried."
+    )
+    return told + "\n\n" + table(["setting", "objective", "importance (%)", "95 % interval"], rows, numeric_from=2)
+
+
+def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
+    keys = [knob.key for knob in variant.knobs]
+    header = ["trial", "state", *keys, *record.objectives, "epochs", "seconds", "run_id", "reason"]
+    rows: list[list[Cell]] = [
+        [
+            trial.number,
+            trial.state,
+            *(trial.values.get(key) for key in keys),
+            *(trial.scores or (None,) * len(record.objectives)),
+            max(trial.epochs, default=None),
+            round(trial.seconds, 1),
+            trial.run_id,
+            trial.reason,
+        ]
+        for trial in variant.trials
+    ]
+    return csv_text(header, rows)
