@@ -39,7 +39,7 @@ def predict(
     """
     import json
 
-    from harness.apply.predict.run import run as job_of
+    from harness.apply.predict import run as job_of
 
     chosen = choose_run(run, store=store)
     job = job_of.prepare_job(chosen, images, Path(out), wanted or job_of.Wanted())

@@ -6,4 +6,4 @@ No module here imports torch, torchvision or segmentation_models_pytorch before 
 from harness.models import catalog
 from harness.parts import augment, losses, optimizers, schedules
 
-__all__ = ["augment", "losses", "models", "optimizers", "schedules"]
+__all__ = ["augment", "catalog", "losses", "optimizers", "schedules"]

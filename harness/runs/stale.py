@@ -13,11 +13,10 @@ from typing import Any
 
 from harness.errors import InputError, name_some
 from harness.files import locked
-from harness.fingerprint import canonical
+from harness.fingerprint import canonical, flatten
 from harness.records import OWN_FREEZE, Plan, Run
 from harness.runs.checks import read_signed, write_entry
 from harness.runs.folder import is_finished, run_folder
-from harness.tracking.payload import flatten
 
 SHOWN_DIGITS = 12
 MOST_LABELS = 6

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.fingerprint import flatten
 from harness.judged import counts_at, is_inherited
 from harness.records import (
     GROUP_PREFIX,
@@ -54,15 +55,6 @@ def params_of(run: Run, differing: Sequence[str]) -> dict[str, str]:
     shown = {key: mine.get(key) for key in dict.fromkeys([*HEADLINE, *differing]) if key != "plugins"}
     terms = {kind: ", ".join(term.name for term in getattr(run.config, kind)) or "none" for kind in ("loss", "augment")}
     return {key: _short(value) for key, value in {**shown, **terms}.items()}
-
-
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted key -> value, for nested mappings."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        inside = flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        flat.update(inside)
-    return flat
 
 
 def _short(value: Any) -> str:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.counts import make_counts
+from harness.fingerprint import flatten
 from harness.records import Machine, Progress, RunResult
 from harness.runs.credentials import mask_credentials
 from harness.runs.provenance import read_provenance
-from harness.tracking.payload import epoch_metrics, final_metrics, flatten, metric_names
+from harness.tracking.payload import epoch_metrics, final_metrics, metric_names
 
 
 @given(st.lists(st.text(max_size=300), unique=True, max_size=8))

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import Counts, Examples, Plan, RunResult
-from harness.report.curves import draw_curves, draw_scores
 from harness.report.figures.attribution import draw_attributions
+from harness.report.figures.curves import draw_curves, draw_scores
 from harness.report.figures.evidence import draw_evidence
 from harness.report.figures.examples import Strip, draw_strips, truth_strips
 from harness.report.figures.heatmaps import draw_confusions, draw_delta, draw_iou

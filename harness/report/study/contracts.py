@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.fingerprint import canonical, thaw
+from harness.fingerprint import canonical, flatten, thaw
 
 LONGEST = 40
 DETAILS = ("classes", "class_of")
 """What a taxonomy's name stands for."""
 
 
-def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return dotted key -> canonical text for nested mappings; lists are single values."""
-    flat: dict[str, str] = {}
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            flat |= flatten(item, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = item if isinstance(item, str) else canonical(thaw(item))
-    return dict(sorted(flat.items()))
+def flat_texts(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return dotted key -> canonical text for nested mappings, in the order of the keys; lists are single values."""
+    flat = sorted(flatten(value).items())
+    return {key: item if isinstance(item, str) else canonical(thaw(item)) for key, item in flat}
 
 
 def disagreements(here: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
     """Return, for each key in which two contracts differ, `<key> is <here>, there <other>`."""
-    mine, theirs = flatten(here), flatten(other)
+    mine, theirs = flat_texts(here), flat_texts(other)
     if mine.get("taxonomy") != theirs.get("taxonomy"):  # the name says it: its classes differ, of course
         mine, theirs = ({key: text for key, text in flat.items() if key not in DETAILS} for flat in (mine, theirs))
     return tuple(

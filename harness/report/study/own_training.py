@@ -11,7 +11,7 @@ from harness.judged import last_epoch
 from harness.records import Counts, Plan, RunResult
 from harness.report.page.sentences import earlier_call, interval, left_out
 from harness.report.page.text import counted, escape, percent, points
-from harness.report.study.contracts import flatten
+from harness.report.study.contracts import flat_texts
 from harness.report.study.estimates import known, make_estimate
 from harness.report.study.judge import HEADLINE, make_claim
 from harness.report.study.over_looks import START, judge_over_looks, look_at
@@ -71,7 +71,7 @@ def _make_studies(groups: Sequence[VariantRuns], split: str) -> list[Study]:
     alike: dict[tuple[tuple[str, str], ...], list[VariantRuns]] = {}
     for group in groups:
         if group.first is not None and not group.inner_conflicts and not group.is_evaluated_only:
-            alike.setdefault(tuple(flatten(group.first.contract).items()), []).append(group)
+            alike.setdefault(tuple(flat_texts(group.first.contract).items()), []).append(group)
     studies = []
     for pool in alike.values():
         counts: dict[RunKey, Counts] = {}

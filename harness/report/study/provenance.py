@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from harness.records import Plan, RunResult
-from harness.report.study.contracts import flatten
+from harness.report.study.contracts import flat_texts
 from harness.report.study.record import Fact
 
 LONGEST = 200
@@ -16,7 +16,7 @@ TOLD_ELSEWHERE = ("run.id", "run.starts_from")
 
 def make_facts(plan: Plan, results: Mapping[str, RunResult]) -> tuple[Fact, ...]:
     """Return one fact for each dotted key and distinct value of the runs' provenance, sorted by key."""
-    stated = {run.label: flatten(results[run.id].provenance) for run in plan.runs if run.id in results}
+    stated = {run.label: flat_texts(results[run.id].provenance) for run in plan.runs if run.id in results}
     stated = {label: facts for label, facts in stated.items() if facts}
     holders: dict[tuple[str, str], list[str]] = {}
     for label, facts in stated.items():
