@@ -11,11 +11,14 @@ All but `execute` can also be called on `harness` itself; there `execute` is the
 
 from typing import TYPE_CHECKING, Any
 
+from harness.moved import find_moved_modules
+
 if TYPE_CHECKING:
     from harness.api import load_results, load_spec, make_plan, make_report, open_store
 
 __all__ = ["load_results", "load_spec", "make_plan", "make_report", "open_store"]
 __version__ = "0.1.0"
+find_moved_modules()
 
 
 def __getattr__(name: str) -> Any:

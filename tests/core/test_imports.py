@@ -9,13 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "harness"
 FLOORS = {
-    -1: ["errors"],
+    -1: ["errors", "moved"],
     0: ["settings", "cores", "environment", "files", "fingerprint", "npz", "process_state", "randomness"],
     0.1: ["zip_checksum"],
     0.5: ["records", "common_settings", "signatures"],
     1: ["registry", "counts", "judged", "predictions", "scores", "class_mapping", "stats", "strict_yaml"],
     2: ["spec", "data", "models"],
     3: ["parts"],
+    3.5: ["plugin"],
     4: ["train", "runs", "report"],
     4.5: ["tracking"],
     5: ["execute", "audit"],
@@ -95,6 +96,7 @@ def modules_after(code: str) -> set[str]:
         ("import harness.cli.app", [*HEAVY, "numpy", "pydantic", "matplotlib"]),
         ("import harness.api, harness.parts, harness.data, harness.spec.load, harness.spec.plan", HEAVY),
         ("import harness.report.write", HEAVY),
+        ("import harness.plugin", HEAVY),
         ("import harness.train.loop, harness.parts, harness.data", ["mlflow", "optuna", "ray", "matplotlib"]),
         ("import benchmarks.gpu.__main__", ["mlflow", "optuna", "ray", "matplotlib", "psutil", "sklearn", "typer"]),
     ],
