@@ -124,9 +124,11 @@ def _brackets(
 ) -> dict[str, Bracket]:
     brackets = {}
     for name in components:
+        # Places where the design ran both with and without the component, all else equal.
         found = [on for on in combinations if name not in on and on | {name} in combinations]
         if not found:
             continue
+        # The two most different of them; with one place only, both are that one, and there is no interaction.
         few, *_, many = sorted([*found, *found], key=lambda on: (len(on), sorted(on)))
         steps = [_step(combinations, on, on | {name}) for on in (few, many)]
         opened = {variant: steps[1].get(variant, 0.0) - steps[0].get(variant, 0.0) for variant in steps[0] | steps[1]}

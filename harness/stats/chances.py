@@ -68,17 +68,23 @@ def find_chances(effect: Effect, margin: float, expected: float) -> Chances | No
 
 def chances_by_prior(effect: Effect, margin: float, expected: float) -> Chances:
     """Return the probabilities that the prior and an effect with a standard error above 0 give, right or not."""
+    # Two unknown variances are integrated over a grid: U for the sampling variance of the measured difference (its
+    # degrees of freedom say how uncertain it is), V for the prior variance of the true one.
     ratio_U, weight_U = inverse_chi_square(effect.degrees)
     prior_V, weight_V = _prior(expected)
     noise_U = effect.se**2 * ratio_U
     total_VU = prior_V[:, None] + noise_U
+    # Posterior weight of each grid point: prior weight times the density of the measured difference under it. The
+    # largest logarithm is taken off first, so that nothing underflows.
     log_VU = np.log(weight_V)[:, None] + np.log(weight_U) - (np.log(total_VU) + effect.delta**2 / total_VU) / 2
     posterior_VU = np.exp(log_VU - log_VU.max())
     posterior_VU /= posterior_VU.sum()
+    # Given both variances, the true difference is normal, shrunk towards 0.
     mean_VU = effect.delta * prior_V[:, None] / total_VU
     variance_VU = prior_V[:, None] * noise_U / total_VU
     better = _mean(_above(margin, mean_VU, variance_VU), posterior_VU)
     worse = _mean(_above(margin, -mean_VU, variance_VU), posterior_VU)
+    # One more seed adds its own training noise; W is the grid of that variance.
     ratio_W, weight_W = inverse_chi_square(effect.spread.seed_degrees)
     one_seed_W = effect.spread.training_variance * effect.spread.seeds * ratio_W
     above_VUW = _above(0.0, mean_VU[..., None], variance_VU[..., None] + one_seed_W)

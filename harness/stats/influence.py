@@ -30,9 +30,12 @@ class Influence:
 
 def measure_influence(margins: Margins) -> Influence:
     """Return the moves of all groups: O(K G C), and O(G C C) for the working model."""
+    # First-order change of IoU = hit / union when a group's pixels are left out: (hit_g - IoU union_g) / union.
     union_KGC = margins.true_GC + margins.predicted_KGC - margins.hit_KGC
     union_K1C = np.maximum(union_KGC.sum(axis=1, keepdims=True), 1)
     iou_K1C = margins.hit_KGC.sum(axis=1, keepdims=True) / union_K1C
+    # A group that makes up a share h of the union pulls the IoU towards itself, so its residual is too small by sqrt(1
+    # - h) (leverage, as in regression); a class in one group alone would divide by 0 and shows no scatter.
     share_KGC = union_KGC / union_K1C
     raw_KGC = (margins.hit_KGC - iou_K1C * union_KGC) / union_K1C
     moves_KGC = np.zeros_like(raw_KGC)
@@ -60,6 +63,7 @@ def _working_traces(true_GC: Values) -> tuple[Values, Values]:
     With a_g the share of group g in the class's pixels, b = sum a_g^2 and p_g = a_g / sqrt(1 - a_g), it is
     Q_gh = p_g p_h ([g = h] + b - a_g - a_h). The sums over g and h are written out, so that no G x G array is needed.
     """
+    # Names follow the formula above: share a, pull p, square b.
     share_GC = true_GC / np.maximum(true_GC.sum(axis=0), 1)
     pull_GC = share_GC / np.sqrt(1 - share_GC)
     square_C = (share_GC**2).sum(axis=0)
@@ -67,6 +71,8 @@ def _working_traces(true_GC: Values) -> tuple[Values, Values]:
     num_classes = len(trace_C)
     overlap_CC = np.empty((num_classes, num_classes))
     for c in range(num_classes):
+        # sum over g, h of Q_c[g, h] Q_d[g, h]: the terms with g = h (diagonal), then those of the product of the two
+        # brackets off the diagonal, each a product of sums over g and over h.
         both_GC = pull_GC[:, [c]] * pull_GC
         total_C, mine_C = both_GC.sum(axis=0), (both_GC * share_GC[:, [c]]).sum(axis=0)
         other_C, joint_C = (both_GC * share_GC).sum(axis=0), (both_GC * share_GC * share_GC[:, [c]]).sum(axis=0)

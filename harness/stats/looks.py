@@ -143,17 +143,22 @@ def look_levels(shares: tuple[float, ...], alpha: float, spend: Spending) -> tup
     A look at which nothing is left to spend has level 0. Numerical integration of the density of what was not called
     before (Armitage, McPherson and Rowe 1969), by Simpson's rule.
     """
+    # The running sum of the data is a Brownian motion observed at the looks. `place` and `weight` hold the density of
+    # where it is, for the paths that no look has called so far; before the first look it stands at 0.
     simpson = np.r_[1.0, np.tile([4.0, 2.0], (POINTS - 3) // 2), 4.0, 1.0] / 3
     place, weight, before, spent = np.zeros(1), np.ones(1), 0.0, 0.0
     levels = []
     for share in shares:
+        # The error that this look may spend: what the spending function allows by now, less what is spent.
         part = alpha * spend(min(share, 1.0)) - spent
         if part <= NOTHING * alpha:
             levels.append(0.0)
             continue
         step, root = math.sqrt(share - before), math.sqrt(share)
+        # The bound is where that much of the density crosses; paths within it go on to the next look.
         bound = _find_bound(place, weight, (step, root), part)
         levels.append(2 * float(special.ndtr(-bound)))
+        # Move the density on by one step (convolution with the normal step), on Simpson's nodes within the bound.
         new = np.linspace(-bound * root, bound * root, POINTS)
         density = np.exp(-(((new[:, None] - place) / step) ** 2) / 2) / (step * math.sqrt(2 * math.pi))
         weight = (density @ weight) * simpson * (new[1] - new[0])

@@ -93,18 +93,25 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
     degrees = len(values_SM) - 1.0
     if degrees == 0:
         return Moderated(np.zeros(values_SM.shape[1]), np.zeros(values_SM.shape[1]), 0.0)
+    # Two answers for the same variance: what this contrast's own seeds say, and what all pairs of variants say of a
+    # contrast of this size.
     own_M = _rounded(np.nan_to_num(values_SM.var(axis=0, ddof=1)))
     pooled_M = size * noise.variance_M
     known_C = pooled_M[1:] > 0
+    # Loudness: how much noisier this contrast is than the pool, over its classes. Few seeds make the ratio uncertain
+    # (`doubt`, the variance of its logarithm), so it is drawn towards 1 on the logarithmic scale, as far as contrasts
+    # are known to differ in loudness at all.
     measured = float((own_M[1:][known_C] / pooled_M[1:][known_C]).mean()) if known_C.any() else 0.0
     if measured == 0:
         return Moderated(own_M, own_M, degrees)
     doubt = float(special.zeta(2, degrees * noise.classes / 2))
     loudness = measured ** (LOUDNESS_VARIANCE / (LOUDNESS_VARIANCE + doubt))
     loudness_degrees = _degrees_of(LOUDNESS_VARIANCE * doubt / (LOUDNESS_VARIANCE + doubt))
+    # Smyth (2004): the pool counts like `agreement` more seeds, because classes agree with the model that well.
     share = noise.agreement / (noise.agreement + degrees)
     # a product's relative variance is the sum of its factors', and a variance's relative variance is 2 / degrees
     model_doubt = 1 / noise.degrees + 1 / loudness_degrees + 1 / noise.agreement
+    # The measures whose pool is empty keep their own variance.
     variance_M = np.where(pooled_M > 0, share * loudness * pooled_M + (1 - share) * own_M, own_M)
     together = 1 / (share**2 * model_doubt + (1 - share) ** 2 / degrees)
     if together <= degrees:  # few classes, or a study of few distinct variants: the model knows less than the seeds do
@@ -128,6 +135,7 @@ def _same_runs(first_SM: Values, second_SM: Values) -> bool:
 
 def _variance(differences_PSM: Values, seeds_P: Values) -> Values:
     """Return the sample variance over the seeds that are there, [P, M]; 0 for a measure that is undefined."""
+    # NaN marks a missing seed: it is filled with 0 for the sums and left out of the scatter.
     there_PS1 = ~np.isnan(differences_PSM[:, :, :1])
     filled_PSM = np.nan_to_num(differences_PSM)
     mean_P1M = filled_PSM.sum(axis=1, keepdims=True) / seeds_P[:, None, None]
@@ -144,11 +152,13 @@ def _likeness(scores_VSC: Values) -> tuple[float, int]:
 
     From the seeds that all variants have; 1, the most careful answer, where these are fewer than two.
     """
+    # A correlation needs complete columns: only the seeds at which every defined class has a score.
     defined_C = ~np.isnan(scores_VSC).all(axis=(0, 1))
     there_S = ~np.isnan(scores_VSC[:, :, defined_C]).any(axis=(0, 2))
     kept_VSC = scores_VSC[:, there_S][:, :, defined_C]
     if kept_VSC.shape[1] < 2:
         return 1.0, 1
+    # Centre by variant and by seed, so that neither a better variant nor a lucky seed counts as correlation.
     apart_VSC = kept_VSC - kept_VSC.mean(axis=0)
     apart_VSC -= apart_VSC.mean(axis=1, keepdims=True)
     flat_KC = apart_VSC.reshape(-1, apart_VSC.shape[2])
@@ -158,6 +168,8 @@ def _likeness(scores_VSC: Values) -> tuple[float, int]:
     classes = unit_KC.shape[1]
     if classes < 2:
         return 0.0, 1
+    # The diagonal holds each class with itself. Unrelated noise has squared correlations of 1 / degrees on average:
+    # that much is taken off, and the rest scaled so that 1 stays 1.
     squared = float(((unit_KC.T @ unit_KC) ** 2).sum() - classes) / (classes * (classes - 1))
     chance = 1 / ((apart_VSC.shape[0] - 1) * (apart_VSC.shape[1] - 1))
     return float(np.clip((squared - chance) / (1 - chance), 0, 1)), classes
@@ -173,8 +185,12 @@ def _agreement(variance_PC: Values, degrees_P: Values, num_variants: int, likene
     pairs, classes = log_PC.shape
     if classes < 2:
         return SURE
+    # Additive on the logarithmic scale: one level for each pair and one for each class. What is left is disagreement
+    # and chance.
     left_PC = log_PC - log_PC.mean(axis=1, keepdims=True) - log_PC.mean(axis=0) + log_PC.mean()
     independent = (1 - 0.5 * (num_variants - 2) / (pairs - 1)) * max(1 - likeness, 0.2)
+    # Chance alone scatters the logarithm of a variance by trigamma(degrees / 2) = zeta(2, degrees / 2); the excess is
+    # disagreement.
     scatter = float((left_PC**2).sum()) / ((pairs - 1) * (classes - 1)) / independent
     return _degrees_of(scatter - float(special.zeta(2, degrees_P / 2).mean()))
 

@@ -104,6 +104,8 @@ def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Level
     def chance(seeds: int, images: float = 1.0) -> float:
         return chance_of_decision(effect, effect.spread.planned(seeds, images), levels(seeds), margin)
 
+    # First the fewest seeds that decide with the present images; where the last look does not either, how many groups
+    # it would take, up to MOST_IMAGES times as many.
     groups = effect.held.groups
     seeds = next((seeds for seeds in later if chance(seeds) >= POWER), later[-1])
     alone, most = chance(seeds), chance(seeds, MOST_IMAGES)
@@ -126,6 +128,8 @@ def chance_of_decision(effect: Effect, planned: Spread, levels: Levels, margin: 
     )
     if moved == 0:
         return 0.0
+    # Called: the planned difference is beyond `critical`. Equivalent: it is within `room` of 0, so that the interval
+    # fits into the margin.
     critical = planned.se * float(special.stdtrit(planned.degrees, 1 - levels.difference / 2))
     room = margin - planned.se * float(special.stdtrit(planned.degrees, (1 + levels.tost) / 2))
 

@@ -141,6 +141,8 @@ def make_spread(
     class that one group alone holds shows no scatter between groups: among other classes it is given their scatter.
     """
     seeds = len(moves_SGC)
+    # Groups scatter for two reasons: they differ (seen in the mean over seeds), and each seed is wrong elsewhere (seen
+    # in what is left, `apart`). The second is training noise and must not be counted twice.
     mean_GC = moves_SGC.mean(axis=0)
     variance_C = np.zeros(len(influence.trace_C))
     variance_C[chosen_C] = (mean_GC**2).sum(axis=0)

@@ -97,8 +97,11 @@ def judge(
     done, and `settled` how many that earlier looks found equivalent: these keep their share of the error.
     """
     looks = {} if looks is None else looks
+    # Who is in the family: what may be judged at all, and could have differed.
     reasons = {key: _unjudged(effect, fewest_seeds, looks.get(key)) for key, effect in effects.items()}
     counted = [key for key, effect in effects.items() if reasons[key] in IN_FAMILY and not effect.is_nothing]
+    # Two effects of the same runs under two names are one test, and count once. Equivalent ones of earlier looks keep
+    # their share as p-values of 1.
     tests = {key: _test(effects[key], looks.get(key)) for key in counted}
     distinct = tuple(dict.fromkeys(tests.values()))
     left = len(distinct) + settled
