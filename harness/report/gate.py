@@ -85,6 +85,7 @@ def make_gate(
     there = {name for group in groups for result in group.results.values() for name in result.counts}
     if split is not None and there and split not in there:
         raise InputError(f"--split {split}: no run has counts of it; {did_you_mean(split, sorted(there))}")
+    # The same claims as in the report, with a margin of 0 and one look: a gate asks once, about a stated drop.
     split = split or primary_split(plan, there)
     common = find_common(groups)
     statistics = judge_splits(groups if common is None else common.groups, baseline)
@@ -93,6 +94,7 @@ def make_gate(
     for item in make_comparisons(chosen_split, 0.0, None, split):
         if item.against == baseline:
             claims |= {(item.variant, claim.measure): claim for claim in (item.headline, *item.classes)}
+    # A class that no claim names is a misspelt option, unless there are no claims to know it by.
     known = {measure for _, measure in claims}
     for measure in drops:
         if known and measure not in known:

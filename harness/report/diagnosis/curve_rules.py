@@ -78,6 +78,7 @@ def find_plateau(trace: Trace) -> list[Finding]:
 def find_overfit(trace: Trace) -> list[Finding]:
     """Find a validation loss that rises from its lowest while the training loss goes on falling."""
     train, val = trace.series("train/loss"), trace.series("val/loss")
+    # Means over a few epochs, so that one lucky epoch is not the lowest point.
     epochs = [epoch for epoch in val if epoch in train]
     windows = [epochs[start : start + SMOOTH] for start in range(len(epochs) - SMOOTH + 1)]
     val_means = [statistics.fmean(val[epoch] for epoch in window) for window in windows]

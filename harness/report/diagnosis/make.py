@@ -78,6 +78,8 @@ def make_diagnosis(
 
 def _share(runs: Sequence[RunFindings]) -> tuple[SharedFinding, ...]:
     """Bring together what the seeds of a variant share: warnings first, then in the order of the rules."""
+    # The same rule about the same subject in several seeds is one finding, told with the first seed's words and its
+    # worst severity. `judged` counts the seeds in which the rule could speak at all.
     found: dict[tuple[Code, str], dict[int, Finding]] = {}
     for run in runs:
         for item in run.findings:

@@ -80,6 +80,7 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
     images differ.
     """
     by_name = {group.name: group for group in groups}
+    # Counts are unpacked once for each run and split, for the reference enters every pair.
     counted = {
         (group.name, seed, split): Counted(result, split)
         for group in groups
@@ -94,6 +95,7 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
             seeds = [seed for seed in sorted(here.results) if seed in there.results]
             both = Both(*({seed: counted[name, seed, split] for seed in seeds} for name in (variant, against)))
             found.append(_make_one(both, (here, there), split))
+    # All evidence is in the record; pictures are drawn of the most telling pairs only.
     drawn = _choose_drawn(found)
     return tuple(
         item.model_copy(update=_figures(item, slugs)) if (item.variant, item.against) in drawn else item

@@ -101,6 +101,7 @@ def _tally(claims: Sequence[Claim]) -> list[str]:
     for outcome in ("improved", "regressed"):
         found = decided(claims, outcome)
         if found:
+            # The first size is told with the score's name; those after it are numbers alone.
             few = len(found) <= MOST_NAMED
             sizes = [_size(found[0]) if is_first else _short(found[0]), *map(_short, found[1:])]
             named = [f"{claim.variant} {size}" for claim, size in zip(found, sizes, strict=True)]

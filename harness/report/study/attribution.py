@@ -32,6 +32,8 @@ def _attribute(plan: Plan, judged: Judged, family: str, looks: Looks) -> Iterato
     found = {on: name for on, name in plan.combinations(family).items() if name in judged.study.variants}
     if len(found) < 2:
         return
+    # Four families of tests, each corrected by itself: main effects, interactions, a component's two surroundings, and
+    # the differences between these. Shapley shares are described, not tested.
     made = attribute(judged.study, found, HEADLINE)
     about = (judged.study, found, looks)
     main, interactions = _judge_parts(*about, _main), _judge_parts(*about, _interactions)

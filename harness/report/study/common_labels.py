@@ -99,6 +99,8 @@ def summarise_common(common: Common, groups: Sequence[VariantRuns], own: Seeds, 
     for group in groups:
         if group.first is None:
             continue
+        # The same runs twice: in their own label set, and merged. The difference is what merging alone does to the
+        # number.
         here, there = own[group.name], merged[group.name]
         splits = order_splits(split for seed in here for split in seed.scores)
         variants.append(

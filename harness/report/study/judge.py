@@ -49,6 +49,7 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     Variants that train nothing are left out, unless one is the reference. Of two variants that are each other's change,
     one comparison is told. With folds, a split is judged over folds where seeds have images of their own.
     """
+    # Who may be compared: those judged under one contract. The reference stays even if it trains nothing.
     by_name = {group.name: group for group in groups}
     base = by_name.get(reference)
     if base is None or base.first is None:
@@ -56,10 +57,13 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     alike = [group for group in groups if group is base or (comparable(group, base) and not group.is_evaluated_only)]
     names = {group.name for group in alike}
     others = [group for group in alike if group is not base]
+    # Each variant with the reference and with the one whose change it is; a pair the other way round tells nothing new,
+    # and one without a common seed nothing at all.
     pairs = [(group.name, other) for group in others for other in _others(group, reference) if other in names]
     pairs = [pair for place, pair in enumerate(pairs) if pair[::-1] not in pairs[:place]]
     pairs = [pair for pair in pairs if by_name[pair[0]].results.keys() & by_name[pair[1]].results.keys()]
     judged, notes = [], []
+    # A split whose images differ after all costs its verdicts, not the report.
     for split in order_splits(base.first.counts):
         try:
             study = study_of(_counts(alike, split), split, base.folds)
@@ -245,6 +249,8 @@ def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple
     floors = []
     for item in judged:
         headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
+        # The smallest detectable difference depends on the level at which a headline would be called today: the error
+        # that is left at this look, shared among those that are still open.
         now = {pair: look_at(effect, looks) for pair, effect in headlines.items()}
         family = max((verdict.left for verdict in judge(headlines, 0.0, looks=now).values()), default=0)
         chosen = {pair: effect for pair, effect in headlines.items() if pair[1] == reference}

@@ -77,9 +77,11 @@ def _earlier(
     then was called before these.
     """
     for place, look in enumerate(looks.taken):
+        # Go back to that day: only the runs that were complete then.
         found = [(study, {run for run in study.runs if _was_complete(run, look)}) for study in studies]
         is_present = all(len(runs) == len(study.runs) for study, runs in found)
         then = [study.keep(runs) for study, runs in found if runs]
+        # A look with a hole (a run that is gone now) cannot be worked out again and calls nothing.
         if look.is_whole and then and (may_be_present or not is_present):
             effects = compare_then(then)
             found_looks = _looks_at(effects, then, looks, place)

@@ -37,6 +37,8 @@ def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks, p
     for split in order_splits(name for group in groups for item in group.results.values() for name in item.counts):
         studies = _make_studies(groups, split)
         effects = _compare(studies)
+        # One family over all warm-started variants, on the split that verdicts are given on; elsewhere the effects are
+        # shown without one.
         verdicts: Mapping[str, Verdict] = {}
         if split == primary:
             verdicts = judge_over_looks(studies, effects, _compare, looks, (plan.margin, FEWEST_SEEDS))

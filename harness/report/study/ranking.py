@@ -55,11 +55,14 @@ def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ..
     }
     if not needed:
         return ()
+    # One command for all that is open: the most seeds that any of them needs. Finished seeds are kept, whatever their
+    # numbers are.
     most = max(needed.values())
     names = ", ".join(f"{variant} ({seeds})" for variant, seeds in needed.items())
     kept = list(dict.fromkeys(run.seed for run in plan.runs))
     _, folds = find_folds(plan) or (0, None)
     command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)), folds)))])
+    # The command that made the plan may carry `--seeds` or `--until` of its own; the proposal replaces them.
     run = plan.command.split(" --until")[0].split(" --seeds")[0]
     told = f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}."
     if run.startswith("harness tune "):

@@ -57,13 +57,18 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
     looks = known_looks(plan, results, taken)
     groups = group_runs(plan, results)
     seeds = _by_variant(plan, groups, results)
+    # Variants with different label sets are judged in the coarsest one; each keeps the scores in its own, too.
     common = find_common(groups)
     judged = groups if common is None else common.groups
     judged_seeds = seeds if common is None else _by_variant(plan, judged, results)
     statistics = judge_splits(judged, plan.reference)
+    # What a split holds is counted on the reference's results where there are any, so that it does not depend on the
+    # order of variants.
     ordered = _reference_first(plan, groups)
     splits = _summarise_splits(found := counts_by_split(ordered))
     finished = [result for group in ordered for result in group.results.values()]
+    # Verdicts are given on one split. What is judged as a family (attributions, ranking, own training) is judged there
+    # alone.
     primary = primary_split(plan, [split.name for split in splits])
     on_primary = [item for item in statistics.judged if item.split == primary]
     attributions = make_attributions(plan, on_primary, looks)
