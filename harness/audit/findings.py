@@ -163,6 +163,7 @@ def _few_groups(audit: Audit) -> Iterator[Finding]:
 def _absent(audit: Audit) -> Iterator[Finding]:
     images = {name: split.class_images for name, split in audit.splits.items() if split.names}
     names = audit.taxonomy.classes
+    # Three questions about a class, from the worst: does it occur at all, can it be learnt, can it be judged?
     nowhere = [k for k in range(len(names)) if not any(counts[k] for counts in images.values())]
     if nowhere:
         told = f"on no pixel of any split: {_listed(audit, nowhere)}; is the class list the right one?"

@@ -161,6 +161,8 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
     splits: dict[str, SplitAudit] = {}
     seen_of: dict[str, list[Seen]] = {}
     for name, split in source.splits.items():
+        # Images known to be bad are not read again; what reading finds is added, split by split, so that progress can
+        # be told over all.
         bad = {fault.name for fault in faults if fault.split == name and fault.kind not in NEVER_SKIPPED}
         past = sum(len(items) for items in seen_of.values())
         seen_of[name], found = read_split(source, name, bad, partial(_tell, listen, past, total))
@@ -257,6 +259,8 @@ def choose_examples(audit: Audit) -> tuple[tuple[str, int], ...]:
     if not rows:
         return ()
     chosen: list[int] = []
+    # Rare classes first: an image chosen for a rare class often shows the frequent ones as well, and few images are
+    # wanted.
     for index in np.argsort(pixels_NC.sum(axis=0), kind="stable").tolist():
         best = int(pixels_NC[:, index].argmax())
         shown = max((pixels_NC[row, index] for row in chosen), default=0)

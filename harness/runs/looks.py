@@ -88,6 +88,8 @@ def taken_looks(plan: Plan, looks: Iterable[RecordedLook]) -> Taken:
     for look in looks:
         complete: dict[str, dict[int, str]] = {}
         for run in plan.runs:
+            # Seeds that were seen then and are not planned now belong to the look, so that leaving a bad seed out does
+            # not make an unseen look of an old one.
             if run.id in look.runs:
                 own = complete.setdefault(run.variant, {})
                 own |= _left_out(look, run.id, planned) | {run.seed: look.runs[run.id]}

@@ -77,6 +77,7 @@ def explain(error: BaseException) -> str:
             " MLFLOW_TRACKING_TOKEN"
         )
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    # MLflow's own errors say enough in their first line; of others the type belongs to the message.
     kinds = {kind.__name__ for kind in type(error).__mro__}
     shown = first if first and kinds.intersection(_SAYS_ENOUGH) else f"{type(error).__name__}: {first}".rstrip(": ")
     return mask_credentials(shown)[:MESSAGE_LENGTH]

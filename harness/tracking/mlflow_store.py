@@ -168,6 +168,7 @@ class MlflowStore:
         if child.shown == "finished":
             restored = self._restore_files(child, run, folder)
             return (self._upload_weights and self._add_weights(child, run, folder)) or restored
+        # After a restart the store itself says how far it came: an epoch is never logged twice.
         if child.last_epoch is None:
             logged = self._client.get_metric_history(child.mlflow_id, MARK)
             child.last_epoch = max((point.step for point in logged), default=-1)
@@ -178,6 +179,8 @@ class MlflowStore:
         for progress in epochs:
             self._log_metrics(child, epoch_metrics(progress), progress)
             child.last_epoch = progress.epoch
+        # Epochs are all that a running run adds. A run that another study of this store has finished is not ended
+        # again.
         if status == "running" or self._is_finished_by_another(child):
             return bool(epochs)
         result = load_result(folder)

@@ -104,6 +104,7 @@ def final_metrics(result: RunResult) -> dict[str, float]:
     Where the best epoch of an older result is not one that the run trained, there are only those of the last one.
     """
     epochs = {progress.epoch: progress for progress in result.history}
+    # Both epochs with the same names below `best/` and `last/`; val is among the epoch's own metrics already.
     chosen = {"last": (max(epochs), counts_at(result, "last"))}
     if result.best_epoch is not None and not is_inherited(result):
         chosen["best"] = result.best_epoch, result.counts

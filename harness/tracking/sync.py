@@ -81,6 +81,7 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
     damaged = _fetch_gone(plan.study, runs, folders, source) if source is not None else {}
     lock = study_lock(target.root, plan.study)
     target.open_study(_widest(plan, target.load_plan(plan.study)))
+    # Several processes may deliver at once (shared). One that is refused does not stop the others.
     with locked(lock, shared=True):
         for run in runs:
             try:
@@ -90,6 +91,7 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
             except InputError as error:
                 outcomes["refused"].append(f"{run.label}: {error}")
         _deliver_looks(plan.study, target, source)
+    # The last one to finish closes the study in the store; whoever is not alone leaves that to it.
     with locked(lock, wait=False) as alone:
         if alone:
             target.close_study(_worst(folders[run.id] for run in runs))

@@ -150,6 +150,7 @@ def _paint_parallel(figure: Figure, record: TuningRecord, variant: TunedVariant)
     ended = sorted((t for t in variant.trials if t.state == "finished"), key=lambda trial: trial.scores[0])
     lowest, highest = ended[0].scores[0], ended[-1].scores[0]
     span = (highest - lowest) or 1.0
+    # The palest colour is below the lowest score, so that the worst trial can still be seen.
     shade = Normalize(lowest - 0.4 * span, highest)
     axes = figure.add_axes(inches(0.8, 0.5, WIDE, HIGH))
     for trial in ended:

@@ -266,6 +266,8 @@ def _enter(site: Site, trial: Trial, result: RunResult, seconds: float) -> Trial
             return result.seconds
         return statistics.median(speeds or [math.nan]) if name == SPEED else best.metrics[_metric(name)]
 
+    # A measure can be undefined (its class is in no image that scores trials): such a trial has failed, for a sampler
+    # would take NaN for a value.
     scores = [measure(name) for name in site.tuning.objectives]
     excess = {str(bound): bound.excess(measure(bound.measure)) for bound in site.tuning.bounds}
     if any(map(math.isnan, [*scores, *excess.values()])):

@@ -211,12 +211,15 @@ class Search:
         ended = [t for t in self._known() if t.state == optuna.trial.TrialState.COMPLETE]
         if len(ended) < max(self._tuning.startup, 1):
             return False
+        # The best trial at the nearest epoch that it has seen; the first of equals, so that the answer does not depend
+        # on order.
         best = max(ended, key=lambda trial: (trial.value, -trial.number))
         by_epoch = {int(key.removeprefix(GROUPS)): v for key, v in best.user_attrs.items() if key.startswith(GROUPS)}
         then = by_epoch[max((e for e in by_epoch if e <= epoch), default=min(by_epoch))]
         names = sorted(groups.keys() & then.keys())
         if not names:
             return False
+        # Optuna pairs intermediate values by step: groups of images take the place of steps.
         then_G, now_G = ({place: side[name] for place, name in enumerate(names)} for side in (then, groups))
         view = self._copy([])
         view.add_trial(optuna.trial.create_trial(value=float(np.mean([*then_G.values()])), intermediate_values=then_G))
@@ -307,6 +310,7 @@ def measure_importance(knobs: Sequence[Knob], trials: Sequence[Trial], objective
     keys = [key for key in spaces if any(key in trial.values for trial in ended)]
     measured = _shares(ended, spaces, objective)
     rng = make_rng("importance", len(ended))
+    # Trials are drawn again with replacement: how much the shares depend on which trials happened to run.
     drawn = [
         _shares([ended[i] for i in rng.integers(len(ended), size=len(ended))], spaces, objective)
         for _ in range(RESAMPLES)

@@ -120,6 +120,8 @@ def plan_finals(spec: Spec, searches: Sequence[Searched], read_inputs: ReadInput
         )
         for variant, knobs, values in chosen
     ]
+    # The study as written stays in it: each tuned variant is compared with the one it was made of, and with what that
+    # starts from.
     written = {item.name: item for variant, _, _ in chosen for item in (*_chain(spec, variant), variant)}
     plan = _plan(spec, TUNED, (*written.values(), *tuned), spec.seeds, read_inputs)
     reference = f"{spec.reference}{TUNED}" if spec.reference in {v.name for v, _, _ in chosen} else tuned[0].name
