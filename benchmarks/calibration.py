@@ -15,10 +15,10 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.resample import bootstrap_scores
 from benchmarks.simulated_counts import SKILL, TOGETHER, Array, World, draw_margins, true_delta, true_iou
 from harness.stats.effects import Effect, Study, compare, make_study
 from harness.stats.margins import HEADLINE, Margins
-from harness.stats.resample import bootstrap_scores
 from harness.stats.spread import p_value, t_interval
 from harness.stats.verdicts import CLASS_SEEDS, judge
 

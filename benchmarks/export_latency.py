@@ -21,7 +21,7 @@ from harness import api
 from harness.apply.choose import choose
 from harness.apply.export.export import in_float32, make_checked
 from harness.apply.export.formats import quantize, wrap_onnx
-from harness.apply.export.images import find_pictures
+from harness.apply.export.parity import find_pictures
 from harness.apply.model import load_model
 from harness.data.images import resize_image
 

@@ -18,6 +18,7 @@ import numpy as np
 
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts
+from benchmarks.resample import bootstrap_scores
 from harness.counts import make_counts
 from harness.judged import digest_counts
 from harness.records import Counts, Plan, Run, RunConfig, RunResult
@@ -29,7 +30,6 @@ from harness.stats.effects import compare, make_study
 from harness.stats.looks import Look, TakenLook
 from harness.stats.margins import HEADLINE, sum_margins
 from harness.stats.power import Levels, forecast
-from harness.stats.resample import bootstrap_scores
 from harness.stats.verdicts import judge
 
 VARIANTS, SEEDS, IMAGES, CLASSES, RESAMPLES = 40, 5, 500, 19, 10_000

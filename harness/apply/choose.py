@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from harness.apply.plugins import import_recorded
-from harness.apply.recorded_run import read_config, read_taxonomy
+from harness.apply.recorded_run import import_recorded, read_config, read_taxonomy
 from harness.data.taxonomy import Colour, Taxonomy
 from harness.errors import InputError, did_you_mean
 from harness.judged import INHERITED, counts_at, is_inherited, last_epoch

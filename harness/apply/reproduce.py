@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.apply.choose import Chosen
-from harness.apply.plugins import import_recorded
-from harness.apply.recorded_run import read_config
+from harness.apply.recorded_run import import_recorded, read_config
 from harness.environment import UNSET, read_environment
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Ended, Event
@@ -22,7 +21,7 @@ from harness.runs.folder import RunFolder, is_finished, load_result, require_mod
 from harness.runs.provenance import read_provenance
 from harness.scores import miou_dataset
 from harness.spec.plan import run_id
-from harness.spec.plugin_sources import digest_sources, read_sources
+from harness.spec.plugins import digest_sources, read_sources
 from harness.tracking.protocol import Store
 
 GONE = "nothing"

@@ -96,8 +96,8 @@ def _from_study(path: Path, profile: str | None, overrides: list[str]) -> tuple[
 def _from_folder(root: Path) -> tuple[str, list[Choice]]:
     """Return a folder's name and the data set that is recognised in it."""
     from harness.data import open_whole
-    from harness.data.guesses import tell_guesses
     from harness.data.layouts import recognise
+    from harness.data.recognised import tell_guesses
     from harness.registry import choose
 
     first, *others = recognise(root)

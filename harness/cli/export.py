@@ -15,8 +15,7 @@ from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.apply.choose import Chosen
-    from harness.apply.export.export import Export
-    from harness.apply.export.options import Target
+    from harness.apply.export.export import Export, Target
     from harness.apply.reproduce import Change, SplitOutcome
     from harness.tracking.protocol import Store
 
@@ -80,9 +79,8 @@ def export(
     Example: harness export camvid/pretrained@best --format onnx --int8
     """
     from harness import api
-    from harness.apply.card.write import find_context, write_card
-    from harness.apply.export.export import export_run
-    from harness.apply.export.options import ENDINGS, Licences, Options, default_path
+    from harness.apply.card.write import Licences, default_path, find_context, write_card
+    from harness.apply.export.export import ENDINGS, Options, export_run
 
     if fmt not in ENDINGS:
         raise InputError(f"--format {fmt}: {did_you_mean(fmt, ENDINGS)}")
@@ -94,7 +92,7 @@ def export(
     store = api.open_store(root, tracking_uri, warn=warn)
     chosen = _choose(run, store)
     licences = Licences(data_licence, weights_licence)
-    path = out or default_path(chosen, target)
+    path = out or default_path(chosen, ENDINGS[target])
     made = export_run(chosen, Options(target, images, int8, _margin(chosen, store), licences), path, _tell)
     lines = _describe(made)
     if target == "mlflow":
@@ -161,12 +159,11 @@ def card(
     Example: harness card camvid/pretrained@best --data-licence "CC BY-NC 4.0"
     """
     from harness import api
-    from harness.apply.card.write import find_context, write_card
-    from harness.apply.export.options import Licences, default_path
+    from harness.apply.card.write import Licences, default_path, find_context, write_card
 
     store = api.open_store(root, tracking_uri, warn=warn)
     chosen = _choose(run, store)
-    path = out or default_path(chosen, "onnx").with_suffix(".md")
+    path = out or default_path(chosen, ".md")
     files = write_card(chosen, find_context(chosen, store), path, Licences(data_licence, weights_licence))
     print(f"{files[0]}{f', {len(files) - 1} pictures beside it' if len(files) > 1 else ''}")
 

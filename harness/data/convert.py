@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.data import cityscapes
-from harness.data.checksums import write_checksums
-from harness.data.digests import digest_files
+from harness.data.digests import digest_files, write_checksums
 from harness.data.images import read_ids
 from harness.data.listing import list_names
 from harness.data.pairs import PICTURES, add_changes

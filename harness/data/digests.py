@@ -1,5 +1,8 @@
 """Digests of files' content, and a memory on disk for what is slow to find out and never changes for one content.
 
+A folder that harness has written and later trains on (prepared masks, copies of data at a URL) holds the checksums of
+its files.
+
 The memory lies below the user's cache folder. It may be deleted at any time; where it is missing, damaged or cannot be
 written, the answer is worked out again.
 """
@@ -11,13 +14,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.errors import InputError
 from harness.files import write_text
-from harness.fingerprint import canonical, digest_bytes, digest_file
+from harness.fingerprint import canonical, digest_bytes, digest_file, fingerprint
 
 CLOCK_STEP_NS = 2_000_000_000
 """The coarsest step of a file system's clock (FAT's): two changes that are closer may bear one time."""
@@ -131,3 +134,36 @@ def _entry(kind: str, key: str) -> Path:
 
 def _checksum(key: str, answer: str) -> str:
     return digest_bytes([canonical([key, answer]).encode()])
+
+
+CHECKSUMS = "checksums.json"
+
+
+def write_checksums(folder: Path, files: Iterable[Path]) -> None:
+    """Keep the SHA-256 of files below a folder in it."""
+    sums = {path.relative_to(folder).as_posix(): digest_file(path) for path in sorted(files)}
+    write_text(folder / CHECKSUMS, json.dumps({"sha256": sums, "checksum": fingerprint(sums)}, indent=0))
+
+
+def find_changed(folder: Path) -> str | None:
+    """Return what is no longer as `write_checksums` found it, in words; None where nothing is.
+
+    Files of known state are not read again (`harness.data.digests`).
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    try:
+        entry: Any = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        sums: dict[str, str] = entry["sha256"]
+        if entry["checksum"] != fingerprint(sums):
+            return f"{folder / CHECKSUMS}: its checksum does not match"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return f"{folder / CHECKSUMS}: it is gone, or no JSON"
+    gone = [name for name in sums if not (folder / name).is_file()]
+    if gone:
+        return f"{folder / gone[0]}: it is gone"
+    if digest_files({name: folder / name for name in sums}) == combine(sums):
+        return None
+    changed = next((name for name, digest in sums.items() if digest_file(folder / name) != digest), CHECKSUMS)
+    return f"{folder / changed}: its checksum does not match"

@@ -1,15 +1,18 @@
-"""Which data set a folder holds: the known layouts, as downloaded, and images with masks in folders of any name."""
+"""Which data set a folder holds: the known layouts, as downloaded, and images with masks in folders of any name.
+
+Layouts that are not read are told by a file of theirs, with what their owner can do.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.data import camvid, cityscapes, kaggle_cityscapes, offroad
 from harness.data.folder_layouts import find_folders
-from harness.data.foreign_layouts import name_foreign
 from harness.data.label_sets import shipped_taxonomy
-from harness.data.listing import LABEL_ENDINGS, list_names
+from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, list_names
 from harness.data.recognised import Layout, Miss, read_mask_ids, subfolders
 from harness.errors import InputError, describe_missing
 
@@ -135,3 +138,36 @@ def _find_camvid(root: Path) -> Iterator[Layout | Miss]:
 
 def _below(root: Path, folder: Path) -> str:
     return f"{folder.relative_to(root).as_posix()}/"
+
+
+_MASKS = "write a PNG of class ids for each picture, and put pictures and masks into images/ and masks/"
+_COCO = f"polygons in JSON, as COCO's: {_MASKS} (pycocotools: COCO(FILE).annToMask)"
+FOREIGN = {
+    "annotations/instances_*.json": _COCO,
+    "_annotations.coco.json": _COCO,
+    "*/_annotations.coco.json": _COCO,
+    "imagesTr/*": "nnU-Net's layout, where a picture's name has a channel (_0000) that its label's has not: rename the "
+    "pictures, and link imagesTr to images and labelsTr to masks",
+    "*annotations*/*colormap*.txt": f"masks in colours, as RUGD's: {_MASKS}; that file numbers the colours",
+    "labels/*.txt": f"polygons in text files, as YOLO's: {_MASKS}",
+    "labels/train/*.txt": f"polygons in text files, as YOLO's: {_MASKS}",
+}
+"""Pattern of files below the data's folder, or below one in it -> what it is."""
+
+
+def name_foreign(root: Path) -> Iterator[str]:
+    """Yield what a folder seems to hold instead of a data set that is read: the file that tells, and what to do."""
+    for place in (root, *subfolders(root)):
+        for pattern, told in FOREIGN.items():
+            first = next(iter(sorted(place.glob(pattern))), None)
+            if first is not None:
+                yield f"{first.relative_to(root)}: {told}"
+        yield from _name_same_names(root, place)
+
+
+def _name_same_names(root: Path, place: Path) -> Iterator[str]:
+    files = [path for path in place.iterdir() if path.suffix.lower() in IMAGE_ENDINGS]
+    twice = sorted(stem for stem, number in Counter(path.stem for path in files).items() if number > 1)
+    if files and 4 * len(twice) >= len(files):
+        first = " and ".join(str(path.relative_to(root)) for path in sorted(files) if path.stem == twice[0])
+        yield f"{first}: pictures and masks of the same names in one folder; move the masks into one of their own"

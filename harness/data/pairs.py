@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import checksums
-from harness.data.digests import digest_files, remember, require_digest
+from harness.data.digests import CHECKSUMS, digest_files, find_changed, remember, require_digest
 from harness.data.images import ColourMaskError, check_image, find_change, read_disparity, read_ids, read_image
 from harness.data.palettes import KnownColours, Palette, read_palette
 from harness.data.resampled_masks import measure_mixture
@@ -74,7 +73,7 @@ def make_source(
     Raises:
         InputError: a file cannot be read, or is no longer as `harness data prepare` wrote it.
     """
-    if (root / checksums.FILE).exists() and (changed := checksums.find_changed(root)):
+    if (root / CHECKSUMS).exists() and (changed := find_changed(root)):
         raise InputError(f"{changed}; harness data prepare, with --out {root}, makes it again")
     made = {name: _make_split(root, taxonomy, tuple(pairs), form) for name, pairs in splits.items()}
 

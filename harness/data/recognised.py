@@ -1,4 +1,4 @@
-"""What recognising a data set ends in, and a look at its label files."""
+"""What recognising a data set ends in, what was guessed on the way, and a look at its label files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from harness.data.images import ColourMaskError, read_ids
 from harness.data.resampled_masks import Mixture, measure_mixture
-from harness.data.source import RawIds
+from harness.data.source import RawIds, Source
+from harness.data.taxonomy import IGNORE, join_runs
 from harness.errors import InputError
 
 Item = TypeVar("Item")
@@ -92,3 +93,35 @@ def spread(items: Sequence[Item], most: int) -> list[Item]:
 def subfolders(place: Path) -> list[Path]:
     """Return the folders in a folder, by name, without hidden ones."""
     return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def tell_guesses(layout: Layout, source: Source) -> dict[str, str]:
+    """Return topic -> what was taken for granted, and why; `source` is the data set opened as it is.
+
+    Topics: division, classes, ignored, groups, and what of the files is left out or was not looked at.
+    """
+    taxonomy = source.taxonomy
+    void = taxonomy.raw_ids(IGNORE)
+    published = {
+        "division": "as published",
+        "classes": f"the {len(taxonomy.classes)} of the label set {taxonomy.name} (harness parts data {layout.name})",
+        **({"ignored": f"ids {join_runs(void)}, as that label set says"} if void else {}),
+    }
+    told = dict(layout.guesses if layout.name == "folder" else published | dict(layout.guesses))
+    counted = ", ".join(f"{len(split.names):,} {name}" for name, split in source.splits.items())
+    told["division"] = f"{counted}: {told['division']}"
+    told["groups"] = _tell_groups(layout, source)
+    if source.listed:
+        first, number = source.listed[0], len(source.listed)
+        told["left out"] = f"{number} {'file' if number == 1 else 'files'} without a counterpart, first {first.told}"
+    return told
+
+
+def _tell_groups(layout: Layout, source: Source) -> str:
+    val = source.splits["val"]
+    number = len(set(val.groups))
+    if number == len(val.names):
+        setting = " (data.groups)" if layout.name == "folder" else ""
+        return f"each picture counts as independent; frames of one film or drive are not{setting}"
+    made = f" by {layout.settings['groups']}" if "groups" in layout.settings else ""
+    return f"val has {number} that can be resampled{made}, such as {val.groups[0]}"

@@ -24,8 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from harness.data.checksums import find_changed, write_checksums
-from harness.data.digests import cache_folder
+from harness.data.digests import cache_folder, find_changed, write_checksums
 from harness.errors import InputError, did_you_mean
 from harness.files import locked, require_room
 from harness.fingerprint import canonical, digest_bytes

@@ -11,7 +11,7 @@ from harness import registry
 from harness.data.digests import remember
 from harness.fingerprint import canonical, digest_bytes, fingerprint, thaw
 from harness.records import OWN_FREEZE, RunConfig
-from harness.spec.plugin_sources import digest_sources, read_sources
+from harness.spec.plugins import digest_sources, read_sources
 
 LIBRARIES = ("ablation-harness", "torch", "torchvision", "timm", "segmentation-models-pytorch", "peft", "transformers")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.records import Plan
 from harness.runs.folder import RunFolder, is_finished, run_folder
-from harness.spec.plugin_sources import digest_sources, read_sources
+from harness.spec.plugins import digest_sources, read_sources
 
 
 def describe_edited(root: Path, plan: Plan) -> tuple[str, ...]:

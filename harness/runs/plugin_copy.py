@@ -15,7 +15,7 @@ from harness.errors import InputError
 from harness.files import write_whole
 from harness.fingerprint import digest_file
 from harness.runs.credentials import holds_credential
-from harness.spec.plugin_sources import (
+from harness.spec.plugins import (
     LARGEST_BYTES,
     digest_sources,
     pack_sources,

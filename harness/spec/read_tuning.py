@@ -11,9 +11,8 @@ from harness.errors import InputError, SettingError, did_you_mean
 from harness.settings import ScoreName
 from harness.spec.overrides import overlap
 from harness.spec.resolve import resolve
-from harness.spec.space import Ground, Knob, check_space
-from harness.spec.tune_settings import KINDS, BoundSettings, Kind, KnobSettings, TuneSettings
-from harness.spec.tuning import IOU, SECONDS, SPEED, Bound, Tuning
+from harness.spec.space import KINDS, Ground, Kind, Knob, check_space
+from harness.spec.tuning import IOU, SECONDS, SPEED, Bound, BoundSettings, KnobSettings, TuneSettings, Tuning
 from harness.strict_yaml.located import Node
 
 SCORES: tuple[str, ...] = get_args(ScoreName)

@@ -18,7 +18,8 @@ from harness.spec import compare, outline
 from harness.spec.designs import DESIGNS, TOGETHER
 from harness.spec.names import SLUG
 from harness.spec.overrides import SECTIONS
-from harness.spec.tune_settings import KINDS, TuneSettings
+from harness.spec.space import KINDS
+from harness.spec.tuning import TuneSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RECORDS: dict[str, type[Settings]] = {"train": TrainSettings, "evaluate": EvaluateSettings}

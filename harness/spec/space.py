@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, Literal, get_args
 
 from harness.fingerprint import canonical
 from harness.records import RunConfig
 from harness.spec.comparability import what_weights_need
 from harness.spec.overrides import apply_change
 from harness.spec.resolve import resolve
-from harness.spec.tune_settings import Kind
 from harness.strict_yaml.located import Node
 
+Kind = Literal["log_uniform", "uniform", "int", "choice"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""How the values of a setting are drawn; each entry of a space has one."""
 MISSING = object()
 MOST_WORLDS = 1000
 """Combinations of choices that decide which settings are searched."""

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 from finished_study import WINNER, finished
 
-from harness.apply.card.facts import describe_classes, find_worst, own_intervals
-from harness.apply.card.tables import weak_sentences
-from harness.apply.card.write import Context, find_context, write_card
-from harness.apply.export.options import Licences
+from benchmarks.resample import bootstrap_scores
+from harness.apply.card.facts import describe_classes, find_worst, own_intervals, weak_sentences
+from harness.apply.card.write import Context, Licences, find_context, write_card
 from harness.counts import make_counts
 from harness.scores import miou_dataset, miou_image
 from harness.stats.margins import sum_margins
-from harness.stats.resample import bootstrap_scores
 
 CLASSES = ("road", "car", "sky", "boat")
 CONFUSIONS = [

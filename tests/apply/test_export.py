@@ -11,9 +11,9 @@ import torch
 from finished_study import finished
 from torch.nn import functional
 
+from harness.apply.card.write import Licences, default_path
+from harness.apply.export.export import Options, export_run, parity, quantize
 from harness.apply.export.export import export as export_module
-from harness.apply.export.export import export_run, images, quantize
-from harness.apply.export.options import Licences, Options, default_path
 from harness.counts import make_counts
 from harness.data import open_source
 from harness.errors import HarnessError, InputError
@@ -161,24 +161,24 @@ def test_without_its_data_the_pictures_kept_with_the_run_are_used(monkeypatch):
     def gone(choice, seed):
         raise InputError("no such folder")
 
-    monkeypatch.setattr(images, "open_source", gone)
+    monkeypatch.setattr(parity, "open_source", gone)
     chosen = finished().choose()
-    pictures = images.find_pictures(chosen, None)
+    pictures = parity.find_pictures(chosen, None)
     assert pictures.names == chosen.result.predictions.names
     assert "kept with the run" in pictures.source
     assert pictures.read(3).shape == (48, 64, 3)
     lacking = replace(chosen, result=replace(chosen.result, predictions=None))
     with pytest.raises(InputError, match="give some with --images FOLDER"):
-        images.find_pictures(lacking, None)
+        parity.find_pictures(lacking, None)
 
 
 def test_a_folder_of_pictures_is_used_when_given(tmp_path):
     chosen = finished().choose()
     with pytest.raises(InputError, match="no pictures there"):
-        images.find_pictures(chosen, tmp_path)
+        parity.find_pictures(chosen, tmp_path)
     for index in range(60):
         PIL.Image.new("RGB", (20, 10), (index, 0, 0)).save(tmp_path / f"{index:02}.png")
-    pictures = images.find_pictures(chosen, tmp_path)
+    pictures = parity.find_pictures(chosen, tmp_path)
     assert len(pictures.names) == 50
     assert pictures.names[0] == "00.png"
     assert pictures.names[-1] == "59.png"
@@ -189,7 +189,7 @@ def test_data_that_changed_since_the_run_do_not_judge_it():
     chosen = finished().choose()
     contract = {**chosen.result.contract, "splits": {"val": "another"}}
     with pytest.raises(InputError, match="not the one that the run was judged on"):
-        images.open_judged(replace(chosen, result=replace(chosen.result, contract=contract)))
+        parity.open_judged(replace(chosen, result=replace(chosen.result, contract=contract)))
 
 
 def test_int8_of_other_weights_than_the_stored_counts_is_refused(tmp_path):
@@ -231,7 +231,7 @@ def test_the_command_writes_model_and_card_and_says_what_it_found(capsys, monkey
     arguments = ["export", "small/second@best", "--format", "torch-export", "--root", str(study.place / "mlruns")]
     app([*arguments, "--tracking-uri", study.uri, "--weights-licence", "MIT"], standalone_mode=False)
     said = capsys.readouterr()
-    path = default_path(study.choose("small/second@best"), "torch-export")
+    path = default_path(study.choose("small/second@best"), ".pt2")
     assert path.exists()
     assert path.suffix == ".pt2"
     assert said.out.splitlines()[:2] == [str(path), str(path.with_suffix(".md"))]

@@ -11,7 +11,7 @@ from shipped import shipped_names
 from harness import registry
 from harness.apply.export.export import make_checked
 from harness.apply.export.graph import trace
-from harness.apply.export.images import Pictures
+from harness.apply.export.parity import Pictures
 from harness.apply.model import Model
 from harness.errors import HarnessError
 from harness.models.network import Network

@@ -8,7 +8,7 @@ from PIL import Image
 
 import harness.data  # noqa: F401 - enter the data sets into the catalog
 from harness import registry
-from harness.apply.export.images import find_pictures
+from harness.apply.export.parity import find_pictures
 from harness.apply.predict.run import Wanted, prepare_job
 from harness.data.label_sets import shipped_taxonomy
 from harness.errors import InputError

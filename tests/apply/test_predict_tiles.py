@@ -13,10 +13,19 @@ from torch.nn import functional
 
 from harness.apply.model import Model
 from harness.apply.predict.infer import Predictor, Views
-from harness.apply.predict.memory import SAFETY, choose_tiling, forward_bytes_per_pixel
-from harness.apply.predict.run import strips
-from harness.apply.predict.strips import interpolate_rows, strips_of
-from harness.apply.predict.tiles import Tiling, check_tiling, spans, tiled_strips, window
+from harness.apply.predict.run import tiles
+from harness.apply.predict.tiles import (
+    SAFETY,
+    Tiling,
+    check_tiling,
+    choose_tiling,
+    forward_bytes_per_pixel,
+    interpolate_rows,
+    spans,
+    strips_of,
+    tiled_strips,
+    window,
+)
 from harness.errors import InputError
 from harness.models.network import Network
 from harness.models.unet import make_unet
@@ -62,8 +71,8 @@ def test_rows_interpolated_apart_are_those_of_the_whole(small, large, rows):
 def test_strips_of_a_picture_too_large_to_interpolate_whole(monkeypatch):
     logits_CHW = torch.randn(5, 30, 41, generator=torch.Generator().manual_seed(0))
     [whole] = strips_of([logits_CHW], (200, 301))
-    monkeypatch.setattr(strips, "WHOLE_BYTES", 0)
-    monkeypatch.setattr(strips, "STRIP_BYTES", 4 * 5 * 301 * 7)
+    monkeypatch.setattr(tiles, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(tiles, "STRIP_BYTES", 4 * 5 * 301 * 7)
     parts = list(strips_of([logits_CHW], (200, 301)))
     assert [part.top for part in parts] == list(range(0, 200, 7))
     torch.testing.assert_close(torch.cat([p.scores_CRW for p in parts], 1), whole.scores_CRW, rtol=0, atol=2e-5)

@@ -11,7 +11,7 @@ import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import registry
 from harness.apply.choose import choose
-from harness.apply.export.images import _of_folder
+from harness.apply.export.parity import _of_folder
 from harness.apply.predict.input_images import Picture, find_pictures, find_truth
 from harness.cli.app import main
 from harness.data import open_whole

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from picture_files import chunk, exif_of, noise, write_bare_png, write_png, write_tiff
 from PIL import ImageOps
 
-from harness.apply.export.images import find_pictures as find_export_pictures
+from harness.apply.export.parity import find_pictures as find_export_pictures
 from harness.apply.predict.infer import _read_all
 from harness.apply.predict.input_images import find_pictures
 from harness.audit.measure import audit_source

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stats.effects import compare, make_study
-from harness.stats.first_call import Moment, judge_in_order
 from harness.stats.looks import Look
 from harness.stats.margins import HEADLINE, Margins
+from harness.stats.verdicts import Moment, judge_in_order
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.resample import bootstrap_scores, draw_weights
 from harness.stats.effects import compare, make_study
 from harness.stats.margins import Margins, score_runs
-from harness.stats.resample import bootstrap_scores, draw_weights
 
 
 def test_weights_are_whole_draws():

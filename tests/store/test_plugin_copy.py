@@ -9,7 +9,7 @@ import pytest
 
 from harness.runs.folder import RunFolder, files_to_keep
 from harness.runs.plugin_copy import keep_plugins, read_copy
-from harness.spec import plugin_sources
+from harness.spec import plugins
 
 
 @pytest.fixture
@@ -61,4 +61,4 @@ def test_more_than_a_study_has_is_not_kept(keep, monkeypatch):
     folder, facts = keep("")
     assert not folder.plugins.exists()
     assert set(facts) == {"modules", "sha256"}
-    assert plugin_sources.LARGEST_BYTES == 2 * 2**20
+    assert plugins.LARGEST_BYTES == 2 * 2**20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,18 +11,21 @@ from typing import Any
 
 import jinja2
 
-from harness.apply.card.facts import WorstPicture, clipped, find_worst, own_intervals, seed_interval
-from harness.apply.card.tables import (
+from harness.apply.card.facts import (
+    WorstPicture,
     bracket,
     class_table,
+    clipped,
     data_table,
     environment_table,
+    find_worst,
+    own_intervals,
     score_table,
+    seed_interval,
     taxonomy_table,
     weak_sentences,
 )
 from harness.apply.choose import Chosen
-from harness.apply.export.options import Licences
 from harness.files import write_text
 from harness.fingerprint import thaw
 from harness.judged import is_evaluated_only, last_epoch
@@ -37,6 +41,18 @@ from harness.stats.looks import Taken
 from harness.stats.margins import HEADLINE
 from harness.tracking.load import recall_looks, recall_plan, recall_results
 from harness.tracking.protocol import Store
+
+
+@dataclass(frozen=True)
+class Licences:
+    """Under which terms data and weights may be used, as their user states it."""
+
+    data: str = ""
+    weights: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return both, with `not stated` where nothing is stated."""
+        return {"data": self.data or "not stated", "weights": self.weights or "not stated"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,11 @@ def find_context(chosen: Chosen, store: Store) -> Context:
         return Context()
     results = recall_results(store, plan, lambda text: None)
     return Context(plan, results, taken_looks(plan, recall_looks(store, chosen.study, lambda text: None)))
+
+
+def default_path(chosen: Chosen, ending: str) -> Path:
+    """Return where a run's card, or the file that it goes with, is written when nobody says where."""
+    return Path("exports") / f"{re.sub(r'[/@]', '-', chosen.label)}{ending}"
 
 
 def write_card(

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
+from harness.apply.card.write import Licences
 from harness.apply.choose import Chosen
 from harness.apply.export.formats import Artifact, Format, make_artifact, require_onnx
 from harness.apply.export.graph import Program, trace
-from harness.apply.export.images import Pictures, find_pictures
-from harness.apply.export.metadata import make_metadata
-from harness.apply.export.options import Options
-from harness.apply.export.parity import Parity, check_parity
+from harness.apply.export.parity import Parity, Pictures, check_parity, find_pictures
 from harness.apply.export.quantize import Quantized, open_val, quantize_and_judge
 from harness.apply.model import Model, load_model
 from harness.errors import HarnessError, InputError
 from harness.files import write_whole
 
+Target = Literal["onnx", "torch-export", "mlflow"]
+ENDINGS: Mapping[Target, str] = {"onnx": ".onnx", "torch-export": ".pt2", "mlflow": ".onnx"}
 MULTIPLES = (1, 16, 32)
 """Sides are tried to be multiples of these, in turn: most models halve a picture four or five times."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is exported."""
+
+    target: Target = "onnx"
+    """`mlflow` makes an ONNX file too, which an MLflow model is then made of."""
+    images: Path | None = None
+    """Folder of pictures for the check; None takes those of the data set, or those kept with the run."""
+    int8: bool = False
+    """Whether an ONNX file in 8-bit integers is written beside the other."""
+    margin: float = 0.005
+    """Differences of miou_dataset smaller than this do not matter (fraction)."""
+    licences: Licences = field(default_factory=Licences)
 
 
 @dataclass(frozen=True)
@@ -135,3 +151,64 @@ def _with_note(checked: Checked, reasons: list[str], tell: Callable[[str], None]
     note = f"it takes pictures {checked.program.takes}: made for any size, {reasons[0]}"
     tell(note)
     return replace(checked, note=note)
+
+
+VERSION = 1
+
+
+def make_metadata(chosen: Chosen, model: Model, program: Program, parity: Parity, licences: Licences) -> dict[str, str]:
+    """Return the metadata of an exported file; its keys begin with `harness.`."""
+    taxonomy = chosen.taxonomy
+    parts: dict[str, Any] = {
+        "version": VERSION,
+        "id": chosen.run_id,
+        "study": chosen.study,
+        "variant": chosen.variant,
+        "seed": chosen.config.seed,
+        "checkpoint": chosen.which,
+        "model": chosen.config.model.name,
+        "taxonomy": taxonomy.name,
+        "classes": taxonomy.classes,
+        "colours": taxonomy.colours,
+        "class_of": sorted(taxonomy.class_of.items()),
+        "input": _describe_input(model, program),
+        "preprocessing": _describe_preprocessing(model),
+        "output": {
+            "name": "logits",
+            "type": "float32",
+            "axes": "batch class height width",
+            "labels": "interpolate bilinearly (align_corners false) to the picture's size, then argmax over class",
+        },
+        "parity": parity.to_dict(),
+        "quantization": {"weights": "float32"},
+        "licence": licences.to_dict(),
+    }
+    return {f"harness.{key}": value if isinstance(value, str) else _to_text(value) for key, value in parts.items()}
+
+
+def _describe_input(model: Model, program: Program) -> dict[str, Any]:
+    return {
+        "name": "image",
+        "type": "uint8",
+        "axes": "batch height width channel",
+        "channels": "red green blue",
+        "batch": "any",
+        "size": program.size or ("any" if program.multiple == 1 else f"multiples of {program.multiple}"),
+        "least_size": program.least,
+        "resize_to": model.size,
+        "resize_how": "bilinear with antialiasing, as Pillow's Image.resize" if model.size else "not resized",
+    }
+
+
+def _describe_preprocessing(model: Model) -> dict[str, Any]:
+    preprocessing = model.normalize.preprocessing
+    return {
+        "where": "within the graph: do not normalise the pictures",
+        "scale": "1/255",
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+    }
+
+
+def _to_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

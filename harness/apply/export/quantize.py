@@ -14,7 +14,7 @@ import torch
 
 from harness.apply.choose import Chosen
 from harness.apply.export.formats import Artifact, count_quantized, quantize, run_alone, wrap_onnx
-from harness.apply.export.images import open_judged
+from harness.apply.export.parity import open_judged
 from harness.counts import make_counts
 from harness.data.prepared import PreparedSplit
 from harness.errors import InputError

@@ -13,9 +13,16 @@ import torch
 
 from harness.apply.model import Model
 from harness.apply.predict.input_images import Picture
-from harness.apply.predict.memory import choose_tiling, forward_bytes_per_pixel
-from harness.apply.predict.strips import STRIP_BYTES, Strip, strips_of
-from harness.apply.predict.tiles import Tiling, check_tiling, tiled_strips
+from harness.apply.predict.tiles import (
+    STRIP_BYTES,
+    Strip,
+    Tiling,
+    check_tiling,
+    choose_tiling,
+    forward_bytes_per_pixel,
+    strips_of,
+    tiled_strips,
+)
 from harness.data.images import read_picture, resize_image
 from harness.data.source import Image, Label
 from harness.errors import InputError

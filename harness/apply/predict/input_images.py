@@ -1,17 +1,35 @@
-"""Which pictures are meant, what each one's results are called, and where results must not go."""
+"""Which pictures are meant, what each one's results and its label are called, and where results must not go."""
 
 from __future__ import annotations
 
 import glob
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness.apply.predict.label_names import LabelName
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS
 from harness.errors import InputError, describe_missing
+from harness.records import Choice
+
+LabelName = Callable[[str], str]
+"""Name of a picture -> name of its label, both without ending."""
+
+
+def name_labels(data: Choice) -> LabelName:
+    """Return how the data set that a run was trained on calls the label of a picture."""
+    suffix = data.settings.get("mask_suffix", "")
+    if data.name == "cityscapes":
+        return lambda name: name.replace("_leftImg8bit", "_gtFine_labelIds")
+    return lambda name: f"{name}{suffix}"
+
+
+def find_labels(files: Iterable[Path], label_name: LabelName) -> set[Path]:
+    """Return those of some files that are the label of another one of them, in the same folder."""
+    own = {path: path.with_suffix("") for path in files}
+    labels = {path.with_name(label_name(path.name)) for path in own.values() if label_name(path.name) != path.name}
+    return {path for path, bare in own.items() if bare in labels}
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from harness.apply.choose import Chosen
 from harness.apply.model import load_model
 from harness.apply.predict.contact_sheet import ROWS, Row, draw_sheet, make_row
 from harness.apply.predict.infer import Failed, Predicted, Predictor, Views
-from harness.apply.predict.input_images import Picture, check_place, find_pictures, find_truth
-from harness.apply.predict.label_names import find_labels, name_labels
+from harness.apply.predict.input_images import Picture, check_place, find_labels, find_pictures, find_truth, name_labels
 from harness.apply.predict.legend import count_labels
 from harness.apply.predict.outputs import Form, check_form, raw_table, write_prediction, write_sheet
 from harness.apply.predict.tiles import Tiling

@@ -1,23 +1,104 @@
-"""Pictures too large for memory, in tiles that overlap. Letters: C class, H, W, R rows of a band.
+"""Class scores of one picture with bounded memory: in strips of rows, and from tiles where it is too large as a whole.
 
+Whether a picture is cut into tiles is decided by its size and by what a forward pass occupies, never by the machine.
+Tiles overlap.
 A pixel's scores are the mean over the tiles that cover it, weighted by a window: 0 in the outer quarter of the overlap,
 where a tile lacks the surroundings that the model looks at, rising to 1 over the next half of it. No window falls
 off at the picture's own border. Where the model looks at most a quarter of the overlap beyond a pixel, and its strides
 divide `GRID_PX`, the scores are those of the whole picture but for rounding (tests: 1e-4 of a logit).
+
+Letters: C class, H, W, R rows of a strip or band, V view (one flip and scale of a picture).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from harness.apply.predict.strips import Strip
+from harness.apply.model import Model
 from harness.data.source import Image
 from harness.errors import InputError
+
+WHOLE_BYTES = 512 * 2**20
+"""Up to this size, logits are interpolated whole, as evaluation does: the same numbers to the last bit."""
+STRIP_BYTES = 64 * 2**20
+"""Scores of one strip."""
+
+
+class Strip(NamedTuple):
+    """Scores of some rows of a picture."""
+
+    top: int
+    """Row of the picture that is the first of the strip."""
+    scores_CRW: torch.Tensor
+    """Logits, or probabilities where these are averages of several views."""
+
+
+def strips_of(views: Sequence[torch.Tensor], size: tuple[int, int]) -> Iterator[Strip]:
+    """Yield scores at a size [H, W] from the top down, given logits_CHW of each view at whatever size it has.
+
+    One view gives its logits; several give the mean of their probabilities at full size.
+    """
+    height, width = size
+    num_classes = views[0].shape[0]
+    rows = max(1, STRIP_BYTES // (4 * num_classes * width))
+    tops = range(0, height, rows)
+    limit = WHOLE_BYTES // len(views)
+    by_view = [
+        _enlarged(logits_CHW, size, [(top, min(top + rows, height)) for top in tops], limit) for logits_CHW in views
+    ]
+    for top, *parts in zip(tops, *by_view, strict=True):
+        yield Strip(top, parts[0] if len(parts) == 1 else mean_probability(parts))
+
+
+def mean_probability(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the mean of the probabilities of logits of one shape, classes first."""
+    total = torch.zeros_like(parts[0])
+    for logits in parts:
+        total += logits.softmax(dim=0)
+    return total / len(parts)
+
+
+def _enlarged(
+    logits_CHW: torch.Tensor, size: tuple[int, int], bounds: Sequence[tuple[int, int]], limit: int
+) -> Iterator[torch.Tensor]:
+    """Yield the rows between some bounds of bilinearly interpolated logits (align_corners false), [C, R, W]."""
+    if 4 * logits_CHW.shape[0] * size[0] * size[1] <= limit or tuple(logits_CHW.shape[1:]) == size:
+        whole_CHW = logits_CHW
+        if tuple(logits_CHW.shape[1:]) != size:
+            whole_CHW = functional.interpolate(logits_CHW[None], size=size, mode="bilinear", align_corners=False)[0]
+        for top, bottom in bounds:
+            yield whole_CHW[:, top:bottom]
+        return
+    for top, bottom in bounds:
+        yield interpolate_rows(logits_CHW, size, top, bottom)
+
+
+def interpolate_rows(logits_CHW: torch.Tensor, size: tuple[int, int], top: int, bottom: int) -> torch.Tensor:
+    """Return rows `top` to `bottom` of logits interpolated to a size [H, W], as `functional.interpolate` of the whole.
+
+    Equal to it but for the last bits: it takes the two directions one after the other.
+    """
+    height = logits_CHW.shape[1]
+    row_R = torch.arange(top, bottom, dtype=torch.float32, device=logits_CHW.device)
+    source_R = ((row_R + 0.5) * (height / size[0]) - 0.5).clamp(min=0)
+    above_R = source_R.long().clamp(max=height - 1)
+    below_R = (above_R + 1).clamp(max=height - 1)
+    share_R1 = (source_R - above_R)[:, None]
+    first, last = int(above_R[0]), int(below_R[-1]) + 1
+    wide = functional.interpolate(
+        logits_CHW[None, :, first:last], size=(last - first, size[1]), mode="bilinear", align_corners=False
+    )[0]
+    return wide[:, above_R - first] * (1 - share_R1) + wide[:, below_R - first] * share_R1
+
 
 GRID_PX = 32
 """Tiles begin at multiples of this: the stride of the deepest layers of most networks."""
@@ -120,3 +201,59 @@ def _total(tiles: list[Span], length: int, overlap: int) -> npt.NDArray[np.float
     for span in tiles:
         total[slice(*span)] += window(span, length, overlap)
     return total
+
+
+PROBE_PX = 256
+SAFETY = 1.5
+"""Libraries lay out tensors anew inside an operation, which nobody counts (tests/apply/test_predict_tiles.py)."""
+
+
+class _Live(TorchDispatchMode):
+    """Keeps account of the bytes of all tensors that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak: int = 0
+        self._now = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._note(leaf.untyped_storage())
+        return result
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+        self._known.add(key)
+        self._now += size
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._drop, key, size)
+
+    def _drop(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._now -= size
+
+
+def forward_bytes_per_pixel(model: Model) -> float:
+    """Return the bytes that a forward pass occupies at most for a pixel of its input, weights apart."""
+    with _Live() as live:
+        model([np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8)])
+    return SAFETY * float(live.peak) / PROBE_PX**2
+
+
+def choose_tiling(height: int, width: int, *, bytes_per_pixel: float, num_classes: int, limit: int) -> Tiling | None:
+    """Return square tiles with which a picture's forward pass stays below a limit (bytes); None where it does whole.
+
+    Neighbours share a quarter of a tile. What is kept of the picture's width beside the tile counts too.
+    """
+    if bytes_per_pixel * height * width <= limit:
+        return None
+    row_bytes = 2 * 4 * num_classes * width
+    side = 4 * GRID_PX
+    while bytes_per_pixel * (side + 4 * GRID_PX) ** 2 + row_bytes * (side + 4 * GRID_PX) <= limit:
+        side += 4 * GRID_PX
+    return Tiling(side, side, side // 4)

@@ -12,9 +12,8 @@ from harness.judged import digest_counts, primary_split
 from harness.records import Plan, RunResult
 from harness.spec.lint_power import find_folds
 from harness.stats.effects import Effect, Study
-from harness.stats.first_call import Moment, judge_in_order
 from harness.stats.looks import Look, Looks, Taken, TakenLook
-from harness.stats.verdicts import Key, Verdict, judge
+from harness.stats.verdicts import Key, Moment, Verdict, judge, judge_in_order
 
 START = "@start"
 """Ends the name under which a variant's start is in a study; no variant is called so."""

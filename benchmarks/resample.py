@@ -1,4 +1,7 @@
-"""Image-group bootstrap of confusion counts: groups are drawn with replacement, the same draws for every run."""
+"""Image-group bootstrap of confusion counts: groups are drawn with replacement, the same draws for every run.
+
+The independent answer that intervals of `harness.stats` are held against.
+"""
 
 from __future__ import annotations
 
