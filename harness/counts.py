@@ -14,17 +14,16 @@ from harness.files import write_whole
 from harness.npz import ADVICE, load_arrays
 from harness.records import COUNTS_VERSION, Counts
 
-_ARRAYS: Mapping[str, tuple[type[np.generic], int]] = {
-    "image": (np.int32, 1),
-    "true": (np.int16, 1),
-    "predicted": (np.int16, 1),
-    "pixels": (np.int64, 1),
-    "images": (np.str_, 1),
-    "groups": (np.str_, 1),
-    "classes": (np.str_, 1),
-    "version": (np.int64, 0),
+_ARRAYS: Mapping[str, tuple[str, type[np.generic]]] = {
+    "image": ("image_K", np.int32),
+    "true": ("true_K", np.int16),
+    "predicted": ("predicted_K", np.int16),
+    "pixels": ("pixels_K", np.int64),
+    "images": ("images", np.str_),
+    "groups": ("groups", np.str_),
+    "classes": ("classes", np.str_),
 }
-"""Name -> kind and rank of each array in the file."""
+"""Name of each array of rank 1 in the file -> the field of Counts that it holds, and its kind."""
 
 
 def make_counts(
@@ -53,17 +52,8 @@ def _joined(arrays: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
 
 def save_counts(path: Path, counts: Counts) -> None:
     """Write counts as one compressed npz, whole or not at all."""
-    arrays: dict[str, Any] = {
-        "image": counts.image_K,
-        "true": counts.true_K,
-        "predicted": counts.predicted_K,
-        "pixels": counts.pixels_K,
-        "images": np.array(counts.images, dtype=str),
-        "groups": np.array(counts.groups, dtype=str),
-        "classes": np.array(counts.classes, dtype=str),
-        "version": np.int64(COUNTS_VERSION),
-    }
-    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+    arrays: dict[str, Any] = {name: np.array(getattr(counts, of), kind) for name, (of, kind) in _ARRAYS.items()}
+    write_whole(path, lambda file: np.savez_compressed(file, **arrays, version=np.int64(COUNTS_VERSION)))
 
 
 def load_counts(path: Path) -> Counts:
@@ -72,21 +62,18 @@ def load_counts(path: Path) -> Counts:
     Raises:
         InputError: the file is not a counts file of this version, or its arrays do not fit together.
     """
-    arrays = load_arrays(path, tuple(_ARRAYS), f"{path}: not a counts file")
-    wrong = [name for name, kind in _ARRAYS.items() if not _is_of(arrays[name], *kind)]
+    arrays = load_arrays(path, (*_ARRAYS, "version"), f"{path}: not a counts file")
+    wrong = [name for name, (_, kind) in _ARRAYS.items() if not _is_of(arrays[name], kind, 1)]
+    wrong += [] if _is_of(arrays["version"], np.int64, 0) else ["version"]
     if wrong:
         raise InputError(f"{path}: not a counts file (wrong type or shape: {', '.join(wrong)}); {ADVICE}")
     if int(arrays["version"]) != COUNTS_VERSION:
         raise InputError(f"{path}: counts of version {arrays['version']}; this harness reads version {COUNTS_VERSION}")
-    counts = Counts(
-        image_K=arrays["image"].astype(np.int32),
-        true_K=arrays["true"].astype(np.int16),
-        predicted_K=arrays["predicted"].astype(np.int16),
-        pixels_K=arrays["pixels"].astype(np.int64),
-        images=tuple(arrays["images"].tolist()),
-        groups=tuple(arrays["groups"].tolist()),
-        classes=tuple(arrays["classes"].tolist()),
-    )
+    fields: dict[str, Any] = {
+        field: tuple(arrays[name].tolist()) if kind is np.str_ else arrays[name].astype(kind)
+        for name, (field, kind) in _ARRAYS.items()
+    }
+    counts = Counts(**fields)
     _check_fit(path, counts)
     return counts
 

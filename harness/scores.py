@@ -67,12 +67,7 @@ def miou_image(counts: Counts) -> float:
 
     An image whose pixels are all ignored is left out.
     """
-    num_images, num_classes = len(counts.images), len(counts.classes)
-    true_NC, predicted_NC, hit_NC = (np.zeros((num_images, num_classes), np.int64) for _ in range(3))
-    np.add.at(true_NC, (counts.image_K, counts.true_K), counts.pixels_K)
-    np.add.at(predicted_NC, (counts.image_K, counts.predicted_K), counts.pixels_K)
-    right_K = counts.true_K == counts.predicted_K
-    np.add.at(hit_NC, (counts.image_K[right_K], counts.true_K[right_K]), counts.pixels_K[right_K])
+    true_NC, predicted_NC, hit_NC = sum_pixels(counts, np.arange(len(counts.images)), len(counts.images))
     union_NC = true_NC + predicted_NC - hit_NC
     iou_NC = _where_present(union_NC, hit_NC, union_NC)
     seen_N = (union_NC > 0).any(axis=1)
@@ -93,6 +88,20 @@ SCORES: Mapping[str, Callable[[Counts], float]] = {
 def all_scores(counts: Counts) -> dict[str, float]:
     """Return every score of `SCORES` by name."""
     return {name: score(counts) for name, score in SCORES.items()}
+
+
+def sum_pixels(counts: Counts, unit_N: Confusion, units: int) -> tuple[Confusion, Confusion, Confusion]:
+    """Return the true, the predicted and the rightly predicted pixels of each class in each of `units` units, [U, C].
+
+    `unit_N` is the unit that each image belongs to: itself, or its group.
+    """
+    true_UC, predicted_UC, hit_UC = (np.zeros((units, len(counts.classes)), np.int64) for _ in range(3))
+    unit_K = unit_N[counts.image_K]
+    np.add.at(true_UC, (unit_K, counts.true_K), counts.pixels_K)
+    np.add.at(predicted_UC, (unit_K, counts.predicted_K), counts.pixels_K)
+    right_K = counts.true_K == counts.predicted_K
+    np.add.at(hit_UC, (unit_K[right_K], counts.true_K[right_K]), counts.pixels_K[right_K])
+    return true_UC, predicted_UC, hit_UC
 
 
 def score_groups(counts: Counts, name: str) -> dict[str, float]:

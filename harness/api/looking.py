@@ -100,10 +100,10 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
 
     if len(spec.variants) < 2:
         raise InputError("--until decided: the study has one variant, so there is nothing to decide")
-    counts = look_counts(spec.looks, len(spec.seeds), max_seeds)
+    counts = look_counts(spec.compare.looks, len(spec.seeds), max_seeds)
     folds = _find_folds(spec)
     seeds = add_seeds(spec.seeds, max(counts[-1], len(spec.seeds)), folds)
-    if folds and not (max_seeds or spec.looks):
+    if folds and not (max_seeds or spec.compare.looks):
         counts = _within_folds(seeds, folds, counts)
     seeds = seeds[: counts[-1]]
     whole = make_plan(replace(spec, seeds=seeds, seeds_given=False))

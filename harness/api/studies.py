@@ -55,8 +55,8 @@ def make_plan(spec: Spec) -> Plan:
     from harness.spec.plan import make_plan as expand
 
     plan = expand(spec, make_reader())
-    if spec.split is not None:
-        check_split(plan, spec.split)
+    if spec.compare.split is not None:
+        check_split(plan, spec.compare.split)
     check_feasible(plan)
     return plan
 

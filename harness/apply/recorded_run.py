@@ -23,7 +23,7 @@ from harness.runs.folder import RunFolder
 from harness.runs.plugin_copy import read_copy
 from harness.spec.plugins import PluginMissing, import_plugin, read_sources
 from harness.spec.resolve import resolve
-from harness.strict_yaml.located import Node, parse_yaml, read_file
+from harness.strict_yaml.located import Node, parse_file
 
 
 def read_config(path: Path) -> RunConfig:
@@ -32,7 +32,7 @@ def read_config(path: Path) -> RunConfig:
     Raises:
         InputError: the file is gone or changed, or a part or setting that it names is no longer known.
     """
-    root = parse_yaml(read_file(path), lambda line, column: f"{path}:{line}:{column}")
+    root = parse_file(path)
     sections = dict(root.mapping())
     seed, plugins = sections.pop("seed").plain(), tuple(sections.pop("plugins").plain())
     for name in plugins:
@@ -68,8 +68,7 @@ def import_recorded(folder: RunFolder, result: RunResult) -> str:
     Raises:
         InputError: one is not found, and where it was; it cannot be imported; the copy is damaged.
     """
-    root = parse_yaml(read_file(folder.config), lambda line, column: f"{folder.config}:{line}:{column}")
-    plugins = tuple(root.mapping()["plugins"].plain())
+    plugins = tuple(parse_file(folder.config).mapping()["plugins"].plain())
     facts = result.provenance.get("plugins", {})
     copy = read_copy(folder.plugins, facts)
     for name in plugins:
@@ -103,12 +102,8 @@ def _cure(folder: RunFolder, copy: Mapping[str, bytes]) -> str:
         return "run the command in the folder that has it, or put that folder on PYTHONPATH"
     chosen = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     path = os.pathsep.join(dict.fromkeys([str(folder.plugins), *chosen]))
+    program = "harness" if Path(sys.argv[0]).name in ("harness", "-c", "__main__.py") else sys.argv[0]
     return (
         f"the run keeps its source, which runs with this command once you have looked at it:\n"
-        f"  PYTHONPATH={shlex.quote(path)} {_this_command()}"
+        f"  PYTHONPATH={shlex.quote(path)} {shlex.join([program, *map(mask_credentials, sys.argv[1:])])}"
     )
-
-
-def _this_command() -> str:
-    program = "harness" if Path(sys.argv[0]).name in ("harness", "-c", "__main__.py") else sys.argv[0]
-    return shlex.join([program, *map(mask_credentials, sys.argv[1:])])

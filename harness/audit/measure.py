@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -156,6 +155,10 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
     `source` is the data set as it is (`open_whole`). `listen` is told after each image how many are read, and of how
     many.
     """
+
+    def after(past: int) -> Callable[[int], object]:
+        return lambda done: listen(past + done, total)
+
     faults = [*source.listed, *source.check()]
     total = sum(len(split.names) for split in source.splits.values())
     splits: dict[str, SplitAudit] = {}
@@ -165,7 +168,7 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
         # be told over all.
         bad = {fault.name for fault in faults if fault.split == name and fault.kind not in NEVER_SKIPPED}
         past = sum(len(items) for items in seen_of.values())
-        seen_of[name], found = read_split(source, name, bad, partial(_tell, listen, past, total))
+        seen_of[name], found = read_split(source, name, bad, after(past))
         faults += found
         splits[name] = _summarise(split, seen_of[name], len(source.taxonomy.classes))
     looks = {name: [item.look for item in seen] for name, seen in seen_of.items()}
@@ -181,10 +184,6 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
         std_rgb=std_rgb,
         notes=source.notes,
     )
-
-
-def _tell(listen: Listener, past: int, total: int, done: int) -> None:
-    listen(past + done, total)
 
 
 def _summarise(split: Split, seen: Sequence[Seen], num_classes: int) -> SplitAudit:

@@ -63,7 +63,8 @@ def read_split(
         if isinstance(answer, Seen):
             seen.append(answer)
         else:
-            faults.append(_as_fault(answer, name, split.names[index], source.root))
+            told = str(answer).removeprefix(f"{source.root}/")
+            faults.append(Fault(UNDECODABLE, name, split.names[index], told.partition(": ")[0], told))
         listen(done)
     return seen, faults
 
@@ -105,8 +106,3 @@ def _see(split: Split, taxonomy: Taxonomy, index: int) -> Seen | InputError:
         rgb_sum=np.array([histogram @ values for histogram in channels]),
         rgb_squares=np.array([histogram @ values**2 for histogram in channels]),
     )
-
-
-def _as_fault(error: InputError, split: str, image: str, root: str) -> Fault:
-    told = str(error).removeprefix(f"{root}/")
-    return Fault(UNDECODABLE, split, image, told.partition(": ")[0], told)

@@ -218,7 +218,7 @@ def show(
     from harness.execute.preview import show_data
 
     study = api.load_spec(spec, profile=profile, overrides=set_ or ())
-    name = variant or study.reference
+    name = variant or study.compare.reference
     by_name = {item.name: item for item in study.variants}
     if name not in by_name:
         raise InputError(f"--variant {name}: there is none of that name; {did_you_mean(name, by_name)}")

@@ -103,7 +103,9 @@ def _with_budget(study: Spec, trials: int | None, hours: float | None) -> Spec:
     from harness.tune.winners import asked_tuning
 
     tuning = asked_tuning(study)
-    return replace(study, tune=replace(tuning, trials=trials or tuning.trials, hours=hours or tuning.hours))
+    given = {"trials": trials, "hours": hours}
+    settings = tuning.settings.model_copy(update={key: value for key, value in given.items() if value})
+    return replace(study, tune=replace(tuning, settings=settings))
 
 
 def _refuse_shared(storage: str | None, tracking_uri: str | None, root: Path) -> None:

@@ -38,16 +38,13 @@ def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "offic
     now) to resample.
     """
     folder = Path(root).expanduser()
-    listings = {name: _list_split(folder, name) for name in ("train", "val", "test") if _is_there(folder, name)}
+    names = ("train", "val", *(["test"] if (folder / "testannot").is_dir() else []))
+    listings = {name: _list_split(folder, name) for name in names}
     official = {name: listing.pairs for name, listing in listings.items()}
     chosen = official if split == "official" else _by_sequence(folder, official)
     alone = [fault for listing in listings.values() for fault in listing.alone]
     pairs = {name: _in_blocks(members, block) for name, members in chosen.items()}
     return make_source(folder, _taxonomy(folder), pairs, alone)
-
-
-def _is_there(folder: Path, split: str) -> bool:
-    return split != "test" or (folder / "testannot").is_dir()
 
 
 def _list_split(folder: Path, split: str) -> Listing:

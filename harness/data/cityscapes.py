@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from harness.data.label_sets import Moves, find_taxonomy, move_ids
-from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names, source_of
+from harness.data.listing import Listing, list_names, match, source_of
 from harness.data.pairs import Pair
 from harness.data.source import Source
 from harness.errors import InputError
@@ -65,7 +64,7 @@ def _list_split(root: Path, split: str, labels: str) -> Listing:
     depths = find_below(root, _DEPTH, split)
     by_city = [
         _list_city(root, pictures / split / city, masks / split / city, depths and depths / split / city, labels)
-        for city in _cities(pictures / split, masks / split)
+        for city in sorted({path.name for folder in (pictures, masks) for path in (folder / split).glob("*/")})
     ]
     pairs = [pair for listing in by_city for pair in listing.pairs]
     if not pairs:
@@ -73,38 +72,25 @@ def _list_split(root: Path, split: str, labels: str) -> Listing:
     return Listing(tuple(pairs), tuple(fault for listing in by_city for fault in listing.alone))
 
 
-def _cities(*folders: Path) -> Sequence[str]:
-    return sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
-
-
 def _list_city(root: Path, pictures: Path, masks: Path, depths: Path | None, labels: str) -> Listing:
     """Return the pairs of one city. Names are without their endings: `aachen_000000_000019`."""
     endings = (f"_{PICTURES}", f"_{labels}_labelIds", f"_{_DEPTH}")
     found = [
-        {} if folder is None else _with_ending(folder, end)
+        {} if folder is None else with_ending(folder, end)
         for folder, end in zip((pictures, masks, depths), endings, strict=True)
     ]
     images, ids, disparities = found
-    split = pictures.parent.name
-    alone = [
-        fault_alone(root, images[name], NO_LABEL, split, name, f"no {masks.relative_to(root)}/{name}{endings[1]}.png")
-        for name in images
-        if name not in ids
-    ]
-    alone += [
-        fault_alone(root, ids[name], NO_IMAGE, split, name, f"no {pictures.relative_to(root)}/{name}{endings[0]}.png")
-        for name in ids
-        if name not in images
-    ]
-    pairs = [
-        Pair(name, pictures.name, images[name], ids[name], disparities.get(name), recording=pictures.name)
-        for name in sorted(images)
-        if name in ids
-    ]
-    return Listing(tuple(pairs), tuple(alone))
+    missing = (
+        lambda name: f"no {masks.relative_to(root)}/{name}{endings[1]}.png",
+        lambda name: f"no {pictures.relative_to(root)}/{name}{endings[0]}.png",
+    )
+    names, alone = match(root, pictures.parent.name, (images, ids), missing)
+    city = pictures.name
+    return Listing(tuple(Pair(n, city, images[n], ids[n], disparities.get(n), recording=city) for n in names), alone)
 
 
-def _with_ending(folder: Path, ending: str) -> dict[str, Path]:
+def with_ending(folder: Path, ending: str) -> dict[str, Path]:
+    """Return name without an ending -> file, of the PNG files in a folder that have it; none where there is no folder."""
     if not folder.is_dir():
         return {}
     files = list_names(folder, (".png",))

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from harness.data import cityscapes
+from harness.data.cityscapes import with_ending
 from harness.data.digests import digest_files, write_checksums
 from harness.data.images import read_ids
-from harness.data.listing import list_names
 from harness.data.pairs import PICTURES, add_changes
 from harness.data.recognised import spread
 from harness.data.source import IGNORE, Label
@@ -96,12 +96,7 @@ def _by_name(pictures: Path | None, labels: Path, split: str) -> list[Annotation
 def _list(folder: Path | None, ending: str) -> dict[tuple[str, str], Path]:
     """Return (city, name) -> file."""
     cities = sorted(path for path in folder.iterdir() if path.is_dir()) if folder else []
-    return {
-        (city.name, stem.removesuffix(ending)): path
-        for city in cities
-        for stem, path in list_names(city, (".png",)).items()
-        if stem.endswith(ending)
-    }
+    return {(city.name, name): path for city in cities for name, path in with_ending(city, ending).items()}
 
 
 def convert(annotations: Sequence[Annotation], taxonomy: Taxonomy, out: Path) -> Iterator[Outcome]:

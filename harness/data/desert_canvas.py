@@ -166,9 +166,5 @@ def column(colour: Rgb) -> Floats:
 
 def mixed(first: Rgb, second: Rgb, share: float) -> Rgb:
     """Return the colour between two; share 0 is the first."""
-    rest = 1.0 - share
-    return (
-        first[0] * rest + second[0] * share,
-        first[1] * rest + second[1] * share,
-        first[2] * rest + second[2] * share,
-    )
+    red, green, blue = (one * (1.0 - share) + other * share for one, other in zip(first, second, strict=True))
+    return red, green, blue

@@ -189,9 +189,5 @@ def _within(limits: tuple[float, float], chance: float) -> float:
 
 
 def _between(colours: tuple[Rgb, Rgb], chance: float) -> Rgb:
-    first, second = colours
-    return (
-        _within((first[0], second[0]), chance),
-        _within((first[1], second[1]), chance),
-        _within((first[2], second[2]), chance),
-    )
+    red, green, blue = (_within(limits, chance) for limits in zip(*colours, strict=True))
+    return red, green, blue

@@ -50,7 +50,7 @@ def digest_files(files: Mapping[str, Path]) -> str:
         if known is not None:
             return known
         began = time.time_ns()
-        digest = _digest(files)
+        digest = combine({name: digest_file(path) for name, path in files.items()})
         after = _states(files)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
@@ -87,10 +87,6 @@ class _State(NamedTuple):
 def _states(files: Mapping[str, Path]) -> dict[str, _State]:
     found = {str(files[name].absolute()): files[name].stat() for name in sorted(files)}
     return {path: _State(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, s in found.items()}
-
-
-def _digest(files: Mapping[str, Path]) -> str:
-    return combine({name: digest_file(path) for name, path in files.items()})
 
 
 def combine(digests: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from harness.data.folder import SPLIT
 from harness.data.guessed_classes import guess_classes
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, find_listed, list_labels, list_names, read_list
 from harness.data.recognised import Layout, MaskIds, Miss, read_mask_ids, spread, subfolders
-from harness.errors import InputError
+from harness.errors import InputError, name_some
 
 IMAGE_FOLDERS = (
     "images",
@@ -84,19 +84,16 @@ def find_divisions(place: Path) -> Iterator[Division]:
     pair = _find_pair(place)
     if "train" in splits and "val" in splits:
         names = {split: found.place.name for split, found in splits.items()}
-        yield Division(place, splits, names, _tell_folders(names.values()))
+        yield Division(place, splits, names, f"as in {join_words(f'{name}/' for name in names.values())}")
     elif "train" in splits:
         left = f", and {splits['test'].place.name}/ is left unused" if "test" in splits else ""
         train = splits["train"]
         yield Division(train.place, {"": train}, {}, f"no val/ was found beside {train.place.name}/{left}")
     elif pair is not None and (inner := _find_inner(pair)):
-        yield Division(place, inner, {s: f.images.name for s, f in inner.items()}, _tell_inner(pair), True)
+        told = f"as in the folders inside {pair.images.name}/ and {pair.masks.name}/"
+        yield Division(place, inner, {split: found.images.name for split, found in inner.items()}, told, True)
     elif pair is not None:
         yield Division(place, {"": pair}, *_find_lists(place, pair))
-
-
-def _tell_folders(names: Iterable[str]) -> str:
-    return f"as in {join_words(f'{name}/' for name in names)}"
 
 
 def _by_split(pairs: Mapping[Path, Folders | None]) -> dict[str, Folders]:
@@ -137,10 +134,6 @@ def _find_inner(pair: Folders) -> dict[str, Folders]:
     inner = {sub: Folders(sub, sub, pair.masks / sub.name) for sub in subfolders(pair.images)}
     splits = _by_split({sub: found if found.masks.is_dir() else None for sub, found in inner.items()})
     return splits if "train" in splits and "val" in splits and pair.images != pair.masks else {}
-
-
-def _tell_inner(pair: Folders) -> str:
-    return f"as in the folders inside {pair.images.name}/ and {pair.masks.name}/"
 
 
 def _find_lists(place: Path, pair: Folders) -> tuple[dict[str, str], str]:
@@ -318,9 +311,8 @@ def _describe_colours(masks: Sequence[Path]) -> str:
         except InputError:
             continue
         pixels.update({tuple(colour): count for colour, count in zip(found.tolist(), counts.tolist(), strict=True)})
-    shown = ", ".join(str(colour) for colour, _ in pixels.most_common(8))
-    more = f" and {len(pixels) - 8} more" if len(pixels) > 8 else ""
+    shown = name_some([str(colour) for colour, _ in pixels.most_common()], 8)
     return (
-        f". Colours in a few of the {len(masks):,} masks: {shown}{more}. In Python: ids = np.full(rgb.shape[:2], 255, "
+        f". Colours in a few of the {len(masks):,} masks: {shown}. In Python: ids = np.full(rgb.shape[:2], 255, "
         f"np.uint8); ids[(rgb == COLOUR).all(-1)] = ID for each colour; PIL.Image.fromarray(ids).save(...)"
     )

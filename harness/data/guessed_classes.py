@@ -191,16 +191,13 @@ def _give_ids(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> 
     if by_palette is not None:
         return by_palette, "whose colours are those of the masks' palette"
     if set(seen) <= set(range(len(listed.names))):
-        shifted = 0 in seen and len(listed.names) - 1 not in seen and not _is_background(listed.names[0])
+        is_background = any(word in listed.names[0].lower() for word in BACKGROUND)
+        shifted = 0 in seen and len(listed.names) - 1 not in seen and not is_background
         doubt = " (should id 0 be background, each name is one id too low)" if shifted else ""
         return dict(enumerate(listed.names)), f"in its order from id 0{doubt}"
     if len(seen) == len(listed.names) and not is_void(seen):
         return dict(zip(sorted(seen), listed.names, strict=True)), f"in its order for ids {join_runs(sorted(seen))}"
     return None
-
-
-def _is_background(name: str) -> bool:
-    return any(word in name.lower() for word in BACKGROUND)
 
 
 def _ids_of_colours(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> dict[int, str] | None:

@@ -60,9 +60,7 @@ def read_bands(path: Path) -> tuple[Bands, Stored]:
     """
     with opened(path) as picture:
         stored = _described(picture, path, why_no_picture)
-        bands = _decode(picture, path, alpha=stored.alpha, mode="L" if stored.model == "grey" else "RGB")
-        left = find_orientation(picture, path)  # Pillow turns TIFF, which then states none
-    return turn(bands, left), stored
+        return _decode_upright(picture, path, stored.alpha, "L" if stored.model == "grey" else "RGB"), stored
 
 
 def read_ids(path: Path) -> RawIds:
@@ -82,12 +80,10 @@ def read_ids(path: Path) -> RawIds:
                 f"class id into an 8-bit, 16-bit or palette PNG"
             )
         stored = _described(picture, path, why_no_label)
-        ids_HW = _decode(picture, path, alpha=False, mode=picture.mode)[..., 0]
-        left = find_orientation(picture, path)  # Pillow turns TIFF, which then states none
+        ids_HW = _decode_upright(picture, path, False, picture.mode)[..., 0]
     ids_HW //= _grey_step(stored)
     if ids_HW.dtype == np.int32 and (ids_HW.min() < 0 or ids_HW.max() > 65535):
         raise InputError(f"{path}: label ids from {ids_HW.min()} to {ids_HW.max()}; they must be from 0 to 65535")
-    ids_HW = turn(ids_HW, left)
     return ids_HW.astype(np.uint8 if ids_HW.dtype.itemsize == 1 else np.uint16, copy=False)
 
 
@@ -103,9 +99,7 @@ def read_disparity(path: Path) -> Depth:
         if not picture.mode.startswith("I"):
             raise InputError(f"{path}: disparity is a 16-bit picture, this one is {picture.mode}")
         _described(picture, path, why_no_label)
-        value_HW = _decode(picture, path, alpha=False, mode=picture.mode)[..., 0].astype(np.float32)
-        left = find_orientation(picture, path)  # Pillow turns TIFF, which then states none
-    value_HW = turn(value_HW, left)
+        value_HW = _decode_upright(picture, path, False, picture.mode)[..., 0].astype(np.float32)
     return np.where(value_HW > 0, (value_HW - 1) / 256, np.float32(np.nan)).astype(np.float32)
 
 
@@ -163,6 +157,11 @@ def _described(picture: Picture, path: Path, why_not: Any) -> Stored:
 def _grey_step(stored: Stored) -> int:
     """Return the factor by which Pillow spreads grey values of 2 or 4 bits over 0 to 255."""
     return {2: 85, 4: 17}.get(stored.bits, 1) if stored.model == "grey" else 1
+
+
+def _decode_upright(picture: Picture, path: Path, alpha: bool, mode: str) -> Bands:
+    bands = _decode(picture, path, alpha=alpha, mode=mode)
+    return turn(bands, find_orientation(picture, path))  # Pillow turns TIFF, which then states none
 
 
 def _decode(picture: Picture, path: Path, *, alpha: bool, mode: str) -> Bands:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from harness.data.cityscapes import find_below
 from harness.data.label_sets import Moves, find_taxonomy, move_ids, shipped_taxonomy
-from harness.data.listing import NO_IMAGE, NO_LABEL, Listing, fault_alone, list_names, source_of
+from harness.data.listing import Listing, list_names, match, source_of
 from harness.data.pairs import Format, Pair
 from harness.data.source import Depth, Image, RawIds, Source
 from harness.errors import InputError
@@ -53,10 +53,10 @@ def _list_split(root: Path, folder: Path, split: str) -> Listing:
     depths = list_names(folder / "depth", (".npy",)) if (folder / "depth").is_dir() else {}
     if not images:
         raise InputError(f"{folder / 'image'}: no arrays there; known ending: .npy")
-    alone = [fault_alone(root, images[n], NO_LABEL, split, n, f"no label/{n}.npy") for n in images if n not in labels]
-    alone += [fault_alone(root, labels[n], NO_IMAGE, split, n, f"no image/{n}.npy") for n in labels if n not in images]
-    both = sorted((n for n in images if n in labels), key=lambda n: (int(n) if n.isdecimal() else -1, n))
-    return Listing(tuple(Pair(n, n, images[n], labels[n], depths.get(n)) for n in both), tuple(alone))
+    missing = lambda n: f"no label/{n}.npy", lambda n: f"no image/{n}.npy"
+    names, alone = match(root, split, (images, labels), missing)
+    names.sort(key=lambda name: (int(name) if name.isdecimal() else -1, name))
+    return Listing(tuple(Pair(n, n, images[n], labels[n], depths.get(n)) for n in names), alone)
 
 
 def _read(path: Path) -> npt.NDArray[np.float64]:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from harness.data.taxonomy import IGNORE, Colour, Taxonomy, distinct_colours
 from harness.errors import SettingError, did_you_mean
-from harness.strict_yaml.located import Node, parse_yaml, read_file
+from harness.strict_yaml.located import Node, parse_file
 
 RawId = Annotated[int, Field(ge=0, le=65535)]
 Moves = dict[str, RawId | list[RawId]]
@@ -60,7 +60,7 @@ def read_taxonomy(path: Path) -> Taxonomy:
     Raises:
         InputError: it does not hold one; the message gives file, line, column and key.
     """
-    root = parse_yaml(read_file(path), lambda line, column: f"{path}:{line}:{column}")
+    root = parse_file(path)
     fields = root.fields(("name", "classes", "ignored", "warning"), required=("name", "classes"))
     entries = [
         item.fields(("name", "ids", "colour", "parent"), required=("name", "ids")) for item in fields["classes"].items()

@@ -6,7 +6,7 @@ Layouts that are not read are told by a file of theirs, with what their owner ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.data import camvid, cityscapes, kaggle_cityscapes, offroad
@@ -14,7 +14,7 @@ from harness.data.folder_layouts import find_folders
 from harness.data.label_sets import shipped_taxonomy
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, list_names
 from harness.data.recognised import Layout, Miss, read_mask_ids, subfolders
-from harness.errors import InputError, describe_missing
+from harness.errors import InputError, describe_missing, name_some
 
 __all__ = ["KNOWN", "Layout", "recognise"]
 
@@ -49,8 +49,7 @@ def recognise(root: Path) -> list[Layout]:
 
 def _describe(root: Path, misses: Sequence[str]) -> str:
     names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    held = f"it holds {', '.join(names[:_SHOWN])}{more}" if names else "it is empty"
+    held = f"it holds {name_some(names, _SHOWN)}" if names else "it is empty"
     head = f"{root}: no known data set; {held}"
     foreign = list(name_foreign(root))
     known = ["known layouts:", *(f"  {line}" for line in KNOWN)] if not foreign and not misses else []
@@ -97,17 +96,16 @@ def _find_offroad(root: Path) -> Iterator[Layout | Miss]:
         yield Miss(f"offroad, but there is no {' and no '.join(lacking)} in {base}")
         return
     pixels = read_mask_ids(list(list_names(base / "train" / offroad.MASKS, LABEL_ENDINGS).values()), most=20).pixels
-    fits = next((name for name in ("offroad", "offroad-background") if _knows(name, pixels)), "offroad")
+    fits = next(
+        (name for name in ("offroad", "offroad-background") if pixels.keys() <= shipped_taxonomy(name).class_of.keys()),
+        "offroad",
+    )
     why = f"{_below(root, base / 'train')} and val/ with {offroad.IMAGES}/ and {offroad.MASKS}/"
     settings = {"root": str(root)}
     if fits != "offroad":
         yield Layout("offroad", {**settings, "taxonomy": fits}, f"{why}; id 0 in the masks: its class is Background")
     else:
         yield Layout("offroad", settings, why)
-
-
-def _knows(taxonomy: str, pixels: Mapping[int, int]) -> bool:
-    return pixels.keys() <= shipped_taxonomy(taxonomy).class_of.keys()
 
 
 def _find_kaggle(root: Path) -> Iterator[Layout | Miss]:

@@ -54,24 +54,37 @@ def list_pairs(
     masks = list_labels(labels, suffix) if together else list_names(labels, LABEL_ENDINGS)
     if not pictures:
         raise InputError(f"{images}: no images there; known endings: {', '.join(IMAGE_ENDINGS)}")
-    wanted = {name + suffix: name for name in pictures}
     below = labels.relative_to(root).as_posix()
+    missing = lambda n: f"no {below}/{n}{suffix}.png", lambda n: f"no image of that name in {images.relative_to(root)}"
+    names, alone = match(root, split, (pictures, masks), missing, lambda name: name + suffix)
+    return Listing(tuple(Pair(n, group_of(n), pictures[n], masks[n + suffix]) for n in names), alone)
+
+
+def match(
+    root: Path,
+    split: str,
+    files: tuple[Mapping[str, Path], Mapping[str, Path]],
+    missing: tuple[Callable[[str], str], Callable[[str], str]],
+    label_of: Callable[[str], str] = str,
+) -> tuple[list[str], tuple[Fault, ...]]:
+    """Return the sorted names of images that have a label, and the faults of files without a counterpart.
+
+    `files` are images and labels by name, `label_of` an image's name -> its label's. `missing` says in words what is
+    missing to an image, and to a label, by the file's name.
+    """
+    images, labels = files
+    wanted = {label_of(name) for name in images}
     alone = [
-        fault_alone(root, pictures[name], NO_LABEL, split, name, f"no {below}/{name}{suffix}.png")
-        for name in pictures
-        if name + suffix not in masks
+        fault_alone(root, path, NO_LABEL, split, name, missing[0](name))
+        for name, path in images.items()
+        if label_of(name) not in labels
     ]
     alone += [
-        fault_alone(root, masks[name], NO_IMAGE, split, name, f"no image of that name in {images.relative_to(root)}")
-        for name in masks
+        fault_alone(root, path, NO_IMAGE, split, name, missing[1](name))
+        for name, path in labels.items()
         if name not in wanted
     ]
-    pairs = [
-        Pair(name, group_of(name), pictures[name], masks[name + suffix])
-        for name in sorted(pictures)
-        if name + suffix in masks
-    ]
-    return Listing(tuple(pairs), tuple(alone))
+    return sorted(name for name in images if label_of(name) in labels), tuple(alone)
 
 
 def source_of(root: Path, taxonomy: Taxonomy, listings: Mapping[str, Listing], form: Format = PICTURES) -> Source:

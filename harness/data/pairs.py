@@ -85,9 +85,10 @@ def make_source(
             faults = find_faults(root, taxonomy, splits, form)
             for split in made.values():
                 split.require_unchanged()
-            return _to_text(faults)
+            return json.dumps([asdict(fault) for fault in faults])
 
-        return _from_text(remember("faults", key, read_all))
+        entries = json.loads(remember("faults", key, read_all))
+        return tuple(Fault(**{**e, "unknown": {int(raw): px for raw, px in e["unknown"].items()}}) for e in entries)
 
     notes = (taxonomy.warning,) if taxonomy.warning else ()
     return Source(taxonomy, made, str(root), tuple(listed), check, notes)
@@ -178,12 +179,3 @@ def _hold_many_classes(mixed: Sequence[int], taxonomy: Taxonomy) -> bool:
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[0]}x{shape[1]}"
-
-
-def _to_text(faults: Sequence[Fault]) -> str:
-    return json.dumps([asdict(fault) for fault in faults])
-
-
-def _from_text(text: str) -> tuple[Fault, ...]:
-    entries = json.loads(text)
-    return tuple(Fault(**{**e, "unknown": {int(raw): px for raw, px in e["unknown"].items()}}) for e in entries)

@@ -12,7 +12,6 @@ folder like any other: digests are those of the same files kept locally, and so 
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 import sys
@@ -26,7 +25,7 @@ from urllib.parse import unquote
 
 from harness.data.digests import cache_folder, find_changed, write_checksums
 from harness.errors import InputError, did_you_mean
-from harness.files import locked, require_room
+from harness.files import NO_ROOM, locked, require_room
 from harness.fingerprint import canonical, digest_bytes
 
 _MARKS = (
@@ -43,7 +42,6 @@ _MARKS = (
 )
 """What stores call the checksum, or the time of change, of a file."""
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_url(text: Any) -> bool:
@@ -211,7 +209,7 @@ def _explaining(url: str) -> Iterator[None]:
         raise InputError(f"{url}: {error} (with pip, on every machine that trains)") from None
     except Exception as error:  # noqa: BLE001 - each kind of URL has a library with errors of its own
         line = (str(error).strip().splitlines() or [""])[0]
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             remedy = f"free some space below {cache_folder()}, or set HARNESS_CACHE=FOLDER to a folder on a larger disk"
             raise InputError(f"{url}: no room for a copy here ({line}); {remedy}") from None
         raise InputError(

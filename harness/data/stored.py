@@ -11,7 +11,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,17 +127,13 @@ def _describe_tiff(picture: Any, orientation: int) -> Stored:
     told = _describe_tags(picture.tag_v2)
     shown = picture.getbands()
     model = _model_of(picture.mode) if told.model == "YCbCr" and picture.mode == "RGB" else told.model
-    return Stored(
-        format="TIFF",
+    return replace(
+        told,
         size=told.size if told.size[0] * told.size[1] > MOST_PIXELS else (picture.height, picture.width),
         model=model,
-        bits=told.bits,
-        bands=told.bands,
-        number=told.number,
         alpha=picture.has_transparency_data,
         hidden=max(0, told.bands - len(shown)),
         pages=_count_pages(picture),
-        inverted=told.inverted,
         orientation=orientation,
     )
 

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from heapq import heapreplace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.data.digests import remember
-from harness.data.source import Source, Split
+from harness.data.source import Depth, Source, Split
 from harness.errors import InputError
 from harness.fingerprint import canonical, digest_bytes
 
@@ -32,47 +33,40 @@ def take(split: Split, chosen: Sequence[int]) -> Split:
     indices = tuple(chosen)
     if indices == tuple(range(len(split.names))):
         return split
-    depth = split.read_depth
-    return Split(
-        names=tuple(split.names[i] for i in indices),
-        groups=tuple(split.groups[i] for i in indices),
-        read_image=lambda k: split.read_image(indices[k]),
-        read_label=lambda k: split.read_label(indices[k]),
-        read_ids=lambda k: split.read_ids(indices[k]),
-        digest=digest_bytes([canonical([split.digest, list(indices)]).encode()]),
-        read_depth=None if depth is None else lambda k: depth(indices[k]),
-        recordings=tuple(split.recordings[i] for i in indices) if split.recordings else (),
-        require_unchanged=split.require_unchanged,
-    )
+    return _gather((split,), [(split, index) for index in indices], [split.digest, list(indices)])
 
 
 def join(first: Split, second: Split) -> Split:
     """Return the images of train and val as one split; where they share names, these say which of the two."""
     if set(first.names) & set(second.names):
         first, second = _told_apart(first, "train"), _told_apart(second, "val")
-    sides = [(split, index) for split in (first, second) for index in range(len(split.names))]
-    has_depth = first.read_depth is not None and second.read_depth is not None
-    known = bool(first.recordings) and bool(second.recordings)
+    members = [(split, index) for split in (first, second) for index in range(len(split.names))]
+    return _gather((first, second), members, [first.digest, second.digest])
 
-    def depth_of(k: int) -> npt.NDArray[np.float32]:
-        split, index = sides[k]
+
+def _gather(splits: Sequence[Split], members: Sequence[tuple[Split, int]], content: list[Any]) -> Split:
+    """Return a split of images of some splits, each (its split, its place there); `content` decides its digest."""
+
+    def depth_of(k: int) -> Depth:
+        split, index = members[k]
         assert split.read_depth is not None
         return split.read_depth(index)
 
-    def require_both() -> None:
-        first.require_unchanged()
-        second.require_unchanged()
+    def require_all() -> None:
+        for split in splits:
+            split.require_unchanged()
 
+    known = all(split.recordings for split in splits)
     return Split(
-        names=(*first.names, *second.names),
-        groups=(*first.groups, *second.groups),
-        read_image=lambda k: sides[k][0].read_image(sides[k][1]),
-        read_label=lambda k: sides[k][0].read_label(sides[k][1]),
-        read_ids=lambda k: sides[k][0].read_ids(sides[k][1]),
-        digest=digest_bytes([canonical([first.digest, second.digest]).encode()]),
-        read_depth=depth_of if has_depth else None,
-        recordings=(*first.recordings, *second.recordings) if known else (),
-        require_unchanged=require_both,
+        names=tuple(split.names[index] for split, index in members),
+        groups=tuple(split.groups[index] for split, index in members),
+        read_image=lambda k: members[k][0].read_image(members[k][1]),
+        read_label=lambda k: members[k][0].read_label(members[k][1]),
+        read_ids=lambda k: members[k][0].read_ids(members[k][1]),
+        digest=digest_bytes([canonical(content).encode()]),
+        read_depth=depth_of if all(split.read_depth is not None for split in splits) else None,
+        recordings=tuple(split.recordings[index] for split, index in members) if known else (),
+        require_unchanged=require_all,
     )
 
 

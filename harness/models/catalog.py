@@ -8,6 +8,7 @@ other than three channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -50,56 +51,38 @@ def unet(num_classes: int, in_channels: int, /, *, base_channels: Count = 32, we
     return replace(network, notes=load_weights(network.module, weights, optional=network.classifier))
 
 
-@part("model", min_batch=2)
-def deeplabv3_resnet50(
-    num_classes: int,
-    in_channels: int,
-    /,
-    *,
-    weights: Weights = "none",
-    backbone_weights: Weights = "none",
-    aux_weight: NonNegative = 0.0,
-) -> Network:
-    """DeepLabV3 (Chen et al. 2017) on ResNet-50, from torchvision.
+def _torchvision(name: str, told: str, min_batch: int = 1) -> Callable[..., Network]:
+    """Enter one of the models of torchvision that have no setting of their own; `told` is its help."""
+
+    def build(
+        num_classes: int,
+        in_channels: int,
+        /,
+        *,
+        weights: Weights = "none",
+        backbone_weights: Weights = "none",
+        aux_weight: NonNegative = 0.0,
+    ) -> Network:
+        from harness.models.from_torchvision import make_torchvision
+
+        given = {"weights": weights, "backbone_weights": backbone_weights}
+        return make_torchvision(name, num_classes, in_channels, **given, aux_weight=aux_weight)
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = f"""{told}
 
     aux_weight is the factor of the loss on its auxiliary head, which is built when it is above 0.
     """
-    from harness.models.from_torchvision import make_torchvision
-
-    return make_torchvision(
-        "deeplabv3_resnet50",
-        num_classes,
-        in_channels,
-        weights=weights,
-        backbone_weights=backbone_weights,
-        aux_weight=aux_weight,
-    )
+    return part("model", min_batch=min_batch)(build)
 
 
-@part("model", min_batch=2)
-def deeplabv3_resnet101(
-    num_classes: int,
-    in_channels: int,
-    /,
-    *,
-    weights: Weights = "none",
-    backbone_weights: Weights = "none",
-    aux_weight: NonNegative = 0.0,
-) -> Network:
-    """DeepLabV3 (Chen et al. 2017) on ResNet-101, from torchvision.
-
-    aux_weight is the factor of the loss on its auxiliary head, which is built when it is above 0.
-    """
-    from harness.models.from_torchvision import make_torchvision
-
-    return make_torchvision(
-        "deeplabv3_resnet101",
-        num_classes,
-        in_channels,
-        weights=weights,
-        backbone_weights=backbone_weights,
-        aux_weight=aux_weight,
-    )
+deeplabv3_resnet50 = _torchvision(
+    "deeplabv3_resnet50", "DeepLabV3 (Chen et al. 2017) on ResNet-50, from torchvision.", min_batch=2
+)
+deeplabv3_resnet101 = _torchvision(
+    "deeplabv3_resnet101", "DeepLabV3 (Chen et al. 2017) on ResNet-101, from torchvision.", min_batch=2
+)
+fcn_resnet50 = _torchvision("fcn_resnet50", "FCN (Long et al. 2015) on ResNet-50 at stride 8, from torchvision.")
 
 
 @part("model", min_batch=2)
@@ -122,42 +105,10 @@ def deeplabv3_mobilenet_v3_large(
     from harness.models.from_torchvision import make_torchvision
     from harness.models.network import set_norm_momentum
 
-    network = make_torchvision(
-        "deeplabv3_mobilenet_v3_large",
-        num_classes,
-        in_channels,
-        weights=weights,
-        backbone_weights=backbone_weights,
-        aux_weight=aux_weight,
-    )
+    given = {"weights": weights, "backbone_weights": backbone_weights}
+    network = make_torchvision("deeplabv3_mobilenet_v3_large", num_classes, in_channels, **given, aux_weight=aux_weight)
     set_norm_momentum(network, norm_momentum)
     return network
-
-
-@part("model")
-def fcn_resnet50(
-    num_classes: int,
-    in_channels: int,
-    /,
-    *,
-    weights: Weights = "none",
-    backbone_weights: Weights = "none",
-    aux_weight: NonNegative = 0.0,
-) -> Network:
-    """FCN (Long et al. 2015) on ResNet-50 at stride 8, from torchvision.
-
-    aux_weight is the factor of the loss on its auxiliary head, which is built when it is above 0.
-    """
-    from harness.models.from_torchvision import make_torchvision
-
-    return make_torchvision(
-        "fcn_resnet50",
-        num_classes,
-        in_channels,
-        weights=weights,
-        backbone_weights=backbone_weights,
-        aux_weight=aux_weight,
-    )
 
 
 @part("model")

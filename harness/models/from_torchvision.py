@@ -12,7 +12,7 @@ from torch.nn import functional
 from torchvision.models import get_model, get_model_weights, get_weight
 
 from harness.models.channels import rebuild_first_conv
-from harness.models.network import Auxiliary, Features, Freeze, Network, Stages
+from harness.models.network import Features, Freeze, Network, Stages
 from harness.models.weights import CLASSIFICATION, fetch_state, load_state, read_state, require_one_start
 
 
@@ -64,7 +64,10 @@ def make_torchvision(
         notes += load_state(module.backbone, state, origin, optional=CLASSIFICATION)
     return Network(
         module=module,
-        read=lambda output: (output["out"], _auxiliary(module, output, aux_weight)),
+        read=lambda output: (
+            output["out"],
+            ((aux_weight, output["aux"]),) if module.training and "aux" in output else (),
+        ),
         backbone=("backbone.",),
         classifier=recipe.classifier,
         min_batch=2 if recipe.pools_to_one else 1,
@@ -81,10 +84,6 @@ def _state_of(weights: str, url: str, setting: str) -> tuple[dict[str, Tensor], 
         return fetch_state(url, setting), url
     path = Path(weights).expanduser()
     return read_state(path), str(path)
-
-
-def _auxiliary(module: nn.Module, output: dict[str, Tensor], aux_weight: float) -> Auxiliary:
-    return ((aux_weight, output["aux"]),) if module.training and "aux" in output else ()
 
 
 def _cut(module: Any) -> dict[Freeze, Stages]:

@@ -114,14 +114,11 @@ class _Rules:
 
     def broken_by(self, on: Combination) -> str | None:
         """Return which rule a combination breaks, in words; None where it breaks none."""
-        for name, others in self.needs.items():
-            missing = [other for other in others if other not in on]
-            if name in on and missing:
-                return f"{name} needs {missing[0]}"
-        for name, others in self.excludes.items():
-            present = [other for other in others if other in on]
-            if name in on and present:
-                return f"{name} excludes {present[0]}"
+        for verb, rule in (("needs", self.needs), ("excludes", self.excludes)):
+            for name in (name for name in rule if name in on):
+                wrong = [other for other in rule[name] if (other in on) is (verb == "excludes")]
+                if wrong:
+                    return f"{name} {verb} {wrong[0]}"
         return None
 
 

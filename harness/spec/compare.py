@@ -79,9 +79,9 @@ def override_compare(tree: Node, changes: Sequence[tuple[str, Node]]) -> Node:
     for key, value in changes:
         if is_of_compare(key):
             _, dot, below = key.partition(".")
-            old = tree.mapping().get(COMPARE) or replace(value, value=MappingProxyType({}))
-            new = replace(old, value=MappingProxyType({**old.mapping(), below: value})) if dot else value
-            tree = replace(tree, value=MappingProxyType({**tree.mapping(), COMPARE: new}))
+            old = tree.mapping().get(COMPARE) or value.holding({})
+            new = old.holding({**old.mapping(), below: value}) if dot else value
+            tree = tree.holding({**tree.mapping(), COMPARE: new})
     return tree
 
 

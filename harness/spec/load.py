@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from harness.errors import InputError, did_you_mean
 from harness.records import JudgedSplit, RunConfig, Which
 from harness.spec.comparability import check_components, check_start
-from harness.spec.compare import SPLITS, is_of_compare, override_compare, split_override
+from harness.spec.compare import SPLITS, Compare, is_of_compare, override_compare, split_override
 from harness.spec.conflicts import find_clash
 from harness.spec.names import read_slug
 from harness.spec.outline import Outline, Profile, VariantOutline, read_modules, read_outline, seeds_problem
@@ -19,7 +21,7 @@ from harness.spec.read_tuning import read_tuning
 from harness.spec.resolve import resolve
 from harness.spec.space import Ground
 from harness.spec.tuning import Tuning
-from harness.strict_yaml.located import Node, parse_yaml, read_file
+from harness.strict_yaml.located import Node, parse_file, parse_yaml, read_file
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,16 @@ class Variant:
     notes: str = ""
 
 
+Written = TypeVar("Written", VariantOutline, Variant)
+
+
 @dataclass(frozen=True)
 class Spec:
     """A study as asked for: what is compared with what, and why."""
 
     study: str
     question: str
-    reference: str
-    """Variant that the others are compared with."""
-    margin: float
-    """Differences of miou_dataset below this do not matter (fraction)."""
-    expected: float
-    """Size of the differences of miou_dataset that are expected before the study (fraction)."""
-    epoch: Which
-    """Which of a run's trained epochs is compared."""
-    split: Node | None
-    """The split that verdicts are given on, as written; None where none is named."""
-    looks: tuple[int, ...]
-    """Numbers of seeds at which the results are looked at; empty where none are declared."""
+    compare: Compare
     seeds: tuple[int, ...]
     plugins: tuple[str, ...]
     """Modules outside harness that define parts."""
@@ -86,7 +80,8 @@ class Spec:
     @property
     def split_name(self) -> JudgedSplit | None:
         """Return the name of the split that verdicts are given on, where the spec names one."""
-        return next((name for name in SPLITS if self.split is not None and self.split.value == name), None)
+        split = self.compare.split
+        return next((name for name in SPLITS if split is not None and split.value == name), None)
 
 
 def load_spec(
@@ -109,7 +104,8 @@ def load_spec(
     path = Path(path)
     text = read_file(path)
     changes = [split_override(override) for override in overrides]
-    outline = read_outline(override_compare(_parse_file(path, text), changes))
+    root = parse_yaml(text, lambda line, column: f"{path}:{line}:{column}")
+    outline = read_outline(override_compare(root, changes))
     chosen = _find_profile(outline, path, profile)
     outline = _with_profile(outline, chosen) if chosen else outline
     check_components(outline)
@@ -122,12 +118,7 @@ def load_spec(
     return Spec(
         study=outline.study,
         question=outline.question,
-        reference=outline.compare.reference,
-        margin=outline.compare.margin,
-        expected=outline.compare.expected,
-        epoch=outline.compare.epoch,
-        split=outline.compare.split,
-        looks=outline.compare.looks,
+        compare=outline.compare,
         seeds=outline.seeds if seeds is None else _check_seeds(seeds),
         plugins=plugins,
         variants=variants,
@@ -149,7 +140,7 @@ def read_study_name(path: Path) -> str:
     Raises:
         InputError: the file cannot be read, or has no valid `study`.
     """
-    root = _parse_file(path, read_file(path))
+    root = parse_file(path)
     if "study" not in root.mapping():
         raise root.error("the key 'study' is missing")
     return read_slug(root.mapping()["study"])
@@ -161,11 +152,7 @@ def import_plugins_of(path: Path) -> tuple[str, ...]:
     Raises:
         InputError: the file cannot be read, or a module cannot be imported.
     """
-    return _import_plugins(read_modules(_parse_file(path, read_file(path)).mapping()))
-
-
-def _parse_file(path: Path, text: str) -> Node:
-    return parse_yaml(text, lambda line, column: f"{path}:{line}:{column}")
+    return _import_plugins(read_modules(parse_file(path).mapping()))
 
 
 def _find_profile(outline: Outline, path: Path, name: str | None) -> Profile | None:
@@ -206,7 +193,7 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
     on: dict[str, frozenset[str]] = {}
     made: dict[str, Variant] = {}
     checked: set[tuple[str, str]] = set()
-    for written in _like_order(outline):
+    for written in parents_first(outline.variants, lambda item: outline.variants[item.like] if item.like else None):
         start = apply_changes(trees[written.like] if written.like else base, written.changes)
         trees[written.name] = _with_components(start, written)
         on[written.name] = frozenset(written.components) | (on[written.like] if written.like else frozenset())
@@ -238,15 +225,27 @@ def _component_keys(outline: Outline) -> dict[str, tuple[str, ...]]:
     return {name: tuple(settings[name].mapping()) for name in outline.components}
 
 
-def _like_order(outline: Outline) -> tuple[VariantOutline, ...]:
-    """Return the variants, each after the one it is like, otherwise in the order of the file."""
-    ordered: dict[str, VariantOutline] = {}
-    for variant in outline.variants.values():
+def parents_first(variants: Mapping[str, Written], parent_of: Callable[[Written], Written | None]) -> list[Written]:
+    """Return variants, each after its parent, otherwise in the order given; a parent that is not given comes too.
+
+    Children stand right behind a parent that had to be moved up for them, which no order by levels (graphlib) keeps.
+    """
+    ordered: dict[str, Written] = {}
+    for variant in variants.values():
         chain = [variant]
-        while chain[-1].like is not None:
-            chain.append(outline.variants[chain[-1].like])
+        while (parent := parent_of(chain[-1])) is not None:
+            chain.append(parent)
         ordered |= {item.name: item for item in reversed(chain) if item.name not in ordered}
-    return tuple(ordered.values())
+    return list(ordered.values())
+
+
+def command_of(spec: Spec, command: str, *options: str) -> str:
+    """Return the command line that gives a study to a command of harness, as it was read."""
+    words = ["harness", command, str(spec.path), *options]
+    words += ["--profile", spec.profile] if spec.profile else []
+    words += [word for override in spec.overrides for word in ("--set", override)]
+    words += ["--seeds", ",".join(map(str, spec.seeds))] if spec.seeds_given else []
+    return shlex.join(words)
 
 
 def _with_components(tree: Node, variant: VariantOutline, without: str | None = None) -> Node:

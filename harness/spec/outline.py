@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from harness.errors import did_you_mean
@@ -130,17 +130,13 @@ def _read_base(node: Node) -> Node:
     """Return the base with the parts that a spec may leave out."""
     entries = node.fields(SECTIONS, ("data", "model", "loss"))
     defaults = {section: _constant(node, section, DEFAULT_PARTS.get(section, {})) for section in SECTIONS}
-    return replace(node, value=MappingProxyType({**defaults, **entries}))
+    return node.holding({**defaults, **entries})
 
 
 def _constant(parent: Node, section: str, values: Mapping[str, str]) -> Node:
     path = join(parent.path, section)
     entries = {key: Node(value, parent.where, parent.key_where, join(path, key)) for key, value in values.items()}
     return Node(MappingProxyType(entries), parent.where, parent.key_where, path)
-
-
-def _nothing(parent: Node) -> Node:
-    return replace(parent, value=MappingProxyType({}))
 
 
 def _expand(written: Node, families: Mapping[str, Family]) -> dict[str, VariantOutline]:
@@ -165,7 +161,7 @@ def _read_variant(name: str, node: Node, family: Family) -> Iterator[VariantOutl
             node=node,
             start=_read_start(entries["from"]) if "from" in entries else None,
             like=entries["like"].text() if "like" in entries else None,
-            changes=entries.get("set", _nothing(node)),
+            changes=entries.get("set", node.holding({})),
             components={component: node for component, node in family.components.items() if component in member.on},
             needs=family.needs,
             design=member.designs,
@@ -210,7 +206,7 @@ def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:
     components = entries["components"].fields(sorted(known_components)) if "components" in entries else {}
     refuse_empty(components)
     return Profile(
-        changes=entries.get("set", _nothing(node)),
+        changes=entries.get("set", node.holding({})),
         seeds=_read_seeds(entries["seeds"]) if "seeds" in entries else None,
         components=components,
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from types import MappingProxyType
 
 from harness.errors import did_you_mean
 from harness.records import SEVERAL, SINGLE
@@ -43,8 +41,11 @@ def apply_change(tree: Node, key: str, value: Node) -> Node:
     if below == ["name"] and section in SINGLE:
         raise value.key_error(f"a part is replaced as a whole: write {section}: {{name: {value.plain()}}}")
     if not below:
-        return _with_entry(tree, section, _whole_section(section, value))
-    current = tree.mapping().get(section) or _empty(value)
+        if value.value is None:
+            example = f"{section}: {{}}" if section not in SINGLE else f"{section}: {{name: ...}}"
+            raise value.error(f"a section cannot be removed; replace it with {example}")
+        return _with_entry(tree, section, value)
+    current = tree.mapping().get(section) or value.holding({})
     changed = _change_term(current, section, below, value) if section in SEVERAL else _change(current, below, value)
     return _with_entry(tree, section, changed)
 
@@ -52,13 +53,6 @@ def apply_change(tree: Node, key: str, value: Node) -> Node:
 def overlap(key: str, other: str) -> bool:
     """Return whether two dotted keys set the same thing, or one sets a part of what the other sets."""
     return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
-
-
-def _whole_section(section: str, value: Node) -> Node:
-    if value.value is None:
-        example = f"{section}: {{}}" if section not in SINGLE else f"{section}: {{name: ...}}"
-        raise value.error(f"a section cannot be removed; replace it with {example}")
-    return value
 
 
 def _change_term(current: Node, section: str, below: list[str], value: Node) -> Node:
@@ -71,7 +65,7 @@ def _change_term(current: Node, section: str, below: list[str], value: Node) -> 
     if inside:
         return _with_entry(current, term, _change(terms[term], inside, value))
     if value.value is None:
-        return replace(current, value=MappingProxyType({name: terms[name] for name in terms if name != term}))
+        return current.holding({name: terms[name] for name in terms if name != term})
     return _with_entry(current, term, value)
 
 
@@ -80,14 +74,9 @@ def _change(current: Node, below: list[str], value: Node) -> Node:
     if not isinstance(current.value, Mapping):
         raise value.key_error(f"there is nothing to set below {current.path}, which is {current.shown()}")
     if inside:
-        value = _change(current.value.get(key) or _empty(value), inside, value)
+        value = _change(current.value.get(key) or value.holding({}), inside, value)
     return _with_entry(current, key, value)
 
 
 def _with_entry(node: Node, key: str, value: Node) -> Node:
-    return replace(node, value=MappingProxyType({**node.mapping(), key: value}))
-
-
-def _empty(value: Node) -> Node:
-    """Return settings without an entry, standing where the value that will be set in them stands."""
-    return replace(value, value=MappingProxyType({}))
+    return node.holding({**node.mapping(), key: value})

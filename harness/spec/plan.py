@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ from harness import registry
 from harness.errors import InputError, did_you_mean
 from harness.fingerprint import canonical, fingerprint, thaw
 from harness.records import SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
-from harness.spec.load import Spec, Variant
+from harness.spec.load import Spec, Variant, command_of, parents_first
 from harness.spec.resolve import weights_settings
 
 NO_NUMBERS = ("checkpoint_every", "epochs_by")
@@ -41,7 +40,7 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
         )
     variants = {variant.name: variant for variant in spec.variants}
     runs: dict[tuple[str, int], Run] = {}
-    for variant in _start_order(variants):
+    for variant in parents_first(variants, lambda item: variants[item.start[0]] if item.start else None):
         reference, settings_from = _settings_reference(spec, variant, variants)
         changed = differences(reference.config, variant.config)
         for seed in spec.seeds:
@@ -63,15 +62,10 @@ def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]])
     return Plan(
         study=spec.study,
         question=spec.question,
-        reference=spec.reference,
-        margin=spec.margin,
-        expected=spec.expected,
-        epoch=spec.epoch,
-        split=spec.split_name,
-        looks=spec.looks,
+        **vars(spec.compare) | {"split": spec.split_name},
         runs=tuple(runs.values()),
         spec_text=spec.text,
-        command=_command(spec),
+        command=command_of(spec, "run"),
         component_keys=dict(spec.component_keys),
         left_out=spec.left_out,
     )
@@ -187,25 +181,7 @@ def select(plan: Plan, variants: Sequence[str]) -> Plan:
     return replace(plan, runs=tuple(run for run in plan.runs if run.label in kept))
 
 
-def _start_order(variants: Mapping[str, Variant]) -> tuple[Variant, ...]:
-    ordered: dict[str, Variant] = {}
-    for variant in variants.values():
-        chain = [variant]
-        while chain[-1].start is not None:
-            chain.append(variants[chain[-1].start[0]])
-        ordered |= {item.name: item for item in reversed(chain) if item.name not in ordered}
-    return tuple(ordered.values())
-
-
 def _settings_reference(spec: Spec, variant: Variant, variants: Mapping[str, Variant]) -> tuple[Variant, str]:
     """Return the variant that another's settings are a change of, and its name; no name for the study's reference."""
-    name = variant.like or (variant.start[0] if variant.start else spec.reference)
+    name = variant.like or (variant.start[0] if variant.start else spec.compare.reference)
     return variants[name], "" if name == variant.name else name
-
-
-def _command(spec: Spec) -> str:
-    words = ["harness", "run", str(spec.path)]
-    words += ["--profile", spec.profile] if spec.profile else []
-    words += [word for override in spec.overrides for word in ("--set", override)]
-    words += ["--seeds", ",".join(map(str, spec.seeds))] if spec.seeds_given else []
-    return shlex.join(words)

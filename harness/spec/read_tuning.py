@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import get_args
 
-from harness import registry
-from harness.errors import InputError, SettingError, did_you_mean
+from harness.errors import InputError, did_you_mean
 from harness.settings import ScoreName
 from harness.spec.overrides import overlap
-from harness.spec.resolve import resolve
+from harness.spec.resolve import check_settings, resolve
 from harness.spec.space import KINDS, Ground, Kind, Knob, check_space
-from harness.spec.tuning import IOU, SECONDS, SPEED, Bound, BoundSettings, KnobSettings, TuneSettings, Tuning
+from harness.spec.tuning import IOU, SECONDS, SIDES, SPEED, Bound, KnobSettings, TuneSettings, Tuning
 from harness.strict_yaml.located import Node
 
 SCORES: tuple[str, ...] = get_args(ScoreName)
@@ -24,7 +23,7 @@ def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
     Raises:
         InputError: the first thing that is wrong, with its place.
     """
-    settings = _checked(node)
+    settings = check_settings(TuneSettings, node)
     entries = node.mapping()
     knobs = tuple(
         _read_knob(key, settings.space[key], entry, grounds) for key, entry in entries["space"].mapping().items()
@@ -33,37 +32,22 @@ def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
         raise entries["space"].error("the space is empty; write at least one key, such as optimizer.lr")
     _refuse_undone(knobs)
     objectives = settings.objective if isinstance(settings.objective, list) else [settings.objective]
-    bounds = tuple(bound for name in settings.constraints for bound in _read_bounds(name, settings.constraints[name]))
+    bounds = tuple(
+        Bound(name, side, limit)
+        for name, written in settings.constraints.items()
+        for side in SIDES
+        if (limit := getattr(written, side)) is not None
+    )
     tuning = Tuning(
         knobs=knobs,
         objectives=tuple(objectives),
         bounds=bounds,
-        sampler=settings.sampler,
-        pruner=settings.pruner,
-        startup=settings.startup,
-        trials=settings.trials,
-        hours=settings.hours,
-        seed=settings.seed,
-        judge_on=settings.judge_on,
+        settings=settings,
     )
     _check_measures(entries, tuning)
     _check_together(entries, tuning, grounds)
     check_space([(ground, tuning.knobs_of(ground.name, ground.family)) for ground in grounds])
     return tuning
-
-
-def _checked(node: Node) -> TuneSettings:
-    node.mapping()
-    try:
-        settings = registry.check(TuneSettings, node.plain())
-    except SettingError as error:
-        place = node
-        for step in error.path:
-            place = place.items()[step] if isinstance(step, int) else place.mapping()[step]
-        is_key = error.problem.startswith(registry.UNKNOWN_SETTING)
-        raise (place.key_error if is_key else place.error)(error.problem) from None
-    assert isinstance(settings, TuneSettings)
-    return settings
 
 
 def _read_knob(key: str, settings: KnobSettings, node: Node, grounds: Sequence[Ground]) -> Knob:
@@ -114,14 +98,6 @@ def _refuse_undone(knobs: Sequence[Knob]) -> None:
                 raise knob.node.key_error(f"this undoes {earlier.key}, written before it; write the whole part first")
 
 
-def _read_bounds(name: str, settings: BoundSettings) -> list[Bound]:
-    limits: dict[Literal["at_least", "at_most"], float | None] = {
-        "at_least": settings.at_least,
-        "at_most": settings.at_most,
-    }
-    return [Bound(name, side, limit) for side, limit in limits.items() if limit is not None]
-
-
 def _check_measures(entries: Mapping[str, Node], tuning: Tuning) -> None:
     if "objective" in entries:
         node = entries["objective"]
@@ -145,23 +121,23 @@ def _check_measure(name: str, known: Sequence[str], error_at: Callable[[str], In
 def _check_together(entries: Mapping[str, Node], tuning: Tuning, grounds: Sequence[Ground]) -> None:
     """Refuse what the sampler or the pruner cannot do, and settings that would be judged on what trials saw."""
     for ground in grounds:
-        if tuning.judge_on == "held_out" and resolve(ground.tree, ()).data["folds"] is not None:
+        if tuning.settings.judge_on == "held_out" and resolve(ground.tree, ()).data["folds"] is not None:
             raise entries.get("judge_on", entries["space"]).error(
                 f"with data.folds ({ground.name}) trials train on what other seeds are judged on; write judge_on: val"
             )
     several = len(tuning.objectives) > 1
-    if several and tuning.pruner != "none":
+    if several and tuning.settings.pruner != "none":
         node = entries.get("pruner", entries["objective"])
         raise node.error(
             "several objectives cannot be pruned: at an early epoch there is no order among them; write pruner: none"
         )
-    if tuning.sampler == "cmaes":
+    if tuning.settings.sampler == "cmaes":
         problem = "" if not several else "has one objective"
         problem = problem or ("searches numbers alone" if any(knob.kind == "choice" for knob in tuning.knobs) else "")
         problem = problem or ("takes no conditions" if any(knob.when for knob in tuning.knobs) else "")
         if problem:
             raise entries["sampler"].error(f"cmaes {problem}; write sampler: tpe")
-    if tuning.pruner == "wilcoxon":
+    if tuning.settings.pruner == "wilcoxon":
         _check_wilcoxon(entries["pruner"], tuning, grounds)
 
 

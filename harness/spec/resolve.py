@@ -37,8 +37,8 @@ def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
         augment=_choose_several("augment", sections["augment"]),
         optimizer=_choose_one("optimizer", sections["optimizer"]),
         schedule=_choose_one("schedule", sections["schedule"]),
-        train=_check(TrainSettings, sections["train"]),
-        evaluate=_check(EvaluateSettings, sections["evaluate"]),
+        train=check_settings(TrainSettings, sections["train"]),
+        evaluate=check_settings(EvaluateSettings, sections["evaluate"]),
         seed=0,
         plugins=plugins,
     )
@@ -92,7 +92,8 @@ def _find(kind: registry.Kind, name: str, error_at: Callable[[str], InputError])
         raise error_at(error.problem) from None
 
 
-def _check(schema: type[AnySettings], node: Node) -> AnySettings:
+def check_settings(schema: type[AnySettings], node: Node) -> AnySettings:
+    """Return the settings that stand at a node, checked. Raises InputError that points at the first that is wrong."""
     node.mapping()
     checked = _checked(node, partial(registry.check, schema, node.plain()))
     assert isinstance(checked, schema)

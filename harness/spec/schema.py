@@ -148,12 +148,7 @@ def _designs() -> Schema:
 
 def _rule(description: str) -> Schema:
     names = {"type": "array", "items": {"$ref": "#/$defs/name"}, "minItems": 1}
-    return {
-        "type": "object",
-        "propertyNames": {"$ref": "#/$defs/name"},
-        "additionalProperties": names,
-        "description": description,
-    }
+    return _mapping(names, description)
 
 
 def _profile() -> Schema:
@@ -268,11 +263,17 @@ def _object(properties: Schema, required: tuple[str, ...], description: str | No
 
 
 def _by_name(target: str, description: str, minimum: int = 0) -> Schema:
+    return _mapping({"$ref": target}, description, minProperties=minimum)
+
+
+def _mapping(values: Schema, description: str, **limits: int) -> Schema:
+    """Return the schema of a mapping whose keys are names that a spec gives."""
+    names = {"$ref": "#/$defs/name"}
     return {
         "type": "object",
-        "propertyNames": {"$ref": "#/$defs/name"},
-        "additionalProperties": {"$ref": target},
-        "minProperties": minimum,
+        "propertyNames": names,
+        "additionalProperties": values,
+        **limits,
         "description": description,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ TrialState = Literal["running", "finished", "pruned", "failed"]
 SamplerName = Literal["tpe", "gp", "random", "cmaes"]
 PrunerName = Literal["median", "hyperband", "wilcoxon", "none"]
 JudgeOn = Literal["held_out", "val"]
+Side = Literal["at_least", "at_most"]
+SIDES: tuple[Side, ...] = get_args(Side)
 
 
 class KnobSettings(Settings):
@@ -81,7 +83,7 @@ class Bound:
     """What a measure must keep."""
 
     measure: str
-    side: Literal["at_least", "at_most"]
+    side: Side
     limit: float
 
     def excess(self, value: float) -> float:
@@ -100,14 +102,8 @@ class Tuning:
     objectives: tuple[str, ...]
     """Measures that are raised."""
     bounds: tuple[Bound, ...]
-    sampler: SamplerName
-    pruner: PrunerName
-    startup: int
-    trials: int
-    """Trials of each variant."""
-    hours: float | None
-    seed: int
-    judge_on: JudgeOn
+    settings: TuneSettings
+    """How it is gone about: sampler, pruner, trials and hours of each variant, ..."""
 
     def knobs_of(self, variant: str, family: str) -> tuple[Knob, ...]:
         """Return what is searched in a variant."""

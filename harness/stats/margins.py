@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 from harness.records import Counts
+from harness.scores import sum_pixels
 
 Pixels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -54,12 +55,12 @@ def sum_margins(counts: Mapping[RunKey, Counts]) -> Margins:
     groups = tuple(dict.fromkeys(first.groups))
     group_of = {group: index for index, group in enumerate(groups)}
     group_N = np.array([group_of[group] for group in first.groups], np.int64)
-    true_GC = _sum_run(first, group_N, len(groups))[0]
+    true_GC = sum_pixels(first, group_N, len(groups))[0]
     summed = []
     for key, run in counts.items():
         same = (run.images, run.groups, run.classes) == (first.images, first.groups, first.classes)
         if same:
-            summed.append(_sum_run(run, group_N, len(groups)))
+            summed.append(sum_pixels(run, group_N, len(groups)))
         if not same or not np.array_equal(summed[-1][0], true_GC):
             raise InputError(
                 f"{_label(key)} and {_label(first_key)} were not evaluated on the same pixels; "
@@ -110,18 +111,6 @@ def score_runs(margins: Margins) -> Values:
     result_KM = np.full((len(margins.runs), len(margins.measures)), np.nan)
     result_KM[:, np.append(True, present_C)] = class_scores(*(np.compress(present_C, part, axis=1) for part in sums))
     return result_KM
-
-
-def _sum_run(counts: Counts, group_N: Pixels, num_groups: int) -> tuple[Pixels, Pixels, Pixels]:
-    """Return true, predicted and hit pixels of one run, [G, C] each."""
-    shape = (num_groups, len(counts.classes))
-    true_GC, predicted_GC, hit_GC = (np.zeros(shape, np.int64) for _ in range(3))
-    group_K = group_N[counts.image_K]
-    np.add.at(true_GC, (group_K, counts.true_K), counts.pixels_K)
-    np.add.at(predicted_GC, (group_K, counts.predicted_K), counts.pixels_K)
-    right_K = counts.true_K == counts.predicted_K
-    np.add.at(hit_GC, (group_K[right_K], counts.true_K[right_K]), counts.pixels_K[right_K])
-    return true_GC, predicted_GC, hit_GC
 
 
 def _label(key: RunKey) -> str:

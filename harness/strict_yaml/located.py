@@ -12,7 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,7 +30,6 @@ _FLOAT = re.compile(r"([-+]?)([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _EXPONENT = re.compile(r"([-+]?)([0-9]+\.?[0-9]*|\.[0-9]+)[eE]([-+]?)([0-9]+)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _SHOWN_CHARACTERS = 40
-_TRUTH = {"true": True, "false": False}
 _WORDS_FOR_TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _SPECIAL = {
     "timestamp": "reads {0} as a date",
@@ -106,10 +105,6 @@ def _about_zero(text: str) -> str:
     return f"YAML 1.1 reads numbers that begin with 0 as octal; write {number} for the number, or '{text}' for the text"
 
 
-def _read_truth(text: str) -> bool:
-    return _TRUTH[text.lower()]
-
-
 def _read_integer(text: str) -> int:
     if _INTEGER.fullmatch(text):
         return int(text)
@@ -138,7 +133,7 @@ def _read_null(text: str) -> None:
 
 _READERS: Mapping[str, Callable[[str], Scalar]] = {
     "str": _read_text,
-    "bool": _read_truth,
+    "bool": lambda text: text.lower() == "true",
     "int": _read_integer,
     "float": _read_float,
     "null": _read_null,
@@ -191,7 +186,9 @@ class Node:
     def text(self) -> str:
         """Return the value as text. Raises InputError where it is none, or is empty."""
         if not isinstance(self.value, str) or not self.value.strip():
-            raise self.error(f"{self.shown()} was given; it must be text{self._quotes_hint()}")
+            is_scalar = not isinstance(self.value, str | tuple | Mapping) and self.value is not None
+            hint = f"; write '{self.shown()}' in quotes" if is_scalar else ""
+            raise self.error(f"{self.shown()} was given; it must be text{hint}")
         return self.value
 
     def fields(self, known: Sequence[str], required: Sequence[str] = ()) -> Mapping[str, Node]:
@@ -205,6 +202,10 @@ class Node:
                 raise self.error(f"the key '{key}' is missing; required here: {', '.join(required)}")
         return entries
 
+    def holding(self, entries: Mapping[str, Node]) -> Node:
+        """Return a mapping of these entries that stands where this value stands."""
+        return replace(self, value=MappingProxyType(dict(entries)))
+
     def plain(self) -> Any:
         """Return the value as dicts, lists and scalars."""
         if isinstance(self.value, Mapping):
@@ -217,10 +218,6 @@ class Node:
         """Return the value as one short line for messages."""
         line = json.dumps(self.plain(), ensure_ascii=False)
         return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 3]}..."
-
-    def _quotes_hint(self) -> str:
-        is_scalar = not isinstance(self.value, str | tuple | Mapping) and self.value is not None
-        return f"; write '{self.shown()}' in quotes" if is_scalar else ""
 
 
 def _message(where: str, path: str, problem: str) -> str:
@@ -278,6 +275,11 @@ def parse_yaml(text: str, where: Where, path: str = "") -> Node:
     if root is None:
         raise InputError(_message(where(1, 1), path, "there is nothing in it; a value or a mapping must be written"))
     return _locate(root, where, path, None)
+
+
+def parse_file(path: Path) -> Node:
+    """Return the tree of a YAML file. Raises InputError as `read_file` and `parse_yaml` do."""
+    return parse_yaml(read_file(path), lambda line, column: f"{path}:{line}:{column}")
 
 
 class _Composer(yaml.SafeLoader):

@@ -101,7 +101,7 @@ def open_site(
 
 def _check_data(variant: Variant, tuning: Tuning) -> None:
     source = open_source(variant.config.data)
-    if tuning.judge_on == "held_out":
+    if tuning.settings.judge_on == "held_out":
         hold_out(source)
     for measure in (*tuning.objectives, *(bound.measure for bound in tuning.bounds)):
         name = measure.removeprefix(IOU)
@@ -121,9 +121,9 @@ def tune_variant(site: Site) -> Iterator[TuneEvent]:
             if taken is None:
                 return
             trial, plan, runs = taken
-            yield TrialBegan(site.variant.name, trial, site.tuning.trials)
+            yield TrialBegan(site.variant.name, trial, site.tuning.settings.trials)
             ended = yield from _carry_out(site, trial, plan, runs)
-            yield TrialEnded(site.variant.name, ended, site.tuning.trials, winner(site.search.trials()))
+            yield TrialEnded(site.variant.name, ended, site.tuning.settings.trials, winner(site.search.trials()))
 
 
 def searched(site: Site) -> Searched:
@@ -141,7 +141,7 @@ def _take(site: Site, claim: ExitStack) -> tuple[Trial, Plan, tuple[Run, ...]] |
                 plan, runs = _plan(site, trial.number, tree)
                 return trial, plan, runs
         spent_hours = sum(trial.seconds for trial in trials) / 3600
-        if len(trials) >= site.tuning.trials or spent_hours >= (site.tuning.hours or math.inf):
+        if len(trials) >= site.tuning.settings.trials or spent_hours >= (site.tuning.settings.hours or math.inf):
             return None
         tree, draft = site.search.draw(site.variant.tree, site.knobs, site.written)
         plan, runs = _plan(site, len(trials), tree)
@@ -249,7 +249,7 @@ def _judge_epoch(site: Site, number: int, progress: Progress) -> str:
     behind = site.search.should_prune(number, progress.epoch, value, groups)
     if not behind or progress.epoch == progress.epochs:
         return ""
-    return f"{site.tuning.pruner}: {site.tuning.objectives[0]} {value:.4f} after epoch {progress.epoch}"
+    return f"{site.tuning.settings.pruner}: {site.tuning.objectives[0]} {value:.4f} after epoch {progress.epoch}"
 
 
 def _metric(measure: str) -> str:

@@ -118,7 +118,7 @@ class Search:
     def draw(self, tree: Node, knobs: Sequence[Knob], first: Values | None) -> tuple[Node, Draft]:
         """Draw the next trial's values; return settings with them. `first` are those of the very first trial."""
         known = self._known()
-        copy = self._copy(map(_as_finished, known) if self._tuning.sampler == "gp" else known)
+        copy = self._copy(map(_as_finished, known) if self._tuning.settings.sampler == "gp" else known)
         copy.sampler = _make_sampler(self._tuning, len(known))
         if first is not None and not known:
             copy.enqueue_trial(dict(first))
@@ -160,7 +160,7 @@ class Search:
 
         before = self._frozen(number)
         live = LiveTrial(self._study, before._trial_id)
-        if self._tuning.pruner == "wilcoxon":
+        if self._tuning.settings.pruner == "wilcoxon":
             live.report(value, epoch)
             live.set_user_attr(f"{GROUPS}{epoch}", dict(groups))
             return self._is_behind(epoch, groups)
@@ -209,7 +209,7 @@ class Search:
         import optuna
 
         ended = [t for t in self._known() if t.state == optuna.trial.TrialState.COMPLETE]
-        if len(ended) < max(self._tuning.startup, 1):
+        if len(ended) < max(self._tuning.settings.startup, 1):
             return False
         # The best trial at the nearest epoch that it has seen; the first of equals, so that the answer does not depend
         # on order.
@@ -275,12 +275,12 @@ def _to_trial(frozen: FrozenTrial) -> Trial:
 def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
     from optuna import samplers
 
-    seed, startup = derive(tuning.seed, "trial", number) % 2**32, tuning.startup
-    if tuning.sampler == "random":
+    seed, startup = derive(tuning.settings.seed, "trial", number) % 2**32, tuning.settings.startup
+    if tuning.settings.sampler == "random":
         return samplers.RandomSampler(seed=seed)
-    if tuning.sampler == "gp":
+    if tuning.settings.sampler == "gp":
         return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
-    if tuning.sampler == "cmaes":
+    if tuning.settings.sampler == "cmaes":
         return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, consider_pruned_trials=True)
     conditional = any(knob.when for knob in tuning.knobs)
     return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=conditional)
@@ -289,9 +289,9 @@ def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
 def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
     from optuna import pruners
 
-    if tuning.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=tuning.startup)
-    if tuning.pruner == "hyperband":
+    if tuning.settings.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=tuning.settings.startup)
+    if tuning.settings.pruner == "hyperband":
         return pruners.HyperbandPruner(min_resource=1, max_resource=max(epochs, 1), reduction_factor=3)
     return pruners.NopPruner()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.errors import InputError, did_you_mean
 from harness.fingerprint import fingerprint, thaw
 from harness.records import Plan, Run, RunConfig
-from harness.spec.load import Spec, Variant
+from harness.spec.load import Spec, Variant, command_of, parents_first
 from harness.spec.plan import make_plan
 from harness.spec.resolve import resolve
 from harness.spec.space import Knob, Values, with_values
@@ -86,14 +85,7 @@ def plan_trial(
     `tree` holds the settings of the variant with the trial's values. The variant as written is in the plan too.
     """
     chain = _chain(spec, variant)
-    trial = replace(
-        variant,
-        name=f"{variant.name}.trial{number:03}",
-        family=f"{variant.name}.trial{number:03}",
-        design=(),
-        config=resolve(tree, spec.plugins),
-        like=variant.name,
-    )
+    trial = _changed(spec, variant, f".trial{number:03}", tree)
     plan = _plan(spec, TRIALS, (*chain, variant, trial), (trial_seed(spec),), read_inputs)
     needed = {item.name for item in (*chain, trial)}
     kept = replace(plan, kind="tuning", reference=variant.name, command=_command(spec))
@@ -110,23 +102,22 @@ def plan_finals(spec: Spec, searches: Sequence[Searched], read_inputs: ReadInput
     if not chosen:
         raise InputError("no trial is finished and keeps the constraints, so there is nothing to compare")
     tuned = [
-        replace(
-            variant,
-            name=f"{variant.name}{TUNED}",
-            family=f"{variant.name}{TUNED}",
-            design=(),
-            config=resolve(with_values(variant.tree, knobs, values), spec.plugins),
-            like=variant.name,
-        )
-        for variant, knobs, values in chosen
+        _changed(spec, variant, TUNED, with_values(variant.tree, knobs, values)) for variant, knobs, values in chosen
     ]
     # The study as written stays in it: each tuned variant is compared with the one it was made of, and with what that
     # starts from.
     written = {item.name: item for variant, _, _ in chosen for item in (*_chain(spec, variant), variant)}
     plan = _plan(spec, TUNED, (*written.values(), *tuned), spec.seeds, read_inputs)
-    reference = f"{spec.reference}{TUNED}" if spec.reference in {v.name for v, _, _ in chosen} else tuned[0].name
-    names = [variant.name for variant, _, _ in chosen] if len(chosen) < len(spec.variants) else []
-    return replace(plan, reference=reference, command=_command(spec, names))
+    names, whole = [variant.name for variant, _, _ in chosen], spec.compare.reference
+    reference = f"{whole}{TUNED}" if whole in names else tuned[0].name
+    return replace(plan, reference=reference, command=_command(spec, names if len(names) < len(spec.variants) else ()))
+
+
+def _changed(spec: Spec, variant: Variant, ending: str, tree: Node) -> Variant:
+    """Return a variant of its own with other settings than one of the study's, written as a change of that."""
+    name = f"{variant.name}{ending}"
+    config = resolve(tree, spec.plugins)
+    return replace(variant, name=name, family=name, design=(), config=config, like=variant.name)
 
 
 def search_name(spec: Spec, variant: Variant, knobs: Sequence[Knob], written: Run) -> str:
@@ -134,10 +125,10 @@ def search_name(spec: Spec, variant: Variant, knobs: Sequence[Knob], written: Ru
 
     `written` is the run of the variant as written, with the trials' seed: its id covers settings, data and start.
     """
-    tuning = asked_tuning(spec)
+    tuning, how = asked_tuning(spec), asked_tuning(spec).settings
     space = [[knob.key, knob.kind, knob.low, knob.high, knob.step, knob.labels, thaw(knob.when)] for knob in knobs]
     bounds = [str(bound) for bound in tuning.bounds]
-    rest = [tuning.objectives, bounds, tuning.sampler, tuning.pruner, tuning.startup, tuning.seed, tuning.judge_on]
+    rest = [tuning.objectives, bounds, how.sampler, how.pruner, how.startup, how.seed, how.judge_on]
     return f"{spec.study}/{variant.name}/{fingerprint([written.id, space, rest])}"
 
 
@@ -153,32 +144,25 @@ def _plan(
         )
         for variant in variants
     )
-    whole = replace(spec, study=f"{spec.study}{ending}", seeds=seeds, variants=judged, reference=judged[0].name)
+    compared = replace(spec.compare, reference=judged[0].name)
+    whole = replace(spec, study=f"{spec.study}{ending}", seeds=seeds, variants=judged, compare=compared)
     return make_plan(whole, read_inputs)
 
 
 def _judged(config: RunConfig, tuning: Tuning, ending: str) -> RunConfig:
     changes: dict[str, str] = {}
-    if tuning.judge_on == "held_out":
+    if tuning.settings.judge_on == "held_out":
         changes["select_split"] = "held_out"
-    if tuning.pruner == "wilcoxon" and ending == TRIALS:
+    if tuning.settings.pruner == "wilcoxon" and ending == TRIALS:
         changes["epochs_by"] = "group"
     return replace(config, evaluate=config.evaluate.model_copy(update=changes))
 
 
-def _chain(spec: Spec, variant: Variant) -> tuple[Variant, ...]:
+def _chain(spec: Spec, variant: Variant) -> list[Variant]:
     """Return the variants that one starts from, the first to be trained first."""
     by_name = {item.name: item for item in spec.variants}
-    chain: list[Variant] = []
-    while variant.start is not None:
-        variant = by_name[variant.start[0]]
-        chain.insert(0, variant)
-    return tuple(chain)
+    return parents_first({variant.name: variant}, lambda item: by_name[item.start[0]] if item.start else None)[:-1]
 
 
 def _command(spec: Spec, variants: Sequence[str] = ()) -> str:
-    words = ["harness", "tune", str(spec.path), *(word for name in variants for word in ("--variant", name))]
-    words += ["--profile", spec.profile] if spec.profile else []
-    words += [word for override in spec.overrides for word in ("--set", override)]
-    words += ["--seeds", ",".join(map(str, spec.seeds))] if spec.seeds_given else []
-    return shlex.join(words)
+    return command_of(spec, "tune", *(word for name in variants for word in ("--variant", name)))

@@ -72,7 +72,8 @@ def test_every_setting_is_spelled_out(write_spec):
         "seed": 0,
         "plugins": [],
     }
-    assert (spec.study, spec.seeds, spec.reference, spec.margin, spec.looks) == ("toy", (0,), "plain", 0.005, ())
+    said = spec.compare
+    assert (spec.study, spec.seeds, said.reference, said.margin, said.looks) == ("toy", (0,), "plain", 0.005, ())
     assert (spec.text, spec.profile, spec.overrides) == (MINIMAL, None, ())
 
 
@@ -170,9 +171,10 @@ def test_reading_needs_no_torch():
 
 def test_what_is_compared_may_be_set_by_an_option(write_spec):
     changes = ["compare.epoch=last", "compare.margin=0.02", "compare.looks=[3, 5]"]
-    spec = load_spec(write_spec(STUDY), overrides=changes)
-    assert (spec.reference, spec.epoch, spec.margin, spec.looks) == ("plain", "last", 0.02, (3, 5))
+    read = load_spec(write_spec(STUDY), overrides=changes).compare
+    assert (read.reference, read.epoch, read.margin, read.looks) == ("plain", "last", 0.02, (3, 5))
     whole = load_spec(write_spec(STUDY), overrides=["compare={split: test}"])
-    assert (whole.reference, whole.margin, whole.split_name) == ("child", 0.005, "test"), "the section is replaced"
-    bare = load_spec(write_spec(MINIMAL), overrides=["compare.epoch=last"])
+    said = whole.compare
+    assert (said.reference, said.margin, whole.split_name) == ("child", 0.005, "test"), "the section is replaced"
+    bare = load_spec(write_spec(MINIMAL), overrides=["compare.epoch=last"]).compare
     assert (bare.reference, bare.epoch) == ("plain", "last")

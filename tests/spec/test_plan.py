@@ -335,7 +335,7 @@ def test_expected_differences_are_in_the_plan_and_in_no_id(write_spec):
 
 def test_looks_are_read_into_the_plan(write_spec):
     path = write_spec(f"{MINIMAL}compare: {{looks: [2, 5]}}\n")
-    assert load_spec(path).looks == plan_of(path).looks == (2, 5)
+    assert load_spec(path).compare.looks == plan_of(path).looks == (2, 5)
 
 
 def test_a_plan_is_read_without_its_plugins(write_spec, monkeypatch):

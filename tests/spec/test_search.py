@@ -44,13 +44,9 @@ def load(write_spec, tune, text=MINIMAL):
 
 def test_what_is_not_written_has_its_default(write_spec):
     tuning = load(write_spec, SPACE).tune
-    assert (tuning.objectives, tuning.sampler, tuning.pruner, tuning.startup) == (
-        ("miou_dataset",),
-        "tpe",
-        "median",
-        10,
-    )
-    assert (tuning.trials, tuning.hours, tuning.seed, tuning.judge_on, tuning.bounds) == (30, None, 0, "held_out", ())
+    how = tuning.settings
+    assert (tuning.objectives, how.sampler, how.pruner, how.startup) == (("miou_dataset",), "tpe", "median", 10)
+    assert (how.trials, how.hours, how.seed, how.judge_on, tuning.bounds) == (30, None, 0, "held_out", ())
     width = tuning.knobs[1]
     assert (width.low, width.high, width.step, width.when) == (2, 11, 3, {"model.name": ("toy_net",)})
 

@@ -66,7 +66,8 @@ class WorstPicture:
 
 def own_intervals(counts: Counts) -> dict[str, Interval]:
     """Return `miou_dataset` and each class's IoU of one run; intervals speak for its weights on new images."""
-    return _intervals(contrast(make_study(sum_margins({("run", 0): counts})), {"run": 1.0}))
+    effects = contrast(make_study(sum_margins({("run", 0): counts})), {"run": 1.0})
+    return {name: clipped(effect) for name, effect in effects.items()}
 
 
 def seed_interval(plan: Plan, chosen: Chosen, split: str, results: Mapping[str, RunResult]) -> Effect | None:
@@ -80,10 +81,6 @@ def seed_interval(plan: Plan, chosen: Chosen, split: str, results: Mapping[str, 
     if len(counts) < 2:
         return None
     return contrast(study_of(counts, split, chosen.config.data["folds"]), {"variant": 1.0})[HEADLINE]
-
-
-def _intervals(effects: Mapping[str, Effect]) -> dict[str, Interval]:
-    return {name: clipped(effect) for name, effect in effects.items()}
 
 
 def clipped(effect: Effect) -> Interval:

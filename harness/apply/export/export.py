@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,18 +172,24 @@ def make_metadata(chosen: Chosen, model: Model, program: Program, parity: Parity
         "colours": taxonomy.colours,
         "class_of": sorted(taxonomy.class_of.items()),
         "input": _describe_input(model, program),
-        "preprocessing": _describe_preprocessing(model),
+        "preprocessing": {
+            "where": "within the graph: do not normalise the pictures",
+            "scale": "1/255",
+            "mean": model.normalize.preprocessing.mean,
+            "std": model.normalize.preprocessing.std,
+        },
         "output": {
             "name": "logits",
             "type": "float32",
             "axes": "batch class height width",
             "labels": "interpolate bilinearly (align_corners false) to the picture's size, then argmax over class",
         },
-        "parity": parity.to_dict(),
+        "parity": asdict(parity),
         "quantization": {"weights": "float32"},
         "licence": licences.to_dict(),
     }
-    return {f"harness.{key}": value if isinstance(value, str) else _to_text(value) for key, value in parts.items()}
+    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in parts.items() if not isinstance(value, str)}
+    return {f"harness.{key}": text for key, text in {**parts, **texts}.items()}
 
 
 def _describe_input(model: Model, program: Program) -> dict[str, Any]:
@@ -198,17 +204,3 @@ def _describe_input(model: Model, program: Program) -> dict[str, Any]:
         "resize_to": model.size,
         "resize_how": "bilinear with antialiasing, as Pillow's Image.resize" if model.size else "not resized",
     }
-
-
-def _describe_preprocessing(model: Model) -> dict[str, Any]:
-    preprocessing = model.normalize.preprocessing
-    return {
-        "where": "within the graph: do not normalise the pictures",
-        "scale": "1/255",
-        "mean": preprocessing.mean,
-        "std": preprocessing.std,
-    }
-
-
-def _to_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -6,9 +6,8 @@ The pictures are given ones, the data set's own, or those kept with the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,10 +121,6 @@ class Parity:
     def __post_init__(self) -> None:
         close = self.max_difference <= TOLERANCE * self.max_logit
         object.__setattr__(self, "passed", close and self.agreement >= AGREEMENT)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self)
 
     def describe(self) -> str:
         """Return it in one line."""

@@ -59,30 +59,21 @@ class Quantized:
 
     def describe(self) -> list[str]:
         """Return it in lines."""
-        points, done = f"{100 * self.delta:+.2f} points of miou_dataset on val", []
+        points = f"{100 * self.delta:+.2f} points of miou_dataset on val"
         if not math.isnan(self.low):
             points += f" (95 % interval {100 * self.low:+.2f} to {100 * self.high:+.2f})"
+        verdict = {"improved": "better", "regressed": "worse"}.get(self.outcome, self.outcome)
+        groups = f"new images like the {self.groups} groups of val"
+        scope = f"This speaks for these weights, on {groups}; not for another seed."
+        if self.scope == "these weights on these images":
+            scope = "One group of images: of other images nothing can be said."
         done = [f"{name} {share}" for name, share in self.nodes.items()]
         return [
-            f"{points}; {_VERDICTS[self.outcome]}, with a margin of {100 * self.margin:g} points. {_speak(self)}",
+            f"{points}; {verdict}, with a margin of {100 * self.margin:g} points. {scope}",
             f"in 8 bits: {', '.join(done) or 'nothing'}; activations are quantised as they come, sums of maps are not",
             f"size {self.bytes_before / 1e6:.2f} -> {self.bytes_after / 1e6:.2f} MB; one picture "
             f"{self.ms_before:.1f} -> {self.ms_after:.1f} ms ({self.ms_before / self.ms_after:.2f} times as fast)",
         ]
-
-
-_VERDICTS: Mapping[Outcome, str] = {
-    "improved": "better",
-    "regressed": "worse",
-    "equivalent": "equivalent",
-    "undecided": "undecided",
-}
-
-
-def _speak(item: Quantized) -> str:
-    if item.scope == "these weights on these images":
-        return "One group of images: of other images nothing can be said."
-    return f"This speaks for these weights, on new images like the {item.groups} groups of val; not for another seed."
 
 
 def quantize_and_judge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -160,8 +160,9 @@ def find_truth(truth: Path, pictures: Sequence[Picture], label_name: LabelName =
     taken = {picture.path.resolve() for picture in pictures}
     for picture in pictures:
         stem, folder = picture.below.stem, truth / picture.below.parent
-        candidates = (list(_labels_at(folder, name)) for name in dict.fromkeys((label_name(stem), stem)))
-        named = ([path for path in files if path.resolve() not in taken] for files in candidates)
+        names = dict.fromkeys((label_name(stem), stem))
+        candidates = ([folder / f"{name}{ending}" for ending in LABEL_ENDINGS] for name in names)
+        named = ([path for path in files if path.is_file() and path.resolve() not in taken] for files in candidates)
         files = next((files for files in named if files), [])
         if len(files) > 1:
             raise InputError(f"--truth {truth}: two labels of {picture.below}: {files[0].name} and {files[1].name}")
@@ -171,10 +172,3 @@ def find_truth(truth: Path, pictures: Sequence[Picture], label_name: LabelName =
         first = pictures[0].below.with_name(f"{label_name(pictures[0].below.stem)}.png")
         raise InputError(f"--truth {truth}: no label of any of the pictures; expected files such as {truth / first}")
     return found
-
-
-def _labels_at(folder: Path, stem: str) -> Iterator[Path]:
-    for ending in LABEL_ENDINGS:
-        path = folder / f"{stem}{ending}"
-        if path.is_file():
-            yield path
