@@ -90,7 +90,7 @@ def _list_city(root: Path, pictures: Path, masks: Path, depths: Path | None, lab
 
 
 def with_ending(folder: Path, ending: str) -> dict[str, Path]:
-    """Return name without an ending -> file, of the PNG files in a folder that have it; none where there is no folder."""
+    """Return name without an ending -> file, of the PNG files in a folder that have it; none without the folder."""
     if not folder.is_dir():
         return {}
     files = list_names(folder, (".png",))

@@ -9,42 +9,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import InputError, did_you_mean
-from harness.records import JudgedSplit, RunConfig, Which
+from harness.records import JudgedSplit, RunConfig
 from harness.spec.comparability import check_components, check_start
 from harness.spec.compare import SPLITS, Compare, is_of_compare, override_compare, split_override
 from harness.spec.conflicts import find_clash
 from harness.spec.names import read_slug
-from harness.spec.outline import Outline, Profile, VariantOutline, read_modules, read_outline, seeds_problem
+from harness.spec.outline import Outline, Profile, Variant, VariantOutline, read_modules, read_outline, seeds_problem
 from harness.spec.overrides import apply_change, apply_changes
 from harness.spec.plugins import import_plugin
 from harness.spec.read_tuning import read_tuning
 from harness.spec.resolve import resolve
-from harness.spec.space import Ground
 from harness.spec.tuning import Tuning
 from harness.strict_yaml.located import Node, parse_file, parse_yaml, read_file
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One level of a study: a complete config for each seed, and what it begins with."""
-
-    name: str
-    family: str
-    """The variant as written that this is a combination of."""
-    design: tuple[str, ...]
-    """Designs that make this combination; none where there are no components."""
-    config: RunConfig
-    """Its config with seed 0; the runs have the study's seeds."""
-    start: tuple[str, Which] | None
-    """Variant, and which of its checkpoints, that the weights start from, seed to seed."""
-    like: str | None
-    """Variant whose settings these were written as a change of; None: the base."""
-    components: Mapping[str, bool]
-    """All components of the study, on or off here."""
-    tree: Node
-    """Its settings as written, changes applied."""
-    notes: str = ""
-
 
 Written = TypeVar("Written", VariantOutline, Variant)
 
@@ -114,7 +90,6 @@ def load_spec(
         base = base if is_of_compare(key) else apply_change(base, key, value)
     plugins = _import_plugins(outline.plugins)
     variants = _resolve_variants(outline, base, plugins)
-    grounds = [Ground(item.name, item.family, item.tree, item.start is not None) for item in variants]
     return Spec(
         study=outline.study,
         question=outline.question,
@@ -130,7 +105,7 @@ def load_spec(
         profile=profile,
         overrides=tuple(overrides),
         seeds_given=seeds is not None,
-        tune=read_tuning(outline.tune, grounds) if outline.tune else None,
+        tune=read_tuning(outline.tune, variants) if outline.tune else None,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from harness.errors import did_you_mean
-from harness.records import Which
+from harness.records import RunConfig, Which
 from harness.spec.combinations import MOST_VARIANTS, Family, read_family, refuse_empty
 from harness.spec.compare import COMPARE, WHICH, Compare, read_compare
 from harness.spec.names import read_named, read_slug
@@ -43,6 +43,28 @@ class VariantOutline:
     design: tuple[str, ...]
     """Designs that make this combination."""
     notes: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One level of a study: a complete config for each seed, and what it begins with."""
+
+    name: str
+    family: str
+    """The variant as written that this is a combination of."""
+    design: tuple[str, ...]
+    """Designs that make this combination; none where there are no components."""
+    config: RunConfig
+    """Its config with seed 0; the runs have the study's seeds."""
+    start: tuple[str, Which] | None
+    """Variant, and which of its checkpoints, that the weights start from, seed to seed."""
+    like: str | None
+    """Variant whose settings these were written as a change of; None: the base."""
+    components: Mapping[str, bool]
+    """All components of the study, on or off here."""
+    tree: Node
+    """Its settings as written, changes applied."""
+    notes: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from harness import registry
 from harness.errors import InputError, did_you_mean
 from harness.fingerprint import canonical, fingerprint, thaw
 from harness.records import SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
-from harness.spec.load import Spec, Variant, command_of, parents_first
+from harness.spec.load import Spec, command_of, parents_first
+from harness.spec.outline import Variant
 from harness.spec.resolve import weights_settings
 
 NO_NUMBERS = ("checkpoint_every", "epochs_by")

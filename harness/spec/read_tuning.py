@@ -8,17 +8,18 @@ from typing import get_args
 
 from harness.errors import InputError, did_you_mean
 from harness.settings import ScoreName
+from harness.spec.outline import Variant
 from harness.spec.overrides import overlap
-from harness.spec.resolve import check_settings, resolve
-from harness.spec.space import KINDS, Ground, Kind, Knob, check_space
+from harness.spec.resolve import check_settings
+from harness.spec.space import KINDS, Kind, Knob, check_space
 from harness.spec.tuning import IOU, SECONDS, SIDES, SPEED, Bound, KnobSettings, TuneSettings, Tuning
 from harness.strict_yaml.located import Node
 
 SCORES: tuple[str, ...] = get_args(ScoreName)
 
 
-def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
-    """Check `tune:`; `grounds` are the variants.
+def read_tuning(node: Node, variants: Sequence[Variant]) -> Tuning:
+    """Check `tune:`; `variants` are those of the study.
 
     Raises:
         InputError: the first thing that is wrong, with its place.
@@ -26,7 +27,7 @@ def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
     settings = check_settings(TuneSettings, node)
     entries = node.mapping()
     knobs = tuple(
-        _read_knob(key, settings.space[key], entry, grounds) for key, entry in entries["space"].mapping().items()
+        _read_knob(key, settings.space[key], entry, variants) for key, entry in entries["space"].mapping().items()
     )
     if not knobs:
         raise entries["space"].error("the space is empty; write at least one key, such as optimizer.lr")
@@ -45,12 +46,12 @@ def read_tuning(node: Node, grounds: Sequence[Ground]) -> Tuning:
         settings=settings,
     )
     _check_measures(entries, tuning)
-    _check_together(entries, tuning, grounds)
-    check_space([(ground, tuning.knobs_of(ground.name, ground.family)) for ground in grounds])
+    _check_together(entries, tuning, variants)
+    check_space([(variant, tuning.knobs_of(variant.name, variant.family)) for variant in variants])
     return tuning
 
 
-def _read_knob(key: str, settings: KnobSettings, node: Node, grounds: Sequence[Ground]) -> Knob:
+def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Sequence[Variant]) -> Knob:
     if key.partition(".")[0] == "evaluate":
         raise node.key_error("what judges trials cannot be searched; write it in base")
     entries = node.mapping()
@@ -72,7 +73,7 @@ def _read_knob(key: str, settings: KnobSettings, node: Node, grounds: Sequence[G
     )
     if len(set(knob.labels)) < len(knob.labels):
         raise values.error("a choice is written twice")
-    known = dict.fromkeys(name for ground in grounds for name in (ground.name, ground.family))
+    known = dict.fromkeys(name for variant in variants for name in (variant.name, variant.family))
     for name in knob.variants or ():
         if name not in known:
             raise entries["variants"].error(f"there is no variant '{name}'; {did_you_mean(name, known)}")
@@ -118,12 +119,12 @@ def _check_measure(name: str, known: Sequence[str], error_at: Callable[[str], In
         raise error_at(f"there is no measure '{name}'; {did_you_mean(name, (*known, f'{IOU}<class>'))}")
 
 
-def _check_together(entries: Mapping[str, Node], tuning: Tuning, grounds: Sequence[Ground]) -> None:
+def _check_together(entries: Mapping[str, Node], tuning: Tuning, variants: Sequence[Variant]) -> None:
     """Refuse what the sampler or the pruner cannot do, and settings that would be judged on what trials saw."""
-    for ground in grounds:
-        if tuning.settings.judge_on == "held_out" and resolve(ground.tree, ()).data["folds"] is not None:
+    for variant in variants:
+        if tuning.settings.judge_on == "held_out" and variant.config.data["folds"] is not None:
             raise entries.get("judge_on", entries["space"]).error(
-                f"with data.folds ({ground.name}) trials train on what other seeds are judged on; write judge_on: val"
+                f"with data.folds ({variant.name}) trials train on what other seeds are judged on; write judge_on: val"
             )
     several = len(tuning.objectives) > 1
     if several and tuning.settings.pruner != "none":
@@ -138,14 +139,14 @@ def _check_together(entries: Mapping[str, Node], tuning: Tuning, grounds: Sequen
         if problem:
             raise entries["sampler"].error(f"cmaes {problem}; write sampler: tpe")
     if tuning.settings.pruner == "wilcoxon":
-        _check_wilcoxon(entries["pruner"], tuning, grounds)
+        _check_wilcoxon(entries["pruner"], tuning, variants)
 
 
-def _check_wilcoxon(node: Node, tuning: Tuning, grounds: Sequence[Ground]) -> None:
-    for ground in grounds:
-        chosen = resolve(ground.tree, ()).evaluate.select_on
+def _check_wilcoxon(node: Node, tuning: Tuning, variants: Sequence[Variant]) -> None:
+    for variant in variants:
+        chosen = variant.config.evaluate.select_on
         if tuning.objectives[0] != chosen:
             raise node.error(
-                f"wilcoxon compares the groups' {chosen} (evaluate.select_on of {ground.name}), but the objective is "
+                f"wilcoxon compares the groups' {chosen} (evaluate.select_on of {variant.name}), but the objective is "
                 f"{tuning.objectives[0]}; write the same score in both"
             )

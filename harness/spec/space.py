@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from harness.fingerprint import canonical
 from harness.records import RunConfig
 from harness.spec.comparability import what_weights_need
+from harness.spec.outline import Variant
 from harness.spec.overrides import apply_change
 from harness.spec.resolve import resolve
 from harness.strict_yaml.located import Node
@@ -101,42 +102,29 @@ def written_values(tree: Node, knobs: Sequence[Knob]) -> dict[str, float | str] 
     return values
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What a space is searched in: a variant."""
-
-    name: str
-    family: str
-    tree: Node
-    """Its settings as written."""
-    warm: bool
-    """Whether it starts from another variant's weights."""
-
-
-def check_space(spaces: Sequence[tuple[Ground, Sequence[Knob]]]) -> None:
+def check_space(spaces: Sequence[tuple[Variant, Sequence[Knob]]]) -> None:
     """Check that the ends of every knob are settings that work, in each variant in which it is searched.
 
     Raises:
         InputError: one does not, or a knob is searched nowhere.
     """
     reached: set[str] = set()
-    for ground, knobs in spaces:
+    for variant, knobs in spaces:
         for fixed in _worlds(knobs):
-            for knob, end in _ends_in(ground.tree, knobs, fixed):
+            for knob, end in _ends_in(variant.tree, knobs, fixed):
                 reached.add(knob.key)
                 first = {**{item.key: item.ends()[0] for item in knobs}, **fixed, knob.key: end}
-                _check_end(ground, knob, resolve(with_values(ground.tree, knobs, first), ()))
+                _check_end(variant, knob, resolve(with_values(variant.tree, knobs, first), ()))
     for knob in {knob.key: knob for _, knobs in spaces for knob in knobs}.values():
         if knob.key not in reached:
             wanted = ", ".join(f"{key}: {' or '.join(map(canonical, values))}" for key, values in knob.when.items())
             raise knob.node.key_error(f"this is searched nowhere: in no variant, with no choice, is {wanted}")
 
 
-def _check_end(ground: Ground, knob: Knob, config: RunConfig) -> None:
-    written = resolve(ground.tree, ())
-    if ground.warm and what_weights_need(config) != what_weights_need(written):
+def _check_end(variant: Variant, knob: Knob, config: RunConfig) -> None:
+    if variant.start and what_weights_need(config) != what_weights_need(variant.config):
         raise knob.node.key_error(
-            f"'{ground.name}' starts from weights that do not fit every value of this; name under `variants` those in"
+            f"'{variant.name}' starts from weights that do not fit every value of this; name under `variants` those in"
             " which it is searched"
         )
 

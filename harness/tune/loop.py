@@ -24,7 +24,8 @@ from harness.execute.study import Executor, execute_plan
 from harness.files import locked
 from harness.records import GROUP_PREFIX, Plan, Progress, Run, RunResult
 from harness.runs.folder import RunFolder, load_result, read_progress, save_result
-from harness.spec.load import Spec, Variant
+from harness.spec.load import Spec
+from harness.spec.outline import Variant
 from harness.spec.space import Knob, Values, with_values, written_values
 from harness.spec.tuning import IOU, SECONDS, SPEED, Trial, TrialState, Tuning, winner
 from harness.strict_yaml.located import Node

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from harness.errors import InputError, did_you_mean
 from harness.fingerprint import fingerprint, thaw
 from harness.records import Plan, Run, RunConfig
-from harness.spec.load import Spec, Variant, command_of, parents_first
+from harness.spec.load import Spec, command_of, parents_first
+from harness.spec.outline import Variant
 from harness.spec.plan import make_plan
 from harness.spec.resolve import resolve
 from harness.spec.space import Knob, Values, with_values
