@@ -13,8 +13,8 @@ from typing import Any
 
 from harness import registry
 from harness.data import open_whole
-from harness.data.layouts import Layout, recognise
-from harness.data.recognised import tell_guesses
+from harness.data.layouts import recognise
+from harness.data.recognised import Layout, tell_guesses
 from harness.data.source import Source
 from harness.errors import InputError
 from harness.files import write_text

@@ -14,7 +14,6 @@ from harness.errors import InputError
 
 NEVER_SKIPPED = (UNKNOWN, PALETTES)
 """Ids that mean no class, or several, are no bad images: leaving such images out would leave out classes."""
-_SHOWN = 3
 
 
 def describe_faults(faults: Sequence[Fault], taxonomy: Taxonomy) -> str:

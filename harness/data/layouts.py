@@ -16,8 +16,6 @@ from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, list_names
 from harness.data.recognised import Layout, Miss, read_mask_ids, subfolders
 from harness.errors import InputError, describe_missing, name_some
 
-__all__ = ["KNOWN", "Layout", "recognise"]
-
 KNOWN = (
     "cityscapes: leftImg8bit/ and gtFine/, each with train/ and val/",
     "offroad: train/ and val/, each with Color_Images/ and Segmentation/",

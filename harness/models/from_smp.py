@@ -62,7 +62,6 @@ def make_smp(
         backbone=("encoder.",),
         classifier=CLASSIFIER,
         min_batch=min_batch,
-        min_batch_reason="normalises (BatchNorm) one value per channel of each image" if min_batch > 1 else "",
         notes=notes,
         stages=_cut(module, architecture),
     )

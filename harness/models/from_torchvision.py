@@ -71,9 +71,6 @@ def make_torchvision(
         backbone=("backbone.",),
         classifier=recipe.classifier,
         min_batch=2 if recipe.pools_to_one else 1,
-        min_batch_reason="normalises (BatchNorm) one value per channel of each image in its ASPP"
-        if recipe.pools_to_one
-        else "",
         notes=notes,
         stages=_cut_lraspp(module) if name.startswith("lraspp") else _cut(module),
     )

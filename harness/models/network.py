@@ -41,8 +41,6 @@ class Network:
     """Prefixes of the names of the last layers: those whose shape depends on the number of classes."""
     min_batch: int = 1
     """Fewest images that one training step can take."""
-    min_batch_reason: str = ""
-    """Why it is more than one, as the end of a sentence that begins with the model's name."""
     notes: tuple[str, ...] = ()
     """What was done while building that a reader of the results should know."""
     stages: Mapping[Freeze, Stages] = field(default_factory=dict)

@@ -5,7 +5,7 @@ Each design is a function of the components in the order written. None of them k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 Combination = frozenset[str]
@@ -50,7 +50,7 @@ def factorial(components: Sequence[str]) -> tuple[Combination, ...]:
 
 def fractional(components: Sequence[str]) -> tuple[Combination, ...]:
     """A regular fraction of the factorial of resolution IV or higher: no main effect is aliased with another one or
-    with an interaction of two; interactions of two may be aliased with each other (`aliases` tells which).
+    with an interaction of two; interactions of two may be aliased with each other.
 
     The first m components run through their 2^m combinations, m as small as k <= 2^(m-1) allows; each further one is
     on where an odd number of some of them (three, or five, ...) is. A product of three columns that are each a product
@@ -96,18 +96,3 @@ def combine(designs: Sequence[str], components: Sequence[str]) -> dict[Combinati
         for on in DESIGNS[design](components):
             made[on] = (*made.get(on, ()), design)
     return made
-
-
-def aliases(components: Sequence[str], made: Iterable[Combination]) -> tuple[tuple[Combination, ...], ...]:
-    """Return the main effects and interactions of two that some combinations cannot tell apart, group by group.
-
-    Effects are aliased where their contrasts, the products of their components' levels (-1 off, 1 on), are equal or
-    opposite in all combinations. An effect is written as the set of its components; one with no alias is absent.
-    """
-    rows = tuple(made)
-    effects = [frozenset(names) for size in (1, 2) for names in combinations(components, size)]
-    groups: dict[tuple[bool, ...], list[Combination]] = {}
-    for effect in effects:
-        signs = [len(effect - on) % 2 == 1 for on in rows]
-        groups.setdefault(tuple(sign != signs[0] for sign in signs), []).append(effect)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)

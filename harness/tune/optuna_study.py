@@ -12,9 +12,18 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import optuna
+from optuna import Study, distributions, pruners, samplers
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import Trial as LiveTrial
+from optuna.trial import TrialState as State
+from sqlalchemy.exc import SQLAlchemyError
 
 from harness.errors import HarnessError, describe, first_line
 from harness.fingerprint import digest_bytes
@@ -22,13 +31,6 @@ from harness.randomness import derive, make_rng
 from harness.spec.space import Knob, Values, walk
 from harness.spec.tuning import Importance, Trial, TrialState, Tuning
 from harness.strict_yaml.located import Node
-
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
-    from optuna.pruners import BasePruner
-    from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial
 
 GROUPS = "groups:"
 """User attributes of a trial begin so that hold, by epoch, the score of each group of images."""
@@ -53,9 +55,6 @@ class Draft:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Optuna silent, and turn what its database raises into one line for the user. Decorates functions too."""
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,8 +72,6 @@ class Search:
 
     @_quiet()
     def __init__(self, url: str, name: str, tuning: Tuning, epochs: int) -> None:
-        import optuna
-
         self.name = name
         self._tuning = tuning
         self._pruner = _make_pruner(tuning, epochs)
@@ -98,8 +95,6 @@ class Search:
         Raises:
             HarnessError: one is not as it was entered.
         """
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             known = self._study.get_trials(deepcopy=False)
             damaged = [f"trial {frozen.number} is not as it was entered" for frozen in known if not _is_whole(frozen)]
@@ -137,10 +132,8 @@ class Search:
     @_quiet()
     def begin(self, draft: Draft, run_id: str) -> Trial:
         """Enter a drawn trial into the book as running, in one transaction."""
-        import optuna
-
-        frozen = optuna.trial.create_trial(
-            state=optuna.trial.TrialState.RUNNING,
+        frozen = create_trial(
+            state=State.RUNNING,
             params=draft.frozen.params,
             distributions=draft.frozen.distributions,
             system_attrs=draft.frozen.system_attrs,
@@ -156,8 +149,6 @@ class Search:
         Asked again, it answers the same and an epoch keeps its first score: pruners note on a trial what they have
         decided of it, so they are asked in a copy of the book, and a yes is entered before their notes.
         """
-        from optuna.trial import Trial as LiveTrial
-
         before = self._frozen(number)
         live = LiveTrial(self._study, before._trial_id)
         if self._tuning.settings.pruner == "wilcoxon":
@@ -179,9 +170,6 @@ class Search:
     @_quiet()
     def end(self, number: int, state: TrialState, scores: Sequence[float] = (), **facts: Any) -> Trial:
         """Enter how a trial ended: `excess` over each bound, `seconds` and `reason` are the facts."""
-        from optuna.trial import Trial as LiveTrial
-        from optuna.trial import TrialState as State
-
         states = {"finished": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}
         live = LiveTrial(self._study, self._frozen(number)._trial_id)
         for bound, excess in facts.pop("excess", {}).items():
@@ -195,8 +183,6 @@ class Search:
 
     def _copy(self, trials: Iterable[FrozenTrial]) -> Study:
         """Return the search with these trials in memory; its name decides the brackets of hyperband."""
-        import optuna
-
         copy = optuna.create_study(study_name=self.name, directions=self._study.directions, pruner=self._pruner)
         copy.add_trials(trials)
         return copy
@@ -206,9 +192,7 @@ class Search:
 
     def _is_behind(self, epoch: int, groups: Mapping[str, float]) -> bool:
         """Compare a trial's groups with those of the best trial at the same epoch (Wilcoxon's signed-rank test)."""
-        import optuna
-
-        ended = [t for t in self._known() if t.state == optuna.trial.TrialState.COMPLETE]
+        ended = [t for t in self._known() if t.state == State.COMPLETE]
         if len(ended) < max(self._tuning.settings.startup, 1):
             return False
         # The best trial at the nearest epoch that it has seen; the first of equals, so that the answer does not depend
@@ -222,9 +206,9 @@ class Search:
         # Optuna pairs intermediate values by step: groups of images take the place of steps.
         then_G, now_G = ({place: side[name] for place, name in enumerate(names)} for side in (then, groups))
         view = self._copy([])
-        view.add_trial(optuna.trial.create_trial(value=float(np.mean([*then_G.values()])), intermediate_values=then_G))
-        current = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, intermediate_values=now_G)
-        return optuna.pruners.WilcoxonPruner(p_threshold=WILCOXON_P).prune(view, current)
+        view.add_trial(create_trial(value=float(np.mean([*then_G.values()])), intermediate_values=then_G))
+        current = create_trial(state=State.RUNNING, intermediate_values=now_G)
+        return pruners.WilcoxonPruner(p_threshold=WILCOXON_P).prune(view, current)
 
 
 def _digest(*told: object) -> str:
@@ -246,12 +230,10 @@ def _as_finished(frozen: FrozenTrial) -> FrozenTrial:
     """Return a pruned trial as one that ended with its last score: the Gaussian process passes pruned ones over, and
     would propose the same values again and again.
     """
-    from optuna.trial import TrialState, create_trial
-
-    if frozen.state != TrialState.PRUNED or frozen.last_step is None:
+    if frozen.state != State.PRUNED or frozen.last_step is None:
         return frozen
     last = frozen.intermediate_values[frozen.last_step]
-    return create_trial(state=TrialState.COMPLETE, value=last, params=frozen.params, distributions=frozen.distributions)
+    return create_trial(state=State.COMPLETE, value=last, params=frozen.params, distributions=frozen.distributions)
 
 
 def _to_trial(frozen: FrozenTrial) -> Trial:
@@ -273,8 +255,6 @@ def _to_trial(frozen: FrozenTrial) -> Trial:
 
 
 def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
-    from optuna import samplers
-
     seed, startup = derive(tuning.settings.seed, "trial", number) % 2**32, tuning.settings.startup
     if tuning.settings.sampler == "random":
         return samplers.RandomSampler(seed=seed)
@@ -287,8 +267,6 @@ def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
 
 
 def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
-    from optuna import pruners
-
     if tuning.settings.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=tuning.settings.startup)
     if tuning.settings.pruner == "hyperband":
@@ -323,21 +301,15 @@ def measure_importance(knobs: Sequence[Knob], trials: Sequence[Trial], objective
 
 
 def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], objective: int) -> dict[str, float]:
-    import optuna
-
     study = optuna.create_study(direction="maximize")
     for trial in trials:
         used = {key: spaces[key] for key in trial.values}
-        study.add_trial(
-            optuna.trial.create_trial(value=trial.scores[objective], params=dict(trial.values), distributions=used)
-        )
+        study.add_trial(create_trial(value=trial.scores[objective], params=dict(trial.values), distributions=used))
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
 def _distribution(knob: Knob) -> BaseDistribution:
-    from optuna import distributions
-
     if knob.kind == "choice":
         return distributions.CategoricalDistribution(knob.labels)
     if knob.kind == "int":
