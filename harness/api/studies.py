@@ -144,7 +144,7 @@ def load_results(
 
     from harness.judged import primary_split
     from harness.spec.compare import compare_anew
-    from harness.spec.merge_plans import narrow, unite
+    from harness.spec.plan import narrow, unite
     from harness.tracking.load import recall_study
 
     store = store or open_store()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -154,7 +154,8 @@ def _find_named(text: str, named: re.Match[str], which: Which, store: Store) -> 
 
 def _pick_seed(text: str, runs: Sequence[Run], which: Which, study: str, store: Store) -> tuple[Run, str]:
     """Return the run of the seed with the highest selection score, and a note that says so."""
-    results = [_load_anywhere(run.id, study, store) for run in runs]
+    here = {run.id: load_result(run_folder(store.root, run.id)) for run in runs}
+    results = [here[run.id] or store.load_results(study, [run.id]).get(run.id) for run in runs]
     found = [(run, item) for run, item in zip(runs, results, strict=True) if item and item.status == "finished"]
     finished = [pair for pair in found if which == "last" or not is_inherited(pair[1])] or found
     if not finished:
@@ -166,11 +167,11 @@ def _pick_seed(text: str, runs: Sequence[Run], which: Which, study: str, store: 
     run = finished[best][0]
     if len(runs) == 1:
         return run, ""
+    if len(finished) == 1:
+        return run, f"seed {run.seed} is used: the others are not finished"
     seeds = ", ".join(str(item.seed) for item, _ in finished)
     note = f"seed {run.seed} is used: of the finished seeds {seeds} its {which} epoch has the highest {key}"
-    return run, f"{note} ({scores[best]:.4f})" if len(
-        finished
-    ) > 1 else f"seed {run.seed} is used: the others are not finished"
+    return run, f"{note} ({scores[best]:.4f})"
 
 
 def _selection_score(result: RunResult, which: Which, key: str) -> float:
@@ -179,19 +180,12 @@ def _selection_score(result: RunResult, which: Which, key: str) -> float:
     return -math.inf if math.isnan(score) else score
 
 
-def _load_anywhere(run_id: str, study: str, store: Store) -> RunResult | None:
-    return load_result(run_folder(store.root, run_id)) or store.load_results(study, [run_id]).get(run_id)
-
-
 def _find_by_id(text: str, name: str, store: Store) -> _Found:
     if not re.fullmatch(r"[\w-]+", name) and not name.startswith(MODELS):
         raise InputError(f"{text}: this names no run; a run is {FORMS}")
     is_here = is_finished(run_folder(store.root, name)) if "/" not in name else False
     tags: Any = None
-    if is_here:
-        with suppress(StoreError):  # its names alone are missing
-            tags = store.find(name)
-    else:
+    with suppress(StoreError) if is_here else nullcontext():  # of a run here its names alone are missing
         tags = store.find(name)
     if tags is not None:
         return _Found(tags["harness.id"], tags["harness.study"], tags["harness.variant"], int(tags["harness.seed"]))

@@ -142,12 +142,8 @@ def _recorded_run(folder: RunFolder, variant: str) -> Run:
 
 def _find_changes(recorded: Mapping[str, Any], run: Run, machine: Machine) -> tuple[Change, ...]:
     inputs = dict(make_reader()(run.config))
-    before = {**_facts(recorded), **{f"content of {key}": value for key, value in run.inputs.items()}}
-    after = {**_facts(read_provenance(machine)), **{f"content of {key}": value for key, value in inputs.items()}}
-    before |= _environment(recorded)
-    after |= _environment({"environment": read_environment()})
-    before["device"] = recorded.get("device", {}).get("torch", GONE)
-    after["device"] = machine.device
+    here = {**read_provenance(machine), "environment": read_environment(), "device": {"torch": machine.device}}
+    before, after = _facts(recorded, run.inputs), _facts(here, inputs)
     before["fingerprint of the run"], after["fingerprint of the run"] = run.id, run_id(run.config, inputs, run.start)
     if plugins := recorded.get("plugins"):
         before["source of plugins"] = plugins["sha256"]
@@ -160,13 +156,8 @@ def _find_changes(recorded: Mapping[str, Any], run: Run, machine: Machine) -> tu
     return tuple(item for item in found if item.recorded != item.here)
 
 
-def _environment(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that change numbers, as texts; none of older records, which do not say."""
-    return {f"{VARIABLE}{name}": value for name, value in provenance.get("environment", {}).items()}
-
-
-def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return what may change a number, as texts."""
+def _facts(provenance: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return what may change a number, as texts; older records do not say which variables were set."""
     git = provenance.get("git") or {}
     dirty = f"with changes {git['diff_sha256'][:12]}" if git.get("dirty") else "without changes"
     return {
@@ -174,4 +165,7 @@ def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
         "working tree": dirty if git else "no git repository",
         **{key: str(provenance.get(key, GONE)) for key in ("python", "system", "cpu")},
         **{f"package {name}": version for name, version in provenance.get("packages", {}).items()},
+        **{f"content of {key}": digest for key, digest in inputs.items()},
+        **{f"{VARIABLE}{name}": value for name, value in provenance.get("environment", {}).items()},
+        "device": provenance.get("device", {}).get("torch", GONE),
     }

@@ -59,14 +59,12 @@ class SplitAudit:
     @property
     def class_pixels(self) -> list[int]:
         """Return the pixels of each class."""
-        pixels: list[int] = self.pixels_NC.sum(axis=0).tolist()
-        return pixels
+        return [int(pixels) for pixels in self.pixels_NC.sum(axis=0)]
 
     @property
     def class_images(self) -> list[int]:
         """Return for each class how many images show it."""
-        images: list[int] = (self.pixels_NC > 0).sum(axis=0).tolist()
-        return images
+        return [int(images) for images in (self.pixels_NC > 0).sum(axis=0)]
 
     @property
     def imbalance(self) -> float | None:

@@ -172,7 +172,7 @@ def plan(
     from harness.runs.looks import known_here
     from harness.runs.retention import lasts_wanted
     from harness.runs.stale import describe_stale, find_stale
-    from harness.spec.last_look import past_last_look
+    from harness.spec.lint_power import past_last_look
     from harness.spec.plan import select
 
     study = api.make_plan(read_spec(spec, profile, set_, seeds))

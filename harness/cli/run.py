@@ -85,7 +85,7 @@ def run(
     from harness.execute.budget import Budget
     from harness.runs.looks import known_here
     from harness.runs.studies import is_reported, note_report
-    from harness.spec.last_look import past_last_look
+    from harness.spec.lint_power import past_last_look
 
     check_place(on, jobs, address, cpus_per_run)
     _check_until(until, max_seeds, only)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -306,11 +307,9 @@ def _describe_colours(masks: Sequence[Path]) -> str:
 
     pixels: Counter[tuple[int, ...]] = Counter()
     for path in spread(masks, 5):
-        try:
+        with suppress(InputError):
             found, counts = np.unique(read_image(path).reshape(-1, 3), axis=0, return_counts=True)
-        except InputError:
-            continue
-        pixels.update({tuple(colour): count for colour, count in zip(found.tolist(), counts.tolist(), strict=True)})
+            pixels.update({tuple(colour): count for colour, count in zip(found.tolist(), counts.tolist(), strict=True)})
     shown = name_some([str(colour) for colour, _ in pixels.most_common()], 8)
     return (
         f". Colours in a few of the {len(masks):,} masks: {shown}. In Python: ids = np.full(rgb.shape[:2], 255, "

@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.orientation import UPRIGHT, find_orientation, swaps_sides, turn
 from harness.data.source import Depth, Image, Label, RawIds
-from harness.data.stored import Stored, describe, opened, why_no_label, why_no_picture, why_not_read
+from harness.data.stored import (
+    UPRIGHT,
+    Stored,
+    describe,
+    find_orientation,
+    opened,
+    swaps_sides,
+    turn,
+    why_no_label,
+    why_no_picture,
+    why_not_read,
+)
 from harness.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ nothing but the colours tells.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness.data.images import read_ids
@@ -74,18 +75,15 @@ def check_palettes(files: Iterable[Path]) -> None:
     """
     palettes: dict[Path, Palette] = {}
     for path in files:
-        try:
+        with suppress(InputError):
             palettes[path] = read_palette(path)
-        except InputError:
-            continue
     with_palette = {path: palette for path, palette in palettes.items() if palette}
     if len(set(with_palette.values())) < 2:
         return
     known = KnownColours()
     for path, palette in with_palette.items():
-        try:
+        clash = ""
+        with suppress(InputError):
             clash = known.find_clash(str(path), palette, read_ids(path))
-        except InputError:
-            continue
         if clash:
             raise InputError(clash)

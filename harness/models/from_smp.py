@@ -47,9 +47,8 @@ def make_smp(
         min_batch = _find_min_batch(module, in_channels)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError) as error:  # any of these
         raise InputError(f"model smp: {architecture} and encoder {encoder} do not go together: {error}") from None
-    notes: tuple[str, ...] = ()
-    if in_channels != RGB:
-        notes += (f"first convolution rebuilt for {in_channels} input channels",)
+    rebuilt = f"first convolution rebuilt for {in_channels} input channels"
+    notes: tuple[str, ...] = (rebuilt,) if in_channels != RGB else ()
     if weights != "none":
         notes += load_weights(module, weights, optional=CLASSIFIER)
     elif backbone_weights == "default":

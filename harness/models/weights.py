@@ -68,11 +68,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             "torch.save(model.state_dict(), path), or a .safetensors file"
         ) from None
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        kind = (
-            f"a mapping of {name_some([*map(str, content)], SHOWN)}"
-            if isinstance(content, Mapping)
-            else type(content).__name__
-        )
+        keys = name_some([*map(str, content)], SHOWN) if isinstance(content, Mapping) else None
+        kind = type(content).__name__ if keys is None else f"a mapping of {keys}"
         raise InputError(
             f"{path}: holds {kind}, not a state dict (names -> tensors); save that alone: "
             "torch.save(model.state_dict(), path)"

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from harness.data.source import IGNORE
-from harness.parts.class_weights import weigh_classes
+from harness.parts.class_weights import Rule, Weights, weigh_classes
 from harness.registry import part
 from harness.settings import Fraction, NonNegative
 
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 Loss: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 """(logits_BCHW float, labels_BHW int64 with 255 = ignored) -> scalar."""
 Pixels = npt.NDArray[np.int64]
-ClassWeights = Literal["none", "inverse_frequency", "median_frequency", "effective_number"] | list[NonNegative]
+ClassWeights = Rule | list[NonNegative]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Weights = npt.NDArray[np.float64]
 SMALLEST = 1e-12
 """Divides a sum of no weights, which is 0, without making it undefined."""
 

@@ -13,7 +13,6 @@ from harness.records import DEFAULT_EXPECTED, JudgedSplit, Plan, Which
 from harness.strict_yaml.located import Node, parse_yaml
 
 COMPARE = "compare"
-KEYS = ("reference", "margin", "expected", "epoch", "split", "looks")
 DEFAULT_MARGIN = 0.005
 FEWEST_AT_LOOK = 2
 """Seeds below which a look decides nothing."""
@@ -47,7 +46,7 @@ def read_compare(node: Node | None, variants: Collection[str]) -> Compare:
     Raises:
         InputError: the first thing that is wrong.
     """
-    entries = node.fields(KEYS) if node is not None else {}
+    entries = node.fields(tuple(_READERS)) if node is not None else {}
     read: dict[str, Any] = {key: _READERS[key](entry) for key, entry in entries.items()}
     reference = read.setdefault("reference", next(iter(variants)))
     if reference not in variants:

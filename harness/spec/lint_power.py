@@ -1,4 +1,4 @@
-"""What the seeds, the groups of images and the margin of a plan are too few or too small for."""
+"""What the seeds, the groups of images, the margin and the looks of a plan are too few or too small for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from scipy import special
 from harness.judged import primary_split
 from harness.records import Plan
 from harness.spec.concern import Concern
+from harness.stats.looks import Looks, Taken
+from harness.stats.verdicts import FAMILY_ERROR
 
 FEWEST_GROUPS = 20
 """Independent groups of the split that is judged, of even size, below which intervals are wide and little is called."""
@@ -152,3 +154,26 @@ def weak_splits(plan: Plan, groups: Mapping[str, Sequence[int]]) -> Iterator[Con
 def even_number(sizes: Sequence[int]) -> float:
     """Return how many groups of even size are worth as much as these: 1 / sum of squared shares (Kish 1965)."""
     return sum(sizes) ** 2 / sum(size**2 for size in sizes)
+
+
+def past_last_look(plan: Plan, taken: Taken) -> Iterator[str]:
+    """Yield a line where a plan has more seeds than the last look, or than the looks that it declares."""
+    looks = Looks(plan.looks, taken)
+    seeds: dict[str, set[int]] = {}
+    for run in plan.runs:
+        seeds.setdefault(run.variant, set()).add(run.seed)
+    most = max(len(found) for found in seeds.values())
+    others = [name for name in seeds if name != plan.reference and plan.reference in seeds]
+    now = {name: looks.at((name, plan.reference), seeds[name] & seeds[plan.reference]) for name in others}
+    past = [name for name, look in now.items() if not look.level(FAMILY_ERROR)]
+    if past:
+        last = max(now[name].counts[-2] for name in past)
+        yield (
+            f"seeds: {most} are planned, and no look is left at {', '.join(past)} against {plan.reference} after that"
+            f" at {last} seeds: what is not called yet stays undecided"
+        )
+    elif plan.looks and most > plan.looks[-1]:
+        yield (
+            f"seeds: {most} are planned, and compare.looks ends at {plan.looks[-1]}: after a look there nothing more is"
+            f" called; write {most} as its last, or fewer seeds"
+        )

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import InputError, did_you_mean
+from harness.fingerprint import canonical
 from harness.records import JudgedSplit, RunConfig
-from harness.spec.comparability import check_components, check_start
 from harness.spec.compare import SPLITS, Compare, is_of_compare, override_compare, split_override
 from harness.spec.conflicts import find_clash
 from harness.spec.names import read_slug
 from harness.spec.outline import Outline, Profile, Variant, VariantOutline, read_modules, read_outline, seeds_problem
-from harness.spec.overrides import apply_change, apply_changes
+from harness.spec.overrides import apply_change, apply_changes, overlap
 from harness.spec.plugins import import_plugin
 from harness.spec.read_tuning import read_tuning
-from harness.spec.resolve import resolve
+from harness.spec.resolve import resolve, what_weights_need
 from harness.spec.tuning import Tuning
 from harness.strict_yaml.located import Node, parse_file, parse_yaml, read_file
 
@@ -84,7 +84,7 @@ def load_spec(
     outline = read_outline(override_compare(root, changes))
     chosen = _find_profile(outline, path, profile)
     outline = _with_profile(outline, chosen) if chosen else outline
-    check_components(outline)
+    _check_components(outline)
     base = apply_changes(outline.base, chosen.changes) if chosen else outline.base
     for key, value in changes:
         base = base if is_of_compare(key) else apply_change(base, key, value)
@@ -191,7 +191,7 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
         )
     for written in outline.variants.values():
         if written.start:
-            check_start(written, made[written.name].config, made[written.start[0]].config)
+            _check_start(written, made[written.name].config, made[written.start[0]].config)
     return tuple(made[name] for name in outline.variants)
 
 
@@ -238,3 +238,48 @@ def _refuse_idle_components(start: Node, variant: VariantOutline, names: Sequenc
             continue  # without this component the settings are not even complete: it changes something
         if without == config:
             raise variant.components[name].key_error(f"the component '{name}' changes nothing in '{variant.name}'")
+
+
+def _check_components(outline: Outline) -> None:
+    """Check that a component means one thing in the study, and that no two that run together set the same.
+
+    A component may change what one that it needs sets as a whole, if it is written after that one.
+
+    Raises:
+        InputError: the first one that does not.
+    """
+    meaning: dict[str, Node] = {}
+    for variant in outline.variants.values():
+        for name, component in variant.components.items():
+            first = meaning.setdefault(name, component)
+            if canonical(component.plain()) != canonical(first.plain()):
+                raise component.error(f"the component '{name}' is another one at {first.where}; give it its own name")
+        _refuse_overlap(variant)
+
+
+def _refuse_overlap(variant: VariantOutline) -> None:
+    setters: dict[str, str] = {}
+    for name, component in variant.components.items():
+        for key, node in component.mapping().items():
+            for other, setter in setters.items():
+                refines = setter in variant.needs.get(name, ()) and key.startswith(f"{other}.")
+                if overlap(key, other) and not refines:
+                    raise node.key_error(f"the component '{setter}' sets {other} too; one of the two must not")
+        setters |= dict.fromkeys(component.mapping(), name)
+
+
+def _check_start(variant: VariantOutline, config: RunConfig, parent: RunConfig) -> None:
+    """Check that a run can begin with the weights of the run it starts from, and that they mean the same there.
+
+    Raises:
+        InputError: model, data or normalisation differ; the message says how.
+    """
+    here, there = what_weights_need(config), what_weights_need(parent)
+    for key in dict.fromkeys([*here, *there]):
+        if here.get(key) != there.get(key):
+            assert variant.start is not None
+            raise variant.node.mapping()["from"].error(
+                f"'{variant.name}' cannot start from the weights of '{variant.start[0]}': {key} is"
+                f" {canonical(here.get(key))} here and {canonical(there.get(key))} there; make them equal, or write"
+                " `like` in place of `from` to take over settings without weights"
+            )

@@ -1,4 +1,7 @@
-"""Spec -> Plan: every variant with every seed, each with an id that everything that decides its numbers goes into."""
+"""Spec -> Plan: every variant with every seed, each with an id that everything that decides its numbers goes into.
+
+Plans are made of plans, too: of some variants, of two that are compared, of several studies as one.
+"""
 
 from __future__ import annotations
 
@@ -186,3 +189,73 @@ def _settings_reference(spec: Spec, variant: Variant, variants: Mapping[str, Var
     """Return the variant that another's settings are a change of, and its name; no name for the study's reference."""
     name = variant.like or (variant.start[0] if variant.start else spec.compare.reference)
     return variants[name], "" if name == variant.name else name
+
+
+def unite(plans: Sequence[Plan]) -> Plan:
+    """Return the runs of several studies as one plan; variants are named `<study>/<variant>`.
+
+    The reference, the epoch that is compared and the split are the first study's; margin and expected
+    differences are the smallest of theirs.
+    """
+    if len(plans) == 1:
+        return plans[0]
+    first = plans[0]
+    return Plan(
+        study="+".join(plan.study for plan in plans),
+        question=" | ".join(dict.fromkeys(plan.question for plan in plans)),
+        reference=f"{first.study}/{first.reference}",
+        margin=min(plan.margin for plan in plans),
+        expected=min(plan.expected for plan in plans),
+        epoch=first.epoch,
+        split=first.split,
+        runs=tuple(_renamed(run, plan.study) for plan in plans for run in plan.runs),
+        spec_text="\n".join(plan.spec_text for plan in plans),
+        command=" && ".join(plan.command for plan in plans if plan.command),
+    )
+
+
+def _renamed(run: Run, study: str) -> Run:
+    settings_from = run.settings_from and f"{study}/{run.settings_from}"
+    return replace(run, variant=f"{study}/{run.variant}", settings_from=settings_from, family="", design=())
+
+
+def narrow(plan: Plan, variant: str, reference: str) -> Plan:
+    """Return the plan of two variants, the second of which is the reference.
+
+    Settings that were written as a change of a third variant's are told as a change of the reference's.
+
+    Raises:
+        InputError: the plan has no such variant.
+    """
+    for name in (variant, reference):
+        if name not in plan.variants:
+            raise InputError(f"--compare: there is no variant '{name}'; {did_you_mean(name, plan.variants)}")
+    kept = {name: [run for run in plan.runs if run.variant == name] for name in (variant, reference)}
+    runs = [
+        run if run.settings_from in kept else _described_by(run, reference, kept[reference][0])
+        for run in plan.runs
+        if run.variant in kept
+    ]
+    return replace(plan, reference=reference, runs=tuple(runs))
+
+
+def _described_by(run: Run, reference: str, other: Run) -> Run:
+    """Return a run whose changed settings are those that differ from the reference's, one of whose runs is `other`."""
+    if run.variant == reference:
+        return replace(run, settings_from="", changed={})
+    return replace(run, settings_from=reference, changed=differences(replace(other.config, seed=run.seed), run.config))
+
+
+def start_of(plan: Plan, run: Run) -> str | None:
+    """Return the variant whose weights a run starts from; its id's beginning where the plan does not hold that run."""
+    if run.start is None:
+        return None
+    owners = [other.variant for other in plan.runs if other.id == run.start.run_id]
+    if run.settings_from in owners:
+        return run.settings_from
+    return owners[0] if owners else run.start.run_id
+
+
+def name_start(plan: Plan, run: Run) -> str | None:
+    """Return variant and epoch that a run starts from, such as `baseline@best`; None for a fresh start."""
+    return f"{start_of(plan, run)}@{run.start.which}" if run.start else None

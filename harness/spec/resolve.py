@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from harness import registry
 from harness.errors import InputError, SettingError
+from harness.fingerprint import thaw
 from harness.records import Choice, RunConfig
 from harness.settings import EvaluateSettings, Settings, TrainSettings
 from harness.strict_yaml.located import Node
@@ -52,6 +53,19 @@ def weights_settings(model: Choice) -> tuple[str, ...]:
     """Return the names of a model's settings that say which weights it begins with."""
     locations = registry.find_part("model", model.name).locations
     return tuple(name for name in model.settings if name in locations or name in ("weights", "backbone_weights"))
+
+
+def what_weights_need(config: RunConfig) -> Mapping[str, Any]:
+    """Return the settings (dotted key -> value) that two runs share if one can begin with the weights of the other."""
+    free = {"freeze", *weights_settings(config.model)}
+    shape = {f"model.{key}": thaw(value) for key, value in config.model.settings.items() if key not in free}
+    return {
+        "model.name": config.model.name,
+        **shape,
+        "data.name": config.data.name,
+        "data.normalize": config.data["normalize"],
+        "data.inputs": thaw(config.data["inputs"]),
+    }
 
 
 def auto_normalize(model: Choice) -> str:

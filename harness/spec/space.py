@@ -10,10 +10,9 @@ from typing import Any, Literal, get_args
 
 from harness.fingerprint import canonical
 from harness.records import RunConfig
-from harness.spec.comparability import what_weights_need
 from harness.spec.outline import Variant
 from harness.spec.overrides import apply_change
-from harness.spec.resolve import resolve
+from harness.spec.resolve import resolve, what_weights_need
 from harness.strict_yaml.located import Node
 
 Kind = Literal["log_uniform", "uniform", "int", "choice"]
@@ -45,7 +44,8 @@ class Knob:
     @property
     def labels(self) -> tuple[str, ...]:
         """Return the choices as texts: text as it is, all else as JSON."""
-        return tuple(label(choice.plain()) for choice in self.choices)
+        plain = [choice.plain() for choice in self.choices]
+        return tuple(value if isinstance(value, str) else canonical(value) for value in plain)
 
     def setting(self, value: float | str) -> Node:
         """Return what a spec would write for a value: a number, or the choice with this label."""
@@ -62,11 +62,6 @@ Values = Mapping[str, float | str]
 """Dotted key -> value: a number, or the label of a choice. Settings that are not searched are absent."""
 Suggest = Callable[[Knob, Node], float | str]
 """Knob, settings so far -> its value."""
-
-
-def label(value: Any) -> str:
-    """Return a choice as text."""
-    return value if isinstance(value, str) else canonical(value)
 
 
 def walk(tree: Node, knobs: Sequence[Knob], suggest: Suggest) -> tuple[Node, dict[str, float | str]]:

@@ -33,15 +33,15 @@ from harness.spec.tuning import Importance, Trial, TrialState, Tuning
 from harness.strict_yaml.located import Node
 
 GROUPS = "groups:"
-"""User attributes of a trial begin so that hold, by epoch, the score of each group of images."""
+"""Begins the names of a trial's user attributes that hold the scores of the groups of images; the epoch ends them."""
 PRUNED_AT = "pruned_at"
 """User attribute of a trial: the epoch after which it is to be pruned."""
 DRAWN, TOLD = "sha256_drawn", "sha256_told"
 """User attributes of a trial: checksums of its values, and of what came of it."""
 WILCOXON_P = 0.1
 TOP, FEWEST, RESAMPLES = 0.25, 10, 200
-"""Of importance: the share of best trials that it sets against all, finished trials without which there is none, and
-resampled trials behind its interval."""
+"""Of importance: the share of trials that count as the best; the finished trials below which it is not measured; how
+often the trials are resampled for its interval."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Search:
         Asked again, it answers the same and an epoch keeps its first score: pruners note on a trial what they have
         decided of it, so they are asked in a copy of the book, and a yes is entered before their notes.
         """
-        before = self._frozen(number)
+        before = self._known()[number]
         live = LiveTrial(self._study, before._trial_id)
         if self._tuning.settings.pruner == "wilcoxon":
             live.report(value, epoch)
@@ -171,24 +171,21 @@ class Search:
     def end(self, number: int, state: TrialState, scores: Sequence[float] = (), **facts: Any) -> Trial:
         """Enter how a trial ended: `excess` over each bound, `seconds` and `reason` are the facts."""
         states = {"finished": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}
-        live = LiveTrial(self._study, self._frozen(number)._trial_id)
+        live = LiveTrial(self._study, self._known()[number]._trial_id)
         for bound, excess in facts.pop("excess", {}).items():
             live.set_constraint(bound, excess)
         for key, value in facts.items():
             live.set_user_attr(key, value)
-        before = self._frozen(number)
+        before = self._known()[number]
         live.set_user_attr(TOLD, _digest([float(score) for score in scores], before.intermediate_values))
         self._study.tell(number, list(scores) or None, state=states[state], skip_if_finished=True)
-        return _to_trial(self._frozen(number))
+        return _to_trial(self._known()[number])
 
     def _copy(self, trials: Iterable[FrozenTrial]) -> Study:
         """Return the search with these trials in memory; its name decides the brackets of hyperband."""
         copy = optuna.create_study(study_name=self.name, directions=self._study.directions, pruner=self._pruner)
         copy.add_trials(trials)
         return copy
-
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self._known()[number]
 
     def _is_behind(self, epoch: int, groups: Mapping[str, float]) -> bool:
         """Compare a trial's groups with those of the best trial at the same epoch (Wilcoxon's signed-rank test)."""

@@ -45,7 +45,7 @@ def asked_tuning(spec: Spec) -> Tuning:
     """Return what a study says of its tuning.
 
     Raises:
-        InputError: nothing.
+        InputError: it says nothing: the key `tune` is missing.
     """
     if spec.tune is None:
         raise InputError(

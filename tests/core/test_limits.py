@@ -141,7 +141,7 @@ def test_a_plan_of_many_variants_and_seeds_is_walked_once(tmp_path):
     """Seeds of each variant were once looked for among all runs: six seconds of the processor for so many."""
     from types import SimpleNamespace
 
-    from harness.spec.last_look import past_last_look
+    from harness.spec.lint_power import past_last_look
 
     runs = [SimpleNamespace(variant=f"v{index // 10}", seed=index % 10) for index in range(50_000)]
     names = list(dict.fromkeys(run.variant for run in runs))

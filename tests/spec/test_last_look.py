@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.records import Plan, Run
-from harness.spec.last_look import past_last_look
+from harness.spec.lint_power import past_last_look
 from harness.stats.looks import TakenLook
 
 

@@ -18,8 +18,7 @@ from harness.fingerprint import fingerprint
 from harness.records import Plan, Start
 from harness.spec.compare import compare_anew
 from harness.spec.load import load_spec
-from harness.spec.merge_plans import narrow
-from harness.spec.plan import differences, make_plan, run_id, select
+from harness.spec.plan import differences, make_plan, narrow, run_id, select
 from harness.spec.plan_json import plan_from_json, plan_to_json
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -12,7 +12,6 @@ from typing import Any
 import jinja2
 
 from harness.apply.card.facts import (
-    WorstPicture,
     bracket,
     class_table,
     clipped,
@@ -90,7 +89,9 @@ def write_card(
     pictured = result if _epoch(chosen) == result.best_epoch else replace(result, predictions=None)
     worst = [(picture, folder / f"worst{rank}.png") for rank, picture in enumerate(find_worst(pictured), start=1)]
     for picture, file in worst:
-        _draw(picture, chosen, file)
+        seen = picture.seen
+        examples = Examples((picture.name,), (seen.image,), (seen.label,), (seen.prediction,))
+        draw_examples(examples, chosen.classes, chosen.colours, file)
     pictures = [{"name": item.name, "miou": item.miou, "file": f"{folder.name}/{file.name}"} for item, file in worst]
     write_text(path, _render(chosen, context, licences, {"worst": pictures, "exported": exported}))
     return (path, *(file for _, file in worst))
@@ -200,9 +201,3 @@ def _describe_start(chosen: Chosen) -> str:
     settings = chosen.config.model.settings
     given = [(name, settings[name]) for name in ("weights", "backbone_weights") if settings.get(name, "none") != "none"]
     return "; ".join(f"model.{name} is {Path(value).name}" for name, value in given)
-
-
-def _draw(picture: WorstPicture, chosen: Chosen, path: Path) -> None:
-    seen = picture.seen
-    examples = Examples((picture.name,), (seen.image,), (seen.label,), (seen.prediction,))
-    draw_examples(examples, chosen.classes, chosen.colours, path)

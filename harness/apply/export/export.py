@@ -86,17 +86,12 @@ def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str]
     if split is not None:
         tell(f"quantising it, and judging that on the {len(split)} pictures of the val split")
         artifact, quantized = quantize_and_judge(chosen, content, split, options.margin)
-        made = _write_int8(made, artifact, quantized)
+        path = out.with_name(f"{out.stem}.int8.onnx")
+        packed = artifact.pack({**about, "harness.quantization": json.dumps(quantized.to_dict())})
+        write_whole(path, lambda file: file.write(packed))
+        made = replace(made, int8_path=path, quantized=quantized)
     write_whole(out, lambda file: file.write(content))
     return made
-
-
-def _write_int8(made: Export, artifact: Artifact, quantized: Quantized) -> Export:
-    path = made.path.with_name(f"{made.path.stem}.int8.onnx")
-    about = {**made.metadata, "harness.quantization": json.dumps(quantized.to_dict())}
-    packed = artifact.pack(about)
-    write_whole(path, lambda file: file.write(packed))
-    return replace(made, int8_path=path, quantized=quantized)
 
 
 def in_float32(chosen: Chosen) -> Chosen:

@@ -68,8 +68,13 @@ def make_onnx(program: Program, threads: int) -> Artifact:
 
 
 def wrap_onnx(proto: Any, threads: int) -> Artifact:
-    """Return an ONNX model as an artifact."""
-    session = open_session(proto.SerializeToString(), threads)
+    """Return an ONNX model as an artifact; it runs on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def pack(metadata: Mapping[str, str]) -> bytes:
         import onnx
@@ -85,16 +90,6 @@ def wrap_onnx(proto: Any, threads: int) -> Artifact:
         return logits
 
     return Artifact(run, pack)
-
-
-def open_session(content: bytes, threads: int) -> Any:
-    """Return an onnxruntime session on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def quantize(content: bytes) -> Any:

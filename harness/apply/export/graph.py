@@ -80,18 +80,14 @@ def trace(model: Model, *, any_size: bool) -> Program:
         raise HarnessError(f"{name}: the run has no size of its own; train it with data.size, such as [192, 256]")
     graph = Graph(model.network, model.normalize.preprocessing).eval()
     size = None if any_size else model.size
+    image = torch.zeros(*((TRACED[0], *size) if size else TRACED), 3, dtype=torch.uint8)
+    free: dict[int, Any] = dict.fromkeys((0, 1, 2) if any_size else (0,), Dim.DYNAMIC)
     try:
-        return Program(_trace(graph, (TRACED[0], *size) if size else TRACED, any_size=any_size), size)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # torch's own, about its own internals
+            return Program(torch.export.export(graph, (image,), dynamic_shapes={"image": free}), size)
     except Exception as error:
         raise HarnessError(f"{name} cannot be traced: {shorten(error)}") from error
-
-
-def _trace(graph: Graph, shape: tuple[int, ...], *, any_size: bool) -> ExportedProgram:
-    image = torch.zeros(*shape, 3, dtype=torch.uint8)
-    free: dict[int, Any] = dict.fromkeys((0, 1, 2) if any_size else (0,), Dim.DYNAMIC)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's own, about its own internals
-        return torch.export.export(graph, (image,), dynamic_shapes={"image": free})
 
 
 def shorten(error: Exception) -> str:

@@ -19,7 +19,7 @@ from harness.report.study.record import OwnTraining, Report
 from harness.report.study.seeds import order_splits
 from harness.report.study.variants import VariantRuns
 from harness.scores import miou_dataset
-from harness.spec.start_weights import name_start
+from harness.spec.plan import name_start
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.folds import study_of
 from harness.stats.looks import FEWEST_SEEDS, Looks

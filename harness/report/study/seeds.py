@@ -18,7 +18,7 @@ from harness.records import (
 from harness.report.study.estimates import known
 from harness.report.study.record import ByName, Epoch, SeedResult, SeedStatus
 from harness.scores import SCORES, all_scores, iou_class
-from harness.spec.start_weights import start_of
+from harness.spec.plan import start_of
 
 CLASS_PREFIXES = ("val/iou/", SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
 """Beginnings of an epoch's metrics that there is one of for each class."""

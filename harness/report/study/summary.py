@@ -40,8 +40,7 @@ from harness.report.study.record import (
 )
 from harness.report.study.seeds import make_seed_result, order_splits
 from harness.report.study.variants import VariantRuns, comparable, group_runs
-from harness.spec.plan import differences
-from harness.spec.start_weights import name_start
+from harness.spec.plan import differences, name_start
 from harness.stats.looks import Taken
 
 BySplit = Mapping[str, ByName]
