@@ -2,6 +2,10 @@
 
 Letters: N images, C classes. A confusion matrix has true classes as rows and predicted classes as columns.
 A score that nothing defines (a class that never occurs, an empty split) is NaN: it is listed, never averaged.
+
+Boundary IoU (Cheng et al. 2021) is not among them: it compares the contours of truth and prediction, and counts know
+only where the truth has a border. The same scores of the region `border` (`harness.train.regions`) are the Trimap IoU
+that Cheng et al. compare it with.
 """
 
 from __future__ import annotations
