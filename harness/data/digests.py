@@ -24,6 +24,7 @@ from harness.fingerprint import canonical, digest_bytes, digest_file, fingerprin
 
 CLOCK_STEP_NS = 2_000_000_000
 """The coarsest step of a file system's clock (FAT's): two changes that are closer may bear one time."""
+CHECKSUMS = "checksums.json"
 
 
 def cache_folder() -> Path:
@@ -130,9 +131,6 @@ def _entry(kind: str, key: str) -> Path:
 
 def _checksum(key: str, answer: str) -> str:
     return digest_bytes([canonical([key, answer]).encode()])
-
-
-CHECKSUMS = "checksums.json"
 
 
 def write_checksums(folder: Path, files: Iterable[Path]) -> None:

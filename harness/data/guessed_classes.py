@@ -27,6 +27,14 @@ _NUMBERED = re.compile(r"(\d{1,5})\s*[\s:,;=]\s*(.*\S)")
 _UNUSED = ("__ignore__",)
 """What labelme writes first: it stands for -1, which no mask holds."""
 _LONGEST = 80
+CLASS_LIST = "taxonomy.yaml"
+"""A class list that lies beside the folders, as `harness data prepare` writes one."""
+APART = 4
+"""255 is void where its distance to the next id is more than so many times the widest step between the others."""
+BACKGROUND = ("background", "void", "ignore", "unlabel", "other", "bg")
+"""Words in the names of what is no thing."""
+SMALLEST_STEP = 10
+"""Steps between scaled greys are not narrower: 26 levels have this one."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +113,6 @@ _READERS: Mapping[str, Callable[[Path], ClassList | None]] = {
     **dict.fromkeys(NAME_LISTS, _read_names),
     **dict.fromkeys(JSON_LISTS, _read_json),
 }
-
-
-CLASS_LIST = "taxonomy.yaml"
-"""A class list that lies beside the folders, as `harness data prepare` writes one."""
-APART = 4
-"""255 is void where its distance to the next id is more than so many times the widest step between the others."""
-BACKGROUND = ("background", "void", "ignore", "unlabel", "other", "bg")
-"""Words in the names of what is no thing."""
-SMALLEST_STEP = 10
-"""Steps between scaled greys are not narrower: 26 levels have this one."""
 
 
 @dataclass(frozen=True)

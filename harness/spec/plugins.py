@@ -27,6 +27,12 @@ from harness.errors import InputError, describe
 from harness.fingerprint import digest_bytes
 from harness.process_state import kept_state
 
+LARGEST_BYTES = 2 * 2**20
+"""More source than this is not one's own: it is left where it is."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The oldest time that a zip file can hold: the same sources make the same bytes."""
+_INSTALLED = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib")})
+
 
 class PluginMissing(InputError):
     """There is no module of a plugin's name where Python looks, or in the current folder."""
@@ -88,13 +94,6 @@ def _current_folder_importable() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
-
-
-LARGEST_BYTES = 2 * 2**20
-"""More source than this is not one's own: it is left where it is."""
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The oldest time that a zip file can hold: the same sources make the same bytes."""
-_INSTALLED = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib")})
 
 
 def read_sources(plugins: Iterable[str]) -> dict[str, bytes]:

@@ -29,6 +29,8 @@ WORST = 6
 CONFUSED = 2
 """Classes that a weak class is said to be taken for."""
 LEAST_SHARE = 0.01
+WEAK = 5
+"""Classes told in sentences."""
 
 
 class Interval(NamedTuple):
@@ -133,10 +135,6 @@ def _image_miou(confusion_CC: npt.NDArray[np.int64]) -> float:
     """Return the mean IoU over the classes in an image's truth or prediction, as `miou_image` does."""
     seen_C = (confusion_CC.sum(axis=0) + confusion_CC.sum(axis=1)) > 0
     return float(np.nan_to_num(iou_class(confusion_CC)[seen_C]).mean())
-
-
-WEAK = 5
-"""Classes told in sentences."""
 
 
 def bracket(interval: Interval) -> str:

@@ -26,6 +26,13 @@ from harness.errors import InputError, describe_missing
 from harness.predictions import choose_kept, unpack
 
 MOST = 50
+AGREEMENT = 0.999
+"""Least share of pixels whose label must be the same: equal scores of two classes may fall either way."""
+TOLERANCE = 1e-3
+"""Largest difference of logits, as a share of the largest logit: sums are computed in another order, no more."""
+OTHER_SIZES = 3
+"""Pictures that are also given at another size, together."""
+Batch = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -91,15 +98,6 @@ def _of_folder(folder: Path, label_name: LabelName) -> Pictures:
         raise InputError(f"--images {folder}: no pictures there; known endings: {', '.join(IMAGE_ENDINGS)}")
     files = [found[place] for place in choose_kept(len(found), MOST)]
     return Pictures(tuple(path.name for path in files), lambda place: read_image(files[place]), str(folder))
-
-
-AGREEMENT = 0.999
-"""Least share of pixels whose label must be the same: equal scores of two classes may fall either way."""
-TOLERANCE = 1e-3
-"""Largest difference of logits, as a share of the largest logit: sums are computed in another order, no more."""
-OTHER_SIZES = 3
-"""Pictures that are also given at another size, together."""
-Batch = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

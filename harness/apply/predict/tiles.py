@@ -31,6 +31,14 @@ WHOLE_BYTES = 512 * 2**20
 """Up to this size, logits are interpolated whole, as evaluation does: the same numbers to the last bit."""
 STRIP_BYTES = 64 * 2**20
 """Scores of one strip."""
+GRID_PX = 32
+"""Tiles begin at multiples of this: the stride of the deepest layers of most networks."""
+Span = tuple[int, int]
+Scores = Callable[[Image], torch.Tensor]
+"""A tile [H, W, 3] -> its scores_CHW."""
+PROBE_PX = 256
+SAFETY = 1.5
+"""Libraries lay out tensors anew inside an operation, which nobody counts (tests/apply/test_predict_tiles.py)."""
 
 
 class Strip(NamedTuple):
@@ -98,14 +106,6 @@ def interpolate_rows(logits_CHW: torch.Tensor, size: tuple[int, int], top: int, 
         logits_CHW[None, :, first:last], size=(last - first, size[1]), mode="bilinear", align_corners=False
     )[0]
     return wide[:, above_R - first] * (1 - share_R1) + wide[:, below_R - first] * share_R1
-
-
-GRID_PX = 32
-"""Tiles begin at multiples of this: the stride of the deepest layers of most networks."""
-
-Span = tuple[int, int]
-Scores = Callable[[Image], torch.Tensor]
-"""A tile [H, W, 3] -> its scores_CHW."""
 
 
 class Tiling(NamedTuple):
@@ -201,11 +201,6 @@ def _total(tiles: list[Span], length: int, overlap: int) -> npt.NDArray[np.float
     for span in tiles:
         total[slice(*span)] += window(span, length, overlap)
     return total
-
-
-PROBE_PX = 256
-SAFETY = 1.5
-"""Libraries lay out tensors anew inside an operation, which nobody counts (tests/apply/test_predict_tiles.py)."""
 
 
 class _Live(TorchDispatchMode):
