@@ -48,7 +48,7 @@ def test_a_moved_folder_keeps_its_digest(tmp_path: Path) -> None:
 def test_known_files_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = write(tmp_path / "d", a="hello")
     before = digest_files(files)
-    monkeypatch.setattr(digests, "_digest", lambda files: pytest.fail("the files were read again"))
+    monkeypatch.setattr(digests, "digest_file", lambda path: pytest.fail("the files were read again"))
     assert digest_files(files) == before
 
 
@@ -103,14 +103,14 @@ def test_files_just_written_are_not_remembered(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, read = write(tmp_path / "d", a="hello", b="world"), digests._digest
+    files, read = write(tmp_path / "d", a="hello", b="world"), digests.digest_file
 
-    def read_slowly(files: dict[str, Path]) -> str:
-        digest = read(files)
+    def read_slowly(path: Path) -> str:
+        digest = read(path)
         files["b"].write_text("other")
         return digest
 
-    monkeypatch.setattr(digests, "_digest", read_slowly)
+    monkeypatch.setattr(digests, "digest_file", read_slowly)
     with pytest.raises(InputError, match=r"d/b: changed while it was read"):
         digest_files(files)
 
