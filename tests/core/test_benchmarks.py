@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SHARED = {"__init__", "cases", "mutants", "rivals", "setting", "simulated_counts"}
+SHARED = {"__init__", "cases", "mutants", "resample", "rivals", "setting", "simulated_counts"}
 """What several benchmarks use."""
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.py")) if path.stem not in SHARED}
 FILES |= {path.parent.name: path for path in FOLDER.glob("*/__main__.py")}
