@@ -73,7 +73,7 @@ def make_loaders(bench: Bench, files: Path, workers: int) -> tuple[DataLoader[An
         "persistent_workers": workers > 0,
         "pin_memory": bench.device.type == "cuda",
     }
-    crop = next((step["size"] for step in bench.config.augment if step.name == "crop"), None)
+    crop = next((step.own["size"] for step in bench.config.augment if step.name == "crop"), None)
     return (
         DataLoader(Pngs(files / "train", crop), batch_size=bench.config.train.batch_size, shuffle=True, **extra),
         DataLoader(Pngs(files / "val"), batch_size=bench.config.evaluate.batch_size, **extra),
@@ -93,7 +93,7 @@ def _logits(output: Any) -> torch.Tensor:
 def make_plain_training(bench: Bench, network: nn.Module, loader: DataLoader[Any]) -> Callable[[], None]:
     """Return an epoch of steps of the loop that tutorials write, with `.item()` each step."""
     criterion = nn.CrossEntropyLoss(ignore_index=IGNORE)
-    optimizer = torch.optim.Adam(network.parameters(), lr=bench.config.optimizer["lr"])
+    optimizer = torch.optim.Adam(network.parameters(), lr=bench.config.optimizer.lr)
 
     def train() -> None:
         running = 0.0
@@ -201,6 +201,6 @@ def _make_module(bench: Bench) -> Any:
             self.iou.reset()
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.Adam(self.parameters(), lr=bench.config.optimizer["lr"])
+            return torch.optim.Adam(self.parameters(), lr=bench.config.optimizer.lr)
 
     return Segmenter()

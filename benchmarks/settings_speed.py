@@ -78,7 +78,7 @@ def main() -> None:
         for name, times in spent.items():
             share = statistics.median(a / b for a, b in zip(times, spent["defaults"], strict=True))
             score = all_scores(evaluate(benches[name], "val").counts)["miou_dataset"]
-            rate = config.data["train_images"] / statistics.median(times)
+            rate = config.data.own["train_images"] / statistics.median(times)
             rows.append([case, name, f"{rate:.1f}", f"{share:.2f}", f"{losses[name]:.5f}", f"{score:.4f}"])
         print(f"{case}: {time.perf_counter() - began:.0f} s", flush=True)
     print(f"\n{given.clock} clock, medians of {given.rounds} rounds")

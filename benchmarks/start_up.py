@@ -132,8 +132,7 @@ def measure_steps(steps: int) -> list[float]:
     from harness.train.setup import build_bench, prepare_process
 
     config = make_config("phase3", torch.device("cpu"))
-    scenes = {**config.data.settings, "train_images": 4, "val_images": 2}
-    config = replace(config, data=replace(config.data, settings=scenes))
+    config = replace(config, data=config.data.with_settings(train_images=4, val_images=2))
     prepare_process(config)
     bench = build_bench(config, Machine("cpu"), start=None)
     spent = []

@@ -194,7 +194,7 @@ def main() -> None:
         prepare_process(config)
         check_same_weights(config, Machine(given.device))
         print(f"{name}: floor and harness end in the same weights, bit for bit", flush=True)
-        rows += make_rows(name, config.data["train_images"], measure(name, [OURS, *rivals], given))
+        rows += make_rows(name, config.data.own["train_images"], measure(name, [OURS, *rivals], given))
     print(f"\n{given.clock} clock, {given.threads} threads, {given.rounds} processes of {given.epochs} epochs each")
     print_table(["case", "side", "images/s", "range", "harness / side, training", "harness / side, epoch"], rows)
 

@@ -35,15 +35,6 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def thaw(value: Any) -> Any:
-    """Return plain dicts and lists for (possibly frozen) mappings and tuples, ready for JSON and YAML."""
-    if isinstance(value, Mapping):
-        return {key: thaw(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [thaw(item) for item in value]
-    return value
-
-
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return dotted key -> value for nested mappings; a list is a single value."""
     flat: dict[str, Any] = {}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.fingerprint import thaw
-from harness.settings import EvaluateSettings, TrainSettings
+from harness import settings
 
 Which = Literal["best", "last"]
 JudgedSplit = Literal["val", "test"]
@@ -39,38 +37,19 @@ IMAGES_AT_ONCE = {"train": "train/images_at_once", "evaluate": "val/images_at_on
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A part chosen by name, with every setting spelled out, defaults included."""
-
-    name: str
-    settings: Mapping[str, Any]
-    version: int = 1
-    """The part's version: raised by its author when its numbers change on purpose."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Choice, (self.name, dict(self.settings), self.version)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.settings[key]
-
-
-@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a run's numbers, every setting of every part spelled out. Devices are not part of it."""
 
-    data: Choice
-    model: Choice
-    loss: tuple[Choice, ...]
+    data: settings.DataChoice
+    model: settings.ModelChoice
+    loss: tuple[settings.LossChoice, ...]
     """Terms; their weighted sum is minimised."""
-    augment: tuple[Choice, ...]
+    augment: tuple[settings.AugmentChoice, ...]
     """Applied in this order."""
-    optimizer: Choice
-    schedule: Choice
-    train: TrainSettings
-    evaluate: EvaluateSettings
+    optimizer: settings.OptimizerChoice
+    schedule: settings.ScheduleChoice
+    train: settings.TrainSettings
+    evaluate: settings.EvaluateSettings
     seed: int
     plugins: tuple[str, ...] = ()
     """Modules outside harness that define parts; imported before the run is built."""
@@ -78,20 +57,16 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the config as a spec would write it, complete: plain dicts, lists and scalars."""
         return {
-            "data": _as_dict(self.data),
-            "model": _as_dict(self.model),
-            **{kind: {term.name: thaw(term.settings) for term in getattr(self, kind)} for kind in SEVERAL},
-            "optimizer": _as_dict(self.optimizer),
-            "schedule": _as_dict(self.schedule),
+            "data": {"name": self.data.name, **self.data.settings},
+            "model": {"name": self.model.name, **self.model.settings},
+            **{kind: {term.name: term.settings for term in getattr(self, kind)} for kind in SEVERAL},
+            "optimizer": {"name": self.optimizer.name, **self.optimizer.settings},
+            "schedule": {"name": self.schedule.name, **self.schedule.settings},
             "train": self.train.model_dump(mode="json"),
             "evaluate": self.evaluate.model_dump(mode="json"),
             "seed": self.seed,
             "plugins": list(self.plugins),
         }
-
-
-def _as_dict(choice: Choice) -> dict[str, Any]:
-    return {"name": choice.name, **thaw(choice.settings)}
 
 
 @dataclass(frozen=True)

@@ -12,43 +12,29 @@ signature, help = docstring. Annotations after the star are evaluated when the p
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import types
 import typing
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from harness.common_settings import (
-    AugmentCommon,
-    DataCommon,
-    LossCommon,
-    ModelCommon,
-    OptimizerCommon,
-    ScheduleCommon,
-)
 from harness.errors import InputError, SettingError, did_you_mean
 from harness.process_state import kept_state
-from harness.records import Choice
-from harness.settings import Location, Settings
-from harness.signatures import marks_of, place_of, read_signature
+from harness.settings import CHOICES, Choice, Location, Settings
 
 Kind = Literal["data", "model", "loss", "augment", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = ("data", "model", "loss", "augment", "optimizer", "schedule")
-
-
-COMMON: Mapping[Kind, type[Settings]] = {
-    "data": DataCommon,
-    "model": ModelCommon,
-    "loss": LossCommon,
-    "augment": AugmentCommon,
-    "optimizer": OptimizerCommon,
-    "schedule": ScheduleCommon,
-}
+Checked = TypeVar("Checked", bound=Settings)
+COMMON = {kind: create_model(kind, __base__=Settings, **choice.of_kind()) for kind, choice in CHOICES.items()}
+"""Kind -> the settings that a spec may write of every part of it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +69,10 @@ class Part:
         return place_of(self.function)
 
 
+PART_NAME = "name"
+"""What says in a spec which part is chosen: no setting can be called so."""
+Wrong = Callable[[str], TypeError]
+"""What is wrong with a part -> the error that says so, with its place."""
 UNKNOWN_SETTING = "there is no such setting"
 """How the problem begins where a key, not its value, is wrong."""
 _PARTS: dict[tuple[Kind, str], Part] = {}
@@ -93,7 +83,7 @@ def part(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function into the catalog under its own name; see the head of this file.
 
-    `takes` names settings of `harness.common_settings` that the function takes too, with a default of its own: an image
+    `takes` names settings of `COMMON` that the function takes too, with a default of its own: an image
     generator that draws at `size`. All others of these names are refused: the part and harness would both act on them.
 
     `min_batch` is that of a model whose every network needs as many images in a training step: plans are checked by it.
@@ -119,16 +109,104 @@ def part(
     return enter
 
 
+def place_of(function: Callable[..., Any]) -> str:
+    """Return `file:line` of a function; its module where it has no file."""
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else str(getattr(function, "__module__", "no module"))
+
+
 def _make_part(kind: Kind, function: Callable[..., Any], version: int, takes: tuple[str, ...]) -> Part:
-    read = read_signature(kind, function, COMMON[kind], takes)
-    if kind == "optimizer" and "lr" not in read.own:
-        raise TypeError(f"@part('optimizer') {function.__name__} in {place_of(function)}: it needs the setting 'lr'")
-    locations = tuple(name for name, info in read.schema.model_fields.items() if _is_location(info))
-    return Part(kind, function.__name__, function, read.supplied, read.own, read.schema, version, read.doc, locations)
+    """Read a part from its signature. What is wrong is one message that begins with kind, name, file and line."""
+
+    def wrong(problem: str) -> TypeError:
+        return TypeError(
+            f"@part({kind!r}) {getattr(function, '__name__', function)} in {place_of(function)}: {problem}"
+        )
+
+    if not inspect.isfunction(function) or not function.__name__.isidentifier():
+        raise wrong("a part is a function with a name (def ...); wrap a class in one")
+    if not (function.__doc__ or "").strip():
+        raise wrong("a part needs a docstring: it is what harness parts shows")
+    supplied, defaults = _parameters(function, wrong)
+    _check_names(kind, defaults, COMMON[kind].model_fields.keys() - set(takes), wrong)
+    doc = inspect.cleandoc(function.__doc__ or "")
+    hints = _hints(function, defaults, wrong)
+    try:
+        fields: dict[str, Any] = {name: (hints[name], default) for name, default in defaults.items()}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Field name .* shadows an attribute")  # such as copy: harmless here
+            schema = create_model(function.__name__, __base__=COMMON[kind], __doc__=doc, **fields)
+    except Exception as error:  # the types are the author's: pydantic may raise anything
+        raise wrong(f"no spec can write settings of these types: {str(error).splitlines()[0]}") from error
+    _check_defaults(schema, defaults, wrong)
+    if kind == "optimizer" and "lr" not in defaults:
+        raise wrong("it needs the setting 'lr'")
+    locations = tuple(name for name, info in schema.model_fields.items() if _is_location(info))
+    return Part(kind, function.__name__, function, supplied, tuple(defaults), schema, version, doc, locations)
 
 
 def _is_location(info: FieldInfo) -> bool:
-    return any(isinstance(mark, Location) for mark in [*info.metadata, *marks_of(info.annotation)])
+    """Tell whether a setting, or a member of its union, is marked as a place on disk."""
+    of_members = [mark for item in typing.get_args(info.annotation) for mark in getattr(item, "__metadata__", ())]
+    return any(isinstance(mark, Location) for mark in [*info.metadata, *of_members])
+
+
+def _parameters(function: types.FunctionType, wrong: Wrong) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the names of what is supplied, and each setting with its default (`...` where it has none)."""
+    supplied: list[str] = []
+    defaults: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            supplied.append(parameter.name)
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            defaults[parameter.name] = ... if parameter.default is parameter.empty else parameter.default
+        else:
+            raise wrong(
+                f"parameter '{parameter.name}' must stand before '/' or after '*': harness supplies what is before, a "
+                "spec writes what is after"
+            )
+    return tuple(supplied), defaults
+
+
+def _check_names(kind: str, settings: Collection[str], taken: Collection[str], wrong: Wrong) -> None:
+    """Refuse names that mean something else already: the setting would never reach the part, or act twice."""
+    if PART_NAME in settings:
+        raise wrong(f"'{PART_NAME}' cannot be a setting: it says in a spec which part is chosen; use another name")
+    if common := [name for name in settings if name in taken]:
+        raise wrong(f"{_quoted(common)} cannot be a setting of its own: every {kind} has it already; use another name")
+    if reserved := [name for name in settings if name.startswith(("_", "model_"))]:
+        raise wrong(f"{_quoted(reserved)} cannot be a setting: names begin with neither _ nor model_")
+
+
+def _quoted(names: Collection[str]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
+
+
+def _hints(function: types.FunctionType, settings: Collection[str], wrong: Wrong) -> dict[str, Any]:
+    """Evaluate the annotations after the star only: those before it may name torch types that are not imported."""
+    if untyped := [name for name in settings if name not in function.__annotations__]:
+        raise wrong(f"{_quoted(untyped)} has no type; write it as {untyped[0]}: float = 1.0")
+    stand_in = types.SimpleNamespace(__annotations__={name: function.__annotations__[name] for name in settings})
+    try:
+        return typing.get_type_hints(stand_in, globalns=function.__globals__, include_extras=True)
+    except Exception as error:  # an annotation is an expression of the author's
+        raise wrong(f"the type of a setting cannot be read: {error}") from error
+
+
+def _check_defaults(schema: type[Settings], defaults: Mapping[str, Any], wrong: Wrong) -> None:
+    """Refuse a default that no spec could write: it is written into every plan, and read from there."""
+    for name, default in defaults.items():
+        if default is ...:
+            continue
+        plain, problem = default.model_dump(mode="json") if isinstance(default, BaseModel) else default, None
+        try:
+            schema.model_validate_json(json.dumps({name: plain}))
+        except ValidationError as error:  # other settings may be missing here
+            problem = next((item["msg"] for item in error.errors() if item["loc"][:1] == (name,)), None)
+        except (TypeError, ValueError):
+            problem = "YAML cannot write it"
+        if problem:
+            raise wrong(f"the default of '{name}' is {default!r}: {problem}")
 
 
 def parts(kind: Kind) -> tuple[Part, ...]:
@@ -148,19 +226,18 @@ def find_part(kind: Kind, name: str) -> Part:
     return entry
 
 
-def choose(kind: Kind, name: str, settings: Mapping[str, Any]) -> Choice:
-    """Check a part's settings and spell out its defaults.
+def choose(kind: Kind, name: str, settings: Mapping[str, Any]) -> Any:
+    """Check a part's settings and spell out its defaults. Returns the record of the kind, such as `DataChoice`.
 
     Raises:
         SettingError: no such part, an unknown setting, a wrong type or value; `path` leads to it.
     """
     entry = find_part(kind, name)
-    checked = check(entry.schema, settings)
-    return Choice(name, checked.model_dump(mode="json"), entry.version)
+    return CHOICES[kind].of(name, check(entry.schema, settings).model_dump(mode="json"), entry.version)
 
 
 def build(kind: Kind, choice: Choice, **available: Any) -> Any:
-    """Call a chosen part with its settings and with those of the available objects that it asks for by name.
+    """Call a chosen part with its settings, typed, and with those of the available objects that it asks for by name.
 
     What a plugin's part changes of the process meanwhile is put back: `kept_state`.
     """
@@ -172,11 +249,14 @@ def build(kind: Kind, choice: Choice, **available: Any) -> Any:
             )
     surroundings = nullcontext() if entry.plugin is None else kept_state(f"{kind} '{choice.name}' ({entry.place})")
     with surroundings:
-        own = {name: choice[name] for name in entry.own}
+        # A choice may be older than the part: settings that it no longer has are left out.
+        known = {key: value for key, value in choice.settings.items() if key in entry.schema.model_fields}
+        typed = check(entry.schema, known)
+        own = {name: getattr(typed, name) for name in entry.own}
         return entry.function(*(available[name] for name in entry.supplied), **own)
 
 
-def check(schema: type[Settings], settings: Mapping[str, Any]) -> Settings:
+def check(schema: type[Checked], settings: Mapping[str, Any]) -> Checked:
     """Check settings against a schema, strictly (as JSON: no text becomes a number, no number a truth value).
 
     Raises:

@@ -1,10 +1,13 @@
-"""Types of settings, and the settings that a spec may write below `train` and `evaluate`."""
+"""Settings with their types: of chosen parts, as far as all parts of a kind have them, of `train` and of `evaluate`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic_core import to_jsonable_python
 
 MOST = 1_000_000
 """Largest count: what is counted here is done, or held in memory, one by one."""
@@ -29,6 +32,9 @@ class Location:
 
 PathText = Annotated[str, Location()]
 
+Folds = Annotated[int, Field(ge=2)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
 ScoreName = Literal[
     "miou_dataset",
     "miou_image",
@@ -39,12 +45,143 @@ ScoreName = Literal[
 ]
 
 
+def _check_inputs(inputs: tuple[str, ...]) -> tuple[str, ...]:
+    if inputs not in (("rgb",), ("rgb", "depth"), ("depth",)):
+        raise ValueError('["rgb"] or ["rgb", "depth"] or ["depth"]')
+    return inputs
+
+
+Inputs = Annotated[tuple[Literal["rgb", "depth"], ...], AfterValidator(_check_inputs)]
+
+
 class Settings(BaseModel):
     """A frozen, strict record of settings: unknown keys, wrong types and numbers that are not finite are errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+class Choice(Settings, strict=False):
+    """A part chosen by name, with every setting spelled out, defaults included. As JSON: {name, version, settings}.
+
+    Each kind of part has a record of its own. Its fields are the settings that all parts of the kind have: harness
+    reads them by name and with their types, and needs no plugin for it. What the part has beyond them is in `own`.
+    """
+
+    name: str
+    version: int = 1
+    """The part's version: raised by its author when its numbers change on purpose."""
+    own: Mapping[str, Any] = {}
+    """The part's own settings, as JSON; its function gets them with their types."""
+
+    @classmethod
+    def of(cls, name: str, settings: Mapping[str, Any], version: int = 1) -> Self:
+        """Return the choice of a part, from its settings as JSON; one of its kind that is missing has its default."""
+        return cls.model_validate({"name": name, "version": version, "settings": settings})
+
+    @classmethod
+    @cache
+    def of_kind(cls) -> dict[str, Any]:
+        """Return name -> (type, field) of the settings that every part of this kind has."""
+        fields = cls.model_fields.items()
+        return {name: (info.annotation, info) for name, info in fields if name not in Choice.model_fields}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _divide(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell the settings of the kind from the part's own. They were checked when the part was chosen."""
+        of_kind, settings = cls.of_kind(), entry["settings"]
+        own = {key: value for key, value in settings.items() if key not in of_kind}
+        shared = {key: value for key, value in settings.items() if key in of_kind}
+        return {"name": entry["name"], "version": entry["version"], "own": own, **shared}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return every setting as a spec would write it, as JSON: those of the kind, then the part's own."""
+        shared = {key: getattr(self, key) for key in self.of_kind() if key in self.model_fields_set}
+        return {**to_jsonable_python(shared), **self.own}
+
+    @model_serializer
+    def _to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version, "settings": self.settings}
+
+    def with_settings(self, **changed: Any) -> Self:
+        """Return the choice with some settings changed, which are given as JSON."""
+        return self.of(self.name, {**self.settings, **changed}, self.version)
+
+
+class DataChoice(Choice):
+    """A data set: the settings that every one has."""
+
+    size: Size | Literal["native"] = "native"
+    """Height and width at which the model sees images; labels follow by nearest neighbour."""
+    normalize: Literal["auto", "imagenet", "centered", "unit"] = "auto"
+    """Of colour values in [0, 1]: ImageNet's mean and deviation; (x - 0.5) / 0.25; none. auto: imagenet with pretrained
+    weights, else centered."""
+    inputs: Inputs = ("rgb",)
+    """What the model sees: [rgb], [rgb, depth] or [depth]. Depth is two channels: inverse distance, normalised with
+    mean and deviation over the known pixels of the training split, and 1 where it is known, 0 where not."""
+    on_bad_image: Literal["error", "skip"] = "error"
+    """Images that cannot be used (unreadable, without a label, of another size than it): an error, or left out of
+    every run, by name. Ids without a class are an error always."""
+    fraction: Share = 1.0
+    """Share of the training images, for the question whether data is the bottleneck. A run's seed draws them; smaller
+    fractions are parts of larger ones, and each class keeps its share of the images."""
+    folds: Folds | None = None
+    """Number of folds of train and val together, in whole recordings or groups; a run validates on fold (seed modulo
+    folds) and trains on the others. Write a seed for each fold; verdicts need three folds, and speak for new training
+    images too. null: train and val as the data set divides them."""
+
+
+class ModelChoice(Choice):
+    """A model: the settings that every one has."""
+
+    freeze: Literal["none", "backbone", "all_but_classifier"] = "none"
+    """Weights that do not move; BatchNorm in frozen layers keeps its running statistics."""
+
+
+class LossChoice(Choice):
+    """A loss term: the settings that every one has."""
+
+    weight: NonNegative = 1.0
+    """Factor of this term in the sum."""
+
+
+class OptimizerChoice(Choice):
+    """An optimizer: the settings that every one has."""
+
+    multipliers: dict[Literal["backbone", "head"], NonNegative] = {}
+    """Factor of the learning rate for a parameter group; 1 where none is given."""
+
+    @property
+    def lr(self) -> float:
+        """Return the learning rate: an own setting of every optimizer, with limits and a default of its own."""
+        return float(self.own["lr"])
+
+
+class ScheduleChoice(Choice):
+    """A schedule: the settings that every one has."""
+
+    warmup: NonNegative = 0.0
+    """Epochs over which the learning rate rises linearly from zero; parts of an epoch are allowed."""
+    floor: Fraction = 0.0
+    """The factor on the learning rate never falls below this."""
+
+
+class AugmentChoice(Choice):
+    """An augmentation: they share no settings."""
+
+
+CHOICES: Mapping[str, type[Choice]] = {
+    "data": DataChoice,
+    "model": ModelChoice,
+    "loss": LossChoice,
+    "augment": AugmentChoice,
+    "optimizer": OptimizerChoice,
+    "schedule": ScheduleChoice,
+}
+"""Kind of part -> its record."""
 
 
 class EarlyStop(Settings):

@@ -77,7 +77,7 @@ def waits(rig: Rig) -> Found:
         finally:
             torch.cuda.set_sync_debug_mode("default")
     found = [item for item in caught if "synchroniz" in str(item.message)]
-    steps = bench.config.data["train_images"] // bench.config.train.batch_size
+    steps = bench.config.data.own["train_images"] // bench.config.train.batch_size
     places = sorted({f"{item.filename.rpartition('/')[2]}:{item.lineno}" for item in found})
     says = f"{len(found)} waits in an epoch of {steps} steps, at {', '.join(places) or 'no place'}"
     return Found(says, {"waits": len(found), "steps": steps, "places": places}, len(found) <= WAITS_AN_EPOCH)
@@ -93,8 +93,8 @@ def plain(rig: Rig, **train: Any) -> Found:
 def compiled(rig: Rig, mode: str) -> Found:
     """The network is compiled; an odd last batch makes a second size."""
     config = small(rig, compile=mode)
-    data = {**config.data.settings, "train_images": config.data["train_images"] + config.train.batch_size // 2}
-    config = replace(config, data=replace(config.data, settings=data))
+    images = config.data.own["train_images"] + config.train.batch_size // 2
+    config = replace(config, data=config.data.with_settings(train_images=images))
     if rig.toy:
         return tell(train_all(_compile_two_layers(config, rig)), "two layers stand in: a CPU compiles U-Net in minutes")
     return tell(train_all(build(config, rig.device)), "in two sizes of batch")
@@ -108,13 +108,13 @@ def _compile_two_layers(config: RunConfig, rig: Rig) -> Bench:
     network = Network(module, lambda output: (output, ()), backbone=("0.",), classifier=("1.",))
     compile_network(config, network)
     optimizer = torch.optim.Adam([{"params": module.parameters(), "name": "head"}])
-    return replace(bench, network=network, optimizer=optimizer, base_lr={"head": config.optimizer["lr"]})
+    return replace(bench, network=network, optimizer=optimizer, base_lr={"head": config.optimizer.lr})
 
 
 def out_of_memory(rig: Rig) -> Found:
     """Memory runs out in a step; the batch that fits is found, and training goes on with pieces of it."""
     config = small(rig, on_oom="accumulate", epochs=1)
-    config = changed(config, batch_size=config.data["train_images"])
+    config = changed(config, batch_size=config.data.own["train_images"])
     limit = _limit_toy if rig.toy else partial(_limit_card, whole=_peak_of_epoch(config, rig))
     bench = build(config, rig.device)
     remove = limit(bench)

@@ -14,7 +14,7 @@ import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import Case, configure
 from benchmarks.gpu.steps import Found, Rig
 from harness.errors import RunFailed
-from harness.records import Choice, Machine, Progress, RunConfig
+from harness.records import Machine, Progress, RunConfig
 from harness.registry import choose
 from harness.train.loop import train
 from harness.train.setup import Bench, build_bench, prepare_process
@@ -42,14 +42,13 @@ def changed(config: RunConfig, **train: Any) -> RunConfig:
 
 def augmented(config: RunConfig) -> RunConfig:
     """Return a config with every kind of augmentation."""
-    moves = {**MOVES, "crop": {"size": list(config.data["size"])}}
+    moves = {**MOVES, "crop": {"size": config.data.size}}
     return replace(config, augment=tuple(choose("augment", name, settings) for name, settings in moves.items()))
 
 
 def with_model(config: RunConfig, name: str, **settings: Any) -> RunConfig:
     """Return a config with another network."""
-    model: Choice = choose("model", name, settings)
-    return replace(config, model=model)
+    return replace(config, model=choose("model", name, settings))
 
 
 def build(config: RunConfig, device: torch.device, *, resident: bool = True) -> Bench:

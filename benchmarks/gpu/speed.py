@@ -108,10 +108,9 @@ def evaluation(rig: Rig) -> Found:
     height, width, images = (64, 128, 2) if rig.toy else (1024, 2048, 8)
     case = Case("unet", height, 1, 1, (("base_channels", 4),)) if rig.toy else Case("deeplabv3_resnet50", height, 1, 1)
     config = configure(case)
-    scenes = {**config.data.settings, "size": (height, width), "val_images": images, "train_images": 2}
     config = replace(
         config,
-        data=replace(config.data, settings=scenes),
+        data=config.data.with_settings(size=[height, width], val_images=images, train_images=2),
         train=config.train.model_copy(update={"batch_size": 2}),
         evaluate=config.evaluate.model_copy(update={"batch_size": 2}),
     )

@@ -114,7 +114,7 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
 
 def _find_folds(spec: Spec) -> int | None:
     """Return into how many folds the data of every variant are divided; None where they are not."""
-    folds: list[int | None] = [variant.config.data.settings.get("folds") for variant in spec.variants]
+    folds = [variant.config.data.folds for variant in spec.variants]
     known = [number for number in folds if number is not None]
     return max(known) if len(known) == len(folds) else None
 

@@ -31,8 +31,8 @@ class Model:
     @property
     def size(self) -> tuple[int, int] | None:
         """Return the height and width that every picture is resized to; None where pictures keep their own."""
-        size = self.config.data["size"]
-        return None if size == "native" else (size[0], size[1])
+        size = self.config.data.size
+        return None if size == "native" else size
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Image]) -> torch.Tensor:

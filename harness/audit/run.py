@@ -13,15 +13,14 @@ import numpy as np
 from harness.audit.findings import Finding, make_findings
 from harness.audit.measure import Audit, Listener, Proposal, audit_source, choose_examples
 from harness.audit.page import render_page
-from harness.common_settings import DataCommon
 from harness.data import open_source, open_whole
 from harness.data.images import resize_pair
 from harness.data.source import Source
 from harness.errors import InputError
 from harness.files import write_text
-from harness.fingerprint import canonical, thaw
+from harness.fingerprint import canonical
 from harness.parts.class_weights import Rule, weigh_classes
-from harness.records import Choice
+from harness.settings import DataChoice
 
 BETA = 0.999999
 """The default of the losses that read it."""
@@ -61,7 +60,7 @@ class DataAudit:
         }
 
 
-def audit_data(choices: tuple[Choice, ...], listen: Listener = lambda done, total: None) -> DataAudit:
+def audit_data(choices: tuple[DataChoice, ...], listen: Listener = lambda done, total: None) -> DataAudit:
     """Audit a data set that a study uses with one or several settings of its inputs, as `gather` returns them.
 
     `listen` is told after each image how many are read, and of how many.
@@ -71,7 +70,7 @@ def audit_data(choices: tuple[Choice, ...], listen: Listener = lambda done, tota
     """
     first = choices[0]
     audit = audit_source(open_whole(first), listen)
-    findings = make_findings(audit, first["on_bad_image"])
+    findings = make_findings(audit, first.on_bad_image)
     if not any(finding.level == "error" for finding in findings):
         told = dict.fromkeys(text for choice in choices if (text := _refusal(choice)))
         findings = (*(Finding("error", "settings", text) for text in told), *findings)
@@ -91,7 +90,7 @@ def _on_weights(proposals: Iterable[Proposal]) -> tuple[Finding, ...]:
     return (Finding("note", "class weights", told),)
 
 
-def _refusal(choice: Choice) -> str:
+def _refusal(choice: DataChoice) -> str:
     try:
         open_source(choice)
     except InputError as error:
@@ -99,13 +98,12 @@ def _refusal(choice: Choice) -> str:
     return ""
 
 
-def gather(choices: Iterable[Choice]) -> tuple[tuple[Choice, ...], ...]:
+def gather(choices: Iterable[DataChoice]) -> tuple[tuple[DataChoice, ...], ...]:
     """Return choices that read the same files in the same way together: they differ in settings that all data have."""
-    together: dict[str, dict[str, Choice]] = {}
+    together: dict[str, dict[str, DataChoice]] = {}
     for choice in choices:
-        own = {key: value for key, value in choice.settings.items() if key not in DataCommon.model_fields}
-        content = canonical([choice.name, thaw(own), choice["on_bad_image"]])
-        together.setdefault(content, {}).setdefault(canonical(thaw(choice.settings)), choice)
+        content = canonical([choice.name, choice.own, choice.on_bad_image])
+        together.setdefault(content, {}).setdefault(canonical(choice.settings), choice)
     return tuple(tuple(members.values()) for members in together.values())
 
 
@@ -123,7 +121,7 @@ def propose_weights(audit: Audit) -> tuple[Proposal, ...]:
     return tuple(proposals)
 
 
-def write_audit(found: DataAudit, choice: Choice, folder: Path) -> None:
+def write_audit(found: DataAudit, choice: DataChoice, folder: Path) -> None:
     """Write `audit.json`, `audit.md`, `class_pixels.png` and `labels.png` to a folder.
 
     Raises:

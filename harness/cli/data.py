@@ -15,7 +15,7 @@ from harness.errors import InputError, describe_missing, did_you_mean
 
 if TYPE_CHECKING:
     from harness.data.convert import Outcome
-    from harness.records import Choice
+    from harness.settings import DataChoice
 
 PREPARED = Path("prepared")
 LINES = 20
@@ -82,7 +82,7 @@ def audit(
         raise typer.Exit(2)
 
 
-def _from_study(path: Path, profile: str | None, overrides: list[str]) -> tuple[str, list[Choice]]:
+def _from_study(path: Path, profile: str | None, overrides: list[str]) -> tuple[str, list[DataChoice]]:
     """Return a study's name and what its variants read."""
     from harness import api
 
@@ -93,7 +93,7 @@ def _from_study(path: Path, profile: str | None, overrides: list[str]) -> tuple[
     return spec.study, [variant.config.data for variant in spec.variants]
 
 
-def _from_folder(root: Path) -> tuple[str, list[Choice]]:
+def _from_folder(root: Path) -> tuple[str, list[DataChoice]]:
     """Return a folder's name and the data set that is recognised in it."""
     from harness.data import open_whole
     from harness.data.layouts import recognise

@@ -18,7 +18,6 @@ from rich.text import Text
 from harness.execute.disk_forecast import DiskForecast
 from harness.execute.probe import Forecast
 from harness.files import describe_bytes
-from harness.fingerprint import thaw
 from harness.records import Plan, Run
 from harness.registry import Part
 from harness.spec.concern import Concern
@@ -177,7 +176,7 @@ def _changes(run: Run) -> str:
 
 
 def _short(value: Any) -> str:
-    return "-" if value is None else json.dumps(thaw(value), ensure_ascii=False)
+    return "-" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from harness.data import camvid, cityscapes, desert, folder, kaggle_cityscapes, offroad
@@ -13,8 +12,8 @@ from harness.data.source import Source
 from harness.data.subsets import fold, shrink
 from harness.errors import HarnessError, InputError, SettingError, describe, describe_missing, is_out_of_memory
 from harness.randomness import make_rng
-from harness.records import Choice
 from harness.registry import build, find_part
+from harness.settings import DataChoice
 
 __all__ = [
     "camvid",
@@ -29,7 +28,7 @@ __all__ = [
 ]
 
 
-def open_source(choice: Choice, seed: int = 0) -> Source:
+def open_source(choice: DataChoice, seed: int = 0) -> Source:
     """Open a chosen data set as a run of a seed sees it: its files are listed, but no image is decoded.
 
     With `on_bad_image: skip` and with `fraction`, the labels are read too, once for one content.
@@ -38,54 +37,48 @@ def open_source(choice: Choice, seed: int = 0) -> Source:
         InputError: its files are not where the settings say, or do not belong together.
     """
     source = open_whole(choice)
-    if choice["on_bad_image"] == "skip":
+    if choice.on_bad_image == "skip":
         source = without_bad_images(source)
     else:
         refuse(source, source.listed)
-    _check_inputs(source, choice)
-    if choice["folds"] is not None:
-        source = fold(source, choice["folds"], seed % choice["folds"])
-    if choice["fraction"] < 1:
-        source = shrink(source, choice["fraction"], make_rng(seed, "fraction"))
+    lacking = [name for name, split in source.splits.items() if split.read_depth is None]
+    if "depth" in choice.inputs and lacking:
+        raise InputError(
+            f"data.inputs: '{choice.name}' has no depth for {', '.join(lacking)} here; write data.inputs: [rgb]"
+            f" (harness parts data {choice.name} tells which depth files it reads, if any)"
+        )
+    if choice.folds is not None:
+        source = fold(source, choice.folds, seed % choice.folds)
+    if choice.fraction < 1:
+        source = shrink(source, choice.fraction, make_rng(seed, "fraction"))
     return source
 
 
-def open_whole(choice: Choice) -> Source:
+def open_whole(choice: DataChoice) -> Source:
     """Open a chosen data set as it is: bad images, and files without a counterpart, are in its list of faults.
 
     Of a data set at a URL, this machine's copy is opened.
     """
     part = find_part("data", choice.name)
-    places = [name for name in part.locations if is_url(choice[name])]
-    copies = {name: str(fetch(choice[name])) for name in places}
+    copies = {name: str(fetch(place)) for name in part.locations if is_url(place := choice.own[name])}
     who = f"data '{choice.name}' ({part.place})"
     try:
-        source: Source = build("data", replace(choice, settings={**choice.settings, **copies}))
+        source: Source = build("data", choice.with_settings(**copies))
     except SettingError as error:
         raise SettingError(("data", *error.path), error.problem) from None
     except InputError:
         for name in set(part.locations) - copies.keys():
-            if isinstance(choice[name], str) and not Path(choice[name]).expanduser().exists():
-                raise InputError(f"data.{name}: {describe_missing(choice[name])}") from None
-        raise
-    except HarnessError:
+            place = choice.own[name]
+            if isinstance(place, str) and not Path(place).expanduser().exists():
+                raise InputError(f"data.{name}: {describe_missing(place)}") from None
         raise
     except Exception as error:
-        if part.plugin is None or is_out_of_memory(error):
+        if isinstance(error, HarnessError) or part.plugin is None or is_out_of_memory(error):
             raise
         raise InputError(f"{who}: it cannot be opened: {describe(error)}") from error
     return source if part.plugin is None else checked(source, who)
 
 
-def varies_with_seed(choice: Choice) -> bool:
+def varies_with_seed(choice: DataChoice) -> bool:
     """Tell whether runs of different seeds see different images."""
-    return choice["folds"] is not None or choice["fraction"] < 1
-
-
-def _check_inputs(source: Source, choice: Choice) -> None:
-    lacking = [name for name, split in source.splits.items() if split.read_depth is None]
-    if "depth" in choice["inputs"] and lacking:
-        raise InputError(
-            f"data.inputs: '{choice.name}' has no depth for {', '.join(lacking)} here; write data.inputs: [rgb]"
-            f" (harness parts data {choice.name} tells which depth files it reads, if any)"
-        )
+    return choice.folds is not None or choice.fraction < 1

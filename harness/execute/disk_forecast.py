@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import describe_bytes
-from harness.fingerprint import canonical, thaw
-from harness.records import Choice, Run
+from harness.fingerprint import canonical
+from harness.records import Run
 from harness.runs.folder import RunFolder, is_finished, run_folder
 from harness.runs.studies import plan_file, studies_here
 from harness.tracking.inventory import folder_bytes
@@ -65,7 +65,7 @@ def free_bytes(root: Path) -> int:
 def foresee_disk(root: Path, to_do: Sequence[Run], lasts_wanted: Collection[str]) -> DiskForecast:
     """Return what runs will take below a store's root; `lasts_wanted` holds those that keep their last weights too."""
     unique = {run.id: run for run in to_do}
-    kinds = {id_: _network(run.config.model) for id_, run in unique.items()}
+    kinds = {id_: _network_of(run.config.model.model_dump()) for id_, run in unique.items()}
     wanted, earlier = set(kinds.values()), dict[str, RunFolder]()
     for kind, id_ in _trained_here(root):
         folder = run_folder(root, id_)
@@ -88,10 +88,6 @@ def foresee_disk(root: Path, to_do: Sequence[Run], lasts_wanted: Collection[str]
 def _kept_bytes(folder: RunFolder, weights: int) -> int:
     """Return the bytes of a run's files without weights, twice for the tracking store has them too, and of the best."""
     return 2 * (folder_bytes(folder.path) - folder_bytes(folder.best.parent)) + weights
-
-
-def _network(model: Choice) -> str:
-    return _network_of({"name": model.name, "settings": thaw(model.settings)})
 
 
 def _network_of(model: Mapping[str, Any]) -> str:

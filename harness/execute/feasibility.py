@@ -168,9 +168,8 @@ def _follow(name: str, size: Shape, steps: Iterable[Geometric], rng: np.random.G
 
 def _sizes(config: RunConfig, train: Split, *, whole: bool) -> list[tuple[str, Shape]]:
     """Return the sizes at which training pictures are read, of a few of them or, with `whole`, of all."""
-    if config.data["size"] != "native":
-        height, width = config.data["size"]
-        return [(train.names[0], (height, width))]
+    if config.data.size != "native":
+        return [(train.names[0], config.data.size)]
     places = range(len(train.names)) if whole else spread(range(len(train.names)), LOOKED_AT)
     try:
         found = json.loads(remember("sizes", f"{train.digest}-{len(places)}", lambda: _read_sizes(train, places)))

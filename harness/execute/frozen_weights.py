@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from harness import registry
 from harness.data.digests import remember
-from harness.fingerprint import canonical, digest_bytes, fingerprint, thaw
+from harness.fingerprint import canonical, digest_bytes, fingerprint
 from harness.records import OWN_FREEZE, RunConfig
 from harness.spec.plugins import digest_sources, read_sources
 
@@ -37,8 +37,8 @@ def find_still(config: RunConfig, num_classes: int, inputs: Mapping[str, str]) -
         return Still((), 0)
     sources = read_sources([part.plugin, *config.plugins])
     told = {
-        "model": [config.model.name, config.model.version, thaw(config.model.settings)],
-        "shape": [num_classes, list(config.data["inputs"])],
+        "model": [config.model.name, config.model.version, config.model.settings],
+        "shape": [num_classes, config.data.inputs],
         "files": dict(inputs),
         "source": digest_sources(sources),
         "libraries": [_version(name) for name in LIBRARIES],
@@ -58,9 +58,9 @@ def _build(config: RunConfig, num_classes: int) -> Still:
     from harness.train.batches import Preprocessing
     from harness.train.setup import build_network
 
-    channels = Preprocessing(tuple(config.data["inputs"]), (), ()).channels
+    channels = Preprocessing(config.data.inputs, (), ()).channels
     network, _ = build_network(config, num_classes, channels, None)
-    names = sorted(kept_against(network, config.model["freeze"]))
+    names = sorted(kept_against(network, config.model.freeze))
     return Still(tuple(names), len(list(network.module.parameters())))
 
 

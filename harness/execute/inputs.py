@@ -12,9 +12,10 @@ from harness.data.faults import refuse
 from harness.data.source import Source, Split
 from harness.errors import InputError, describe_missing
 from harness.execute.frozen_weights import describe_still, find_still, mark
-from harness.fingerprint import canonical, digest_file, fingerprint, thaw
+from harness.fingerprint import canonical, digest_file, fingerprint
 from harness.judged import primary_split
-from harness.records import OWN_FREEZE, Choice, Plan, RunConfig
+from harness.records import OWN_FREEZE, Plan, RunConfig
+from harness.settings import DataChoice, ModelChoice
 from harness.spec.lint_power import even_number
 from harness.strict_yaml.located import Node
 
@@ -33,7 +34,7 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
             source = open_source(config.data, config.seed)
             seen[key] = digest_source(source), len(source.taxonomy.classes)
         digest, num_classes = seen[key]
-        model = canonical([config.model.name, thaw(config.model.settings), num_classes, thaw(config.data["inputs"])])
+        model = canonical([config.model.name, config.model.settings, num_classes, config.data.inputs])
         if model not in models:
             files = _digest_files(config.model)
             models[model] = {**files, **mark(find_still(config, num_classes, files))}
@@ -42,11 +43,11 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
     return read_inputs
 
 
-def _digest_files(model: Choice) -> dict[str, str]:
+def _digest_files(model: ModelChoice) -> dict[str, str]:
     return {
-        f"model.{setting}": _digest_weights(model[setting], f"model.{setting}")
+        f"model.{setting}": _digest_weights(model.own[setting], f"model.{setting}")
         for setting in registry.find_part("model", model.name).locations
-        if model[setting] not in ("none", "default")
+        if model.own[setting] not in ("none", "default")
     }
 
 
@@ -60,11 +61,10 @@ def digest_source(source: Source) -> str:
 def _digest_weights(path: str, key: str) -> str:
     try:
         return digest_file(Path(path).expanduser())
-    except FileNotFoundError:
-        told = describe_missing(path, "file")
-        raise InputError(f"{key}: {told}; give none, default, or the path of a state dict") from None
     except OSError as error:
-        raise InputError(f"{key}: {path}: {error.strerror}; give none, default, or the path of a state dict") from None
+        missing = isinstance(error, FileNotFoundError)
+        told = describe_missing(path, "file") if missing else f"{path}: {error.strerror}"
+        raise InputError(f"{key}: {told}; give none, default, or the path of a state dict") from None
 
 
 def check_data(plan: Plan) -> None:
@@ -74,7 +74,7 @@ def check_data(plan: Plan) -> None:
         InputError: what training would stumble over, or would learn wrongly.
     """
     for choice in distinct(run.config.data for run in plan.runs):
-        if choice["on_bad_image"] == "error":
+        if choice.on_bad_image == "error":
             source = open_whole(choice)
             refuse(source, source.check())
 
@@ -114,14 +114,17 @@ def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:
     return {name: min(_size_splits(opened, name), key=even_number) for name in sorted(shared)}
 
 
-def _size_splits(opened: Sequence[tuple[Choice, Source]], name: str) -> list[tuple[int, ...]]:
+def _size_splits(opened: Sequence[tuple[DataChoice, Source]], name: str) -> list[tuple[int, ...]]:
     """Return the sizes of the units of a split, once for each content; folds of one data are put together."""
     contents: dict[str, dict[str, Split]] = {}
     for data, source in opened:
         split = source.splits[name]
-        key = split.digest if data["folds"] is None else canonical([data.name, thaw(data.settings)])
+        key = split.digest if data.folds is None else canonical([data.name, data.settings])
         contents.setdefault(key, {})[split.digest] = split
-    return [tuple(size for part in parts.values() for size in _size_units(part)) for parts in contents.values()]
+    return [
+        tuple(size for part in parts.values() for size in Counter(part.recordings or part.groups).values())
+        for parts in contents.values()
+    ]
 
 
 def check_split(plan: Plan, written: Node) -> None:
@@ -138,22 +141,18 @@ def check_split(plan: Plan, written: Node) -> None:
         )
 
 
-def open_all(plan: Plan) -> dict[str, tuple[Choice, Source]]:
+def open_all(plan: Plan) -> dict[str, tuple[DataChoice, Source]]:
     """Open each content that the plan's runs see, once, with the settings by which it was opened; by `name_content`."""
     configs = {name_content(run.config): run.config for run in plan.runs}
     return {name: (config.data, open_source(config.data, config.seed)) for name, config in configs.items()}
 
 
-def _size_units(split: Split) -> tuple[int, ...]:
-    return tuple(Counter(split.recordings or split.groups).values())
-
-
 def name_content(config: RunConfig) -> str:
     """Return a text that is the same for runs that see the same images."""
     seed = config.seed if varies_with_seed(config.data) else 0
-    return canonical([config.data.name, thaw(config.data.settings), seed])
+    return canonical([config.data.name, config.data.settings, seed])
 
 
-def distinct(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+def distinct(choices: Iterable[DataChoice]) -> tuple[DataChoice, ...]:
     """Return choices without repetitions, in order."""
-    return tuple({canonical([item.name, thaw(item.settings)]): item for item in choices}.values())
+    return tuple({canonical([item.name, item.settings]): item for item in choices}.values())

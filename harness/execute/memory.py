@@ -57,7 +57,7 @@ def guess(config: RunConfig, device: str) -> int:
     """Return the bytes that a run of an unknown kind needs, rather too many than too few."""
     if device.startswith("cuda"):
         return GPU_PROGRAM_BYTES
-    size = next((step["size"] for step in config.augment if step.name == "crop"), config.data["size"])
+    size = next((step.own["size"] for step in config.augment if step.name == "crop"), config.data.size)
     pixels = LARGE_PIXELS if size == "native" else prod(size)
     return PROGRAM_BYTES + PIXEL_BYTES * pixels * config.train.batch_size
 

@@ -7,7 +7,7 @@ alone are of one kind. What works is remembered in the user's cache folder, for 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -28,8 +28,9 @@ from harness.execute.feasibility import SHOWN
 from harness.execute.fork_server import run_context
 from harness.execute.machine import read_cores
 from harness.execute.process_tree import end_family, lead_family
-from harness.fingerprint import canonical, digest_bytes, thaw
-from harness.records import Choice, Machine, Run, RunConfig
+from harness.fingerprint import canonical, digest_bytes
+from harness.records import Machine, Run, RunConfig
+from harness.settings import ModelChoice
 from harness.spec.conflicts import smallest_batch
 
 if TYPE_CHECKING:
@@ -76,11 +77,11 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
 
 def _kind(config: RunConfig) -> str:
     train = config.train
-    resized = [[step.name, thaw(step.settings)] for step in config.augment if "size" in step.settings]
+    resized = [[step.name, step.settings] for step in config.augment if "size" in step.settings]
     return canonical(
         [
-            [config.model.name, thaw(config.model.settings)],
-            [config.data.name, thaw(config.data.settings)],
+            [config.model.name, config.model.settings],
+            [config.data.name, config.data.settings],
             resized,
             [train.batch_size, train.epochs > 0, train.precision, train.memory_format, train.augment_as],
             config.evaluate.size,
@@ -183,9 +184,8 @@ def try_step(run: Run, machine: Machine) -> str:
     return WORKS
 
 
-def _without_weights(model: Choice) -> Choice:
-    places = registry.find_part("model", model.name).locations
-    return replace(model, settings={**model.settings, **dict.fromkeys(places, "none")})
+def _without_weights(model: ModelChoice) -> ModelChoice:
+    return model.with_settings(**dict.fromkeys(registry.find_part("model", model.name).locations, "none"))
 
 
 def _short_bench(config: RunConfig, machine: Machine) -> Bench:
@@ -215,40 +215,32 @@ def _step(bench: Bench, *, train: bool) -> None:
     from harness.train.step import add_gradient
 
     if train:
-        set_train_mode(bench.network, bench.config.model["freeze"])
+        set_train_mode(bench.network, bench.config.model.freeze)
         add_gradient(bench, next(iter(feed(bench, 1))).batch, 1)
         bench.optimizer.step()
     evaluate(bench, bench.selects_on)
 
 
 def _describe(config: RunConfig) -> str:
-    size = config.data["size"]
-    crop = next((step["size"] for step in config.augment if step.name == "crop"), None)
-    seen = f"crops of {_sides(crop)}" if crop else "images of their own size" if size == "native" else _sides(size)
+    crop = next((step.own["size"] for step in config.augment if step.name == "crop"), None)
+    sides = "x".join(map(str, crop or config.data.size))
+    seen = f"crops of {sides}" if crop else "images of their own size" if config.data.size == "native" else sides
     settings = [f"{key} {value}" for key, value in config.model.settings.items() if isinstance(value, str)]
     chosen = ", ".join(text for text in settings if not text.endswith(" none"))
     return f"model {config.model.name}{f' ({chosen})' if chosen else ''} on {seen}"
 
 
-def _sides(size: Sequence[int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
 def _tell_remedy(config: RunConfig) -> str:
     """Return the size at which, or the number of images with which, the network does take a step."""
-    working = next(_working(config), None)
-    return f"; it works {working}" if working else "; another model, or other settings of it, may work"
-
-
-def _working(config: RunConfig) -> Iterator[str]:
-    size = config.data["size"]
+    size = config.data.size
     sizes: Mapping[tuple[int, int], str] = {
-        **({} if size == "native" else {(size[0], size[1]): "with two images a step"}),
+        **({} if size == "native" else {size: "with two images a step"}),
         **{(side, side): f"at {side}x{side} (data.size, augment.crop)" for side in OTHER_SIDES_PX},
     }
     for sides, told in sizes.items():
         if _takes(config, sides):
-            yield told
+            return f"; it works {told}"
+    return "; another model, or other settings of it, may work"
 
 
 def _takes(config: RunConfig, sides: tuple[int, int]) -> bool:
@@ -260,7 +252,7 @@ def _takes(config: RunConfig, sides: tuple[int, int]) -> bool:
 
     plain = replace(config, model=_without_weights(config.model))
     classes = len(open_splits(config).taxonomy.classes)
-    channels = Preprocessing(tuple(config.data["inputs"]), (), ()).channels
+    channels = Preprocessing(config.data.inputs, (), ()).channels
     try:
         network, _ = build_network(plain, classes, channels, None)
         network.read(network.module.train()(torch.zeros(2, channels, *sides)))[0].sum().backward()  # type: ignore[no-untyped-call]

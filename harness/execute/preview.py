@@ -54,9 +54,9 @@ def _open(config: RunConfig, split: str) -> _View:
     prepared = PreparedSplit(
         source.splits[split],
         source.taxonomy,
-        config.data["size"],
+        config.data.size,
         config.evaluate.size,
-        with_depth="depth" in config.data["inputs"],
+        with_depth="depth" in config.data.inputs,
         cached=False,
     )
     steps = config.augment if split == "train" else ()
@@ -85,8 +85,7 @@ def _seen(batch: Batch, config: RunConfig) -> tuple[Image | None, Depth | None]:
 
     Depth passes with mean 0 and deviation 1: those of the training split would cancel out.
     """
-    mean, std = NORMALIZATIONS[config.data["normalize"]]
-    inputs = tuple(config.data["inputs"])
+    inputs, (mean, std) = config.data.inputs, NORMALIZATIONS[config.data.normalize]
     normalize = make_normalizer(Preprocessing(inputs, mean, std), config.train.memory_format, torch.device("cpu"))
     channels_HWC = normalize(batch)[0].permute(1, 2, 0).numpy()
     colour = depth = None

@@ -232,7 +232,7 @@ def _load_whole(bench: Bench, weights: Path) -> None:
 
 def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:
     """Return what must agree before this run's counts are compared with another's."""
-    evaluated, size = bench.config.evaluate, bench.config.data["size"]
+    evaluated, size = bench.config.evaluate, bench.config.data.size
     return {
         "version": CONTRACT_VERSION,
         "splits": {name: bench.source.splits[name].digest for name in splits},

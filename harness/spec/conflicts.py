@@ -30,7 +30,7 @@ def find_small_batch(config: RunConfig, images: int, min_batch: int) -> str | No
     """
     train, model = config.train, config.model
     smallest = smallest_batch(images, train.batch_size)
-    if smallest >= min_batch or train.epochs == 0 or model["freeze"] == "all_but_classifier":
+    if smallest >= min_batch or train.epochs == 0 or model.freeze == "all_but_classifier":
         return None
     why = f"{model.name} normalises (BatchNorm) one value per channel of each image"
     if train.batch_size < min_batch:
@@ -50,7 +50,7 @@ def find_small_batch(config: RunConfig, images: int, min_batch: int) -> str | No
 def find_clash(config: RunConfig) -> Clash | None:
     """Return what does not go together in a config, or None."""
     train = config.train
-    if train.augment_as == "one_sampling" and config.data["size"] == "native":
+    if train.augment_as == "one_sampling" and config.data.size == "native":
         return Clash("augment_as", "one_sampling needs images of one size; set data.size, or use steps")
     if train.compile == "reduce-overhead" and (train.accumulate > 1 or train.on_oom == "accumulate"):
         return Clash(

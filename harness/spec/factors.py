@@ -100,20 +100,17 @@ def isolated(plan: Plan, family: str) -> frozenset[str]:
 
 def _is_automatic(config: RunConfig) -> bool:
     """Tell whether inputs are normalised as `auto` would have it."""
-    return bool(config.data["normalize"] == auto_normalize(config.model))
+    return config.data.normalize == auto_normalize(config.model)
 
 
 def steps_per_image(config: RunConfig) -> float:
     """Return the steps of the optimizer in a whole run for each image that the data set has for training."""
-    share: float = config.data["fraction"]
-    return config.train.epochs * share / (config.train.batch_size * config.train.accumulate)
+    return config.train.epochs * config.data.fraction / (config.train.batch_size * config.train.accumulate)
 
 
 def _warmup_per_image(config: RunConfig) -> float:
     """Return the steps of the optimizer in the warm-up for each image that the data set has for training."""
-    epochs: float = config.schedule["warmup"]
-    share: float = config.data["fraction"]
-    return epochs * share / (config.train.batch_size * config.train.accumulate)
+    return config.schedule.warmup * config.data.fraction / (config.train.batch_size * config.train.accumulate)
 
 
 def _part_of(key: str) -> str:

@@ -39,10 +39,10 @@ def lint(
 
 def _unfit_inputs(plan: Plan) -> Iterator[Concern]:
     wrong = [run for run in plan.runs if run.start is None and _has_known_weights(run)]
-    wrong = [run for run in wrong if run.config.data["normalize"] != "imagenet"]
+    wrong = [run for run in wrong if run.config.data.normalize != "imagenet"]
     if wrong:
         names = _variants(wrong)
-        given = " and ".join(dict.fromkeys(run.config.data["normalize"] for run in wrong))
+        given = " and ".join(dict.fromkeys(run.config.data.normalize for run in wrong))
         yield Concern(
             "normalization",
             names,
@@ -56,9 +56,8 @@ def _unfit_inputs(plan: Plan) -> Iterator[Concern]:
 def _has_known_weights(run: Run) -> bool:
     """Tell whether a run begins with weights that harness knows; what a user's file was trained on, nobody knows."""
     model = run.config.model
-    places = registry.find_part("model", model.name).locations
-    known = {name: "default" if name in places else model[name] for name in weights_settings(model)}
-    return any(model[name] != "none" and model[name] == value for name, value in known.items())
+    places, own = registry.find_part("model", model.name).locations, model.own
+    return any(own[key] == "default" if key in places else own[key] != "none" for key in weights_settings(model))
 
 
 def _confounded(plan: Plan, compared: Comparisons, seconds: Mapping[str, float]) -> Iterator[Concern]:

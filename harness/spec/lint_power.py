@@ -54,7 +54,7 @@ def few_seeds(plan: Plan, seconds: Mapping[str, float]) -> Iterator[Concern]:
 
 def find_folds(plan: Plan) -> tuple[int, int] | None:
     """Return how many folds the plan's seeds validate on, and of how many; None without folds."""
-    folds = plan.runs[0].config.data.settings.get("folds")
+    folds = plan.runs[0].config.data.folds
     return None if folds is None else (len({run.seed % folds for run in plan.runs}), folds)
 
 

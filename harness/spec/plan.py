@@ -11,8 +11,9 @@ from typing import Any
 
 from harness import registry
 from harness.errors import InputError, did_you_mean
-from harness.fingerprint import canonical, fingerprint, thaw
-from harness.records import SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
+from harness.fingerprint import canonical, fingerprint
+from harness.records import SEVERAL, SINGLE, Plan, Run, RunConfig, Start
+from harness.settings import Choice
 from harness.spec.load import Spec, command_of, parents_first
 from harness.spec.outline import Variant
 from harness.spec.resolve import weights_settings
@@ -111,7 +112,7 @@ def _identity(kind: Any, path: str, choice: Choice, inputs: Mapping[str, str]) -
     """Return a choice without the places whose content has a digest: the whole data set's, or that of the setting."""
     places = registry.find_part(kind, choice.name).locations
     settings = {
-        name: thaw(value)
+        name: value
         for name, value in choice.settings.items()
         if not (name in places and (path in inputs or f"{path}.{name}" in inputs))
     }

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import InputError
-from harness.fingerprint import canonical, thaw
-from harness.records import DEFAULT_EXPECTED, SEVERAL, SINGLE, Choice, Plan, Run, RunConfig, Start
-from harness.settings import EvaluateSettings, TrainSettings
+from harness.fingerprint import canonical
+from harness.records import DEFAULT_EXPECTED, SEVERAL, SINGLE, Plan, Run, RunConfig, Start
+from harness.settings import CHOICES, EvaluateSettings, TrainSettings
 from harness.spec.names import slug_problem
 
 PLAN_VERSION = 2
@@ -74,14 +74,14 @@ def _run_to_json(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "start": dict(vars(run.start)) if run.start else None,
         "settings_from": run.settings_from,
-        "changed": {key: thaw(pair) for key, pair in run.changed.items()},
+        "changed": {key: list(pair) for key, pair in run.changed.items()},
         "components": dict(run.components),
         "family": run.family,
         "design": list(run.design),
         "inputs": dict(run.inputs),
         "config": {
-            **{kind: _choice_to_json(getattr(config, kind)) for kind in SINGLE},
-            **{kind: [_choice_to_json(term) for term in getattr(config, kind)] for kind in SEVERAL},
+            **{kind: getattr(config, kind).model_dump() for kind in SINGLE},
+            **{kind: [term.model_dump() for term in getattr(config, kind)] for kind in SEVERAL},
             "train": config.train.model_dump(mode="json"),
             "evaluate": config.evaluate.model_dump(mode="json"),
             "plugins": list(config.plugins),
@@ -91,8 +91,8 @@ def _run_to_json(run: Run) -> dict[str, Any]:
 
 def _run_from_json(entry: Mapping[str, Any]) -> Run:
     config = entry["config"]
-    parts: dict[str, Any] = {kind: Choice(**config[kind]) for kind in SINGLE}
-    parts |= {kind: tuple(Choice(**term) for term in config[kind]) for kind in SEVERAL}
+    parts: dict[str, Any] = {kind: CHOICES[kind].model_validate(config[kind]) for kind in SINGLE}
+    parts |= {kind: tuple(CHOICES[kind].model_validate(term) for term in config[kind]) for kind in SEVERAL}
     return Run(
         id=entry["id"],
         variant=entry["variant"],
@@ -112,7 +112,3 @@ def _run_from_json(entry: Mapping[str, Any]) -> Run:
         settings_from=entry["settings_from"],
         changed={key: (before, after) for key, (before, after) in entry["changed"].items()},
     )
-
-
-def _choice_to_json(choice: Choice) -> dict[str, Any]:
-    return {"name": choice.name, "version": choice.version, "settings": thaw(choice.settings)}

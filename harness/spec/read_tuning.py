@@ -122,7 +122,7 @@ def _check_measure(name: str, known: Sequence[str], error_at: Callable[[str], In
 def _check_together(entries: Mapping[str, Node], tuning: Tuning, variants: Sequence[Variant]) -> None:
     """Refuse what the sampler or the pruner cannot do, and settings that would be judged on what trials saw."""
     for variant in variants:
-        if tuning.settings.judge_on == "held_out" and variant.config.data["folds"] is not None:
+        if tuning.settings.judge_on == "held_out" and variant.config.data.folds is not None:
             raise entries.get("judge_on", entries["space"]).error(
                 f"with data.folds ({variant.name}) trials train on what other seeds are judged on; write judge_on: val"
             )

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from harness import registry
 from harness.errors import InputError, SettingError
-from harness.fingerprint import thaw
-from harness.records import Choice, RunConfig
-from harness.settings import EvaluateSettings, Settings, TrainSettings
+from harness.records import RunConfig
+from harness.registry import Checked
+from harness.settings import DataChoice, EvaluateSettings, ModelChoice, TrainSettings
 from harness.strict_yaml.located import Node
-
-FROZEN_GROUPS = {"none": (), "backbone": ("backbone",), "all_but_classifier": ("backbone",)}
-"""`model.freeze` -> parameter groups of which no weight moves."""
-
-AnySettings = TypeVar("AnySettings", bound=Settings)
-Checked = TypeVar("Checked")
 
 
 def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
@@ -49,31 +42,31 @@ def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
     return config
 
 
-def weights_settings(model: Choice) -> tuple[str, ...]:
+def weights_settings(model: ModelChoice) -> tuple[str, ...]:
     """Return the names of a model's settings that say which weights it begins with."""
     locations = registry.find_part("model", model.name).locations
-    return tuple(name for name in model.settings if name in locations or name in ("weights", "backbone_weights"))
+    return tuple(name for name in model.own if name in locations or name in ("weights", "backbone_weights"))
 
 
 def what_weights_need(config: RunConfig) -> Mapping[str, Any]:
     """Return the settings (dotted key -> value) that two runs share if one can begin with the weights of the other."""
     free = {"freeze", *weights_settings(config.model)}
-    shape = {f"model.{key}": thaw(value) for key, value in config.model.settings.items() if key not in free}
+    shape = {f"model.{key}": value for key, value in config.model.settings.items() if key not in free}
     return {
         "model.name": config.model.name,
         **shape,
         "data.name": config.data.name,
-        "data.normalize": config.data["normalize"],
-        "data.inputs": thaw(config.data["inputs"]),
+        "data.normalize": config.data.normalize,
+        "data.inputs": config.data.inputs,
     }
 
 
-def auto_normalize(model: Choice) -> str:
+def auto_normalize(model: ModelChoice) -> str:
     """Return the normalisation of inputs that `auto` stands for with a model."""
-    return "imagenet" if any(model[name] != "none" for name in weights_settings(model)) else "centered"
+    return "imagenet" if any(model.own[name] != "none" for name in weights_settings(model)) else "centered"
 
 
-def _choose_one(kind: Literal["data", "model", "optimizer", "schedule"], node: Node) -> Choice:
+def _choose_one(kind: Literal["data", "model", "optimizer", "schedule"], node: Node) -> Any:
     if isinstance(node.value, str):
         raise node.error(f"{node.shown()} was given; a part is written as {kind}: {{name: {node.value}}}")
     entries = node.mapping()
@@ -88,7 +81,7 @@ def _choose_one(kind: Literal["data", "model", "optimizer", "schedule"], node: N
     return _checked(node, partial(registry.choose, kind, entries["name"].text(), settings))
 
 
-def _choose_several(kind: Literal["loss", "augment"], node: Node) -> tuple[Choice, ...]:
+def _choose_several(kind: Literal["loss", "augment"], node: Node) -> tuple[Any, ...]:
     chosen = []
     for name, settings in node.mapping().items():
         if settings.value is None:
@@ -106,12 +99,10 @@ def _find(kind: registry.Kind, name: str, error_at: Callable[[str], InputError])
         raise error_at(error.problem) from None
 
 
-def check_settings(schema: type[AnySettings], node: Node) -> AnySettings:
+def check_settings(schema: type[Checked], node: Node) -> Checked:
     """Return the settings that stand at a node, checked. Raises InputError that points at the first that is wrong."""
     node.mapping()
-    checked = _checked(node, partial(registry.check, schema, node.plain()))
-    assert isinstance(checked, schema)
-    return checked
+    return _checked(node, partial(registry.check, schema, node.plain()))
 
 
 def _checked(node: Node, check: Callable[[], Checked]) -> Checked:
@@ -125,17 +116,18 @@ def _checked(node: Node, check: Callable[[], Checked]) -> Checked:
         raise (node.key_error if is_key else node.error)(error.problem) from None
 
 
-def _with_normalize(data: Choice, model: Choice) -> Choice:
-    if data["normalize"] != "auto":
-        return data
-    return replace(data, settings={**data.settings, "normalize": auto_normalize(model)})
+def _with_normalize(data: DataChoice, model: ModelChoice) -> DataChoice:
+    return data.with_settings(normalize=auto_normalize(model)) if data.normalize == "auto" else data
 
 
 def _refuse_idle_multipliers(config: RunConfig, optimizer: Node) -> None:
-    for group in FROZEN_GROUPS[config.model["freeze"]]:
-        if group in config.optimizer["multipliers"]:
-            node = optimizer.mapping()["multipliers"].mapping()[group]
-            raise node.key_error(
-                f"this multiplier has no effect: model.freeze: {config.model['freeze']} keeps the group {group} still;"
+    # Whatever is frozen, the backbone is; the group head holds more than the classifier, and some of it always moves.
+    if config.model.freeze != "none" and "backbone" in config.optimizer.multipliers:
+        raise (
+            optimizer.mapping()["multipliers"]
+            .mapping()["backbone"]
+            .key_error(
+                f"this multiplier has no effect: model.freeze: {config.model.freeze} keeps the group backbone still;"
                 " do not freeze it, or write optimizer.multipliers: {}"
             )
+        )

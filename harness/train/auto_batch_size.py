@@ -80,7 +80,7 @@ def _train_some(bench: Bench, images: int) -> None:
 
     Of one piece where steps are replayed as a whole, which adds no gradients up.
     """
-    set_train_mode(bench.network, bench.config.model["freeze"])
+    set_train_mode(bench.network, bench.config.model.freeze)
     piece, alone = _largest_piece(bench, images).to(bench.device), replace(bench, at_once=AtOnce())
     pieces = 1 if bench.config.train.compile == "reduce-overhead" else 2
     for _ in range(2):

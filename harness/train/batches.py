@@ -215,8 +215,9 @@ def read_images(split: PreparedSplit, places: Sequence[int]) -> Batch:
 
 def bytes_of_image(config: RunConfig) -> int:
     """Return the bytes of an image of the one size of a run, with its label and depth."""
-    height, width = config.data["size"]
-    return int(height * width * (8 if "depth" in config.data["inputs"] else 4))
+    assert config.data.size != "native"
+    height, width = config.data.size
+    return height * width * (8 if "depth" in config.data.inputs else 4)
 
 
 def augmented(split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int) -> Sample:

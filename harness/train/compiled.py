@@ -42,4 +42,4 @@ def compile_network(config: RunConfig, network: Network) -> None:
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = MOST_SIZES
-    network.module.compile(mode=config.train.compile, dynamic=None if config.data["size"] == "native" else False)
+    network.module.compile(mode=config.train.compile, dynamic=None if config.data.size == "native" else False)

@@ -31,7 +31,7 @@ def train_epoch(bench: Bench, epoch: int, scores: Sequence[float]) -> dict[str, 
     """
     config = bench.config.train
     seed_torch(bench.config.seed, "dropout", epoch)
-    set_train_mode(bench.network, bench.config.model["freeze"])
+    set_train_mode(bench.network, bench.config.model.freeze)
     trainable = [parameter for parameter in bench.network.module.parameters() if parameter.requires_grad]
     steps = len(cut(range(len(bench.splits["train"])), config.batch_size))
     losses: list[torch.Tensor] = []

@@ -138,7 +138,7 @@ def count_confusion_device(predicted_HW: torch.Tensor, label_HW: torch.Tensor, n
 def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
     """Return batches of neighbouring images; where images keep their native size, each goes alone."""
     size = bench.at_once.evaluate or bench.config.evaluate.batch_size
-    return cut(range(len(bench.splits[split_name])), size if bench.config.data["size"] != "native" else 1)
+    return cut(range(len(bench.splits[split_name])), size if bench.config.data.size != "native" else 1)
 
 
 def _load(bench: Bench, split_name: str, places: list[int]) -> Batch:

@@ -169,8 +169,8 @@ def keep_features(
     Of the training split without augmentation, and of the split that is evaluated after each epoch. Each image must
     have the one size, and the arithmetic must be float32 on the CPU, for which bit-identity was measured.
     """
-    stages = network.stages.get(config.model["freeze"])
-    if stages is None or config.data["size"] == "native" or config.train.precision != "float32":
+    stages = network.stages.get(config.model.freeze)
+    if stages is None or config.data.size == "native" or config.train.precision != "float32":
         return {}
     if config.train.compile != "none":  # what is compiled is the whole network, whose parts may round otherwise alone
         return {}

@@ -59,7 +59,7 @@ def keep_resident(
 
     Images must have one size. The training split lies there unless its augmentations are made one by one on the host.
     """
-    if config.data["size"] == "native" or not room:
+    if config.data.size == "native" or not room:
         return {}
     augmented_here = config.augment and config.train.augment_as == "steps"
     wanted = {name: split for name, split in splits.items() if name != "train" or not augmented_here}

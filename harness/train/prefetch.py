@@ -54,7 +54,7 @@ def _read(bench: Bench, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[
     config, split = bench.config, bench.splits["train"]
     if (resident := bench.resident.get("train")) is not None:
         return map(resident.batch, order)
-    if bench.device.type == "cpu" and not bench.augment and config.data["size"] != "native":
+    if bench.device.type == "cpu" and not bench.augment and config.data.size != "native":
         return read_together(split, order, bytes_of_image(config))
     makers = [partial(read_batch, config, split, bench.augment, places, epoch) for places in order]
     if bench.device.type == "cpu":

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,8 @@ from harness.models.weights import load_weights
 from harness.parts.augment import Augment
 from harness.parts.losses import ClassWeighted, Loss
 from harness.parts.schedules import Schedule, with_warmup
-from harness.records import Choice, Machine, RunConfig
+from harness.records import Machine, RunConfig
+from harness.settings import ModelChoice
 from harness.spec.conflicts import find_clash, find_small_batch
 from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing
 from harness.train.compiled import check_compile, compile_network
@@ -35,7 +36,7 @@ from harness.train.gpu_dataset import ResidentSplit, keep_resident, spare_bytes
 from harness.train.pulse import Pulse
 from harness.train.seeding import seed_torch
 
-GROUPS = ("backbone", "head")
+GROUPS: tuple[Literal["backbone", "head"], ...] = ("backbone", "head")
 SHOWN = 5
 """Images that a note names before it only counts."""
 
@@ -109,15 +110,15 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None, sour
         name: PreparedSplit(
             split,
             source.taxonomy,
-            config.data["size"],
+            config.data.size,
             config.evaluate.size,
-            with_depth="depth" in config.data["inputs"],
+            with_depth="depth" in config.data.inputs,
             cached=machine.cache,
         )
         for name, split in source.splits.items()
     }
     num_classes = len(source.taxonomy.classes)
-    preprocessing = measure_preprocessing(config.data["normalize"], config.data["inputs"], splits["train"])
+    preprocessing = measure_preprocessing(config.data.normalize, config.data.inputs, splits["train"])
     network, notes = build_network(config, num_classes, preprocessing.channels, start)
     network.module.to(device).to(memory_format=memory_format(config))
     compile_network(config, network)
@@ -141,7 +142,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None, sour
         augment=tuple(registry.build("augment", step) for step in config.augment),
         optimizer=optimizer,
         base_lr=base_lr,
-        schedule=with_warmup(schedule, config.schedule["warmup"], config.schedule["floor"]),
+        schedule=with_warmup(schedule, config.schedule.warmup, config.schedule.floor),
         normalize=make_normalizer(preprocessing, config.train.memory_format, device),
         warm=start is not None,
         selects_on=selects_on,
@@ -196,25 +197,21 @@ def build_network(
     """
     choice, notes = config.model, []
     if start is not None:  # the parent's weights replace all others: do not read (or fetch) those first
-        without = {
-            key: "none" if key in registry.find_part("model", choice.name).locations else value
-            for key, value in choice.settings.items()
-        }
-        choice = Choice(choice.name, without, choice.version)
+        choice = choice.with_settings(**dict.fromkeys(registry.find_part("model", choice.name).locations, "none"))
     seed_torch(config.seed, "weights")
     supplied = {"num_classes": num_classes, "in_channels": channels}
     network = keep_still(_require_network(choice, registry.build("model", choice, **supplied)))
     if start is not None:
         load_weights(network.module, start, optional=())
         notes.append("weights: those of the run it starts from")
-    freeze(network, config.model["freeze"])
-    if kept := kept_against(network, config.model["freeze"]):
+    freeze(network, config.model.freeze)
+    if kept := kept_against(network, config.model.freeze):
         total = len(list(network.module.parameters()))
         notes.append(f"{len(kept)} of {total} tensors stay as they are: the model itself was built with them frozen")
     return network, tuple(notes)
 
 
-def _require_network(choice: Choice, built: Any) -> Network:
+def _require_network(choice: ModelChoice, built: Any) -> Network:
     """Refuse what a plugin's model may give back in place of a network; a prefix without a name would freeze nothing.
 
     Raises:
@@ -231,14 +228,14 @@ def _require_network(choice: Choice, built: Any) -> Network:
         prefixes = getattr(built, kind)
         if prefixes and not any(name.startswith(prefixes) for name in names):
             raise InputError(f"{model}: no parameter's name begins with {' or '.join(prefixes)}, its {kind}")
-    if choice["freeze"] == "backbone" and not built.backbone:
+    if choice.freeze == "backbone" and not built.backbone:
         raise InputError(f"model.freeze: backbone: {model} has no backbone; write none or all_but_classifier")
     return built
 
 
 def _build_loss(config: RunConfig, pixels_IC: npt.NDArray[np.int64]) -> tuple[tuple[float, Loss], ...]:
     supplied: dict[str, Any] = {"num_classes": pixels_IC.shape[1], "class_pixels": pixels_IC}
-    return tuple((term["weight"], registry.build("loss", term, **supplied)) for term in config.loss)
+    return tuple((term.weight, registry.build("loss", term, **supplied)) for term in config.loss)
 
 
 def _find_class_weights(loss: Sequence[tuple[float, Loss]], num_classes: int) -> npt.NDArray[np.float64] | None:
@@ -259,7 +256,7 @@ def _note_unsaid_weights(config: RunConfig, loss: Sequence[tuple[float, Loss]]) 
         f"loss {choice.name}: its class weights are not known to harness (it returns no ClassWeighted), so their share "
         "in the gradient is not recorded"
         for choice, (_, term) in zip(config.loss, loss, strict=True)
-        if choice.settings.get("class_weights", "none") not in ("none", None) and not isinstance(term, ClassWeighted)
+        if choice.own.get("class_weights", "none") not in ("none", None) and not isinstance(term, ClassWeighted)
     )
 
 
@@ -290,8 +287,8 @@ def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.O
     for name, parameter in network.module.named_parameters():
         if parameter.requires_grad:
             members[group_of(network, name)].append(parameter)
-    multipliers, lr = config.optimizer["multipliers"], config.optimizer["lr"]
-    base_lr = {name: lr * multipliers.get(name, 1.0) for name in GROUPS if members[name]}
+    multipliers, lr = config.optimizer.multipliers, config.optimizer.lr
+    base_lr: dict[str, float] = {name: lr * multipliers.get(name, 1.0) for name in GROUPS if members[name]}
     if not base_lr:
         raise InputError(f"model '{config.model.name}': none of its weights moves: it is built frozen as a whole")
     if idle := [name for name in multipliers if name not in base_lr]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.errors import InputError, did_you_mean
-from harness.fingerprint import fingerprint, thaw
+from harness.fingerprint import fingerprint
 from harness.records import Plan, Run, RunConfig
 from harness.spec.load import Spec, command_of, parents_first
 from harness.spec.outline import Variant
@@ -127,7 +127,7 @@ def search_name(spec: Spec, variant: Variant, knobs: Sequence[Knob], written: Ru
     `written` is the run of the variant as written, with the trials' seed: its id covers settings, data and start.
     """
     tuning, how = asked_tuning(spec), asked_tuning(spec).settings
-    space = [[knob.key, knob.kind, knob.low, knob.high, knob.step, knob.labels, thaw(knob.when)] for knob in knobs]
+    space = [[knob.key, knob.kind, knob.low, knob.high, knob.step, knob.labels, knob.when] for knob in knobs]
     bounds = [str(bound) for bound in tuning.bounds]
     rest = [tuning.objectives, bounds, how.sampler, how.pruner, how.startup, how.seed, how.judge_on]
     return f"{spec.study}/{variant.name}/{fingerprint([written.id, space, rest])}"

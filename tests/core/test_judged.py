@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from harness.judged import counts_at, is_evaluated_only, judged_results, primary_split
-from harness.records import Choice, Plan, Progress, Run, RunResult, Start
+from harness.records import Plan, Progress, Run, RunResult, Start
+from harness.settings import ScheduleChoice
 
 BEST, LAST, BOTH = {"val": "of the best epoch"}, {"val": "of the last epoch"}, ("val", "test")
 RESULT = RunResult(
@@ -75,7 +76,7 @@ def make_config(split="val", epochs=5, schedule="cosine", early_stop=None):
     return SimpleNamespace(
         train=SimpleNamespace(epochs=epochs, early_stop=early_stop),
         evaluate=SimpleNamespace(select_split=split),
-        schedule=Choice(schedule, {}),
+        schedule=ScheduleChoice.of(schedule, {}),
     )
 
 

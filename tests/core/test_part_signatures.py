@@ -9,7 +9,7 @@ import pytest
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import registry
-from harness.signatures import PART_NAME
+from harness.registry import PART_NAME
 
 TAKEN = [(kind, name) for kind in registry.KINDS for name in (PART_NAME, *registry.COMMON[kind].model_fields)]
 
@@ -41,7 +41,7 @@ def test_the_names_of_other_kinds_are_free(kind):
     """`size` is common to all data, and a crop has one of its own."""
     for name in {name for _, name in TAKEN} - {name for of, name in TAKEN if of == kind} - {PART_NAME}:
         registry.part(kind)(make(f"with_{name}", name))
-        assert registry.choose(kind, f"with_{name}", {name: 3.0})[name] == 3.0
+        assert registry.choose(kind, f"with_{name}", {name: 3.0}).own[name] == 3.0
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
@@ -99,7 +99,7 @@ def test_what_is_no_function_with_types_and_a_docstring_is_refused():
 
 def test_a_part_may_have_settings_named_as_methods_of_pydantic():
     registry.part("loss")(make("mine", "copy"))  # a warning would be an error here
-    assert registry.choose("loss", "mine", {"copy": 2.0})["copy"] == 2.0
+    assert registry.choose("loss", "mine", {"copy": 2.0}).own["copy"] == 2.0
 
 
 def test_a_module_that_is_imported_again_replaces_its_parts():

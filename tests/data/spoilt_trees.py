@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 from layout_trees import OFFROAD_IDS, labels, make_cityscapes, make_kaggle, make_offroad, save, save_array
 
-from harness.records import Choice
 from harness.registry import choose
+from harness.settings import DataChoice
 
 OFFROAD = Path("train/Color_Images/cc0000013.png"), Path("train/Segmentation/cc0000013.png")
 CITY = (
@@ -136,5 +136,5 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def choice_of(layout: str, root: Path, **settings: object) -> Choice:
+def choice_of(layout: str, root: Path, **settings: object) -> DataChoice:
     return choose("data", layout, {"root": str(root), **settings})

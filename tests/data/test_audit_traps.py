@@ -39,7 +39,7 @@ from harness.cli.audit_tables import print_audit
 from harness.data import open_source, open_whole
 from harness.data.faults import refuse
 from harness.errors import InputError
-from harness.records import Choice
+from harness.settings import DataChoice
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ TRAPS: dict[str, Trap] = {
 }
 
 
-def what_training_says(choice: Choice) -> str:
+def what_training_says(choice: DataChoice) -> str:
     try:
         open_source(choice)
         whole = open_whole(choice)
@@ -240,7 +240,7 @@ def what_training_says(choice: Choice) -> str:
     return ""
 
 
-def what_the_audit_prints(choice: Choice, capsys: pytest.CaptureFixture[str]) -> tuple[bool, tuple[str, ...]]:
+def what_the_audit_prints(choice: DataChoice, capsys: pytest.CaptureFixture[str]) -> tuple[bool, tuple[str, ...]]:
     """Return whether the audit refuses the data, and the lines of its errors and warnings."""
     try:
         found = audit_data((choice,))

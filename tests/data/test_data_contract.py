@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from harness import registry
 from harness.data import open_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import map_ids
-from harness.records import Choice
+from harness.settings import DataChoice
 
 MakeTree = Callable[..., Path]
 SIDES = ("train", "val")
@@ -45,12 +44,12 @@ def settings_of(name: str, make_tree: MakeTree, tmp_path: Path) -> dict[str, obj
 
 
 @pytest.fixture(params=shipped_names("data"))
-def choice(request: pytest.FixtureRequest, make_tree: MakeTree, tmp_path: Path) -> Choice:
+def choice(request: pytest.FixtureRequest, make_tree: MakeTree, tmp_path: Path) -> DataChoice:
     return registry.choose("data", request.param, settings_of(request.param, make_tree, tmp_path))
 
 
 @pytest.fixture
-def source(choice: Choice) -> Source:
+def source(choice: DataChoice) -> Source:
     return open_source(choice)
 
 
@@ -84,8 +83,8 @@ def test_taxonomy(source: Source) -> None:
     assert {index for index in taxonomy.class_of.values() if index != IGNORE} == set(range(len(taxonomy.classes)))
 
 
-def test_folds_are_whole_and_the_same_each_time(choice: Choice) -> None:
-    folded = replace(choice, settings={**choice.settings, "folds": 2})
+def test_folds_are_whole_and_the_same_each_time(choice: DataChoice) -> None:
+    folded = choice.with_settings(folds=2)
     first, second, third = (open_source(folded, seed) for seed in (0, 1, 2))
     whole = open_source(choice)
     sides = [whole.splits["train"].names, whole.splits["val"].names]
@@ -112,16 +111,13 @@ def reread(whole: Source, name: str) -> np.ndarray:
     return split.read_label(split.names.index(bare))
 
 
-def test_fractions_are_nested_and_drawn_by_the_seed(choice: Choice) -> None:
+def test_fractions_are_nested_and_drawn_by_the_seed(choice: DataChoice) -> None:
     whole = open_source(choice)
     number = len(whole.splits["train"].names)
-    parts = [
-        set(open_source(replace(choice, settings={**choice.settings, "fraction": f}), 3).splits["train"].names)
-        for f in (0.2, 0.5, 0.8)
-    ]
+    parts = [set(open_source(choice.with_settings(fraction=f), 3).splits["train"].names) for f in (0.2, 0.5, 0.8)]
     assert parts[0] <= parts[1] <= parts[2] <= set(whole.splits["train"].names)
     assert [len(part) for part in parts] == [max(1, round(f * number)) for f in (0.2, 0.5, 0.8)]
-    half = replace(choice, settings={**choice.settings, "fraction": 0.5})
+    half = choice.with_settings(fraction=0.5)
     assert open_source(half, 3).splits["val"].digest == whole.splits["val"].digest
     assert len({open_source(half, seed).splits["train"].digest for seed in range(8)}) > 1
 

@@ -30,7 +30,7 @@ def test_what_is_written_loads_and_plans(tmp_path, make, profile):
     plan = harness.make_plan(harness.load_spec(out, profile=profile))
     assert plan.variants == ("plain", "augmented")
     assert len(plan.runs) == (4 if profile is None else 6)
-    assert all(run.config.data["size"] == [32, 64] for run in plan.runs)
+    assert all(run.config.data.size == (32, 64) for run in plan.runs)
 
 
 def test_class_list_with_pixels_and_a_place_for_names(tmp_path):

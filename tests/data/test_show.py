@@ -67,7 +67,7 @@ def batches_of(config, epoch):
     split = PreparedSplit(
         source.splits["train"],
         source.taxonomy,
-        config.data["size"],
+        config.data.size,
         config.evaluate.size,
         with_depth=True,
         cached=False,

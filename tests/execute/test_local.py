@@ -206,7 +206,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_checkpoint_and_others_go
     """The child diverges at its first step: it has trained nothing that is good, and its start is not its own."""
     folders = {run.id: run_folder(tmp_path, run.id) for run in plan.runs}
     parent, child, other = plan.runs[0], plan.runs[2], plan.runs[1]
-    optimizer = replace(child.config.optimizer, settings={**child.config.optimizer.settings, "lr": 1e30})
+    optimizer = child.config.optimizer.with_settings(lr=1e30)
     hot = replace(child, config=replace(child.config, optimizer=optimizer))
     events = list(execute_in(Places(2, ("cpu",), 2), (parent, hot, other), folders, Machine()))
     ends = {event.run.id: event.result for event in events if isinstance(event, Ended)}

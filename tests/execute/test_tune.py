@@ -81,7 +81,7 @@ class Cutter:
 
 
 def value_of(config, epoch):
-    hill = -((math.log10(config.optimizer["lr"]) + 2) ** 2) + 0.1 * (config.train.batch_size == 2)
+    hill = -((math.log10(config.optimizer.lr) + 2) ** 2) + 0.1 * (config.train.batch_size == 2)
     return hill - 1 / epoch
 
 

@@ -231,8 +231,8 @@ def test_an_unknown_architecture_is_refused_before_anything_is_built():
 def test_weights_settings_are_places_on_disk(name):
     entry = registry.find_part("model", name)
     assert entry.locations == tuple(setting for setting in ("weights", "backbone_weights") if setting in entry.own)
-    assert all(registry.choose("model", name, {})[setting] == "none" for setting in entry.locations)
-    assert registry.choose("model", name, {"weights": "some/file.pth"})["weights"] == "some/file.pth"
+    assert all(registry.choose("model", name, {}).own[setting] == "none" for setting in entry.locations)
+    assert registry.choose("model", name, {"weights": "some/file.pth"}).own["weights"] == "some/file.pth"
 
 
 def test_entering_the_parts_imports_no_torch():

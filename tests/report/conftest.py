@@ -12,10 +12,10 @@ import pytest
 import harness.data
 import harness.parts  # noqa: F401 - enter the parts
 from harness.counts import make_counts
-from harness.records import Choice, Counts, Examples, Plan, Progress, Run, RunConfig, RunResult, Start
+from harness.records import Counts, Examples, Plan, Progress, Run, RunConfig, RunResult, Start
 from harness.registry import choose
 from harness.scores import all_scores, iou_class
-from harness.settings import EvaluateSettings, TrainSettings
+from harness.settings import AugmentChoice, EvaluateSettings, LossChoice, OptimizerChoice, ScheduleChoice, TrainSettings
 from harness.spec.plan import differences
 
 DESERT = {
@@ -115,24 +115,24 @@ def _make_run(name: str, seed: int, place: int, names: list[str], parent: str | 
 
 def _configs(seed: int) -> list[RunConfig]:
     """The configs of baseline, head-only, gentle-backbone and phase3; each changes the one before it."""
-    cross_entropy = Choice("cross_entropy", {"class_weights": "none", "weight": 1.0})
+    cross_entropy = LossChoice.of("cross_entropy", {"class_weights": "none", "weight": 1.0})
     base = RunConfig(
         data=choose("data", "desert", {"normalize": "centered"}),
         model=choose("model", "deeplabv3_mobilenet_v3_large", {}),
         loss=(cross_entropy,),
         augment=(),
-        optimizer=Choice("adam", {"lr": 0.001, "multipliers": {}}),
-        schedule=Choice("constant", {"warmup": 0}),
+        optimizer=OptimizerChoice.of("adam", {"lr": 0.001, "multipliers": {}}),
+        schedule=ScheduleChoice.of("constant", {"warmup": 0}),
         train=TrainSettings(epochs=EPOCHS),
         evaluate=EvaluateSettings(),
         seed=seed,
     )
     frozen = replace(base, model=choose("model", base.model.name, {"freeze": "backbone"}))
-    gentle = replace(base, optimizer=Choice("adam", {"lr": 0.0001, "multipliers": {"backbone": 0.1}}))
+    gentle = replace(base, optimizer=OptimizerChoice.of("adam", {"lr": 0.0001, "multipliers": {"backbone": 0.1}}))
     last = replace(
         gentle,
-        loss=(cross_entropy, Choice("dice", {"weight": 1.0})),
-        augment=(Choice("crop", {"size": (64, 64)}), Choice("flip", {"p": 0.5})),
+        loss=(cross_entropy, LossChoice.of("dice", {"weight": 1.0})),
+        augment=(AugmentChoice.of("crop", {"size": (64, 64)}), AugmentChoice.of("flip", {"p": 0.5})),
     )
     return [base, frozen, gentle, last]
 

@@ -12,14 +12,14 @@ from shipped import shipped_parts
 
 from harness import registry
 from harness.judged import BLIND_SCHEDULES, primary_split
-from harness.records import Choice, Run, Start
+from harness.records import Run, Start
 from harness.report.gate import make_gate
 from harness.report.markdown import render_markdown
 from harness.report.page.csv_tables import make_tables
 from harness.report.study.notes import constant_notes, primary_notes
 from harness.report.study.record import ClassSummary, ClassTruth, Estimate
 from harness.report.study.summary import make_report
-from harness.settings import EarlyStop
+from harness.settings import EarlyStop, ScheduleChoice
 
 BOTH = ("val", "test")
 VERDICTS = {"improved", "regressed", "equivalent", "undecided"}
@@ -46,7 +46,7 @@ def stopping(config):
 
 
 def plateau(config):
-    return replace(config, schedule=Choice("plateau", {}))
+    return replace(config, schedule=ScheduleChoice.of("plateau", {}))
 
 
 def idle(config):

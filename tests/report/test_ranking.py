@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from test_report_claims import CLAIM, outlook
 
-from harness.records import Choice, Plan, Run
+from harness.records import Plan, Run
 from harness.report.study.claims import Comparison
 from harness.report.study.judge import Judged
 from harness.report.study.ranking import make_rankings, propose_next
+from harness.settings import DataChoice
 from harness.stats.effects import compare, make_study
 from harness.stats.looks import Look, Looks
 from harness.stats.margins import HEADLINE, Margins
@@ -64,7 +65,7 @@ def comparison(variant, ahead, against="a", outcome="undecided"):
     return Comparison(variant=variant, against=against, split="val", headline=headline, classes=())
 
 
-CONFIG = SimpleNamespace(data=Choice("desert", {}))
+CONFIG = SimpleNamespace(data=DataChoice.of("desert", {}))
 OPEN = [
     comparison("b", outlook(7, 0.8, 48, 0.9)),
     comparison("c", outlook(5, 0.9, 48, 0.9)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.class_mapping import merge_counts
-from harness.records import Choice, Predictions
+from harness.records import Predictions
 from harness.report.evidence.make import make_evidence
 from harness.report.study.common_labels import find_common
 from harness.report.study.summary import make_report
@@ -98,8 +98,7 @@ def test_folds_are_judged_on_other_images_on_purpose(simulate):
     refused = make_report(study.plan, results)
     assert refused.variants[1].delta is None
     runs = tuple(
-        replace(run, config=replace(run.config, data=Choice("desert", {**run.config.data.settings, "folds": 3})))
-        for run in study.plan.runs
+        replace(run, config=replace(run.config, data=run.config.data.with_settings(folds=3))) for run in study.plan.runs
     )
     report = make_report(replace(study.plan, runs=runs), results)
     assert len(report.variants[1].delta.scores["val"]["miou_dataset"].values) == 3

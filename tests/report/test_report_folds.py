@@ -10,7 +10,6 @@ import pytest
 
 from harness.apply.card.facts import seed_interval
 from harness.judged import digest_counts
-from harness.records import Choice
 from harness.report.gate import make_gate
 from harness.report.page.sentences import conclude, floor_sentence
 from harness.report.study.claims import Outlook
@@ -32,11 +31,7 @@ def fold_up(study, folds):
     runs, results = [], {}
     for run in study.plan.runs:
         fold = run.seed % folds
-        runs.append(
-            replace(
-                run, config=replace(run.config, data=Choice("desert", {**run.config.data.settings, "folds": folds}))
-            )
-        )
+        runs.append(replace(run, config=replace(run.config, data=run.config.data.with_settings(folds=folds))))
         result = study.results[run.id]
         named = {kind: _rename(getattr(result, kind), fold) for kind in ("counts", "last_counts", "start_counts")}
         splits = {**result.contract["splits"], "val": f"fold {fold}"}

@@ -103,8 +103,8 @@ def test_left_out_combinations_are_told(write_spec):
 
 def test_a_component_refines_what_it_needs(write_spec):
     runs = {run.label: run for run in plan_of(write_spec(FAMILIES)).runs}
-    assert runs["kinds-smooth.wide/seed0"].config.model["width"] == 16
-    assert runs["kinds-only-smooth/seed0"].config.model["width"] == 4
+    assert runs["kinds-smooth.wide/seed0"].config.model.own["width"] == 16
+    assert runs["kinds-only-smooth/seed0"].config.model.own["width"] == 4
 
 
 def test_families_survive_json(write_spec):

@@ -81,11 +81,11 @@ def test_settings_and_weights_are_two_things(write_spec):
     variants = by_name(load_spec(write_spec(STUDY)))
     assert list(variants) == ["child", "grandchild", "plain", "mixed", "more"]
     assert variants["child"].start == ("plain", "last")
-    assert variants["child"].config.model["freeze"] == "backbone"
+    assert variants["child"].config.model.freeze == "backbone"
     assert variants["mixed"].start == ("child", "best")
-    assert variants["mixed"].config.model["freeze"] == "none", "`from` takes over weights, not settings"
-    assert variants["grandchild"].config.model["freeze"] == "backbone", "`like` takes over settings"
-    assert variants["grandchild"].config.optimizer["lr"] == 0.3
+    assert variants["mixed"].config.model.freeze == "none", "`from` takes over weights, not settings"
+    assert variants["grandchild"].config.model.freeze == "backbone", "`like` takes over settings"
+    assert variants["grandchild"].config.optimizer.lr == 0.3
     assert variants["grandchild"].start is None, "`like` takes over settings, not weights"
 
 
@@ -95,21 +95,21 @@ def test_components_are_on_or_off_in_every_variant(write_spec):
     assert variants["mixed"].components == {"mirror": True, "overlap": True, "slow": False}
     assert variants["more"].components == {"mirror": True, "overlap": True, "slow": True}
     assert [term.name for term in variants["more"].config.loss] == ["toy_entropy", "toy_overlap"]
-    assert variants["more"].config.augment[0]["p"] == 0.25
+    assert variants["more"].config.augment[0].own["p"] == 0.25
 
 
 def test_profile_then_options_then_variants(write_spec):
     path = write_spec(STUDY)
     spec = load_spec(path, profile="full", overrides=["data.root=/elsewhere", "data.size=[32, 32]"])
     variants = by_name(spec)
-    assert variants["plain"].config.data["size"] == [32, 32]
-    assert variants["plain"].config.data["root"] == "/elsewhere"
-    assert variants["plain"].config.optimizer["lr"] == 0.2
-    assert variants["grandchild"].config.optimizer["lr"] == 0.3, "a variant's own change stands last"
-    assert variants["more"].config.augment[0]["p"] == 1.0
+    assert variants["plain"].config.data.size == (32, 32)
+    assert variants["plain"].config.data.own["root"] == "/elsewhere"
+    assert variants["plain"].config.optimizer.lr == 0.2
+    assert variants["grandchild"].config.optimizer.lr == 0.3, "a variant's own change stands last"
+    assert variants["more"].config.augment[0].own["p"] == 1.0
     assert spec.seeds == (7,)
     assert load_spec(path, profile="full", seeds=[5, 0]).seeds == (5, 0)
-    assert by_name(load_spec(path))["plain"].config.data["size"] == [8, 8]
+    assert by_name(load_spec(path))["plain"].config.data.size == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -128,17 +128,17 @@ def test_profile_then_options_then_variants(write_spec):
 def test_normalisation_follows_the_weights(model, written, expected, write_spec):
     text = MINIMAL.replace("{name: toy_net}", model).replace("{name: toy_scenes}", f"{{name: toy_scenes{written}}}")
     (variant,) = load_spec(write_spec(text)).variants
-    assert variant.config.data["normalize"] == expected
+    assert variant.config.data.normalize == expected
 
 
 def test_weights_and_freezing_may_differ_from_the_parent(write_spec):
     start = "  a: {from: plain@best, set: {model.freeze: backbone, model.weights: default, data.normalize: centered}}\n"
-    assert by_name(load_spec(write_spec(MINIMAL + start)))["a"].config.model["weights"] == "default"
+    assert by_name(load_spec(write_spec(MINIMAL + start)))["a"].config.model.own["weights"] == "default"
 
 
 def test_a_multiplier_of_a_group_that_moves_is_fine(write_spec):
     head = "  a: {set: {model.freeze: backbone, optimizer.multipliers.head: 0.5}}\n"
-    assert by_name(load_spec(write_spec(MINIMAL + head)))["a"].config.optimizer["multipliers"] == {"head": 0.5}
+    assert by_name(load_spec(write_spec(MINIMAL + head)))["a"].config.optimizer.multipliers == {"head": 0.5}
 
 
 def test_a_component_that_the_settings_need_is_not_idle(write_spec):
@@ -155,7 +155,7 @@ def test_a_plugin_beside_the_caller_is_imported_before_parts_are_resolved(tmp_pa
     before = list(sys.path)
     spec = load_spec(write_spec(MINIMAL.replace("toy_entropy", "toy_own") + "plugins: [toy_lab]\n"))
     assert spec.plugins == spec.variants[0].config.plugins == ("toy_lab",)
-    assert spec.variants[0].config.loss[0]["sharp"] == 2.0
+    assert spec.variants[0].config.loss[0].own["sharp"] == 2.0
     assert sys.path == before
 
 

@@ -16,6 +16,7 @@ from harness import registry
 from harness.errors import InputError
 from harness.fingerprint import fingerprint
 from harness.records import Plan, Start
+from harness.settings import AugmentChoice, ModelChoice
 from harness.spec.compare import compare_anew
 from harness.spec.load import load_spec
 from harness.spec.plan import differences, make_plan, narrow, run_id, select
@@ -26,9 +27,9 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def inputs(config):
     """Stand for the reader of digests: what is read is named after its content, wherever it lies."""
-    found = {"data": f"digest of {Path(config.data['root']).name}"}
-    if config.model.settings.get("weights", "none") not in ("none", "default"):
-        found["model.weights"] = f"digest of {Path(config.model['weights']).name}"
+    found = {"data": f"digest of {Path(config.data.own['root']).name}"}
+    if config.model.own.get("weights", "none") not in ("none", "default"):
+        found["model.weights"] = f"digest of {Path(config.model.own['weights']).name}"
     return found
 
 
@@ -305,8 +306,8 @@ def test_any_plan_survives_json(tmp_path_factory, own, changed, version, words, 
     path = tmp_path_factory.getbasetemp() / "plan.yaml"
     path.write_text(MINIMAL)
     run = plan_of(path).runs[0]
-    choice = replace(run.config.model, settings=own, version=version)
-    config = replace(run.config, model=choice, augment=(choice, choice), plugins=words)
+    step = AugmentChoice.of(words[0], own, version)
+    config = replace(run.config, model=ModelChoice.of(words[1], own, version), augment=(step, step), plugins=words)
     run = replace(run, config=config, changed=changed, inputs={words[0]: words[1]}, start=start)
     looks = tuple(range(version))
     plan = Plan("a-study", *words[1:], 0.25, (run, run), spec_text=words[0], command=words[1], looks=looks)

@@ -84,7 +84,7 @@ def config_of(way, images):
     changes = dict(WAYS[way][0])
     inputs = changes.pop("data", ["rgb"])
     config = make_config(images, **changes)
-    return replace(config, data=replace(config.data, settings={**config.data.settings, "inputs": inputs}))
+    return replace(config, data=config.data.with_settings(inputs=inputs))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -131,7 +131,7 @@ def test_judging_waits_for_a_gpu_as_often_with_many_images_as_with_few(size, mon
         found = []
         for images in (4, 8):
             config = make_config(evaluate=EvaluateSettings(batch_size=2, size=size))
-            config = replace(config, data=replace(config.data, settings={**config.data.settings, "val_images": images}))
+            config = replace(config, data=config.data.with_settings(val_images=images))
             bench = build(config)
             evaluate(bench, "val")
             card.waits.clear()

@@ -207,7 +207,7 @@ def test_nothing_is_kept_where_epochs_differ_or_bits_are_not_known():
         assert set(bench.kept) == splits
         assert len([note for note in bench.notes if "features of frozen layers" in note]) == len(splits)
     config = make_config("unet", "backbone")
-    native = replace(config.data, settings={**config.data.settings, "size": "native"})
+    native = config.data.with_settings(size="native")
     coarse = config.train.model_copy(update={"precision": "bfloat16"})
     for changes in ({"data": native}, {"train": coarse}):
         assert keep_features(replace(config, **changes), bench.network, bench.splits, "val") == {}

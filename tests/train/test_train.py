@@ -271,9 +271,7 @@ def test_a_held_out_third_of_val_chooses_the_epoch_and_is_not_reported():
         data=choose("data", "desert", {"size": [32, 32], "train_images": 6, "val_images": 9, "test_images": 2}),
         evaluate=EvaluateSettings(select_split="held_out"),
     )
-    bench = make_bench(
-        replace(config, data=replace(config.data, settings={**config.data.settings, "normalize": "unit"}))
-    )
+    bench = make_bench(replace(config, data=config.data.with_settings(normalize="unit")))
     select, val = bench.splits["select"], bench.splits["val"]
     assert (len(select), len(val)) == (3, 6)
     assert not set(select.groups) & set(val.groups)
@@ -285,6 +283,5 @@ def test_a_held_out_third_of_val_chooses_the_epoch_and_is_not_reported():
 
 def test_too_few_groups_cannot_be_held_out():
     config = make_config(evaluate=EvaluateSettings(select_split="held_out"))
-    scenes = {**config.data.settings, "val_images": 2}
     with pytest.raises(InputError, match="val has 2 groups of images, too few"):
-        make_bench(replace(config, data=replace(config.data, settings=scenes)))
+        make_bench(replace(config, data=config.data.with_settings(val_images=2)))

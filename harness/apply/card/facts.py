@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from harness.apply.choose import Chosen
 from harness.data.taxonomy import IGNORE, Taxonomy
-from harness.fingerprint import thaw
 from harness.judged import counts_at
 from harness.predictions import Seen, unpack
 from harness.records import Counts, Plan, RunResult
@@ -82,7 +81,7 @@ def seed_interval(plan: Plan, chosen: Chosen, split: str, results: Mapping[str, 
     counts = {("variant", seed): by_split[split] for seed, by_split in found.items() if split in by_split}
     if len(counts) < 2:
         return None
-    return contrast(study_of(counts, split, chosen.config.data["folds"]), {"variant": 1.0})[HEADLINE]
+    return contrast(study_of(counts, split, chosen.config.data.folds), {"variant": 1.0})[HEADLINE]
 
 
 def clipped(effect: Effect) -> Interval:
@@ -206,7 +205,7 @@ def data_table(chosen: Chosen) -> str:
     config, contract = chosen.config, chosen.result.contract
     inputs: Mapping[str, str] = chosen.result.provenance.get("run", {}).get("inputs", {})
     rows = [("data set", code(config.data.name))]
-    rows += [(f"{escape(key)}", setting(thaw(value))) for key, value in config.data.settings.items()]
+    rows += [(f"{escape(key)}", setting(value)) for key, value in config.data.settings.items()]
     rows += [(f"digest of {escape(name)}", code(digest)) for name, digest in contract["splits"].items()]
     rows += [(f"digest of all it reads: {escape(name)}", code(digest)) for name, digest in inputs.items()]
     return table(("What", "Value"), rows, numeric_from=9)

@@ -26,7 +26,6 @@ from harness.apply.card.facts import (
 )
 from harness.apply.choose import Chosen
 from harness.files import write_text
-from harness.fingerprint import thaw
 from harness.judged import is_evaluated_only, last_epoch
 from harness.records import Counts, Examples, Plan, RunResult
 from harness.registry import find_part
@@ -188,7 +187,7 @@ def _describe_model(chosen: Chosen) -> str:
     """Return the model's name with the settings that shape it."""
     choice = chosen.config.model
     hidden = {"freeze", *find_part("model", choice.name).locations}
-    shown = [f"{name} {thaw(value)}" for name, value in choice.settings.items() if name not in hidden]
+    shown = [f"{name} {value}" for name, value in choice.settings.items() if name not in hidden]
     return f"{choice.name} ({', '.join(shown)})" if shown else choice.name
 
 
@@ -198,6 +197,6 @@ def _describe_start(chosen: Chosen) -> str:
     if start:
         then = "not trained further" if is_evaluated_only(chosen.config) else "trained further"
         return f"they are those of run {start['run_id']} ({start['which']} epoch), {then}"
-    settings = chosen.config.model.settings
-    given = [(name, settings[name]) for name in ("weights", "backbone_weights") if settings.get(name, "none") != "none"]
+    own = chosen.config.model.own
+    given = [(name, own[name]) for name in ("weights", "backbone_weights") if own.get(name, "none") != "none"]
     return "; ".join(f"model.{name} is {Path(value).name}" for name, value in given)

@@ -112,7 +112,7 @@ def open_val(chosen: Chosen) -> PreparedSplit:
     if not chosen.counts:
         raise InputError(f"{chosen.label}: --int8 is judged against stored counts, and this run has none of @last")
     config, source = chosen.config, open_judged(chosen)
-    return PreparedSplit(source.splits["val"], source.taxonomy, config.data["size"], config.evaluate.size)
+    return PreparedSplit(source.splits["val"], source.taxonomy, config.data.size, config.evaluate.size)
 
 
 def _evaluate(chosen: Chosen, artifact: Artifact, split: PreparedSplit) -> Counts:

@@ -11,15 +11,15 @@ from pathlib import Path, PurePosixPath
 
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS
 from harness.errors import InputError, describe_missing
-from harness.records import Choice
+from harness.settings import DataChoice
 
 LabelName = Callable[[str], str]
 """Name of a picture -> name of its label, both without ending."""
 
 
-def name_labels(data: Choice) -> LabelName:
+def name_labels(data: DataChoice) -> LabelName:
     """Return how the data set that a run was trained on calls the label of a picture."""
-    suffix = data.settings.get("mask_suffix", "")
+    suffix = data.own.get("mask_suffix", "")
     if data.name == "cityscapes":
         return lambda name: name.replace("_leftImg8bit", "_gtFine_labelIds")
     return lambda name: f"{name}{suffix}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.fingerprint import canonical, flatten, thaw
+from harness.fingerprint import canonical, flatten
 
 LONGEST = 40
 DETAILS = ("classes", "class_of")
@@ -14,8 +14,7 @@ DETAILS = ("classes", "class_of")
 
 def flat_texts(value: Mapping[str, Any]) -> dict[str, str]:
     """Return dotted key -> canonical text for nested mappings, in the order of the keys; lists are single values."""
-    flat = sorted(flatten(value).items())
-    return {key: item if isinstance(item, str) else canonical(thaw(item)) for key, item in flat}
+    return {key: item if isinstance(item, str) else canonical(item) for key, item in sorted(flatten(value).items())}
 
 
 def disagreements(here: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.fingerprint import thaw
 from harness.judged import judged_results, primary_split
 from harness.records import Counts, Plan, Run, RunResult
 from harness.report.diagnosis.make import make_diagnosis
@@ -156,8 +155,7 @@ def _reference_first(plan: Plan, groups: Sequence[VariantRuns]) -> list[VariantR
 def _setup(plan: Plan, groups: Sequence[VariantRuns]) -> dict[str, Any]:
     """Return the complete config of the reference, or of the first variant where the plan has no reference."""
     for group in _reference_first(plan, groups):
-        config = group.runs[0].config.to_dict()
-        return {key: thaw(value) for key, value in config.items() if key != "seed"}
+        return {key: value for key, value in group.runs[0].config.to_dict().items() if key != "seed"}
     return {}
 
 
@@ -196,9 +194,7 @@ def _differs(run: Run, reference: VariantRuns | None) -> Mapping[str, tuple[Any,
 
 
 def _changes(found: Mapping[str, tuple[Any, Any]]) -> tuple[Change, ...]:
-    return tuple(
-        Change(key=key, before=thaw(before), value=thaw(after)) for key, (before, after) in sorted(found.items())
-    )
+    return tuple(Change(key=key, before=before, value=after) for key, (before, after) in sorted(found.items()))
 
 
 def _estimates(tables: Mapping[int, BySplit]) -> dict[str, dict[str, Estimate]]:

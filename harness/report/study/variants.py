@@ -27,8 +27,7 @@ class VariantRuns:
     @property
     def folds(self) -> int | None:
         """Return the number of folds of its data, of which each seed validates on one; None without folds."""
-        folds: int | None = self.runs[0].config.data.settings.get("folds")
-        return folds
+        return self.runs[0].config.data.folds
 
     @property
     def is_evaluated_only(self) -> bool:
