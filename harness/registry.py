@@ -83,8 +83,8 @@ def part(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function into the catalog under its own name; see the head of this file.
 
-    `takes` names settings of `COMMON` that the function takes too, with a default of its own: an image
-    generator that draws at `size`. All others of these names are refused: the part and harness would both act on them.
+    `takes` names settings of `COMMON` that the function takes too, with a default of its own: an image generator that
+    draws at `size`. All others of these names are refused: the part and harness would both act on them.
 
     `min_batch` is that of a model whose every network needs as many images in a training step: plans are checked by it.
 
@@ -139,6 +139,7 @@ def _make_part(kind: Kind, function: Callable[..., Any], version: int, takes: tu
     except Exception as error:  # the types are the author's: pydantic may raise anything
         raise wrong(f"no spec can write settings of these types: {str(error).splitlines()[0]}") from error
     _check_defaults(schema, defaults, wrong)
+    _check_defaults(COMMON[kind], {name: defaults[name] for name in takes if name in defaults}, wrong)
     if kind == "optimizer" and "lr" not in defaults:
         raise wrong("it needs the setting 'lr'")
     locations = tuple(name for name, info in schema.model_fields.items() if _is_location(info))

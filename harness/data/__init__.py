@@ -68,8 +68,7 @@ def open_whole(choice: DataChoice) -> Source:
         raise SettingError(("data", *error.path), error.problem) from None
     except InputError:
         for name in set(part.locations) - copies.keys():
-            place = choice.own[name]
-            if isinstance(place, str) and not Path(place).expanduser().exists():
+            if isinstance(place := choice.own[name], str) and not Path(place).expanduser().exists():
                 raise InputError(f"data.{name}: {describe_missing(place)}") from None
         raise
     except Exception as error:

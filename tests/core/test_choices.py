@@ -99,3 +99,11 @@ def test_a_choice_of_another_version_keeps_what_it_was_made_with_and_can_be_buil
     assert choice.model_dump() == entry
     assert (choice.folds, choice.fraction) == (None, 1.0)
     assert registry.build("data", choice) == ("here", {3: 1.0}, Box(), (2, 2))
+
+
+def test_a_part_takes_a_setting_of_its_kind_with_the_type_that_harness_reads():
+    def squares(*, size: int = 96):
+        """Squares."""
+
+    with pytest.raises(TypeError, match="the default of 'size' is 96: Input should be a valid"):
+        registry.part("data", takes=("size",))(squares)
