@@ -62,7 +62,7 @@ class Settings(BaseModel):
     )
 
 
-class Choice(Settings, strict=False):
+class Choice(Settings, strict=False):  # of settings that were checked: where a tuple is meant, JSON has a list
     """A part chosen by name, with every setting spelled out, defaults included. As JSON: {name, version, settings}.
 
     Each kind of part has a record of its own. Its fields are the settings that all parts of the kind have: harness
@@ -90,11 +90,11 @@ class Choice(Settings, strict=False):
     @model_validator(mode="before")
     @classmethod
     def _divide(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell the settings of the kind from the part's own. They were checked when the part was chosen."""
+        """Tell the settings of the kind from the part's own."""
         of_kind, settings = cls.of_kind(), entry["settings"]
         own = {key: value for key, value in settings.items() if key not in of_kind}
         shared = {key: value for key, value in settings.items() if key in of_kind}
-        return {"name": entry["name"], "version": entry["version"], "own": own, **shared}
+        return {"name": entry["name"], "version": entry.get("version", 1), "own": own, **shared}
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def _configs(seed: int) -> list[RunConfig]:
     last = replace(
         gentle,
         loss=(cross_entropy, LossChoice.of("dice", {"weight": 1.0})),
-        augment=(AugmentChoice.of("crop", {"size": (64, 64)}), AugmentChoice.of("flip", {"p": 0.5})),
+        augment=(AugmentChoice.of("crop", {"size": [64, 64]}), AugmentChoice.of("flip", {"p": 0.5})),
     )
     return [base, frozen, gentle, last]
 
