@@ -23,9 +23,9 @@ from benchmarks.setting import describe, print_table, wait_for
 from harness import registry
 from harness.data.prepared import PreparedSplit
 from harness.parts.augment import Augment
-from harness.train.batch_augment import augment_together
+from harness.train.batch_augment import augment_batch
 from harness.train.batches import Batch, make_batch
-from harness.train.gpu_dataset import ResidentSplit
+from harness.train.gpu_dataset import GpuDataset
 from harness.train.setup import resolve_device
 
 EPOCH = {"seed": 0, "epoch": 1}
@@ -55,10 +55,10 @@ def make_sides(
     split: PreparedSplit, steps: Sequence[Augment], device: torch.device
 ) -> dict[str, Callable[[list[int]], Batch]]:
     """Return what makes a batch on the device, for each way."""
-    resident = ResidentSplit(split, device)
+    on_gpu = GpuDataset(split, device)
 
     def together(places: list[int]) -> Batch:
-        return augment_together(resident.batch(places), [split.names[i] for i in places], steps, **EPOCH)
+        return augment_batch(on_gpu.batch(places), [split.names[i] for i in places], steps, **EPOCH)
 
     return {"steps": lambda places: make_batch(split, places, steps, **EPOCH).to(device), "one sampling": together}
 

@@ -43,20 +43,20 @@ import json, time
 from harness import api
 from harness.records import Machine
 from harness.train.loop import train
-from harness.train.setup import build_bench, prepare_process
+from harness.train.setup import build_setup, prepare_process
 config = api.make_plan(api.load_spec("cost.yaml")).runs[0].config
 prepare_process(config)
 marks = [time.process_time()]
-bench = build_bench(config, Machine("cpu"), start=None)
+setup = build_setup(config, Machine("cpu"), start=None)
 marks.append(time.process_time())
-for progress in train(bench, []):
+for progress in train(setup):
     marks.append(time.process_time())
 print(json.dumps([later - sooner for sooner, later in zip(marks, marks[1:])]))
 """
 CHECK = """
 checked = time.process_time()
-for name in ("train", bench.selects_on):
-    split = bench.splits[name]
+for name in ("train", setup.data.selects_on):
+    split = setup.data.splits[name]
     assert all(column.is_whole(index) for index in range(len(split)) for column in split._pairs._columns.values())
 print(json.dumps([time.process_time() - checked, marks[-1] - marks[-2]]))
 """

@@ -25,7 +25,7 @@ from benchmarks.setting import describe, print_table
 from harness.execute.fork_server import KEEP_MEMORY, TUNABLES
 from harness.records import Machine
 from harness.train.loop import train
-from harness.train.setup import build_bench, prepare_process, resolve_device
+from harness.train.setup import build_setup, prepare_process, resolve_device
 
 KINDS = {
     "convolutions backward": r"conv\w*_backward|ConvolutionBackward",
@@ -44,7 +44,7 @@ def profile(case: str, device: str) -> tuple[dict[str, float], float]:
     """Return seconds of each kind of work, and of the whole epoch."""
     config = make_config(case, resolve_device(device))
     prepare_process(config)
-    epochs = train(build_bench(config, Machine(device), start=None), ())
+    epochs = train(build_setup(config, Machine(device), start=None))
     next(epochs)
     on_gpu = torch.device(device).type == "cuda"
     with profiling(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as made:

@@ -21,7 +21,7 @@ from benchmarks.training_speed import make_harness
 from harness.records import Machine, RunConfig
 from harness.registry import choose
 from harness.settings import EvaluateSettings, TrainSettings
-from harness.train.setup import Bench, build_bench, prepare_process
+from harness.train.setup import Setup, build_setup, prepare_process
 
 NETWORKS = {
     "deeplabv3_mobilenet_v3_large": {},
@@ -51,18 +51,18 @@ def make_config(name: str, which: str, images: int) -> RunConfig:
 
 def measure(config: RunConfig, rounds: int, clock: str) -> tuple[list[Spent], list[Spent], bool]:
     """Return the seconds of plain epochs and of those with features kept, and whether the weights are the same."""
-    benches: dict[str, Bench] = {}
+    setups: dict[str, Setup] = {}
     for side in ("plain", "kept"):
-        bench = build_bench(config, Machine("cpu"), start=None)
-        benches[side] = bench if side == "kept" else replace(bench, kept={})
-    epochs = {side: make_harness(bench, CLOCKS[clock]) for side, bench in benches.items()}
+        setup = build_setup(config, Machine("cpu"), start=None)
+        setups[side] = setup if side == "kept" else replace(setup, data=replace(setup.data, feature_caches={}))
+    epochs = {side: make_harness(setup, CLOCKS[clock]) for side, setup in setups.items()}
     spent: dict[str, list[Spent]] = {side: [] for side in epochs}
     for place in range(rounds + 2):  # the first computes what is kept, the second compares one batch
         for side in list(epochs) if place % 2 else reversed(list(epochs)):
             used = epochs[side]()
             if place > 1:
                 spent[side].append(used)
-    states = (bench.network.module.state_dict().values() for bench in benches.values())
+    states = (setup.state.network.module.state_dict().values() for setup in setups.values())
     return spent["plain"], spent["kept"], all(torch.equal(*pair) for pair in zip(*states, strict=True))
 
 

@@ -30,11 +30,10 @@ from harness.registry import choose
 from harness.scores import all_scores
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.train.chunked_argmax import label_pixels
-from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.loop import train
+from harness.train.loop import train, train_epoch
 from harness.train.regions import count_confusion
-from harness.train.setup import build_bench, prepare_process
+from harness.train.setup import build_setup, prepare_process
 
 FIGURES = Path("docs/figures")
 STEEPER = 0.25
@@ -71,12 +70,12 @@ def prepare_epoch(images: int, side: int) -> Callable[[], object]:
     """Return an epoch of training and its evaluation."""
     config = make_config(images, side)
     prepare_process(config)
-    bench = build_bench(config, Machine("cpu"), start=None)
-    evaluate(bench, "val")  # the images are drawn and cached
+    setup = build_setup(config, Machine("cpu"), start=None)
+    evaluate(setup, "val")  # the images are drawn and cached
 
     def epoch() -> None:
-        train_epoch(bench, 1, ())
-        evaluate(bench, "val")
+        train_epoch(setup, 1)
+        evaluate(setup, "val")
 
     return epoch
 
@@ -204,8 +203,8 @@ def measure_epochs(epochs: int) -> None:
 
     config = make_config(4, 32)
     prepare_process(config)
-    bench = build_bench(config, Machine("cpu"), start=None)
-    used = [resident_bytes() / 2**20 for _ in itertools.islice(train(bench, ()), epochs)]
+    setup = build_setup(config, Machine("cpu"), start=None)
+    used = [resident_bytes() / 2**20 for _ in itertools.islice(train(setup), epochs)]
     late = np.arange(epochs // 10, epochs)
     slope_kib = 1024 * float(np.polyfit(late, np.array(used)[late], 1)[0])
     print(

@@ -25,7 +25,7 @@ from benchmarks.setting import describe, print_table
 from harness.execute.fork_server import KEEP_MEMORY, TUNABLES
 from harness.records import Machine
 from harness.train.loop import train
-from harness.train.setup import build_bench, prepare_process, resolve_device
+from harness.train.setup import build_setup, prepare_process, resolve_device
 
 WAYS = {"as the C library does": "", "kept": KEEP_MEMORY}
 TIMED = "train/images_per_s"
@@ -35,7 +35,7 @@ def train_twice(case: str) -> dict[str, Any]:
     """Train two epochs in this process; return what the second took, the most memory in use, and all metrics."""
     config = make_config(case, resolve_device("cpu"))
     prepare_process(config)
-    epochs = train(build_bench(config, Machine("cpu"), start=None), ())
+    epochs = train(build_setup(config, Machine("cpu"), start=None))
     first = next(epochs)
     began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     second = next(epochs)

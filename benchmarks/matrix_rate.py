@@ -26,9 +26,9 @@ from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table, wait_for
 from harness.models.network import set_train_mode
 from harness.records import Machine, RunConfig
-from harness.train.prefetch import feed
-from harness.train.setup import Bench, build_bench, prepare_process, resolve_device
-from harness.train.step import add_gradient
+from harness.train.loop import add_gradient
+from harness.train.prefetch import prefetch
+from harness.train.setup import Setup, build_setup, prepare_process, resolve_device
 
 SIDE = {"cpu": 2048, "cuda": 8192}
 
@@ -67,15 +67,15 @@ def make_peak(device: torch.device, dtype: torch.dtype, side: int) -> Callable[[
     return lambda: max(operations / timed(work, device) for operations, work in works)
 
 
-def make_step(bench: Bench) -> Callable[[], None]:
+def make_step(setup: Setup) -> Callable[[], None]:
     """Return a step on one batch that lies on the device."""
-    batch = next(iter(feed(bench, 1))).batch._replace(places=())
+    batch = next(prefetch(setup.config, setup.data, setup.device, 1))._replace(places=())
 
     def step() -> None:
-        set_train_mode(bench.network, "none")
-        bench.optimizer.zero_grad(set_to_none=True)
-        add_gradient(bench, batch, 1)
-        bench.optimizer.step()
+        set_train_mode(setup.state.network, "none")
+        setup.state.optimizer.zero_grad(set_to_none=True)
+        add_gradient(setup, batch, 1)
+        setup.state.optimizer.step()
 
     return step
 
@@ -83,7 +83,7 @@ def make_step(bench: Bench) -> Callable[[], None]:
 def measure(config: RunConfig, device: torch.device, rounds: int, side: int) -> Measured:
     """Return what a step of a run reaches, and what a device does with matrices of side x side."""
     prepare_process(config)
-    step = make_step(build_bench(config, Machine(str(device)), start=None))
+    step = make_step(build_setup(config, Machine(str(device)), start=None))
     peak = make_peak(device, torch.bfloat16 if config.train.precision == "bfloat16" else torch.float32, side)
     with FlopCounterMode(display=False) as counter:
         step()

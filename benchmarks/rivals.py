@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE
-from harness.train.setup import Bench
+from harness.train.setup import Setup
 
 Clock = Callable[[], float]
 
@@ -66,23 +66,23 @@ class Pngs(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return (image_CHW - mean) / std, label_HW
 
 
-def make_loaders(bench: Bench, files: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+def make_loaders(setup: Setup, files: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Return the loaders of `train` and `val`, from folders of PNGs below `files`."""
     extra: dict[str, Any] = {
         "num_workers": workers,
         "persistent_workers": workers > 0,
-        "pin_memory": bench.device.type == "cuda",
+        "pin_memory": setup.device.type == "cuda",
     }
-    crop = next((step.own["size"] for step in bench.config.augment if step.name == "crop"), None)
+    crop = next((step.own["size"] for step in setup.config.augment if step.name == "crop"), None)
     return (
-        DataLoader(Pngs(files / "train", crop), batch_size=bench.config.train.batch_size, shuffle=True, **extra),
-        DataLoader(Pngs(files / "val"), batch_size=bench.config.evaluate.batch_size, **extra),
+        DataLoader(Pngs(files / "train", crop), batch_size=setup.config.train.batch_size, shuffle=True, **extra),
+        DataLoader(Pngs(files / "val"), batch_size=setup.config.evaluate.batch_size, **extra),
     )
 
 
-def plain_network(bench: Bench) -> nn.Module:
+def plain_network(setup: Setup) -> nn.Module:
     """Return a copy of the network in torch's own memory format."""
-    return copy.deepcopy(bench.network.module).to(memory_format=torch.contiguous_format).train()
+    return copy.deepcopy(setup.state.network.module).to(memory_format=torch.contiguous_format).train()
 
 
 def _logits(output: Any) -> torch.Tensor:
@@ -90,17 +90,17 @@ def _logits(output: Any) -> torch.Tensor:
     return logits
 
 
-def make_plain_training(bench: Bench, network: nn.Module, loader: DataLoader[Any]) -> Callable[[], None]:
+def make_plain_training(setup: Setup, network: nn.Module, loader: DataLoader[Any]) -> Callable[[], None]:
     """Return an epoch of steps of the loop that tutorials write, with `.item()` each step."""
     criterion = nn.CrossEntropyLoss(ignore_index=IGNORE)
-    optimizer = torch.optim.Adam(network.parameters(), lr=bench.config.optimizer.lr)
+    optimizer = torch.optim.Adam(network.parameters(), lr=setup.config.optimizer.lr)
 
     def train() -> None:
         running = 0.0
         network.train()
         for images, labels in loader:
             optimizer.zero_grad()
-            loss = criterion(_logits(network(images.to(bench.device))), labels.to(bench.device))
+            loss = criterion(_logits(network(images.to(setup.device))), labels.to(setup.device))
             loss.backward()
             optimizer.step()
             running += loss.item()
@@ -108,14 +108,14 @@ def make_plain_training(bench: Bench, network: nn.Module, loader: DataLoader[Any
     return train
 
 
-def make_plain(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
+def make_plain(setup: Setup, files: Path, workers: int, clock: Clock) -> Epoch:
     """Return that loop with scikit-learn's confusion matrix after each epoch."""
     from sklearn.metrics import confusion_matrix
 
-    network = plain_network(bench)
-    train_loader, val_loader = make_loaders(bench, files, workers)
-    train = make_plain_training(bench, network, train_loader)
-    classes = list(range(len(bench.source.taxonomy.classes)))
+    network = plain_network(setup)
+    train_loader, val_loader = make_loaders(setup, files, workers)
+    train = make_plain_training(setup, network, train_loader)
+    classes = list(range(len(setup.data.source.taxonomy.classes)))
 
     def epoch() -> Spent:
         began = clock()
@@ -125,7 +125,7 @@ def make_plain(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
         total = np.zeros((len(classes), len(classes)), np.int64)
         with torch.no_grad():
             for images, labels in val_loader:
-                predicted = _logits(network(images.to(bench.device))).argmax(1).cpu()
+                predicted = _logits(network(images.to(setup.device))).argmax(1).cpu()
                 seen = labels != IGNORE
                 total += confusion_matrix(labels[seen].numpy(), predicted[seen].numpy(), labels=classes)
         return Spent(trained, clock() - began)
@@ -133,7 +133,7 @@ def make_plain(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
     return epoch
 
 
-def make_lightning(bench: Bench, files: Path, workers: int, clock: Clock) -> Epoch:
+def make_lightning(setup: Setup, files: Path, workers: int, clock: Clock) -> Epoch:
     """Return the same with Lightning's Trainer and torchmetrics, without loggers, checkpoints and progress bars."""
     import logging
     import warnings
@@ -149,7 +149,7 @@ def make_lightning(bench: Bench, files: Path, workers: int, clock: Clock) -> Epo
         return lambda *given: marks.__setitem__(name, clock())
 
     trainer = lightning.Trainer(
-        accelerator="gpu" if bench.device.type == "cuda" else "cpu",
+        accelerator="gpu" if setup.device.type == "cuda" else "cpu",
         devices=1,
         max_epochs=0,
         logger=False,
@@ -165,7 +165,7 @@ def make_lightning(bench: Bench, files: Path, workers: int, clock: Clock) -> Epo
             )
         ],
     )
-    model, loaders = _make_module(bench), make_loaders(bench, files, workers)
+    model, loaders = _make_module(setup), make_loaders(setup, files, workers)
 
     def epoch() -> Spent:
         trainer.fit_loop.max_epochs = trainer.current_epoch + 1
@@ -175,7 +175,7 @@ def make_lightning(bench: Bench, files: Path, workers: int, clock: Clock) -> Epo
     return epoch
 
 
-def _make_module(bench: Bench) -> Any:
+def _make_module(setup: Setup) -> Any:
     """Return the network as Lightning wants it."""
     import lightning
     from torchmetrics import JaccardIndex
@@ -183,9 +183,9 @@ def _make_module(bench: Bench) -> Any:
     class Segmenter(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.network = plain_network(bench)
+            self.network = plain_network(setup)
             self.criterion = nn.CrossEntropyLoss(ignore_index=IGNORE)
-            classes = len(bench.source.taxonomy.classes)
+            classes = len(setup.data.source.taxonomy.classes)
             self.iou = JaccardIndex(task="multiclass", num_classes=classes, ignore_index=IGNORE)
 
         def training_step(self, batch: Any, index: int) -> torch.Tensor:
@@ -201,6 +201,6 @@ def _make_module(bench: Bench) -> Any:
             self.iou.reset()
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.Adam(self.parameters(), lr=bench.config.optimizer.lr)
+            return torch.optim.Adam(self.parameters(), lr=setup.config.optimizer.lr)
 
     return Segmenter()

@@ -21,9 +21,9 @@ from benchmarks.cases import CASES, CLOCKS, make_config
 from benchmarks.setting import describe, print_table
 from harness.records import Machine, RunConfig
 from harness.scores import all_scores
-from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.setup import Bench, build_bench, has_bfloat16, prepare_process, resolve_device
+from harness.train.loop import train_epoch
+from harness.train.setup import Setup, build_setup, has_bfloat16, prepare_process, resolve_device
 
 CHANGES: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -34,24 +34,24 @@ CHANGES: dict[str, dict[str, Any]] = {
 COMPILED = {"compile: default": {"compile": "default"}}
 
 
-def make_benches(config: RunConfig, machine: Machine, compiled: bool) -> dict[str, Bench]:
-    """Return a bench for each change that the device is able to make."""
+def make_setupes(config: RunConfig, machine: Machine, compiled: bool) -> dict[str, Setup]:
+    """Return a setup for each change that the device is able to make."""
     device = resolve_device(machine.device)
     return {
-        name: build_bench(replace(config, train=config.train.model_copy(update=change)), machine, start=None)
+        name: build_setup(replace(config, train=config.train.model_copy(update=change)), machine, start=None)
         for name, change in (CHANGES | (COMPILED if compiled else {})).items()
         if change.get("precision") != "bfloat16" or has_bfloat16(device)
     }
 
 
-def measure(benches: dict[str, Bench], rounds: int, clock: str) -> tuple[dict[str, list[float]], dict[str, float]]:
+def measure(setups: dict[str, Setup], rounds: int, clock: str) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Return the training seconds of each round but the first, and the loss in the last one."""
-    spent: dict[str, list[float]] = {name: [] for name in benches}
+    spent: dict[str, list[float]] = {name: [] for name in setups}
     losses: dict[str, float] = {}
     for place in range(rounds + 1):
-        for name in list(benches) if place % 2 else reversed(list(benches)):
+        for name in list(setups) if place % 2 else reversed(list(setups)):
             began = CLOCKS[clock]()
-            losses[name] = train_epoch(benches[name], place + 1, ())["train/loss"]
+            losses[name] = train_epoch(setups[name], place + 1)["train/loss"]
             if place:
                 spent[name].append(CLOCKS[clock]() - began)
     return spent, losses
@@ -73,11 +73,11 @@ def main() -> None:
         config = make_config(case, device)
         prepare_process(config)
         began = time.perf_counter()
-        benches = make_benches(config, Machine(str(device)), given.compile)
-        spent, losses = measure(benches, given.rounds, given.clock)
+        setups = make_setupes(config, Machine(str(device)), given.compile)
+        spent, losses = measure(setups, given.rounds, given.clock)
         for name, times in spent.items():
             share = statistics.median(a / b for a, b in zip(times, spent["defaults"], strict=True))
-            score = all_scores(evaluate(benches[name], "val").counts)["miou_dataset"]
+            score = all_scores(evaluate(setups[name], "val").counts)["miou_dataset"]
             rate = config.data.own["train_images"] / statistics.median(times)
             rows.append([case, name, f"{rate:.1f}", f"{share:.2f}", f"{losses[name]:.5f}", f"{score:.4f}"])
         print(f"{case}: {time.perf_counter() - began:.0f} s", flush=True)

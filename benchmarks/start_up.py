@@ -41,15 +41,15 @@ import harness.api
 from pathlib import Path
 plan = harness.api.make_plan(harness.api.load_spec(Path("study.yaml")))
 from harness.records import Machine
-from harness.train.setup import build_bench, prepare_process
-from harness.train.prefetch import feed
-from harness.train.step import add_gradient
+from harness.train.setup import build_setup, prepare_process
+from harness.train.prefetch import prefetch
+from harness.train.loop import add_gradient
 config = plan.runs[0].config
 prepare_process(config)
-bench = build_bench(config, Machine("cpu"), start=None)
-bench.network.module.train()
-add_gradient(bench, next(iter(feed(bench, 1))).batch, 1)
-bench.optimizer.step()
+setup = build_setup(config, Machine("cpu"), start=None)
+setup.state.network.module.train()
+add_gradient(setup, next(prefetch(setup.config, setup.data, setup.device, 1)), 1)
+setup.state.optimizer.step()
 """
 ASKED: Mapping[str, list[str]] = {
     "python, nothing else": [sys.executable, "-c", "pass"],
@@ -128,17 +128,17 @@ def measure_steps(steps: int) -> list[float]:
     import harness.parts  # noqa: F401 - enter the parts into the catalog
     from benchmarks.cases import make_config
     from harness.records import Machine
-    from harness.train.epoch import train_epoch
-    from harness.train.setup import build_bench, prepare_process
+    from harness.train.loop import train_epoch
+    from harness.train.setup import build_setup, prepare_process
 
     config = make_config("phase3", torch.device("cpu"))
     config = replace(config, data=config.data.with_settings(train_images=4, val_images=2))
     prepare_process(config)
-    bench = build_bench(config, Machine("cpu"), start=None)
+    setup = build_setup(config, Machine("cpu"), start=None)
     spent = []
     for epoch in range(1, steps + 3):
         began = time.perf_counter()
-        train_epoch(bench, epoch, ())
+        train_epoch(setup, epoch)
         spent.append(time.perf_counter() - began)
     return spent[2:]
 

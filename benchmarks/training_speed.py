@@ -41,11 +41,11 @@ from benchmarks.setting import describe, print_table, wait_for
 from harness.execute.fork_server import KEEP_MEMORY, TUNABLES
 from harness.models.network import set_train_mode
 from harness.records import Machine, RunConfig
-from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.prefetch import feed
+from harness.train.loop import train_epoch
+from harness.train.prefetch import prefetch
 from harness.train.seeding import seed_torch
-from harness.train.setup import Bench, build_bench, prepare_process, resolve_device
+from harness.train.setup import Setup, build_setup, prepare_process, resolve_device
 
 OURS = "harness"
 RIVALS = {
@@ -56,41 +56,44 @@ RIVALS = {
 }
 
 
-def make_harness(bench: Bench, clock: Clock) -> Epoch:
+def make_harness(setup: Setup, clock: Clock) -> Epoch:
     """Return an epoch as a run trains and judges it."""
     passed = 0
 
     def epoch() -> Spent:
         nonlocal passed
         passed, began = passed + 1, clock()
-        train_epoch(bench, passed, ())
+        train_epoch(setup, passed)
         trained = clock() - began
-        evaluate(bench, "val")
+        evaluate(setup, "val")
         return Spent(trained, clock() - began)
 
     return epoch
 
 
-def make_floor(bench: Bench, clock: Clock) -> Epoch:
+def make_floor(setup: Setup, clock: Clock) -> Epoch:
     """Return an epoch of steps on tensors that lie on the device; the batches are those of the first epoch.
 
     The optimizer is torch's, as it comes.
     """
-    groups = [{"params": group["params"], "lr": group["lr"]} for group in bench.optimizer.param_groups]
+    groups = [{"params": group["params"], "lr": group["lr"]} for group in setup.state.optimizer.param_groups]
     optimizer = torch.optim.Adam(groups)
-    batches = [(bench.normalize(item.batch), item.batch.labels_BHW.long()) for item in feed(bench, 1)]
+    batches = [
+        (setup.data.normalize(batch), batch.labels_BHW.long())
+        for batch in prefetch(setup.config, setup.data, setup.device, 1)
+    ]
 
     def epoch() -> Spent:
-        set_train_mode(bench.network, "none")
-        wait_for(bench.device)
+        set_train_mode(setup.state.network, "none")
+        wait_for(setup.device)
         began = clock()
         for images_BCHW, labels_BHW in batches:
             optimizer.zero_grad(set_to_none=True)
-            logits_BCHW, _ = bench.network.read(bench.network.module(images_BCHW))
-            for _, term in bench.loss:
+            logits_BCHW, _ = setup.state.network.read(setup.state.network.module(images_BCHW))
+            for _, term in setup.state.loss:
                 torch.autograd.backward(term(logits_BCHW, labels_BHW))
             optimizer.step()
-        wait_for(bench.device)
+        wait_for(setup.device)
         return Spent(clock() - began, float("nan"))
 
     return epoch
@@ -98,31 +101,31 @@ def make_floor(bench: Bench, clock: Clock) -> Epoch:
 
 def check_same_weights(config: RunConfig, machine: Machine) -> None:
     """End the program where one epoch of floor and one of harness do not end in the same weights."""
-    ours, theirs = (build_bench(config, machine, start=None) for _ in range(2))
+    ours, theirs = (build_setup(config, machine, start=None) for _ in range(2))
     make_harness(ours, time.perf_counter)()
     seed_torch(config.seed, "dropout", 1)
     make_floor(theirs, time.perf_counter)()
-    states = [bench.network.module.state_dict() for bench in (ours, theirs)]
+    states = [setup.state.network.module.state_dict() for setup in (ours, theirs)]
     if not all(torch.equal(*pair) for pair in zip(*(state.values() for state in states), strict=True)):
         raise SystemExit("floor and harness end in different weights: they cannot be compared")
 
 
-def make_sides(bench: Bench, group: str, files: Path, clock: Clock) -> dict[str, Epoch]:
+def make_sides(setup: Setup, group: str, files: Path, clock: Clock) -> dict[str, Epoch]:
     """Return what is measured in one process: floor and harness on one network, or a rival."""
     if group == OURS:
-        return {"floor": make_floor(bench, clock), OURS: make_harness(bench, clock)}
+        return {"floor": make_floor(setup, clock), OURS: make_harness(setup, clock)}
     make, workers = RIVALS[group]
     for split in ("train", "val"):
-        write_pngs(bench.splits[split], files / split)
-    return {group: make(bench, files, workers, clock)}
+        write_pngs(setup.data.splits[split], files / split)
+    return {group: make(setup, files, workers, clock)}
 
 
 def measure_here(config: RunConfig, given: argparse.Namespace) -> dict[str, list[Spent]]:
     """Return the seconds of each side of a group in so many epochs after the first, in turn."""
     prepare_process(config)
-    bench = build_bench(config, Machine(given.device), start=None)
+    setup = build_setup(config, Machine(given.device), start=None)
     with tempfile.TemporaryDirectory() as place:
-        sides = make_sides(bench, given.child, Path(place), CLOCKS[given.clock])
+        sides = make_sides(setup, given.child, Path(place), CLOCKS[given.clock])
         spent: dict[str, list[Spent]] = {name: [] for name in sides}
         for number in range(given.epochs + 1):
             for name in list(sides) if number % 2 else reversed(list(sides)):

@@ -25,7 +25,7 @@ from benchmarks.setting import describe, harness_command, print_table
 from harness.records import Machine, Plan
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan
-from harness.train.setup import build_bench
+from harness.train.setup import build_setup
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -44,12 +44,12 @@ def run_scripts(plan: Plan, place: Path) -> tuple[float, int]:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     seconds, epochs = 0.0, 0
     for number, run in enumerate(plan.runs):
-        bench = build_bench(run.config, Machine("cpu"), start=None)
+        setup = build_setup(run.config, Machine("cpu"), start=None)
         files = place / str(number)
         files.mkdir()
         for split in ("train", "val"):
-            write_pngs(bench.splits[split], files / split)
-        epoch = make_plain(bench, files, 2, time.perf_counter)
+            write_pngs(setup.data.splits[split], files / split)
+        epoch = make_plain(setup, files, 2, time.perf_counter)
         for _ in range(run.config.train.epochs):
             seconds += epoch().whole
             epochs += 1

@@ -19,9 +19,10 @@ from benchmarks.gpu.steps import Found, Rig, Step
 from harness.cores import count_cores
 from harness.records import RunConfig
 from harness.train.chunked_argmax import label_pixels
-from harness.train.evaluate import count_confusion_device, evaluate, evaluation_batches, forward_images
+from harness.train.evaluate import count_confusion_device, evaluate, evaluation_batches
+from harness.train.forward import forward
 from harness.train.regions import count_confusion
-from harness.train.setup import Bench
+from harness.train.setup import Setup
 
 CPU = torch.device("cpu")
 PIXELS = {"float32": 1e-3, "TF32": 1e-2}
@@ -50,8 +51,8 @@ def counts(rig: Rig) -> Found:
     """The same weights, judged on the CPU and on the device."""
     ours, theirs = (build(_config(rig), device) for device in (rig.device, CPU))
     train_all(theirs)
-    ours.network.module.load_state_dict(theirs.network.module.state_dict())
-    split, classes = ours.splits["val"], len(ours.source.taxonomy.classes)
+    ours.state.network.module.load_state_dict(theirs.state.network.module.state_dict())
+    split, classes = ours.data.splits["val"], len(ours.data.source.taxonomy.classes)
     truth = np.concatenate([split.judged_label(place).ravel() for place in range(len(split))])
     wanted = np.concatenate(list(_label(theirs)))
     says, numbers, right = [f"{truth.size} pixels"], {}, True
@@ -71,12 +72,14 @@ def counts(rig: Rig) -> Found:
 
 
 @torch.inference_mode()
-def _label(bench: Bench) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
-    """Yield each validation image's labels as the bench's weights give them, flat."""
-    bench.network.module.eval()
-    for places in evaluation_batches(bench, "val"):
-        for place, logits_CHW in zip(places, forward_images(bench, "val", places).logits_BCHW, strict=True):
-            shape = bench.splits["val"].judged_label(place).shape
+def _label(setup: Setup) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
+    """Yield each validation image's labels as the setup's weights give them, flat."""
+    setup.state.network.module.eval()
+    for places in evaluation_batches(setup, "val"):
+        with torch.inference_mode():
+            logits_BCHW, _ = forward(setup, "val", setup.data.batch("val", places, setup.device))
+        for place, logits_CHW in zip(places, logits_BCHW, strict=True):
+            shape = setup.data.splits["val"].judged_label(place).shape
             yield label_pixels(logits_CHW, shape).cpu().numpy().ravel()
 
 
@@ -130,9 +133,9 @@ def repeated(rig: Rig, deterministic: bool) -> Found:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
-            bench = build(_config(rig, epochs=EPOCHS, deterministic=deterministic), rig.device)
-            metrics = train_all(bench)[-1].metrics
-            ends.append((metrics, {key: value.cpu() for key, value in bench.network.module.state_dict().items()}))
+            setup = build(_config(rig, epochs=EPOCHS, deterministic=deterministic), rig.device)
+            metrics = train_all(setup)[-1].metrics
+            ends.append((metrics, {key: value.cpu() for key, value in setup.state.network.module.state_dict().items()}))
     without = sorted({found[1] for item in caught if (found := NOT_DETERMINISTIC.match(str(item.message)))})
     (first, weights), (second, others) = ends
     moved = sum(int((weights[key] != others[key]).sum()) for key in weights)

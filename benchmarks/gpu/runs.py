@@ -1,4 +1,4 @@
-"""Runs as the steps make them: a small config with changes, its bench, a few epochs."""
+"""Runs as the steps make them: a small config with changes, its setup, a few epochs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.errors import RunFailed
 from harness.records import Machine, Progress, RunConfig
 from harness.registry import choose
 from harness.train.loop import train
-from harness.train.setup import Bench, build_bench, prepare_process
+from harness.train.setup import Setup, build_setup, prepare_process
 
 MOVES: Mapping[str, Mapping[str, Any]] = {
     "rotate": {"degrees": 10.0},
@@ -51,19 +51,19 @@ def with_model(config: RunConfig, name: str, **settings: Any) -> RunConfig:
     return replace(config, model=choose("model", name, settings))
 
 
-def build(config: RunConfig, device: torch.device, *, resident: bool = True) -> Bench:
-    """Return a run's bench, its process prepared as `harness run` does it."""
+def build(config: RunConfig, device: torch.device, *, resident: bool = True) -> Setup:
+    """Return a run's setup, its process prepared as `harness run` does it."""
     prepare_process(config)
-    return build_bench(config, Machine(str(device), resident=resident), start=None)
+    return build_setup(config, Machine(str(device), resident=resident), start=None)
 
 
-def train_all(bench: Bench) -> list[Progress]:
-    """Train and judge all epochs of a bench.
+def train_all(setup: Setup) -> list[Progress]:
+    """Train and judge all epochs of a setup.
 
     Raises:
         RunFailed: a loss is not finite, also one of the evaluation.
     """
-    history = list(train(bench, ()))
+    history = list(train(setup))
     for epoch in history:
         if not math.isfinite(epoch.metrics["val/loss"]):
             raise RunFailed(f"the loss of the evaluation is {epoch.metrics['val/loss']} after epoch {epoch.epoch}")

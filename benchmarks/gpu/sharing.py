@@ -18,8 +18,8 @@ from benchmarks.gpu.steps import Found, Rig, Step
 from harness.execute.probe import peak_memory, shorten
 from harness.predictions import MOST
 from harness.records import Machine, RunConfig
-from harness.train.evaluate import evaluate_closely
-from harness.train.setup import Bench
+from harness.train.evaluate import evaluate_in_detail
+from harness.train.setup import Setup
 
 RUNS = 4
 LOSS = 1e-3
@@ -73,11 +73,11 @@ def sharing(rig: Rig) -> Found:
 
 def use_memory(config: RunConfig, device: str, whole: bool) -> Used:
     """Make a run in this process, or the few steps of it that a probe makes; return the memory that it has had."""
-    bench: Bench = build(config, torch.device(device))
-    bench = bench if whole else shorten(bench)
-    train_all(bench)
-    evaluate_closely(bench, "val", keep=MOST)
-    taken = torch.cuda.max_memory_reserved(device) if bench.device.type == "cuda" else 0
+    setup: Setup = build(config, torch.device(device))
+    setup = setup if whole else shorten(setup)
+    train_all(setup)
+    evaluate_in_detail(setup, "val", keep=MOST)
+    taken = torch.cuda.max_memory_reserved(device) if setup.device.type == "cuda" else 0
     return Used(peak_memory(Machine(device)), taken)
 
 

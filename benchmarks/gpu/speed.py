@@ -49,13 +49,13 @@ WORKERS = 4
 def training(rig: Rig, name: str) -> Found:
     """An epoch of the harness, of the floor on the same network, and of a plain loop, in turn."""
     case, rounds = (TOYS[name], 1) if rig.toy else (CASES[name], ROUNDS)
-    bench = build(configure(case), rig.device)
+    setup = build(configure(case), rig.device)
     with tempfile.TemporaryDirectory(dir=rig.folder) as place:
         for split in ("train", "val"):
-            write_pngs(bench.splits[split], Path(place) / split)
-        loader, _ = make_loaders(bench, Path(place), min(WORKERS, count_cores()))
-        plain = make_plain_training(bench, plain_network(bench), loader)
-        harness, floor = make_harness(bench, time.perf_counter), make_floor(bench, time.perf_counter)
+            write_pngs(setup.data.splits[split], Path(place) / split)
+        loader, _ = make_loaders(setup, Path(place), min(WORKERS, count_cores()))
+        plain = make_plain_training(setup, plain_network(setup), loader)
+        harness, floor = make_harness(setup, time.perf_counter), make_floor(setup, time.perf_counter)
         spent = take_turns(
             {
                 "harness": lambda: harness().train,
@@ -114,11 +114,11 @@ def evaluation(rig: Rig) -> Found:
         train=config.train.model_copy(update={"batch_size": 2}),
         evaluate=config.evaluate.model_copy(update={"batch_size": 2}),
     )
-    bench = build(config, rig.device)
-    spent = take_turns({"": lambda: matrix_rate.timed(lambda: evaluate(bench, "val"), rig.device)}, 1 if rig.toy else 3)
+    setup = build(config, rig.device)
+    spent = take_turns({"": lambda: matrix_rate.timed(lambda: evaluate(setup, "val"), rig.device)}, 1 if rig.toy else 3)
     ms = 1000 * statistics.median(spent[""]) / images
     return Found(
-        f"{ms:.3g} ms an image of {width}x{height}, {case.model}, {len(bench.resident)} splits on the device",
+        f"{ms:.3g} ms an image of {width}x{height}, {case.model}, {len(setup.data.gpu_datasets)} splits on the device",
         {"ms": ms},
     )
 

@@ -34,7 +34,7 @@ from harness.settings import ModelChoice
 from harness.spec.conflicts import smallest_batch
 
 if TYPE_CHECKING:
-    from harness.train.setup import Bench
+    from harness.train.setup import Setup
 
 WORKS = "works"
 PATIENCE_S = 300.0
@@ -174,7 +174,7 @@ def try_step(run: Run, machine: Machine) -> str:
             import_plugin(module)
         prepare_process(config)
         require_threads(config.train.threads)
-        _step(_short_bench(config, machine), train=config.train.epochs > 0)
+        _step(_short_setup(config, machine), train=config.train.epochs > 0)
     except HarnessError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - networks raise errors of any kind
@@ -188,9 +188,9 @@ def _without_weights(model: ModelChoice) -> ModelChoice:
     return model.with_settings(**dict.fromkeys(registry.find_part("model", model.name).locations, "none"))
 
 
-def _short_bench(config: RunConfig, machine: Machine) -> Bench:
+def _short_setup(config: RunConfig, machine: Machine) -> Setup:
     """Build a run's live objects on the images of its smallest step, which are read from the files."""
-    from harness.train.setup import build_bench, open_splits
+    from harness.train.setup import build_setup, open_splits
 
     source = open_splits(config)
     few = smallest_batch(len(source.splits["train"].names), config.train.batch_size)
@@ -199,7 +199,7 @@ def _short_bench(config: RunConfig, machine: Machine) -> Bench:
         for name, split in source.splits.items()
     }
     apart = replace(machine, cache=False, resident=False)
-    return build_bench(config, apart, start=None, source=replace(source, splits=splits))
+    return build_setup(config, apart, start=None, source=replace(source, splits=splits))
 
 
 def _with_known_depth(split: Split) -> Split:
@@ -208,17 +208,17 @@ def _with_known_depth(split: Split) -> Split:
     return split if depth is None else replace(split, read_depth=lambda index: np.nan_to_num(depth(index), nan=1.0))
 
 
-def _step(bench: Bench, *, train: bool) -> None:
+def _step(setup: Setup, *, train: bool) -> None:
     from harness.models.network import set_train_mode
     from harness.train.evaluate import evaluate
-    from harness.train.prefetch import feed
-    from harness.train.step import add_gradient
+    from harness.train.loop import add_gradient
+    from harness.train.prefetch import prefetch
 
     if train:
-        set_train_mode(bench.network, bench.config.model.freeze)
-        add_gradient(bench, next(iter(feed(bench, 1))).batch, 1)
-        bench.optimizer.step()
-    evaluate(bench, bench.selects_on)
+        set_train_mode(setup.state.network, setup.config.model.freeze)
+        add_gradient(setup, next(prefetch(setup.config, setup.data, setup.device, 1)), 1)
+        setup.state.optimizer.step()
+    evaluate(setup, setup.data.selects_on)
 
 
 def _describe(config: RunConfig) -> str:

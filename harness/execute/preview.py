@@ -19,6 +19,7 @@ from harness.records import RunConfig
 from harness.report.figures.preview import Look, draw_looks
 from harness.train.batch_augment import finish_batch, read_batch
 from harness.train.batches import NORMALIZATIONS, Batch, Preprocessing, make_normalizer
+from harness.train.setup import prepare_split
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,8 @@ def _open(config: RunConfig, split: str) -> _View:
     source = open_source(config.data, config.seed)
     if split not in source.splits:
         raise InputError(f"there is no split '{split}'; {did_you_mean(split, source.splits)}")
-    prepared = PreparedSplit(
-        source.splits[split],
-        source.taxonomy,
-        config.data.size,
-        config.evaluate.size,
-        with_depth="depth" in config.data.inputs,
-        cached=False,
-    )
     steps = config.augment if split == "train" else ()
+    prepared = prepare_split(config, source, split, cached=False)
     return _View(source, split, prepared, tuple(registry.build("augment", step) for step in steps))
 
 

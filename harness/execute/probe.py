@@ -24,7 +24,7 @@ from harness.runs.folder import RunFolder, files_to_keep, save_result
 
 if TYPE_CHECKING:
     from harness.data.prepared import PreparedSplit
-    from harness.train.setup import Bench
+    from harness.train.setup import Setup
 
 STEPS = 6
 """Training steps of a probed epoch."""
@@ -131,22 +131,22 @@ def measure(run: Run, machine: Machine) -> Cost:
     import harness.data
     import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness.spec.plugins import import_plugin
-    from harness.train.setup import build_bench, prepare_process
+    from harness.train.setup import build_setup, prepare_process
 
     for module in run.config.plugins:
         import_plugin(module)
     prepare_process(run.config)
-    shorten(build_bench(run.config, machine, start=None))  # fills the cache
+    shorten(build_setup(run.config, machine, start=None))  # fills the cache
     began = perf_counter()
-    bench = build_bench(run.config, machine, start=None)
+    setup = build_setup(run.config, machine, start=None)
     build_s = perf_counter() - began
-    images = {name: len(split) for name, split in bench.splits.items()}
+    images = {name: len(split) for name, split in setup.data.splits.items()}
     reported = sum(count for name, count in images.items() if name not in ("train", "select"))
     epochs, warm = run.config.train.epochs, run.start is not None
     with TemporaryDirectory() as place:
         folder = RunFolder(Path(place))
-        pace = _measure_pace(shorten(bench), folder)
-        select_s = images[bench.selects_on] * pace.judge_s
+        pace = _measure_pace(shorten(setup), folder)
+        select_s = images[setup.data.selects_on] * pace.judge_s
         epoch_s = images["train"] * pace.train_s + select_s + pace.save_s
         judge_s = reported * (pace.judge_closely_s + (1 + warm) * pace.judge_s)  # best epoch, last one, start
         return Cost(
@@ -172,43 +172,43 @@ class _Pace:
     """For pictures and results, without judging."""
 
 
-def _measure_pace(bench: Bench, folder: RunFolder) -> _Pace:
+def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:
     """Train a few epochs on a few images, and write into the folder what a run leaves behind."""
-    from harness.train.checkpoint import Standing, copy_weights, save_state, save_weights
+    from harness.train.checkpoint import Checkpoint, copy_weights, save_state, save_weights
     from harness.train.loop import train
 
     began = perf_counter()
     history, train_s, judge_s = [], [], []
-    for progress in train(bench, []):
+    for progress in train(setup):
         history.append(progress)
         train_s.append(1 / progress.metrics["train/images_per_s"])
-        rest_s = perf_counter() - began - train_s[-1] * len(bench.splits["train"])
-        judge_s.append(rest_s / len(bench.splits[bench.selects_on]))
+        rest_s = perf_counter() - began - train_s[-1] * len(setup.data.splits["train"])
+        judge_s.append(rest_s / len(setup.data.splits[setup.data.selects_on]))
         began = perf_counter()
-    weights = copy_weights(bench)
+    weights = copy_weights(setup.state.network)
     save_weights(folder.best, weights)
-    save_state(folder.state, folder.state_before, bench, Standing(tuple(history), weights))
+    save_state(folder.state, folder.state_before, setup.state, Checkpoint(tuple(history), weights))
     save_s = perf_counter() - began
     save_weights(folder.last, weights)
     began = perf_counter()
-    closely_s = _finish(bench, folder)
+    closely_s = _finish(setup, folder)
     finish_s = perf_counter() - began - closely_s
     return _Pace(
         train_s=statistics.mean(train_s[1:]),
         judge_s=statistics.mean(judge_s[1:]),
-        judge_closely_s=closely_s / len(bench.splits["val"]),
+        judge_closely_s=closely_s / len(setup.data.splits["val"]),
         save_s=save_s,
         finish_s=finish_s,
     )
 
 
-def shorten(bench: Bench) -> Bench:
-    """Return the same bench with a few images of each split and a few epochs; the whole splits come into the cache."""
-    train = bench.config.train
-    short = replace(bench.config, train=train.model_copy(update={"epochs": EPOCHS, "early_stop": None}))
+def shorten(setup: Setup) -> Setup:
+    """Return the same setup with a few images of each split and a few epochs; the whole splits come into the cache."""
+    train = setup.config.train
+    short = replace(setup.config, train=train.model_copy(update={"epochs": EPOCHS, "early_stop": None}))
     counts = {"train": STEPS * train.batch_size * train.accumulate}
-    splits = {name: _first(split, counts.get(name, JUDGED)) for name, split in bench.splits.items()}
-    return replace(bench, config=short, splits=splits)
+    splits = {name: _first(split, counts.get(name, JUDGED)) for name, split in setup.data.splits.items()}
+    return replace(setup, config=short, data=replace(setup.data, splits=splits))
 
 
 def _first(split: PreparedSplit, count: int) -> PreparedSplit:
@@ -218,15 +218,15 @@ def _first(split: PreparedSplit, count: int) -> PreparedSplit:
     return short
 
 
-def _finish(bench: Bench, folder: RunFolder) -> float:
+def _finish(setup: Setup, folder: RunFolder) -> float:
     """Judge, draw and write what a finished run leaves behind; return the seconds that judging took."""
     from harness.report.figures.examples import draw_confusion, draw_examples
-    from harness.train.evaluate import evaluate_closely, make_examples
+    from harness.train.evaluate import evaluate_in_detail, make_examples
 
     began = perf_counter()
-    judged = evaluate_closely(bench, "val", keep=MOST)
+    judged = evaluate_in_detail(setup, "val", keep=MOST)
     seconds = perf_counter() - began
-    examples, taxonomy = make_examples(bench), bench.source.taxonomy
+    examples, taxonomy = make_examples(setup), setup.data.source.taxonomy
     draw_confusion(judged.counts, folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
     result = RunResult(

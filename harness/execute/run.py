@@ -37,20 +37,14 @@ from harness.runs.folder import (
 from harness.runs.plugin_copy import keep_plugins
 from harness.runs.provenance import read_provenance
 from harness.spec.plugins import import_plugin
-from harness.train.auto_batch_size import adapt
-from harness.train.checkpoint import (
-    Standing,
-    copy_weights,
-    load_newest,
-    save_state,
-    save_weights,
-)
-from harness.train.evaluate import evaluate, evaluate_closely, make_examples
+from harness.train.auto_batch_size import fit_micro_batch
+from harness.train.checkpoint import Checkpoint, copy_weights, load_newest, save_state, save_weights
+from harness.train.evaluate import evaluate, evaluate_in_detail, make_examples
 from harness.train.loop import train
-from harness.train.memory import OutOfMemory, describe_memory, noting_memory, recall
-from harness.train.pulse import Pulse
+from harness.train.memory import MicroBatch, OutOfMemory, translate_oom
+from harness.train.pulse import BatchCounter
 from harness.train.self_test import require_threads
-from harness.train.setup import AtOnce, Bench, build_bench, prepare_process
+from harness.train.setup import Setup, build_setup, prepare_process
 
 CONTRACT_VERSION = 1
 
@@ -58,12 +52,12 @@ Tell = Callable[[Progress | Warned], None]
 
 
 def run_one(
-    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, pulse: Pulse | None = None
+    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, counter: BatchCounter | None = None
 ) -> None:
     """Bring a run to its end, from wherever its folder says it stands; does nothing if it is finished.
 
     Another process that works on the same run is waited for. `start` is the weights file of the run it starts from.
-    `pulse` is moved with each batch.
+    `counter` counts each batch.
 
     Raises:
         HarnessError: the run cannot go on; what it has is in its folder.
@@ -81,46 +75,46 @@ def run_one(
         prepare_process(run.config)
         require_threads(run.config.train.threads)
         write_text(folder.config, yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True))
-        bench, result = _train_and_judge(run, folder, machine, start, tell, pulse or Pulse())
+        setup, result = _train_and_judge(run, folder, machine, start, tell, counter or BatchCounter())
         if not machine.cache:  # images were read from their files to the end
             _require_unchanged(run)
-        _save_provenance(bench, run, folder, machine, {str(item.message) for item in caught})
+        _save_provenance(setup, run, folder, machine, {str(item.message) for item in caught})
         save_result(folder, result)
         for state in (folder.state, folder.state_before):
             state.unlink(missing_ok=True)
 
 
 def _train_and_judge(
-    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, pulse: Pulse
-) -> tuple[Bench, RunResult]:
-    """Return the run's result and the bench it was made on; where memory runs out, begin again from the last state."""
-    at_once: AtOnce | None = None
+    run: Run, folder: RunFolder, machine: Machine, start: Path | None, tell: Tell, counter: BatchCounter
+) -> tuple[Setup, RunResult]:
+    """Return the run's result and its setup; where memory runs out, begin again from the last state."""
+    micro_batch: MicroBatch | None = None
     while True:
-        bench = build_bench(run.config, machine, start=start)
-        standing = load_newest((folder.state, folder.state_before), bench)
-        for note in standing.notes if at_once is None else ():
+        setup = build_setup(run.config, machine, start=start)
+        checkpoint = load_newest((folder.state, folder.state_before), setup.state)
+        for note in checkpoint.notes if micro_batch is None else ():
             tell(Warned(f"{run.label}: {note}"))
-        history = list(standing.history)
-        bench = replace(bench, at_once=at_once or recall(history), notes=(*bench.notes, *standing.notes), pulse=pulse)
-        _save_provenance(bench, run, folder, machine, ())
+        history, notes = list(checkpoint.history), (*setup.notes, *checkpoint.notes)
+        setup = replace(setup, micro_batch=micro_batch or checkpoint.micro_batch, notes=notes, counter=counter)
+        _save_provenance(setup, run, folder, machine, ())
         try:
-            standing = _train(bench, standing, history, folder, tell)
-            return bench, _judge(bench, run, folder, standing, start)
+            checkpoint = _train(setup, checkpoint, history, folder, tell)
+            return setup, _judge(setup, run, folder, checkpoint, start)
         except OutOfMemory as error:
             phase, reason = error.phase, str(error)
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-        if bench.resident:
-            told = f"memory ran out on {bench.device}; images are read from the main memory from now on"
+        if setup.data.gpu_datasets:
+            told = f"memory ran out on {setup.device}; images are read from the main memory from now on"
             machine = replace(machine, resident=False)
         else:
             try:  # only here, with the error, has what the failed step held left memory
-                at_once = adapt(bench, phase, reason)
+                micro_batch = fit_micro_batch(setup, phase, reason)
             except RunFailed as error:
                 raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-            told = "; ".join(describe_memory(bench, at_once))
+            told = "; ".join(micro_batch.describe(run.config.train.batch_size))
         tell(Warned(f"{run.label}: {told}"))
-        del bench
+        del setup
         gc.collect()  # a compiled network refers to itself: its memory would lie beside that of the next one
 
 
@@ -135,34 +129,35 @@ def _require_unchanged(run: Run) -> None:
         )
 
 
-def _train(bench: Bench, standing: Standing, history: list[Progress], folder: RunFolder, tell: Tell) -> Standing:
+def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder: RunFolder, tell: Tell) -> Checkpoint:
     """Train from where the run stands, and add each epoch to its history.
 
     The state is written before the journal: the journal can be made from it. A run that may change its batch saves its
     state each epoch: what is in the journal is then never made again, in another way.
     """
-    best = standing.best
+    best = checkpoint.best
     write_progress(folder, history)
     if best is not None:  # an epoch after that of the state may have written another
         save_weights(folder.best, best)
     for progress in history:
         tell(progress)
-    began = time.perf_counter() - standing.seconds
-    settings = bench.config.train
+    began = time.perf_counter() - checkpoint.seconds
+    settings = setup.config.train
     every = 1 if settings.on_oom == "accumulate" else settings.checkpoint_every
-    for epoch in train(bench, history):
+    for epoch in train(setup, history):
         progress = replace(epoch, time_ms=_not_before(history, epoch.time_ms))
         history.append(progress)
         if progress.improved:
-            best = copy_weights(bench)
+            best = copy_weights(setup.state.network)
             save_weights(folder.best, best)
-        standing = Standing(tuple(history), best, time.perf_counter() - began, standing.notes)
+        seconds = time.perf_counter() - began
+        checkpoint = Checkpoint(tuple(history), best, seconds, checkpoint.notes, setup.micro_batch)
         if progress.epoch % every == 0:
-            save_state(folder.state, folder.state_before, bench, standing)
+            save_state(folder.state, folder.state_before, setup.state, checkpoint)
         append_progress(folder, progress)
         tell(progress)
-    save_weights(folder.last, copy_weights(bench))
-    return replace(standing, seconds=time.perf_counter() - began)
+    save_weights(folder.last, copy_weights(setup.state.network))
+    return replace(checkpoint, seconds=time.perf_counter() - began)
 
 
 def _not_before(history: Sequence[Progress], time_ms: int) -> int:
@@ -180,84 +175,84 @@ def _last_good(folder: RunFolder, history: Sequence[Progress]) -> str:
     return f"the last good checkpoint is that of epoch {_best_epoch(history)}: {folder.best}"
 
 
-def _judge(bench: Bench, run: Run, folder: RunFolder, standing: Standing, start: Path | None) -> RunResult:
+def _judge(setup: Setup, run: Run, folder: RunFolder, checkpoint: Checkpoint, start: Path | None) -> RunResult:
     """Evaluate start, last and best epoch on every labelled split but the training one, and draw the run's pictures.
 
     Regions and pictures are those of the best epoch. Weights that are the same are evaluated once.
     """
-    best, last = _best_epoch(standing.history), standing.history[-1].epoch
-    start_counts = _count_all(bench, start) if start is not None and last > 0 else {}
-    last_counts = _count_all(bench, folder.last) if last != best else {}
-    _load_whole(bench, folder.best)
+    best, last = _best_epoch(checkpoint.history), checkpoint.history[-1].epoch
+    start_counts = _count_all(setup, start) if start is not None and last > 0 else {}
+    last_counts = _count_all(setup, folder.last) if last != best else {}
+    _load_whole(setup, folder.best)
     kept = {"val": MOST}
-    with noting_memory("evaluate"):
-        judged = {name: evaluate_closely(bench, name, keep=kept.get(name, 0)) for name in _reported(bench)}
-        examples = make_examples(bench)
-    counts, taxonomy = {name: item.counts for name, item in judged.items()}, bench.source.taxonomy
+    with translate_oom("evaluate"):
+        judged = {name: evaluate_in_detail(setup, name, keep=kept.get(name, 0)) for name in _reported(setup)}
+        examples = make_examples(setup)
+    counts, taxonomy = {name: item.counts for name, item in judged.items()}, setup.data.source.taxonomy
     draw_confusion(counts["val"], folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
     return RunResult(
         run_id=run.id,
         status="finished",
-        history=standing.history,
+        history=checkpoint.history,
         best_epoch=best,
         counts=counts,
         last_counts=last_counts or counts,
         start_counts=start_counts,
-        contract=_make_contract(bench, counts),
+        contract=_make_contract(setup, counts),
         regions={name: item.regions for name, item in judged.items()},
         examples=examples,
         predictions=judged["val"].predictions,
         colours=taxonomy.colours,
-        seconds=standing.seconds,
+        seconds=checkpoint.seconds,
     )
 
 
-def _reported(bench: Bench) -> list[str]:
-    return [name for name in bench.splits if name not in ("train", "select")]
+def _reported(setup: Setup) -> list[str]:
+    return [name for name in setup.data.splits if name not in ("train", "select")]
 
 
-def _count_all(bench: Bench, weights: Path) -> dict[str, Counts]:
-    """Return the counts of a checkpoint on every reported split; its weights stay on the bench."""
-    _load_whole(bench, weights)
-    with noting_memory("evaluate"):
-        return {name: evaluate(bench, name).counts for name in _reported(bench)}
+def _count_all(setup: Setup, weights: Path) -> dict[str, Counts]:
+    """Return the counts of a checkpoint on every reported split; its weights stay in the network."""
+    _load_whole(setup, weights)
+    with translate_oom("evaluate"):
+        return {name: evaluate(setup, name).counts for name in _reported(setup)}
 
 
-def _load_whole(bench: Bench, weights: Path) -> None:
+def _load_whole(setup: Setup, weights: Path) -> None:
     if problem := find_model_damage(RunFolder(weights.parent.parent), weights):
         raise RunFailed(f"{weights}: damaged ({problem}) since it was written; run again: it is then written anew")
-    load_weights(bench.network.module, weights)
+    load_weights(setup.state.network.module, weights)
 
 
-def _make_contract(bench: Bench, splits: Iterable[str]) -> dict[str, Any]:
+def _make_contract(setup: Setup, splits: Iterable[str]) -> dict[str, Any]:
     """Return what must agree before this run's counts are compared with another's."""
-    evaluated, size = bench.config.evaluate, bench.config.data.size
+    evaluated, size = setup.config.evaluate, setup.config.data.size
     return {
         "version": CONTRACT_VERSION,
-        "splits": {name: bench.source.splits[name].digest for name in splits},
+        "splits": {name: setup.data.source.splits[name].digest for name in splits},
         "size": size if evaluated.size == "input" else "native",
         "ignore": {"label": IGNORE, "rule": "pixels whose true label is ignored are not counted"},
-        "taxonomy": bench.source.taxonomy.name,
-        "classes": list(bench.source.taxonomy.classes),
-        "class_of": sorted(bench.source.taxonomy.class_of.items()),
+        "taxonomy": setup.data.source.taxonomy.name,
+        "classes": list(setup.data.source.taxonomy.classes),
+        "class_of": sorted(setup.data.source.taxonomy.class_of.items()),
         "checkpoint": "best",
         "selected_by": evaluated.select_on,
-        "selected_on": bench.selects_on,
+        "selected_on": setup.data.selects_on,
     }
 
 
-def _save_provenance(bench: Bench, run: Run, folder: RunFolder, machine: Machine, warned: Iterable[str]) -> None:
-    is_gpu = bench.device.type == "cuda"
+def _save_provenance(setup: Setup, run: Run, folder: RunFolder, machine: Machine, warned: Iterable[str]) -> None:
+    is_gpu = setup.device.type == "cuda"
     plugins = keep_plugins(folder.plugins, run.config.plugins)
     facts = {
         **read_provenance(machine),
         **({"plugins": plugins} if plugins else {}),
         "run": {"id": run.id, "inputs": dict(run.inputs), "starts_from": run.start and vars(run.start)},
-        "device": {"name": torch.cuda.get_device_name(bench.device) if is_gpu else "cpu", "torch": str(bench.device)},
-        "preprocessing": asdict(bench.normalize.preprocessing),
-        "data_notes": list(bench.source.notes),
-        "notes": [*bench.notes, *describe_memory(bench, bench.at_once)],
+        "device": {"name": torch.cuda.get_device_name(setup.device) if is_gpu else "cpu", "torch": str(setup.device)},
+        "preprocessing": asdict(setup.data.normalize.preprocessing),
+        "data_notes": list(setup.data.source.notes),
+        "notes": [*setup.notes, *setup.micro_batch.describe(run.config.train.batch_size)],
         "warnings": sorted(mask_credentials(text) for text in warned),
     }
     write_text(folder.provenance, json.dumps(facts, indent=2, ensure_ascii=False))

@@ -21,7 +21,7 @@ from harness.execute.output_log import print_into
 from harness.execute.process_tree import lead_family
 from harness.records import Machine, Run
 from harness.runs.folder import RunFolder
-from harness.train.pulse import Pulse
+from harness.train.pulse import BatchCounter
 
 PULSE_S = 1.0
 """How often a run's process says how far it is."""
@@ -52,12 +52,12 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
     print_into(folder.log)
     _speak_into_log()
     forget_setting()
-    pulse, tell = Pulse(), _make_tell(pipe)
-    threading.Thread(target=_tell_pulse, args=(pulse, tell), daemon=True).start()
+    counter, tell = BatchCounter(), _make_tell(pipe)
+    threading.Thread(target=_tell_batches, args=(counter, tell), daemon=True).start()
     try:
         from harness.execute.run import run_one  # here: a failing import is then a failure of the run, with its reason
 
-        run_one(run, folder, machine, start, tell, pulse)
+        run_one(run, folder, machine, start, tell, counter)
     except HarnessError as error:
         tell(Failure(str(error)))
     except Exception as error:  # noqa: BLE001 - the border of the process: whatever it is, the other runs go on
@@ -79,12 +79,12 @@ def _make_tell(pipe: Connection) -> Callable[[object], None]:
     return tell
 
 
-def _tell_pulse(pulse: Pulse, tell: Callable[[object], None]) -> None:
+def _tell_batches(counter: BatchCounter, tell: Callable[[object], None]) -> None:
     """Tell how far the run is, as long as it moves. A thread of its own: where it cannot run, nothing moves."""
     told, still = 0, threading.Event()
     while not still.wait(PULSE_S):
-        if pulse.batches != told:
-            told = pulse.batches
+        if counter.batches != told:
+            told = counter.batches
             tell(Moved(told))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,13 +29,13 @@ PIXELS_AT_ONCE = 2**22
 """Pixels sampled together: their positions take about half a GiB."""
 
 
-class Course(NamedTuple):
-    """The moves of one image, one after another, as what its pixels at the end have to do with it."""
+class AffineChain(NamedTuple):
+    """The moves of one image, composed: where in it the pixels of the result come from."""
 
     origins: tuple[Affine, ...]
-    """Position at the end -> position before each move, the first move's first."""
+    """Position in the result -> position before each move, the first move's first."""
     shapes: tuple[Shape, ...]
-    """Size before each move, and at the end."""
+    """Size before each move, and of the result."""
 
 
 def read_batch(
@@ -53,10 +53,10 @@ def finish_batch(
     if config.train.augment_as == "steps":
         return batch
     names = [split.names[place] for place in batch.places]
-    return augment_together(batch, names, augment, seed=config.seed, epoch=epoch)
+    return augment_batch(batch, names, augment, seed=config.seed, epoch=epoch)
 
 
-def augment_together(batch: Batch, names: Sequence[str], augment: Sequence[Augment], *, seed: int, epoch: int) -> Batch:
+def augment_batch(batch: Batch, names: Sequence[str], augment: Sequence[Augment], *, seed: int, epoch: int) -> Batch:
     """Return a batch as training sees it in an epoch; `names` are its images', which decide what is drawn.
 
     A step that is not geometric goes over the images one by one.
@@ -85,62 +85,55 @@ def _unstack(batch: Batch) -> list[Sample]:
 
 def _move(samples: Sequence[Sample], steps: Sequence[Geometric], rngs: Sequence[np.random.Generator]) -> list[Sample]:
     """Move each sample; those that have one size before and after go together, as many as memory is meant for."""
-    courses = [_draw(sample.label_HW.shape, steps, rng) for sample, rng in zip(samples, rngs, strict=True)]
-    sizes = {(sample.label_HW.shape, course.shapes[-1]) for sample, course in zip(samples, courses, strict=True)}
-    at_once = max(1, PIXELS_AT_ONCE // math.prod(courses[0].shapes[-1])) if len(sizes) == 1 else 1
+    chains = [_draw(sample.label_HW.shape, steps, rng) for sample, rng in zip(samples, rngs, strict=True)]
+    sizes = {(sample.label_HW.shape, chain.shapes[-1]) for sample, chain in zip(samples, chains, strict=True)}
+    at_once = max(1, PIXELS_AT_ONCE // math.prod(chains[0].shapes[-1])) if len(sizes) == 1 else 1
     moved: list[Sample] = []
     for first in range(0, len(samples), at_once):
         part = slice(first, first + at_once)
-        moved += _unstack(sample_batch(stack(samples[part], [""] * len(samples[part])), courses[part]))
+        moved += _unstack(warp_batch(stack(samples[part], [""] * len(samples[part])), chains[part]))
     return moved
 
 
-def _draw(have: Sequence[int], steps: Sequence[Geometric], rng: np.random.Generator) -> Course:
+def _draw(have: Sequence[int], steps: Sequence[Geometric], rng: np.random.Generator) -> AffineChain:
+    """Draw the moves of one image of a size, and compose them."""
     shape = (have[0], have[1])
     moves: list[tuple[Move, Shape]] = []
     for step in steps:
         if (move := step.draw(shape, rng)) is not None:
             moves.append((move, shape))
             shape = move.shape(shape)
-    return make_course(moves, shape)
-
-
-def make_course(moves: Sequence[tuple[Move, Shape]], shape: Shape) -> Course:
-    """Return the course of these moves, each with the size before it; it ends at a size."""
+    # From the result back to the image: before the last move a pixel was where that move took it from, and so on.
     origin, origins = np.eye(2, 3), [np.eye(2, 3)]
     for move, before in reversed(moves):
         matrix = move.origin(before)
         origin = matrix[:, :2] @ origin
         origin[:, 2] += matrix[:, 2]
         origins.append(origin)
-    return Course(tuple(reversed(origins)), (*(before for _, before in moves), shape))
+    return AffineChain(tuple(reversed(origins)), (*(before for _, before in moves), shape))
 
 
-def sample_batch(batch: Batch, courses: Sequence[Course]) -> Batch:
-    """Return a batch after a course for each image; all end at one size. It stays on its device.
+def warp_batch(batch: Batch, chains: Sequence[AffineChain]) -> Batch:
+    """Return a batch after a chain of moves for each image; all results have one size. It stays on its device.
 
     Positions are float64, so that a device rounds as another: mirrors and windows are exact.
     """
-    device, (height, width) = batch.labels_BHW.device, courses[0].shapes[-1]
-    most = max(len(course.origins) for course in courses)
+    device, (height, width) = batch.labels_BHW.device, chains[0].shapes[-1]
+    most = max(len(chain.origins) for chain in chains)
+    # The last one is repeated, for an image that moves less often than others has nothing more to say.
     origins_BK23, sides_BK2 = (
-        send(torch.tensor(np.array([_lengthen(parts, most) for parts in of_courses])), device)
-        for of_courses in ([course.origins for course in courses], [course.shapes for course in courses])
+        send(torch.tensor(np.array([[*parts, *[parts[-1]] * (most - len(parts))] for parts in of_chains])), device)
+        for of_chains in ([chain.origins for chain in chains], [chain.shapes for chain in chains])
     )
     y_H1, x_W = (torch.arange(side, dtype=torch.float64, device=device) + 0.5 for side in (height, width))
     y_H1 = y_H1[:, None]
-    inside_BHW = torch.ones((len(courses), height, width), dtype=torch.bool, device=device)
+    inside_BHW = torch.ones((len(chains), height, width), dtype=torch.bool, device=device)
     for place in reversed(range(most)):  # the last is where the pixels come from in the batch itself
         m = origins_BK23[:, place, :, :, None, None]
         x_BHW, y_BHW = (m[:, row, 0] * x_W + m[:, row, 1] * y_H1 + m[:, row, 2] for row in (0, 1))
         rows_B11, columns_B11 = sides_BK2[:, place, :, None, None].unbind(1)
         inside_BHW &= (x_BHW >= 0) & (x_BHW < columns_B11) & (y_BHW >= 0) & (y_BHW < rows_B11)
     return _take(batch, x_BHW, y_BHW, inside_BHW)
-
-
-def _lengthen(items: Sequence[Any], length: int) -> list[Any]:
-    """Return items with the last one repeated: an image that moves less often than others has nothing more to say."""
-    return [*items, *[items[-1]] * (length - len(items))]
 
 
 def _take(batch: Batch, x_BHW: torch.Tensor, y_BHW: torch.Tensor, inside_BHW: torch.Tensor) -> Batch:

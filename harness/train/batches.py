@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -39,25 +39,24 @@ class Batch(NamedTuple):
     places: tuple[int, ...] = ()
     """Which of the split's images they are, if they are whole batches of one."""
 
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        """Return the batch with a change made to images, labels and, where there are any, depths."""
+        depths = None if self.depths_BHW is None else change(self.depths_BHW)
+        return Batch(change(self.images_BCHW), change(self.labels_BHW), depths, self.places)
+
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        depths = self.depths_BHW
-        return Batch(
-            send(self.images_BCHW, device),
-            send(self.labels_BHW, device),
-            None if depths is None else send(depths, device),
-            self.places,
-        )
+        return self.map(lambda one: send(one, device))
 
-    def pieces(self, most: int | None, least: int) -> list[Batch]:
-        """Return the batch in equal pieces (to one image) of at most `most` images, or more where a piece would have
-        fewer than `least`.
+    def micro_batches(self, most: int | None, least: int) -> list[Batch]:
+        """Return the batch cut evenly (to one image) into parts of at most `most` images, or of more where a part would
+        have fewer than `least`.
         """
-        count = count_pieces(len(self.labels_BHW), most, least)
+        count = count_micro_batches(len(self.labels_BHW), most, least)
         if count == 1:
             return [self]
-        lengths = [len(piece) for piece in self.labels_BHW.tensor_split(count)]
-        return [piece._replace(places=()) for piece in self.parts(lengths)]
+        lengths = [len(part) for part in self.labels_BHW.tensor_split(count)]
+        return [part._replace(places=()) for part in self.parts(lengths)]
 
     def parts(self, lengths: list[int]) -> list[Batch]:
         """Return the batch as batches of these lengths, one after another; they share its memory."""
@@ -161,13 +160,12 @@ def measure_preprocessing(name: str, inputs: Sequence[str], train: PreparedSplit
     if not pixels:
         raise InputError("data.inputs: no training image has a pixel of known depth; write data.inputs: [rgb]")
     depth_mean = total / pixels
-    return Preprocessing(
-        tuple(inputs), mean, std, depth_mean, math.sqrt(max(squares / pixels - depth_mean**2, 0.0)) or 1.0
-    )
+    depth_std = math.sqrt(max(squares / pixels - depth_mean**2, 0.0)) or 1.0
+    return Preprocessing(tuple(inputs), mean, std, depth_mean, depth_std)
 
 
-def count_pieces(images: int, most: int | None, least: int) -> int:
-    """Return into how many pieces `Batch.pieces` cuts a batch of so many images."""
+def count_micro_batches(images: int, most: int | None, least: int) -> int:
+    """Return into how many parts `Batch.micro_batches` cuts a batch of so many images."""
     return 1 if most is None else max(min(math.ceil(images / most), images // least), 1)
 
 
@@ -194,8 +192,13 @@ def make_batch(
     """
     if not augment:
         return read_images(split, places)
-    samples = [augmented(split, place, augment, seed=seed, epoch=epoch) for place in places]
-    return stack(samples, [split.names[place] for place in places])._replace(places=tuple(places))
+    samples, names = [], [split.names[place] for place in places]
+    for place, name in zip(places, names, strict=True):
+        sample, rng = read_sample(split, place), make_rng(seed, "augment", epoch, name)
+        for step in augment:
+            sample = step(sample, rng)
+        samples.append(sample)
+    return stack(samples, names)._replace(places=tuple(places))
 
 
 def read_images(split: PreparedSplit, places: Sequence[int]) -> Batch:
@@ -218,15 +221,6 @@ def bytes_of_image(config: RunConfig) -> int:
     assert config.data.size != "native"
     height, width = config.data.size
     return height * width * (8 if "depth" in config.data.inputs else 4)
-
-
-def augmented(split: PreparedSplit, index: int, augment: Sequence[Augment], *, seed: int, epoch: int) -> Sample:
-    """Return one image as training sees it in an epoch."""
-    sample = read_sample(split, index)
-    rng = make_rng(seed, "augment", epoch, split.names[index])
-    for step in augment:
-        sample = step(sample, rng)
-    return sample
 
 
 def read_sample(split: PreparedSplit, index: int) -> Sample:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -16,9 +16,11 @@ import torch
 
 from harness.errors import RunFailed, describe
 from harness.files import write_whole
+from harness.models.network import Network
 from harness.models.tensor_files import NotTensors, load_tensors
-from harness.records import Progress
-from harness.train.setup import Bench
+from harness.records import IMAGES_AT_ONCE, Progress
+from harness.train.memory import MicroBatch
+from harness.train.setup import TrainState
 from harness.zip_checksum import append_checksum, find_damage
 
 Weights = Mapping[str, torch.Tensor]
@@ -26,8 +28,8 @@ Weights = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a run has come; its weights and the state of its optimizer are on the bench."""
+class Checkpoint:
+    """How far a run has come: what a file of its state holds beside the weights and the state of the optimizer."""
 
     history: tuple[Progress, ...] = ()
     best: Weights | None = None
@@ -36,11 +38,13 @@ class Standing:
     """Time spent so far."""
     notes: tuple[str, ...] = ()
     """What a reader of the results should know about how it came so far."""
+    micro_batch: MicroBatch = field(default_factory=MicroBatch)
+    """With how many images at once its last epoch was made."""
 
 
-def copy_weights(bench: Bench) -> Weights:
+def copy_weights(network: Network) -> Weights:
     """Return the weights as they are now."""
-    state = bench.network.module.state_dict()
+    state = network.module.state_dict()
     return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
 
 
@@ -53,21 +57,22 @@ def save_weights(path: Path, weights: Weights) -> None:
     write_whole(path, lambda file: _save_sealed(dict(weights), file))
 
 
-def save_state(path: Path, previous: Path, bench: Bench, standing: Standing) -> None:
+def save_state(path: Path, previous: Path, state: TrainState, checkpoint: Checkpoint) -> None:
     """Write all that a run needs to go on; the state before it is kept as `previous`.
 
     Raises:
         CannotWrite: the disk is full or not writable; the older states are untouched.
     """
-    state = {
-        "model": bench.network.module.state_dict(),
-        "optimizer": bench.optimizer.state_dict(),
-        "best": dict(standing.best or {}),
-        "history": json.dumps([item.to_dict() for item in standing.history]),
-        "seconds": standing.seconds,
-        "notes": json.dumps(standing.notes),
+    content = {
+        "model": state.network.module.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "best": dict(checkpoint.best or {}),
+        "history": json.dumps([item.to_dict() for item in checkpoint.history]),
+        "seconds": checkpoint.seconds,
+        "notes": json.dumps(checkpoint.notes),
+        "micro_batch": json.dumps(vars(checkpoint.micro_batch)),
     }
-    write_whole(path, lambda file: _save_sealed(state, file), previous=previous)
+    write_whole(path, lambda file: _save_sealed(content, file), previous=previous)
 
 
 def _save_sealed(content: object, file: IO[bytes]) -> None:
@@ -75,44 +80,52 @@ def _save_sealed(content: object, file: IO[bytes]) -> None:
     append_checksum(file)
 
 
-def load_newest(states: Sequence[Path], bench: Bench) -> Standing:
-    """Put the newest undamaged one of some states, given with the newest first, on the bench; say which were damaged.
+def load_newest(paths: Sequence[Path], state: TrainState) -> Checkpoint:
+    """Put the newest undamaged one of some files, given with the newest first, into the network and the optimizer.
 
-    Damaged ones are removed, so that they never take the place of a good one. With none left, the run is at its start.
+    Damaged ones are removed, so that they never take the place of a good one, and noted. With none left, the run is at
+    its start.
 
     Raises:
         RunFailed: the file is undamaged, but no state of this run.
     """
     damaged: list[str] = []
-    for path in (path for path in states if path.exists()):
+    checkpoint, then = Checkpoint(), "training began anew"
+    for path in (path for path in paths if path.exists()):
         problem = find_damage(path)
         if problem is None:
-            standing = _load_state(path, bench)
-            return _noted(standing, damaged, f"training went on after epoch {standing.history[-1].epoch} instead")
+            checkpoint = _load_state(path, state)
+            then = f"training went on after epoch {checkpoint.history[-1].epoch} instead"
+            break
         damaged.append(f"the checkpoint {path.name} was damaged ({problem})")
         path.unlink()
-    return _noted(Standing(), damaged, "training began anew")
+    return replace(checkpoint, notes=(*checkpoint.notes, f"{', '.join(damaged)}: {then}")) if damaged else checkpoint
 
 
-def _noted(standing: Standing, damaged: Sequence[str], then: str) -> Standing:
-    notes = (*standing.notes, f"{', '.join(damaged)}: {then}") if damaged else standing.notes
-    return Standing(standing.history, standing.best, standing.seconds, notes)
-
-
-def _load_state(path: Path, bench: Bench) -> Standing:
+def _load_state(path: Path, state: TrainState) -> Checkpoint:
     try:
         # On the CPU: Adam's counts of its steps stay where they are put, and on a GPU each step would wait for each.
-        state = load_tensors(path)
-        bench.network.module.load_state_dict(state["model"])
-        bench.optimizer.load_state_dict(state["optimizer"])
-        return Standing(
-            history=tuple(Progress(**item) for item in json.loads(state["history"])),
-            best={key: value.cpu() for key, value in state["best"].items()} or None,
-            seconds=float(state["seconds"]),
-            notes=tuple(json.loads(state["notes"])),
+        content = load_tensors(path)
+        state.network.module.load_state_dict(content["model"])
+        state.optimizer.load_state_dict(content["optimizer"])
+        history = tuple(Progress(**item) for item in json.loads(content["history"]))
+        return Checkpoint(
+            history=history,
+            best={key: value.cpu() for key, value in content["best"].items()} or None,
+            seconds=float(content["seconds"]),
+            notes=tuple(json.loads(content["notes"])),
+            micro_batch=_read_micro_batch(content.get("micro_batch"), history),
         )
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - what holds something else makes torch raise errors of any kind
         reason = str(error) if isinstance(error, NotTensors) else describe(error)
         raise RunFailed(f"{path}: cannot continue from it ({reason}); delete the file to start this run anew") from None
+
+
+def _read_micro_batch(text: str | None, history: Sequence[Progress]) -> MicroBatch:
+    """Read how many images at once a run goes on with; a file of an older version says it in its last epoch alone."""
+    if text is not None:
+        return MicroBatch(**json.loads(text))
+    last = history[-1].metrics if history else {}
+    return MicroBatch(**{phase: int(last[name]) for phase, name in IMAGES_AT_ONCE.items() if name in last})

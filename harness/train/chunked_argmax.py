@@ -1,4 +1,4 @@
-"""Logits -> the likeliest class of each pixel, piece by piece: full-size logits of all classes are never held.
+"""Chunked argmax: logits -> the likeliest class of each pixel; full-size logits of all classes are never held.
 
 Same labels, bit for bit, as bilinear interpolation and argmax of the whole. Letters: C class, H, W (of the labels),
 h, w (of the logits).
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from harness.data.source import Label
 
-PIECE_BYTES = 16 * 2**20
+CHUNK_BYTES = 16 * 2**20
 """Interpolated logits held at a time, about: small against an image's, large against the rows made twice at a cut."""
 PLANE_BYTES = 128 * 1024
 """Logits of one class in which the maximum is sought at a time, so that maximum and labels stay in the core's cache."""
@@ -32,7 +32,7 @@ def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tenso
     """Return the likeliest class of each pixel at a size [H, W], uint8, on the logits' device.
 
     float32 logits are interpolated (bilinear, corners not aligned), not labels. Of equal classes the first is taken,
-    and a NaN is greater than all, as in `torch.argmax`. Beside the logits a CPU holds one piece of about `PIECE_BYTES`
+    and a NaN is greater than all, as in `torch.argmax`. Beside the logits a CPU holds one chunk of about `CHUNK_BYTES`
     where h / H is a simple fraction with a power of two below the line (1024x512 to 2048x1024, say), and else `GROUP`
     classes at full size; a GPU holds everything. With the labels, and counting them, 34 classes at 2048x1024 so take at
     most 64 MiB more than logits and label do, or 96 MiB.
@@ -40,17 +40,15 @@ def label_pixels(logits_CHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tenso
     if logits_CHW.device.type != "cpu":
         return _resize(logits_CHW, size).argmax(dim=0).to(torch.uint8)
     height, width = size
-    if tuple(logits_CHW.shape[1:]) == tuple(size):
-        label_HW = _label_rows(logits_CHW)
-    elif logits_CHW.shape[0] * height * width * 4 <= PIECE_BYTES:
-        label_HW = _label_rows(_resize(logits_CHW, size))
+    if tuple(logits_CHW.shape[1:]) == (height, width) or logits_CHW.shape[0] * height * width * 4 <= CHUNK_BYTES:
+        chunks = iter([_resize(logits_CHW, size)])
     elif 3 * logits_CHW.shape[0] <= GROUP * _count_blocks(logits_CHW.shape[1], height):
-        label_HW = np.zeros((height, width), np.uint8)
-        done = 0
-        for piece_CHW in _cut_rows(logits_CHW, height, width):
-            done += _write_rows(piece_CHW, label_HW[done:])
+        chunks = _cut_rows(logits_CHW, height, width)
     else:
-        label_HW = _label_by_groups(logits_CHW, height, width)
+        return torch.from_numpy(_label_by_groups(logits_CHW, height, width))
+    label_HW, done = np.zeros((height, width), np.uint8), 0
+    for chunk_CHW in chunks:
+        done += _write_rows(chunk_CHW, label_HW[done:])
     return torch.from_numpy(label_HW)
 
 
@@ -74,32 +72,28 @@ def _count_blocks(rows_in: int, rows_out: int) -> int:
 
 
 def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
-    """Yield the interpolated logits in strips of rows, top to bottom; each is overwritten by the next.
+    """Yield the interpolated logits in chunks of rows, top to bottom; each is overwritten by the next.
 
-    A strip is some blocks, made together with one more on either side, since weights reach over its border; at the ends
+    A chunk is some blocks, made together with one more on either side, since weights reach over its border; at the ends
     with two on one side. All windows so are of one size and made in the same memory: freed and taken again for each,
     the allocator would keep up to four of them.
     """
     blocks = _count_blocks(logits_CHW.shape[1], height)
     rows_in, rows_out = logits_CHW.shape[1] // blocks, height // blocks
     row_bytes = 4 * logits_CHW.shape[0] * width
-    enough = max(PIECE_BYTES // row_bytes, TINY + 1 - width, 1)
+    enough = max(CHUNK_BYTES // row_bytes, TINY + 1 - width, 1)
     step = min(-(-enough // rows_out), blocks)
     size = min(step + 2, blocks)
-    made_1CHW = _like(logits_CHW, size * rows_out, width)
+    # Laid out as torch would interpolate them.
+    channels_last = logits_CHW[None].is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    made_1CHW = torch.empty((1, len(logits_CHW), size * rows_out, width), dtype=logits_CHW.dtype, memory_format=layout)
     for start in range(0, blocks, step):
         end = min(start + step, blocks)
         first = max(0, min(start - 1, blocks - size))
         window_1CHW = logits_CHW[None, :, first * rows_in : (first + size) * rows_in]
         torch.ops.aten.upsample_bilinear2d.out(window_1CHW, made_1CHW.shape[2:], False, out=made_1CHW)
         yield made_1CHW[0, :, (start - first) * rows_out : (end - first) * rows_out]
-
-
-def _like(logits_CHW: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Return memory for these logits at another size, [1, C, H, W], laid out as torch would interpolate them."""
-    channels_last = logits_CHW[None].is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return torch.empty((1, logits_CHW.shape[0], height, width), dtype=logits_CHW.dtype, memory_format=layout)
 
 
 def _label_by_groups(logits_CHW: torch.Tensor, height: int, width: int) -> Label:
@@ -125,12 +119,6 @@ def _resize_group(logits_CHW: torch.Tensor, start: int, size: tuple[int, int]) -
     first = max(0, start - 4) if end - start < 4 else start
     group_CHW = logits_CHW[None, first:end].contiguous(memory_format=kept)[0]
     return _resize(group_CHW, size)[start - first :]
-
-
-def _label_rows(logits_CHW: torch.Tensor) -> Label:
-    label_HW = np.zeros(logits_CHW.shape[1:], np.uint8)
-    _write_rows(logits_CHW, label_HW)
-    return label_HW
 
 
 def _write_rows(logits_CHW: torch.Tensor, label_HW: Label) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,15 +11,16 @@ from harness.counts import make_counts
 from harness.data.source import IGNORE, Label
 from harness.predictions import Seen, choose_kept, downscale, pack_predictions
 from harness.records import Counts, Examples, Predictions
-from harness.train.batches import Batch, cut, read_images, send
+from harness.train.batches import cut, send
 from harness.train.chunked_argmax import label_pixels
+from harness.train.forward import forward, total_loss
 from harness.train.regions import REGIONS, Confusion, count_confusion, count_regions
-from harness.train.setup import Bench, forward, forward_batch, mixed_precision, total_loss
+from harness.train.setup import Setup
 
 EXAMPLES = 4
 
 
-class Judged(NamedTuple):
+class Evaluation(NamedTuple):
     """What evaluating one split gives."""
 
     counts: Counts
@@ -27,8 +28,8 @@ class Judged(NamedTuple):
     """Mean over images of the run's own loss, at input size."""
 
 
-class Closely(NamedTuple):
-    """What evaluating one split closely gives."""
+class DetailedEvaluation(NamedTuple):
+    """What evaluating one split in detail gives."""
 
     counts: Counts
     regions: Mapping[str, Counts]
@@ -36,46 +37,38 @@ class Closely(NamedTuple):
     predictions: Predictions
 
 
-class Forwarded(NamedTuple):
-    """A batch of a split after the model."""
-
-    places: list[int]
-    """Which of the split's images."""
-    batch: Batch
-    logits_BCHW: torch.Tensor
-    """float32, at input size."""
-    auxiliary: Sequence[tuple[float, torch.Tensor]]
-
-
 @torch.inference_mode()
-def evaluate(bench: Bench, split_name: str) -> Judged:
+def evaluate(setup: Setup, split_name: str) -> Evaluation:
     """Evaluate the present weights on every image of a split, each at the size that `evaluate.size` says.
 
     On a GPU predictions are made and counted there; losses and counts are read once, at the end.
     """
-    split, classes = bench.splits[split_name], bench.source.taxonomy.classes
+    split, classes = setup.data.splits[split_name], setup.data.source.taxonomy.classes
     confusions: list[torch.Tensor] = []
     losses: list[torch.Tensor] = []
-    for item in _forward_split(bench, split_name):
-        loss, counted = judge_images(bench, split_name, item)
-        losses += [loss] * len(item.places)
+    setup.state.network.module.eval()
+    for places in evaluation_batches(setup, split_name):
+        loss, counted = evaluate_images(setup, split_name, places)
+        losses += [loss] * len(places)
         confusions += counted
-    loss_sum = 0.0
+    loss_sum = 0.0  # one by one: from Python 3.12 on `sum` rounds otherwise
     for value in torch.stack(losses).tolist():
         loss_sum += value
     confusions_NCC = list(torch.stack(confusions).cpu().numpy())
-    return Judged(make_counts(confusions_NCC, split.names, split.groups, classes), loss_sum / len(split))
+    return Evaluation(make_counts(confusions_NCC, split.names, split.groups, classes), loss_sum / len(split))
 
 
 @torch.inference_mode()
-def evaluate_closely(bench: Bench, split_name: str, *, keep: int) -> Closely:
+def evaluate_in_detail(setup: Setup, split_name: str, *, keep: int) -> DetailedEvaluation:
     """Evaluate the present weights as `evaluate` does, count regions of each image, and keep up to `keep` pictures."""
-    split, classes = bench.splits[split_name], bench.source.taxonomy.classes
+    split, classes = setup.data.splits[split_name], setup.data.source.taxonomy.classes
     confusions: list[Confusion] = []
     by_region: dict[str, list[Confusion]] = {name: [] for name in REGIONS}
     wanted, kept = set(choose_kept(len(split), keep)), dict[int, Seen]()
-    for item in _forward_split(bench, split_name):
-        for place, logits_CHW in zip(item.places, item.logits_BCHW, strict=True):
+    setup.state.network.module.eval()
+    for places in evaluation_batches(setup, split_name):
+        logits_BCHW, _ = forward(setup, split_name, setup.data.batch(split_name, places, setup.device))
+        for place, logits_CHW in zip(places, logits_BCHW, strict=True):
             label_HW = split.judged_label(place)
             predicted_HW = label_pixels(logits_CHW, label_HW.shape).cpu().numpy()
             regions = count_regions(predicted_HW, label_HW, len(classes))
@@ -84,34 +77,20 @@ def evaluate_closely(bench: Bench, split_name: str, *, keep: int) -> Closely:
             confusions.append(regions["border"] + regions["interior"])
             if place in wanted:
                 kept[place] = Seen(*map(downscale, (split.pair(place)[0], label_HW, predicted_HW)))
-    return Closely(
+    return DetailedEvaluation(
         make_counts(confusions, split.names, split.groups, classes),
         {name: make_counts(found, split.names, split.groups, classes) for name, found in by_region.items()},
         pack_predictions([split.names[index] for index in kept], list(kept.values())),
     )
 
 
-def _forward_split(bench: Bench, split_name: str) -> Iterator[Forwarded]:
-    """Yield every image of a split in order, through the model."""
-    bench.network.module.eval()
-    for places in evaluation_batches(bench, split_name):
-        yield forward_images(bench, split_name, places)
-
-
-@torch.inference_mode()
-def forward_images(bench: Bench, split_name: str, places: list[int]) -> Forwarded:
-    """Put some images of a split through the model together; it is in evaluation mode."""
-    batch = _load(bench, split_name, places)
-    with mixed_precision(bench):
-        logits_BCHW, auxiliary = forward_batch(bench, split_name, batch)
-    return Forwarded(places, batch, logits_BCHW.float(), auxiliary)
-
-
-def judge_images(bench: Bench, split_name: str, item: Forwarded) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the loss of some images together, and the confusion matrix of each."""
-    split, num_classes = bench.splits[split_name], len(bench.source.taxonomy.classes)
-    loss = total_loss(bench, item.logits_BCHW, item.auxiliary, item.batch.labels_BHW.long())
-    images = zip(item.places, item.logits_BCHW, item.batch.labels_BHW, strict=True)
+def evaluate_images(setup: Setup, split_name: str, places: Sequence[int]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return the loss of some images together, and the confusion matrix of each; the network evaluates already."""
+    split, num_classes = setup.data.splits[split_name], len(setup.data.source.taxonomy.classes)
+    batch = setup.data.batch(split_name, places, setup.device)
+    logits_BCHW, auxiliary = forward(setup, split_name, batch)
+    loss = total_loss(setup.state.loss, logits_BCHW, auxiliary, batch.labels_BHW.long())
+    images = zip(places, logits_BCHW, batch.labels_BHW, strict=True)
     return loss, [_count(logits_CHW, split.judged_label(i), seen_HW, num_classes) for i, logits_CHW, seen_HW in images]
 
 
@@ -131,34 +110,29 @@ def count_confusion_device(predicted_HW: torch.Tensor, label_HW: torch.Tensor, n
     counted = torch.zeros(num_classes * (IGNORE + 1), dtype=torch.int64, device=keys_N.device)
     counted.scatter_add_(
         0, keys_N, torch.ones_like(keys_N)
-    )  # a histogram would wait for the GPU: it has no fixed length
+    )  # a histogram has no fixed length: the GPU would be waited for
     return counted[: num_classes * num_classes].view(num_classes, num_classes)
 
 
-def evaluation_batches(bench: Bench, split_name: str) -> list[list[int]]:
+def evaluation_batches(setup: Setup, split_name: str) -> list[list[int]]:
     """Return batches of neighbouring images; where images keep their native size, each goes alone."""
-    size = bench.at_once.evaluate or bench.config.evaluate.batch_size
-    return cut(range(len(bench.splits[split_name])), size if bench.config.data.size != "native" else 1)
-
-
-def _load(bench: Bench, split_name: str, places: list[int]) -> Batch:
-    if (resident := bench.resident.get(split_name)) is not None:
-        return resident.batch(places)
-    return read_images(bench.splits[split_name], places).to(bench.device)
+    size = setup.micro_batch.evaluate or setup.config.evaluate.batch_size
+    return cut(range(len(setup.data.splits[split_name])), size if setup.config.data.size != "native" else 1)
 
 
 @torch.inference_mode()
-def make_examples(bench: Bench) -> Examples:
+def make_examples(setup: Setup) -> Examples:
     """Return a few validation images, evenly spaced (the same for every run on the data), with truth and prediction."""
-    split = bench.splits["val"]
-    bench.network.module.eval()
+    split = setup.data.splits["val"]
+    setup.state.network.module.eval()
     chosen = choose_kept(len(split), EXAMPLES)
     seen = []
     for index in chosen:
-        with mixed_precision(bench):
-            logits_BCHW, _ = forward(bench, bench.normalize(_load(bench, "val", [index])))
+        # Without their place, for the feature cache holds them as larger batches made them, which rounds otherwise.
+        batch = setup.data.batch("val", [index], setup.device)._replace(places=())
+        logits_BCHW, _ = forward(setup, "val", batch)
         image_HWC, label_HW = split.pair(index)
-        predicted_HW = label_pixels(logits_BCHW[0].float(), label_HW.shape).cpu().numpy()
+        predicted_HW = label_pixels(logits_BCHW[0], label_HW.shape).cpu().numpy()
         seen.append(Seen(*map(downscale, (image_HWC, label_HW, predicted_HW))))
     images, labels, predictions = zip(*seen, strict=True)
     return Examples(tuple(split.names[i] for i in chosen), images, labels, predictions)

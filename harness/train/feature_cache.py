@@ -1,4 +1,4 @@
-"""What frozen layers make of each image, computed once and kept, where every epoch would compute the same again."""
+"""The feature cache: what frozen layers make of each image, where every epoch would compute the same again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence, Sized
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,17 +25,10 @@ FILE_BYTES = 8 * 2**30
 """Features of one split that are kept at all; the disk must have twice the room, so that checkpoints find theirs."""
 
 
-class Sized(Protocol):
-    """A split, as far as it matters here."""
-
-    def __len__(self) -> int:
-        """Return its number of images."""
-
-
-class KeptFeatures:
+class FeatureCache:
     """The features of one split's images: what leaves the frozen layers of a network.
 
-    They are computed batch by batch, as without keeping, and kept image by image. A batch whose images are all known is
+    They are computed batch by batch, as without a cache, and kept image by image. A batch whose images are all known is
     put together again, with the strides that it had. Which kernel computes a batch depends on its size, so that an
     image's features do too, in the last bits; they do not depend on its neighbours or its place. Hence they are kept of
     batches of one size only (`full`), or, where the batches are the same in every epoch (`full` None), of all.
@@ -52,7 +45,7 @@ class KeptFeatures:
         self._images = images
         self._full = full
         self._known = np.zeros(images, bool)
-        self._sums: dict[int, int] | None = None
+        self._checksums: dict[int, int] | None = None
         """Place of an image -> CRC-32 of its features, where they lie in a file."""
         self._stores: Features | None = None
         self._off = False
@@ -67,18 +60,18 @@ class KeptFeatures:
         self._known[places] &= [self._is_whole(place) for place in places]
         if not self._known[places].all():
             features = self.stages.features(images())
-            self._keep(places, features)
+            self._store(places, features)
             return features
-        together = self._put_together(places)
+        stacked = self._stack(places)
         if self.trusted is None:
             computed = self.stages.features(images())
-            self.trusted = all(map(torch.equal, computed, together))
+            self.trusted = all(map(torch.equal, computed, stacked))
             if not self.trusted:
                 self._stop("computed among other images they differ in their last bits")
             return computed
-        return together
+        return stacked
 
-    def _keep(self, places: list[int], features: Features) -> None:
+    def _store(self, places: list[int], features: Features) -> None:
         if self._stores is None:
             self._open(features)
         if self._stores is None or any(a.stride() != b.stride() for a, b in zip(self._stores, features, strict=True)):
@@ -87,16 +80,16 @@ class KeptFeatures:
             for place, of_image in zip(places, feature, strict=True):
                 store[place].copy_(of_image)
         self._known[places] = True
-        if self._sums is not None:
-            self._sums.update({place: _checksum(self._stores, place) for place in places})
+        if self._checksums is not None:
+            self._checksums.update({place: _checksum(self._stores, place) for place in places})
 
     def _is_whole(self, place: int) -> bool:
         """Tell whether the features of an image are as they were kept; those that are not known yet are."""
-        if self._sums is None or self._stores is None or place not in self._sums:
+        if self._checksums is None or self._stores is None or place not in self._checksums:
             return True
-        return _checksum(self._stores, place) == self._sums[place]
+        return _checksum(self._stores, place) == self._checksums[place]
 
-    def _put_together(self, places: list[int]) -> Features:
+    def _stack(self, places: list[int]) -> Features:
         assert self._stores is not None
         batches = []
         for store in self._stores:
@@ -117,7 +110,7 @@ class KeptFeatures:
                 cache_folder().mkdir(parents=True, exist_ok=True)
                 require_room(cache_folder(), 2 * total)
             self._stores = tuple(_make_store(self._images, feature, total <= MEMORY_BYTES) for feature in features)
-            self._sums = {} if total > MEMORY_BYTES else None
+            self._checksums = {} if total > MEMORY_BYTES else None
         except OSError as error:
             self._stop(f"{cache_folder()}: {error.strerror}")
             return
@@ -161,10 +154,10 @@ def _make_store(images: int, feature: torch.Tensor, in_memory: bool) -> torch.Te
         return flat.view(feature.dtype).as_strided(shape, stride)
 
 
-def keep_features(
+def make_feature_caches(
     config: RunConfig, network: Network, splits: Mapping[str, Sized], evaluated: str
-) -> dict[str, KeptFeatures]:
-    """Return by split what is to be kept in a run: nothing where an epoch's features differ from those of the last.
+) -> dict[str, FeatureCache]:
+    """Return a run's feature caches, by split: none where an epoch's features differ from those of the last.
 
     Of the training split without augmentation, and of the split that is evaluated after each epoch. Each image must
     have the one size, and the arithmetic must be float32 on the CPU, for which bit-identity was measured.
@@ -174,7 +167,7 @@ def keep_features(
         return {}
     if config.train.compile != "none":  # what is compiled is the whole network, whose parts may round otherwise alone
         return {}
-    kept = {evaluated: KeptFeatures(stages, len(splits[evaluated]), None)}
+    caches = {evaluated: FeatureCache(stages, len(splits[evaluated]), None)}
     if not config.augment:
-        kept["train"] = KeptFeatures(stages, len(splits["train"]), config.train.batch_size)
-    return kept
+        caches["train"] = FeatureCache(stages, len(splits["train"]), config.train.batch_size)
+    return caches

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 
-class Pulse:
-    """Counts the batches that a run has trained on or judged. Another thread may look at any time."""
+class BatchCounter:
+    """Counts the batches that a run has trained on or evaluated. Another thread may look at any time."""
 
     def __init__(self) -> None:
         self.batches = 0
 
-    def beat(self) -> None:
+    def add(self) -> None:
         """Note that another batch goes through the network."""
         self.batches += 1

@@ -91,9 +91,8 @@ def border_band(label_HW: Label) -> Mask:
     The frame of the image is no border.
     """
     reach = band_reach(*label_HW.shape)
-    above_HW = label_HW + np.uint8(
-        1
-    )  # 1 more than the class, and 0 for ignored pixels, so that these are never highest
+    # 1 more than the class, and 0 for ignored pixels, so that these are never highest.
+    above_HW = label_HW + np.uint8(1)
     highest_HW, lowest_HW = _slide(above_HW, reach, np.maximum), _slide(label_HW, reach, np.minimum)
     lowest_HW += np.uint8(1)
     band: Mask = highest_HW != lowest_HW

@@ -1,10 +1,11 @@
-"""RunConfig + Machine -> live objects. Nothing here trains; loop and evaluation use what stands on the bench."""
+"""RunConfig + Machine -> Setup: the live objects of one run. Nothing here trains."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,59 +30,75 @@ from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Machine, RunConfig
 from harness.settings import ModelChoice
 from harness.spec.conflicts import find_clash, find_small_batch
-from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing
-from harness.train.compiled import check_compile, compile_network
-from harness.train.feature_cache import KeptFeatures, keep_features
-from harness.train.gpu_dataset import ResidentSplit, keep_resident, spare_bytes
-from harness.train.pulse import Pulse
+from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing, read_images
+from harness.train.feature_cache import FeatureCache, make_feature_caches
+from harness.train.gpu_dataset import GpuDataset, load_gpu_datasets, spare_bytes
+from harness.train.memory import MicroBatch
+from harness.train.pulse import BatchCounter
 from harness.train.seeding import seed_torch
 
 GROUPS: tuple[Literal["backbone", "head"], ...] = ("backbone", "head")
-SHOWN = 5
+MOST_NAMED = 5
 """Images that a note names before it only counts."""
+MOST_SIZES = 64
+"""Batch sizes, in training and in evaluation, for each of which the network is compiled."""
+
+LossTerms = tuple[tuple[float, Loss], ...]
+"""Weight and function of each term."""
 
 
 @dataclass(frozen=True)
-class AtOnce:
-    """Most images that go through the network together, where memory holds no more; None: the batch as it is set."""
+class TrainState:
+    """What is trained, and by what. The record is frozen; the weights and the optimizer's state in it change."""
 
-    train: int | None = None
-    evaluate: int | None = None
-
-
-@dataclass(frozen=True)
-class Bench:
-    """All live objects of one run. The record is frozen; the weights and the optimizer's state in it change."""
-
-    config: RunConfig
-    device: torch.device
-    source: Source
-    splits: Mapping[str, PreparedSplit]
     network: Network
-    loss: tuple[tuple[float, Loss], ...]
-    """Weight and function of each term."""
-    pixels_IC: npt.NDArray[np.int64]
-    """Pixels of each class in each image of the training split, at input size and before augmentation."""
+    loss: LossTerms
     class_weights_C: npt.NDArray[np.float64] | None
     """Those of the first loss term that says how it weighs classes; None where none does."""
-    augment: tuple[Augment, ...]
     optimizer: torch.optim.Optimizer
     base_lr: Mapping[str, float]
     """Learning rate of each parameter group before the schedule."""
     schedule: Schedule
-    normalize: Normalizer
-    warm: bool
-    """Whether the weights are another run's."""
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """What a run is fed with, and what its images go through before the network."""
+
+    source: Source
+    splits: Mapping[str, PreparedSplit]
     selects_on: str
     """The split that chooses the best epoch: `val`, or `select`, which is held out of it."""
+    pixels_IC: npt.NDArray[np.int64]
+    """Pixels of each class in each image of the training split, at input size and before augmentation."""
+    augment: tuple[Augment, ...]
+    normalize: Normalizer
+    feature_caches: Mapping[str, FeatureCache] = field(default_factory=dict)
+    """Split -> what frozen layers make of its images, where that is the same in every epoch."""
+    gpu_datasets: Mapping[str, GpuDataset] = field(default_factory=dict)
+    """Split -> its images on the device, where it is a GPU that has room for them."""
+
+    def batch(self, split_name: str, places: Sequence[int], device: torch.device) -> Batch:
+        """Return some images of a split as they are, on the device."""
+        if (on_gpu := self.gpu_datasets.get(split_name)) is not None:
+            return on_gpu.batch(places)
+        return read_images(self.splits[split_name], places).to(device)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run, ready to train: its config, what is trained, what it is fed with, and how."""
+
+    config: RunConfig
+    device: torch.device
+    state: TrainState
+    data: TrainData
+    warm: bool
+    """Whether the weights are another run's."""
     notes: tuple[str, ...]
     """What was done while building that a reader of the results should know."""
-    kept: Mapping[str, KeptFeatures] = field(default_factory=dict)
-    """Split -> what frozen layers make of its images, where that is the same in every epoch."""
-    resident: Mapping[str, ResidentSplit] = field(default_factory=dict)
-    """Split -> its images on the device, where it is a GPU that has room for them."""
-    at_once: AtOnce = AtOnce()
-    pulse: Pulse = field(default_factory=Pulse)
+    micro_batch: MicroBatch = field(default_factory=MicroBatch)
+    counter: BatchCounter = field(default_factory=BatchCounter)
 
 
 def open_splits(config: RunConfig) -> Source:
@@ -94,7 +111,7 @@ def open_splits(config: RunConfig) -> Source:
     return hold_out(source) if config.evaluate.select_split == "held_out" else source
 
 
-def build_bench(config: RunConfig, machine: Machine, *, start: Path | None, source: Source | None = None) -> Bench:
+def build_setup(config: RunConfig, machine: Machine, *, start: Path | None, source: Source | None = None) -> Setup:
     """Build a run's live objects; `start` is the weights file of the run it starts from.
 
     `source` stands in for the data that the config names, as `open_splits` opens them.
@@ -106,17 +123,7 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None, sour
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # else what asks for "the" GPU takes memory of the first one
     source = source or open_splits(config)
-    splits = {
-        name: PreparedSplit(
-            split,
-            source.taxonomy,
-            config.data.size,
-            config.evaluate.size,
-            with_depth="depth" in config.data.inputs,
-            cached=machine.cache,
-        )
-        for name, split in source.splits.items()
-    }
+    splits = {name: prepare_split(config, source, name, cached=machine.cache) for name in source.splits}
     num_classes = len(source.taxonomy.classes)
     preprocessing = measure_preprocessing(config.data.normalize, config.data.inputs, splits["train"])
     network, notes = build_network(config, num_classes, preprocessing.channels, start)
@@ -124,37 +131,42 @@ def build_bench(config: RunConfig, machine: Machine, *, start: Path | None, sour
     compile_network(config, network)
     optimizer, base_lr = _build_optimizer(config, network)
     schedule = registry.build("schedule", config.schedule, epochs=config.train.epochs)
+    schedule = with_warmup(schedule, config.schedule.warmup, config.schedule.floor)
     _check(config, network, device, len(splits["train"]))
     pixels_IC = count_class_pixels(splits["train"], num_classes)
-    source = replace(source, notes=(*source.notes, *_note_unlabelled(splits["train"].names, pixels_IC)))
     selects_on = "select" if "select" in splits else "val"
-    kept = keep_features(config, network, splits, selects_on) if device.type == "cpu" else {}
-    loss = _build_loss(config, pixels_IC)
-    return Bench(
+    caches = make_feature_caches(config, network, splits, selects_on) if device.type == "cpu" else {}
+    known: dict[str, Any] = {"num_classes": num_classes, "class_pixels": pixels_IC}
+    loss = tuple((term.weight, registry.build("loss", term, **known)) for term in config.loss)
+    return Setup(
         config=config,
         device=device,
-        source=source,
-        splits=splits,
-        network=network,
-        loss=loss,
-        pixels_IC=pixels_IC,
-        class_weights_C=_find_class_weights(loss, num_classes),
-        augment=tuple(registry.build("augment", step) for step in config.augment),
-        optimizer=optimizer,
-        base_lr=base_lr,
-        schedule=with_warmup(schedule, config.schedule.warmup, config.schedule.floor),
-        normalize=make_normalizer(preprocessing, config.train.memory_format, device),
+        state=TrainState(network, loss, _find_class_weights(loss, num_classes), optimizer, base_lr, schedule),
+        data=TrainData(
+            source=replace(source, notes=(*source.notes, *_note_unlabelled(splits["train"].names, pixels_IC))),
+            splits=splits,
+            selects_on=selects_on,
+            pixels_IC=pixels_IC,
+            augment=tuple(registry.build("augment", step) for step in config.augment),
+            normalize=make_normalizer(preprocessing, config.train.memory_format, device),
+            feature_caches=caches,
+            gpu_datasets=load_gpu_datasets(config, splits, device, spare_bytes(device)) if machine.resident else {},
+        ),
         warm=start is not None,
-        selects_on=selects_on,
         notes=(
             *network.notes,
             *notes,
             *_note_unsaid_weights(config, loss),
-            *(f"features of frozen layers: computed once ({name})" for name in kept),
+            *(f"features of frozen layers: computed once ({name})" for name in caches),
         ),
-        kept=kept,
-        resident=keep_resident(config, splits, device, spare_bytes(device)) if machine.resident else {},
     )
+
+
+def prepare_split(config: RunConfig, source: Source, name: str, *, cached: bool) -> PreparedSplit:
+    """Return a split as a run reads it."""
+    size, with_depth = config.data.size, "depth" in config.data.inputs
+    split, judged_size = source.splits[name], config.evaluate.size
+    return PreparedSplit(split, source.taxonomy, size, judged_size, with_depth=with_depth, cached=cached)
 
 
 def prepare_process(config: RunConfig) -> None:
@@ -233,12 +245,7 @@ def _require_network(choice: ModelChoice, built: Any) -> Network:
     return built
 
 
-def _build_loss(config: RunConfig, pixels_IC: npt.NDArray[np.int64]) -> tuple[tuple[float, Loss], ...]:
-    supplied: dict[str, Any] = {"num_classes": pixels_IC.shape[1], "class_pixels": pixels_IC}
-    return tuple((term.weight, registry.build("loss", term, **supplied)) for term in config.loss)
-
-
-def _find_class_weights(loss: Sequence[tuple[float, Loss]], num_classes: int) -> npt.NDArray[np.float64] | None:
+def _find_class_weights(loss: LossTerms, num_classes: int) -> npt.NDArray[np.float64] | None:
     """Return the class weights of the first term that says them.
 
     Raises:
@@ -250,7 +257,7 @@ def _find_class_weights(loss: Sequence[tuple[float, Loss]], num_classes: int) ->
     return found
 
 
-def _note_unsaid_weights(config: RunConfig, loss: Sequence[tuple[float, Loss]]) -> tuple[str, ...]:
+def _note_unsaid_weights(config: RunConfig, loss: LossTerms) -> tuple[str, ...]:
     """Return that a term has class weights and does not say which: what training records of the others is then less."""
     return tuple(
         f"loss {choice.name}: its class weights are not known to harness (it returns no ClassWeighted), so their share "
@@ -272,7 +279,7 @@ def _note_unlabelled(names: Sequence[str], pixels_IC: npt.NDArray[np.int64]) -> 
     if empty:
         yield (
             f"{len(empty)} of {len(names)} training images have no pixel with a class (every label is ignored), and"
-            f" teach nothing: {name_some(empty, SHOWN)}"
+            f" teach nothing: {name_some(empty, MOST_NAMED)}"
         )
 
 
@@ -315,6 +322,35 @@ def _check(config: RunConfig, network: Network, device: torch.device, images: in
         raise InputError(f"train.precision: bfloat16 has no hardware support on {device}; use float32")
 
 
+def check_compile(config: RunConfig, device: torch.device) -> None:
+    """Refuse what cannot be compiled.
+
+    Raises:
+        InputError: a compiler is missing: that of C++, or, on a GPU, that of C, by which Triton starts its kernels.
+    """
+    if config.train.compile == "none":
+        return
+    variable, usual = ("CXX", ["g++"]) if device.type == "cpu" else ("CC", ["gcc", "clang"])
+    compilers = shlex.split(os.environ.get(variable, ""))[:1] or usual
+    if not any(map(shutil.which, compilers)):
+        names = " or ".join(compilers)
+        raise InputError(f"train.compile: {config.train.compile} needs the compiler {names}; install it, or use none")
+
+
+def compile_network(config: RunConfig, network: Network) -> None:
+    """Have the network compiled when it is first used, for each size of batch anew.
+
+    One program for all sizes, made when the second size is met, would compute full batches in another way from then on:
+    a run that goes on after an interruption would not be the one that it would have been.
+    """
+    if config.train.compile == "none":
+        return
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = MOST_SIZES
+    network.module.compile(mode=config.train.compile, dynamic=None if config.data.size == "native" else False)
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Tell whether a device has hardware for bfloat16."""
     if device.type == "cuda":
@@ -325,49 +361,3 @@ def has_bfloat16(device: torch.device) -> bool:
 def memory_format(config: RunConfig) -> torch.memory_format:
     """Return the order of a tensor's elements that a run asks for."""
     return torch.channels_last if config.train.memory_format == "channels_last" else torch.contiguous_format
-
-
-def mixed_precision(bench: Bench) -> AbstractContextManager[object]:
-    """Return the context in which the forward pass runs."""
-    if bench.config.train.precision == "bfloat16":
-        return torch.autocast(bench.device.type, dtype=torch.bfloat16)
-    return nullcontext()
-
-
-def forward(bench: Bench, images_BCHW: torch.Tensor) -> tuple[torch.Tensor, Sequence[tuple[float, torch.Tensor]]]:
-    """Return logits_BCHW at input size, and weighted logits of auxiliary heads (none in evaluation)."""
-    return bench.network.read(bench.network.module(images_BCHW))
-
-
-def forward_batch(
-    bench: Bench, split_name: str, batch: Batch
-) -> tuple[torch.Tensor, Sequence[tuple[float, torch.Tensor]]]:
-    """Do what `forward` does with a batch of a split; what frozen layers make of it is computed once, if it is kept."""
-    bench.pulse.beat()
-    kept = bench.kept.get(split_name) if batch.places else None
-    if kept is None:
-        return forward(bench, bench.normalize(batch))
-    height, width = batch.labels_BHW.shape[1:]
-    return bench.network.read(kept.output(batch.places, lambda: bench.normalize(batch), (height, width)))
-
-
-def total_loss(
-    bench: Bench,
-    logits_BCHW: torch.Tensor,
-    auxiliary: Sequence[tuple[float, torch.Tensor]],
-    labels_BHW: torch.Tensor,
-) -> torch.Tensor:
-    """Return the weighted sum of all terms, on the main logits and on those of auxiliary heads."""
-    heads = [(1.0, logits_BCHW), *auxiliary]
-    terms = [
-        scaled(term(logits.float(), labels_BHW), share * weight)
-        for share, logits in heads
-        for weight, term in bench.loss
-    ]
-    total = torch.stack(terms) if len(terms) > 1 else terms[0]
-    return total.sum() if total.ndim else total
-
-
-def scaled(loss: torch.Tensor, factor: float) -> torch.Tensor:
-    """Return factor * loss. By 1, as most are, the loss itself: each operation has a backward of its own."""
-    return loss if factor == 1 else factor * loss

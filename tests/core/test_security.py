@@ -62,10 +62,6 @@ def evil(tmp_path):
     assert not made.marker.exists(), "the file was executed"
 
 
-class NoBench:
-    device = torch.device("cpu")
-
-
 @pytest.mark.parametrize("legacy", [False, True])
 def test_checkpoints_run_no_code(tmp_path, evil, legacy):
     path = tmp_path / "state.pt"
@@ -73,10 +69,10 @@ def test_checkpoints_run_no_code(tmp_path, evil, legacy):
     with pytest.raises(InputError, match="cannot be read as weights"):
         read_state(path)
     if legacy:  # no zip file: damaged, to a run that wants to go on
-        assert load_newest([path], NoBench()).notes
+        assert load_newest([path], object()).notes
     else:
         with pytest.raises(HarnessError, match="cannot continue from it"):
-            load_newest([path], NoBench())
+            load_newest([path], object())
 
 
 def test_counts_and_predictions_run_no_code(tmp_path, evil):

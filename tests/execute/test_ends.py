@@ -54,14 +54,14 @@ pids_here = list((PLACE / "pids").iterdir())
 """
 WAITING = """
 import time
-import harness.train.step as step
-kept, calls = step.forward_batch, []
-def forward_batch(*arguments):
+import harness.train.loop as loop
+kept, calls = loop.forward, []
+def forward(*arguments):
     calls.append(1)
     if len(calls) > 4:
         time.sleep(600)
     return kept(*arguments)
-step.forward_batch = forward_batch
+loop.forward = forward
 """
 
 
@@ -159,18 +159,18 @@ def test_a_killed_run_leaves_no_helper(harness_cli, workplace):
 
 STANDING = """
 import time
-import harness.train.step as step
-kept, calls = step.forward_batch, []
+import harness.train.loop as loop
+kept, calls = loop.forward, []
 def stand_still(seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:  # works, holds the interpreter, and gets nowhere
         sum(range(10_000))
-def forward_batch(*arguments):
+def forward(*arguments):
     calls.append(1)
     if len(calls) == 5:
         stand_still(SECONDS)
     return kept(*arguments)
-step.forward_batch = forward_batch
+loop.forward = forward
 """
 
 
@@ -203,7 +203,7 @@ def test_of_a_run_that_stands_still_it_is_said_once_where(tmp_path, monkeypatch)
     assert result.status == "finished", "it is not ended"
     (said,) = (text for text in told if "standing.py" in text)
     assert "baseline/seed0 has trained or judged nothing for" in said
-    assert 'in stand_still < File "' in said and "in forward_batch" in said
+    assert 'in stand_still < File "' in said and "in forward" in said
     log = folder.log.read_text()
     assert log.count("most recent call first") > 1, "of all threads"
     assert "in stand_still" in log

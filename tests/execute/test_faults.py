@@ -33,7 +33,7 @@ from pathlib import Path
 import harness.execute.run as one
 import harness.runs.folder as folder
 import harness.train.checkpoint as checkpoint
-import harness.train.step as step
+import harness.train.loop as loop
 from harness.data.prepared import PreparedSplit
 
 def claim():
@@ -70,14 +70,14 @@ def die_at_second_rename(path, target):
 kept = checkpoint._save_sealed
 match claim():
     case "loading": at_call(3, PreparedSplit, "stacked")
-    case "forward": at_call(4, step, "forward_batch")
+    case "forward": at_call(4, loop, "forward")
     case "best half": at_call(1, checkpoint, "_save_sealed", write_half)
     case "state half": at_call(4, checkpoint, "_save_sealed", write_half)
     case "between renames":
         replace = Path.replace
         Path.replace = lambda path, target: (die_at_second_rename(path, target), replace(path, target))[1]
     case "before journal": at_call(2, one, "append_progress")
-    case "judging": at_call(1, one, "evaluate_closely")
+    case "judging": at_call(1, one, "evaluate_in_detail")
     case "result": at_call(1, folder, "write_entry")
 """
 

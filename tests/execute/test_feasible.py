@@ -171,16 +171,16 @@ def test_training_that_counts_no_pixel_is_told(folder):
 
     from harness.records import Machine
     from harness.report.study.notes import _unlabelled_notes
-    from harness.train.epoch import train_epoch
-    from harness.train.setup import build_bench
+    from harness.train.loop import train_epoch
+    from harness.train.setup import build_setup
 
     draw(folder, "train", 3, ignored=True)
     config = plan_of(folder, {"train.batch_size": 1}).runs[-1].config
-    bench = build_bench(config, Machine(), start=None)
-    assert bench.source.notes == (
+    setup = build_setup(config, Machine(), start=None)
+    assert setup.data.source.notes == (
         "1 of 5 training images have no pixel with a class (every label is ignored), and teach nothing: p03",
     )
-    epochs = [SimpleNamespace(metrics=train_epoch(bench, epoch, ())) for epoch in (1, 2)]
+    epochs = [SimpleNamespace(metrics=train_epoch(setup, epoch)) for epoch in (1, 2)]
     variant = SimpleNamespace(name="plain", seeds=[SimpleNamespace(seed=7, epochs=epochs)])
     assert list(_unlabelled_notes([variant])) == [
         "Training of 'plain' had batches without a pixel that has a class (seed 7: 2): their loss moved no weight."

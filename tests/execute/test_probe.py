@@ -44,14 +44,14 @@ def test_longer_runs_cost_more_time_and_no_more_memory(runs):
 
 
 def test_ashortened_bench_is_the_same_bench_with_fewer_images(runs):
-    from harness.train.setup import build_bench
+    from harness.train.setup import build_setup
 
-    bench = build_bench(runs[0].config, Machine(), start=None)
-    short = shorten(bench)
-    assert short.network is bench.network
+    setup = build_setup(runs[0].config, Machine(), start=None)
+    short = shorten(setup)
+    assert short.state.network is setup.state.network
     assert short.config.train.epochs == EPOCHS
-    assert {name: len(split) for name, split in short.splits.items()} == {"train": 12, "val": 6, "test": 3}
-    assert (short.splits["val"].pair(5)[0] == bench.splits["val"].pair(5)[0]).all()
+    assert {name: len(split) for name, split in short.data.splits.items()} == {"train": 12, "val": 6, "test": 3}
+    assert (short.data.splits["val"].pair(5)[0] == setup.data.splits["val"].pair(5)[0]).all()
 
 
 def test_epochs_are_chosen_on_the_images_held_out_for_it(runs):

@@ -362,16 +362,16 @@ def test_group_scores_are_those_of_the_groups_images(spec):
     from harness.spec.plan import run_id
     from harness.train.evaluate import evaluate
     from harness.train.loop import train
-    from harness.train.setup import build_bench
+    from harness.train.setup import build_setup
 
     plain = spec().variants[0].config
     noting = spec(SPEC.replace("epochs: 4", "epochs: 1") + "  pruner: none\n").variants[0].config
     noting = replace(
         noting, evaluate=noting.evaluate.model_copy(update={"epochs_by": "group", "select_split": "held_out"})
     )
-    bench = build_bench(noting, Machine("cpu"), start=None)
-    (epoch,) = train(bench, [])
-    counts = evaluate(bench, "select").counts
+    setup = build_setup(noting, Machine("cpu"), start=None)
+    (epoch,) = train(setup)
+    counts = evaluate(setup, "select").counts
     noted = {name.removeprefix(GROUP_PREFIX): v for name, v in epoch.metrics.items() if name.startswith(GROUP_PREFIX)}
     assert list(noted) == list(counts.groups)  # each image of desert is a group
     assert noted == score_groups(counts, "miou_dataset")

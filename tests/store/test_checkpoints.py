@@ -14,7 +14,7 @@ from torch import nn
 from harness.errors import RunFailed
 from harness.files import NO_ROOM, CannotWrite
 from harness.records import Progress
-from harness.train.checkpoint import Standing, copy_weights, load_newest, save_state, save_weights
+from harness.train.checkpoint import Checkpoint, copy_weights, load_newest, save_state, save_weights
 from harness.zip_checksum import find_damage
 
 
@@ -23,20 +23,20 @@ class Net:
         self.module = nn.Linear(3, 2)
 
 
-class Bench:
-    """What checkpoints use of a bench."""
+class State:
+    """What checkpoints use of a train state."""
 
     def __init__(self):
-        self.network, self.device = Net(), torch.device("cpu")
+        self.network = Net()
         self.optimizer = torch.optim.SGD(self.network.module.parameters(), 0.1, momentum=0.9)
 
-    def step(self, number: int) -> Standing:
+    def step(self, number: int) -> Checkpoint:
         """Move the weights, and return how far the run has come after so many epochs."""
         self.optimizer.zero_grad()
         self.network.module(torch.ones(1, 3)).sum().backward()
         self.optimizer.step()
         history = tuple(Progress(e, 9, {"val/miou_dataset": 0.1 * e}, True, 1000 + e) for e in range(1, number + 1))
-        return Standing(history, copy_weights(self), 2.0 * number)
+        return Checkpoint(history, copy_weights(self.network), 2.0 * number)
 
 
 def states(folder: Path) -> tuple[Path, Path]:
@@ -45,10 +45,10 @@ def states(folder: Path) -> tuple[Path, Path]:
 
 def train_and_save(folder: Path, epochs: int) -> dict[int, torch.Tensor]:
     """Save after each epoch, and return the weights of each."""
-    bench, weights = Bench(), {}
+    state, weights = State(), {}
     for number in range(1, epochs + 1):
-        save_state(*states(folder), bench, bench.step(number))
-        weights[number] = bench.network.module.weight.detach().clone()
+        save_state(*states(folder), state, state.step(number))
+        weights[number] = state.network.module.weight.detach().clone()
     return weights
 
 
@@ -59,12 +59,12 @@ def flip(path: Path, place: int, bit: int = 0) -> None:
 
 
 def test_any_program_loads_the_weights(tmp_path):
-    bench = Bench()
-    save_weights(tmp_path / "best.pt", copy_weights(bench))
+    state = State()
+    save_weights(tmp_path / "best.pt", copy_weights(state.network))
     assert find_damage(tmp_path / "best.pt") is None
     for how in ({}, {"mmap": True}):
         loaded = torch.load(tmp_path / "best.pt", weights_only=True, **how)
-        assert torch.equal(loaded["weight"], bench.network.module.weight)
+        assert torch.equal(loaded["weight"], state.network.module.weight)
     with zipfile.ZipFile(tmp_path / "best.pt") as file:
         assert file.testzip() is None
 
@@ -72,8 +72,8 @@ def test_any_program_loads_the_weights(tmp_path):
 def test_every_flipped_bit_is_seen(tmp_path):
     """torch alone loads many of these files without a word, and with other weights."""
     path = tmp_path / "best.pt"
-    bench = Bench()
-    save_weights(path, copy_weights(bench))
+    state = State()
+    save_weights(path, copy_weights(state.network))
     whole = path.read_bytes()
     wrong_in_silence = 0
     for place in range(len(whole)):
@@ -82,13 +82,13 @@ def test_every_flipped_bit_is_seen(tmp_path):
         assert find_damage(path), f"byte {place}"
         with suppress(Exception):
             loaded = torch.load(path, weights_only=True)
-            wrong_in_silence += not torch.equal(loaded["weight"], bench.network.module.weight)
+            wrong_in_silence += not torch.equal(loaded["weight"], state.network.module.weight)
     assert wrong_in_silence > 0
 
 
 def test_every_truncation_is_seen(tmp_path):
     path = tmp_path / "best.pt"
-    save_weights(path, copy_weights(Bench()))
+    save_weights(path, copy_weights(State().network))
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
@@ -107,18 +107,18 @@ def test_the_state_before_stands_in_for_a_damaged_one(tmp_path):
     weights = train_and_save(tmp_path, 3)
     newest, before = states(tmp_path)
     flip(newest, 700, 3)
-    bench = Bench()
-    standing = load_newest((newest, before), bench)
-    assert torch.equal(bench.network.module.weight, weights[2])
-    assert torch.equal(standing.best["weight"], weights[2])
-    assert (len(standing.history), standing.seconds) == (2, 4.0)
-    assert standing.notes == (
+    state = State()
+    checkpoint = load_newest((newest, before), state)
+    assert torch.equal(state.network.module.weight, weights[2])
+    assert torch.equal(checkpoint.best["weight"], weights[2])
+    assert (len(checkpoint.history), checkpoint.seconds) == (2, 4.0)
+    assert checkpoint.notes == (
         "the checkpoint state.pt was damaged (its checksum does not match): training went on after epoch 2 instead",
     )
     assert not newest.exists()
-    save_state(newest, before, bench, bench.step(3))
+    save_state(newest, before, state, state.step(3))
     flip(newest, 800)
-    again = load_newest((newest, before), Bench())
+    again = load_newest((newest, before), State())
     assert len(again.history) == 2, "the damaged state never takes the place of the good one"
 
 
@@ -126,35 +126,35 @@ def test_with_no_good_state_the_run_begins_anew_and_says_so(tmp_path):
     train_and_save(tmp_path, 2)
     for path in states(tmp_path):
         path.write_bytes(path.read_bytes()[:500])
-    standing = load_newest(states(tmp_path), Bench())
-    assert standing.history == ()
-    assert standing.notes[0].endswith("training began anew")
-    assert "state.pt" in standing.notes[0] and "state.previous.pt" in standing.notes[0]
+    checkpoint = load_newest(states(tmp_path), State())
+    assert checkpoint.history == ()
+    assert checkpoint.notes[0].endswith("training began anew")
+    assert "state.pt" in checkpoint.notes[0] and "state.previous.pt" in checkpoint.notes[0]
 
 
 def test_what_was_said_is_remembered_by_the_next_state(tmp_path):
     train_and_save(tmp_path, 2)
     flip(states(tmp_path)[0], 600)
-    bench = Bench()
-    standing = load_newest(states(tmp_path), bench)
-    save_state(*states(tmp_path), bench, standing)
-    assert load_newest(states(tmp_path), Bench()).notes == standing.notes
+    state = State()
+    checkpoint = load_newest(states(tmp_path), state)
+    save_state(*states(tmp_path), state, checkpoint)
+    assert load_newest(states(tmp_path), State()).notes == checkpoint.notes
 
 
 def test_killed_between_the_two_renames_the_state_before_is_used_in_silence(tmp_path):
     weights = train_and_save(tmp_path, 2)
     newest, before = states(tmp_path)
     newest.replace(before)
-    bench = Bench()
-    assert load_newest((newest, before), bench).notes == ()
-    assert torch.equal(bench.network.module.weight, weights[2])
+    state = State()
+    assert load_newest((newest, before), state).notes == ()
+    assert torch.equal(state.network.module.weight, weights[2])
 
 
 def test_a_state_of_something_else_is_not_used_and_not_removed(tmp_path):
     newest, before = states(tmp_path)
     torch.save({"model": {"other": torch.ones(1)}}, newest)
     with pytest.raises(RunFailed, match=r"state\.pt: cannot continue from it .*; delete the file"):
-        load_newest((newest, before), Bench())
+        load_newest((newest, before), State())
     assert newest.exists()
 
 
@@ -172,22 +172,22 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_is_named_and_costs_nothing(small_disk):
     """A disk with room for two states and no third: the error says which file and disk, and both states stay whole."""
-    bench = Bench()
+    state = State()
     newest, before = states(small_disk)
     for number in (1, 2):
-        save_state(newest, before, bench, bench.step(number))
+        save_state(newest, before, state, state.step(number))
     (small_disk / "other").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096))
     contents = [path.read_bytes() for path in (newest, before)]
     with pytest.raises(CannotWrite) as caught:
-        save_state(newest, before, bench, bench.step(3))
+        save_state(newest, before, state, state.step(3))
     assert caught.value.errno in NO_ROOM
     assert f"{newest}: cannot be written: No space left on device; the disk {small_disk} has " in str(caught.value)
     assert "bytes free of 262,144" in str(caught.value)
     assert [path.read_bytes() for path in (newest, before)] == contents
     assert sorted(path.name for path in small_disk.iterdir()) == ["other", "state.previous.pt", "state.pt"]
     (small_disk / "other").unlink()
-    save_state(newest, before, bench, bench.step(3))
-    assert len(load_newest((newest, before), Bench()).history) == 3
+    save_state(newest, before, state, state.step(3))
+    assert len(load_newest((newest, before), State()).history) == 3
 
 
 def test_lost_blocks_are_seen(tmp_path):
@@ -205,8 +205,8 @@ def test_lost_blocks_are_seen(tmp_path):
 
 
 def test_history_keeps_what_is_not_a_number(tmp_path):
-    bench = Bench()
+    state = State()
     odd = Progress(1, 9, {"val/iou/x": float("nan")}, True, 1)
-    save_state(*states(tmp_path), bench, Standing((odd,), copy_weights(bench)))
-    back = load_newest(states(tmp_path), Bench()).history[0]
+    save_state(*states(tmp_path), state, Checkpoint((odd,), copy_weights(state.network)))
+    back = load_newest(states(tmp_path), State()).history[0]
     assert json.dumps(back.metrics) == json.dumps(odd.metrics)

@@ -20,15 +20,16 @@ from harness.registry import choose
 from harness.runs.folder import RunFolder, load_result
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import run_id
-from harness.train import epoch, gpu_dataset, prefetch, setup, step
+from harness.train import gpu_dataset, loop, setup
+from harness.train import prefetch as prefetching
 from harness.train.batches import Batch, Preprocessing, make_normalizer, read_sample, stack, training_order
-from harness.train.compiled import check_compile
-from harness.train.epoch import train_epoch
 from harness.train.evaluate import evaluate
-from harness.train.gpu_dataset import keep_resident
+from harness.train.forward import total_loss
+from harness.train.gpu_dataset import load_gpu_datasets
+from harness.train.loop import train_epoch
 from harness.train.metrics import count_shown
-from harness.train.prefetch import feed, read_ahead
-from harness.train.setup import build_bench, prepare_process, total_loss
+from harness.train.prefetch import prefetch, read_ahead
+from harness.train.setup import build_setup, check_compile, prepare_process
 
 AUGMENT = (choose("augment", "rotate", {"degrees": 20.0}), choose("augment", "flip", {}))
 ROOM = 2**30
@@ -52,40 +53,49 @@ def make_config(augment=(), **train) -> RunConfig:
 
 def build(config: RunConfig, device: str = "cpu"):
     prepare_process(config)
-    return build_bench(config, Machine(device), start=None)
+    return build_setup(config, Machine(device), start=None)
 
 
-def with_images_on_device(bench):
-    return replace(bench, resident=keep_resident(bench.config, bench.splits, bench.device, ROOM))
+def with_images_on_device(setup):
+    held = load_gpu_datasets(setup.config, setup.data.splits, setup.device, ROOM)
+    return replace(setup, data=replace(setup.data, gpu_datasets=held))
 
 
-def trained(bench):
-    measured = train_epoch(bench, 1, ())
+def batches(setup, epoch=1):
+    return prefetch(setup.config, setup.data, setup.device, epoch)
+
+
+def trained(setup):
+    measured = train_epoch(setup, 1)
     del measured["train/images_per_s"]
-    counts = evaluate(bench, "val").counts
-    return measured, counts.confusion_CC().tolist(), bench.network.module.state_dict()
+    counts = evaluate(setup, "val").counts
+    return measured, counts.confusion_CC().tolist(), setup.state.network.module.state_dict()
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("config", [make_config(), make_config(AUGMENT, augment_as="one_sampling")], ids=str)
 def test_images_on_the_device_change_no_bit(config, device):
-    resident = with_images_on_device(build(config, device))
-    assert set(gpu_dataset.resident) == {"train", "val", "test"}
-    (measured, counts, weights), other = trained(resident), trained(replace(build(config, device), resident={}))
+    setup = with_images_on_device(build(config, device))
+    assert set(setup.data.gpu_datasets) == {"train", "val", "test"}
+    plain = build(config, device)
+    (measured, counts, weights), other = (
+        trained(setup),
+        trained(replace(plain, data=replace(plain.data, gpu_datasets={}))),
+    )
     assert (measured, counts) == other[:2]
     assert all(torch.equal(weights[name], other[2][name]) for name in weights)
 
 
 def test_images_that_are_augmented_on_the_host_stay_there():
-    assert set(with_images_on_device(build(make_config(AUGMENT))).resident) == {"val", "test"}
+    assert set(with_images_on_device(build(make_config(AUGMENT))).data.gpu_datasets) == {"val", "test"}
 
 
 def test_what_does_not_fit_is_read_and_sent():
-    bench = build(make_config())
+    setup = build(make_config())
     image_bytes = 48 * 64 * 4
-    few = len(bench.splits["val"]) * image_bytes
-    assert set(keep_resident(bench.config, bench.splits, bench.device, few)) == {"val"}
-    assert not keep_resident(bench.config, bench.splits, bench.device, few - 1)
+    few = len(setup.data.splits["val"]) * image_bytes
+    assert set(load_gpu_datasets(setup.config, setup.data.splits, setup.device, few)) == {"val"}
+    assert not load_gpu_datasets(setup.config, setup.data.splits, setup.device, few - 1)
 
 
 def test_one_sampling_is_part_of_the_id_and_its_default_is_not():
@@ -96,25 +106,32 @@ def test_one_sampling_is_part_of_the_id_and_its_default_is_not():
 
 def test_one_sampling_shows_other_pixels_of_the_same_draws():
     by_steps, together = (
-        next(iter(feed(build(make_config(AUGMENT, augment_as=how)), 1))) for how in ("steps", "one_sampling")
+        next(batches(build(make_config(AUGMENT, augment_as=how)))) for how in ("steps", "one_sampling")
     )
-    near = (by_steps.batch.images_BCHW.int() - together.batch.images_BCHW.int()).abs() <= 1
+    near = (by_steps.images_BCHW.int() - together.images_BCHW.int()).abs() <= 1
     assert 0.9 < near.float().mean() < 1
-    assert torch.equal(by_steps.shown_C, count_shown(by_steps.batch.labels_BHW, len(by_steps.shown_C)))
+
+
+@pytest.mark.parametrize("augment", [(), AUGMENT], ids=["plain", "augmented"])
+def test_the_pixels_shown_are_those_of_the_batches(augment, monkeypatch):
+    setup, seen = build(make_config(augment)), []
+    monkeypatch.setattr(loop, "measure_shown", lambda classes, shown, *held: seen.extend(shown) or {})
+    train_epoch(setup, 1)
+    for shown_C, batch in zip(seen, batches(setup), strict=True):
+        assert torch.equal(shown_C, count_shown(batch.labels_BHW, len(shown_C)))
 
 
 @pytest.mark.parametrize("room", [1, 2 * 3 * 48 * 64 * 4, 2**20], ids=["one", "two", "all"])
 def test_batches_read_together_are_those_read_one_by_one(room, monkeypatch):
-    monkeypatch.setattr(prefetch, "BYTES_AT_ONCE", room)
-    bench = build(make_config())
-    fed, order = list(feed(bench, 2)), training_order(7, 3, seed=5, epoch=2)
-    assert [list(item.batch.places) for item in fed] == order
+    monkeypatch.setattr(prefetching, "BYTES_AT_ONCE", room)
+    setup = build(make_config())
+    fed, order = list(batches(setup, 2)), training_order(7, 3, seed=5, epoch=2)
+    assert [list(item.places) for item in fed] == order
     for item, places in zip(fed, order, strict=True):
-        samples = [read_sample(bench.splits["train"], place) for place in places]
+        samples = [read_sample(setup.data.splits["train"], place) for place in places]
         alone = stack(samples, [""] * len(places))
-        assert torch.equal(item.batch.images_BCHW, alone.images_BCHW)
-        assert torch.equal(item.batch.labels_BHW, alone.labels_BHW)
-        assert torch.equal(item.shown_C, count_shown(alone.labels_BHW, len(item.shown_C)))
+        assert torch.equal(item.images_BCHW, alone.images_BCHW)
+        assert torch.equal(item.labels_BHW, alone.labels_BHW)
 
 
 @pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
@@ -141,9 +158,9 @@ def test_images_of_two_sizes_are_no_batch(tmp_path):
             size = (64, 48) if name % 2 else (48, 64)
             PIL.Image.new(mode, size, name * 20 if mode == "RGB" else 0).save(tmp_path / folder / f"{name}.png")
     scenes = {"root": str(tmp_path), "size": "native", "normalize": "centered", "classes": ["one"]}
-    bench = build(replace(make_config(), data=choose("data", "folder", scenes)))
+    setup = build(replace(make_config(), data=choose("data", "folder", scenes)))
     with pytest.raises(RunFailed, match=r"'\d' is \(\d\d, \d\d\), '\d' is \(\d\d, \d\d\) .*; set data.size, or crop"):
-        train_epoch(bench, 1, ())
+        train_epoch(setup, 1)
 
 
 def test_threads_read_ahead_in_order():
@@ -186,25 +203,26 @@ def test_where_memory_runs_out_images_leave_the_device_first(tmp_path, monkeypat
     config = make_config()
     undisturbed = run_alone(config, tmp_path / "undisturbed")
     monkeypatch.setattr(setup, "spare_bytes", lambda device: ROOM)
-    steps = []
+    steps, real = [], loop.add_gradient
 
-    def add_gradient(bench, batch, batches):
-        steps.append(set(bench.resident))
-        if bench.resident:
+    def add_gradient(setup, batch, batches):
+        steps.append(set(setup.data.gpu_datasets))
+        if setup.data.gpu_datasets:
             raise torch.OutOfMemoryError("out of memory")
-        return step.add_gradient(bench, batch, batches)
+        return real(setup, batch, batches)
 
     networks = []
 
     def build_alone(*given, **named):
         assert not any(network() for network in networks), "the network before it still takes memory"
-        bench = build_bench(*given, **named)
-        bench.network.module.__dict__["itself"] = bench.network.module.forward  # as a compiled one refers to itself
-        networks.append(weakref.ref(bench.network.module))
-        return bench
+        setup = build_setup(*given, **named)
+        module = setup.state.network.module
+        module.__dict__["itself"] = module.forward  # as a compiled one refers to itself
+        networks.append(weakref.ref(module))
+        return setup
 
-    monkeypatch.setattr(epoch, "add_gradient", add_gradient)
-    monkeypatch.setattr(run, "build_bench", build_alone)
+    monkeypatch.setattr(loop, "add_gradient", add_gradient)
+    monkeypatch.setattr(run, "build_setup", build_alone)
     told = []
     assert run_alone(config, tmp_path / "disturbed", told.append) == undisturbed
     assert len(networks) == 2
@@ -218,8 +236,8 @@ def test_a_device_that_is_full_after_all_leaves_images_in_the_main_memory(monkey
     def full(split, device):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
-    monkeypatch.setattr(gpu_dataset, "ResidentSplit", full)
-    assert not with_images_on_device(build(make_config())).resident
+    monkeypatch.setattr(gpu_dataset, "GpuDataset", full)
+    assert not with_images_on_device(build(make_config())).data.gpu_datasets
 
 
 def run_alone(config, place, tell=lambda event: None):
@@ -238,10 +256,8 @@ def test_whole_steps_are_not_replayed_where_gradients_are_added_up(more):
 def test_a_loss_that_is_no_scalar_is_summed_however_many_terms_there_are(shape):
     logits_BCHW, labels_BHW = torch.ones(3, 2, 4, 5), torch.zeros(3, 4, 5, dtype=torch.int64)
     term = (0.5, lambda logits_BCHW, labels_BHW: torch.ones(shape))
-    bench = build(make_config())
     for times in (1, 2):
-        several = replace(bench, loss=(term,) * times)
-        total = total_loss(several, logits_BCHW, (), labels_BHW)
+        total = total_loss((term,) * times, logits_BCHW, (), labels_BHW)
         assert total.shape == ()
         assert total == times * 0.5 * max(sum(shape), 1)
 
@@ -265,12 +281,12 @@ def test_compiling_for_a_gpu_needs_a_compiler_of_c(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_a_compiled_network_takes_full_batches_alike_before_and_after_a_smaller_one():
-    bench = build(make_config(compile="default"))
+    setup = build(make_config(compile="default"))
     images = torch.randn(3, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
-    bench.network.module.eval()
+    setup.state.network.module.eval()
     with torch.inference_mode():
-        first, _, again = (bench.network.module(images[:count]) for count in (3, 2, 3))
+        first, _, again = (setup.state.network.module(images[:count]) for count in (3, 2, 3))
     assert torch.equal(first, again)
 
 

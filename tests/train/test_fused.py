@@ -12,9 +12,9 @@ from harness.records import Machine, RunConfig
 from harness.registry import choose
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plan import run_id
-from harness.train.checkpoint import Standing, load_newest, save_state
+from harness.train.checkpoint import Checkpoint, load_newest, save_state
 from harness.train.loop import train
-from harness.train.setup import build_bench, prepare_process
+from harness.train.setup import build_setup, prepare_process
 
 
 def make_config(optimizer: str, step: str, **settings) -> RunConfig:
@@ -33,11 +33,11 @@ def make_config(optimizer: str, step: str, **settings) -> RunConfig:
 
 def build(config: RunConfig):
     prepare_process(config)
-    return build_bench(config, Machine("cpu"), start=None)
+    return build_setup(config, Machine("cpu"), start=None)
 
 
-def weights(bench):
-    return {name: value.clone() for name, value in bench.network.module.state_dict().items()}
+def weights(setup):
+    return {name: value.clone() for name, value in setup.state.network.module.state_dict().items()}
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def weights(bench):
     [("adam", {"weight_decay": 1e-2}), ("adamw", {}), ("sgd", {"momentum": 0.9, "momentum_form": "nesterov"})],
 )
 def test_it_moves_the_weights_as_the_plain_step_does_up_to_rounding(optimizer, settings):
-    benches = [build(make_config(optimizer, step, **settings)) for step in ("plain", "fused")]
-    start = weights(benches[0])
-    for bench in benches:
-        next(iter(train(bench, ())))
-    plain, fused = map(weights, benches)
+    setups = [build(make_config(optimizer, step, **settings)) for step in ("plain", "fused")]
+    start = weights(setups[0])
+    for setup in setups:
+        next(iter(train(setup)))
+    plain, fused = map(weights, setups)
     for name, value in plain.items():
         torch.testing.assert_close(fused[name], value, rtol=1e-3, atol=1e-4)
     assert any(not torch.equal(plain[name], start[name]) for name in plain)
-    assert all(group["fused"] for group in benches[1].optimizer.param_groups)
+    assert all(group["fused"] for group in setups[1].state.optimizer.param_groups)
 
 
 def test_it_has_an_id_of_its_own_and_the_plain_step_the_old_one():
@@ -65,11 +65,11 @@ def test_it_has_an_id_of_its_own_and_the_plain_step_the_old_one():
 def test_resumed_it_is_the_run_it_would_have_been(tmp_path):
     config = make_config("adam", "fused")
     whole, broken, resumed = build(config), build(config), build(config)
-    list(train(whole, ()))
-    first = next(iter(train(broken, ())))
-    save_state(tmp_path / "state.pt", tmp_path / "before.pt", broken, Standing((first,)))
-    standing = load_newest([tmp_path / "state.pt"], resumed)
-    list(train(resumed, standing.history))
+    list(train(whole))
+    first = next(iter(train(broken)))
+    save_state(tmp_path / "state.pt", tmp_path / "before.pt", broken.state, Checkpoint((first,)))
+    checkpoint = load_newest([tmp_path / "state.pt"], resumed.state)
+    list(train(resumed, checkpoint.history))
     assert all(torch.equal(*pair) for pair in zip(weights(whole).values(), weights(resumed).values(), strict=True))
 
 

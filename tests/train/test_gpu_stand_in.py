@@ -10,10 +10,10 @@ from shipped import shipped_names
 from harness.records import Machine, Progress, RunConfig
 from harness.registry import choose
 from harness.settings import EvaluateSettings, TrainSettings
-from harness.train.checkpoint import Standing, load_newest, save_state
-from harness.train.epoch import train_epoch
-from harness.train.evaluate import evaluate, evaluate_closely, make_examples
-from harness.train.setup import build_bench, prepare_process
+from harness.train.checkpoint import Checkpoint, load_newest, save_state
+from harness.train.evaluate import evaluate, evaluate_in_detail, make_examples
+from harness.train.loop import train_epoch
+from harness.train.setup import build_setup, prepare_process
 
 MOVES = {
     "flip": {},
@@ -47,12 +47,12 @@ def make_config(images=8, **changes) -> RunConfig:
 
 def build(config, device="cuda", resident=True):
     prepare_process(config)
-    return build_bench(config, Machine(device, resident=resident), start=None)
+    return build_setup(config, Machine(device, resident=resident), start=None)
 
 
-def waits_of_epoch(card, bench, number=1):
+def waits_of_epoch(card, setup, number=1):
     card.waits.clear()
-    measured = train_epoch(bench, number, ())
+    measured = train_epoch(setup, number)
     return list(card.waits), measured
 
 
@@ -90,11 +90,11 @@ def config_of(way, images):
 @pytest.mark.parametrize("way", WAYS)
 def test_an_epoch_waits_for_a_gpu_as_often_with_many_steps_as_with_few(way, monkeypatch):
     with card_here(monkeypatch) as card:
-        benches = [build(config_of(way, images), resident=WAYS[way][1]) for images in (4, 8)]
-        assert bool(benches[0].resident) is WAYS[way][1]
-        for bench in benches:
-            train_epoch(bench, 1, ())  # what is sent once
-        (few, _), (many, _) = (waits_of_epoch(card, bench, 2) for bench in benches)
+        setups = [build(config_of(way, images), resident=WAYS[way][1]) for images in (4, 8)]
+        assert bool(setups[0].data.gpu_datasets) is WAYS[way][1]
+        for setup in setups:
+            train_epoch(setup, 1)  # what is sent once
+        (few, _), (many, _) = (waits_of_epoch(card, setup, 2) for setup in setups)
     assert len(few) == len(many), sorted(set(many) - set(few)) or many
     assert 1 <= len(few) <= 8, few
 
@@ -131,11 +131,11 @@ def test_judging_waits_for_a_gpu_as_often_with_many_images_as_with_few(size, mon
         found = []
         for images in (4, 8):
             config = make_config(evaluate=EvaluateSettings(batch_size=2, size=size))
-            config = replace(config, data=config.data.with_settings(val_images=images))
-            bench = build(config)
-            evaluate(bench, "val")
+            config = replace(config, data=replace(config.data, settings={**config.data.settings, "val_images": images}))
+            setup = build(config)
+            evaluate(setup, "val")
             card.waits.clear()
-            evaluate(bench, "val")
+            evaluate(setup, "val")
             found.append(list(card.waits))
     assert len(found[0]) == len(found[1]) <= 3, found[1]
 
@@ -148,9 +148,9 @@ def test_a_run_on_a_gpu_has_the_numbers_that_it_has_on_a_cpu(monkeypatch):
     assert card == told(build(config, "cpu"))
 
 
-def told(bench):
-    measured = [train_epoch(bench, number, ()) for number in (1, 2)]
-    judged, closely, examples = evaluate(bench, "val"), evaluate_closely(bench, "val", keep=2), make_examples(bench)
+def told(setup):
+    measured = [train_epoch(setup, number) for number in (1, 2)]
+    judged, closely, examples = evaluate(setup, "val"), evaluate_in_detail(setup, "val", keep=2), make_examples(setup)
     numbers = [{key: value for key, value in item.items() if key != "train/images_per_s"} for item in measured]
     counts = (judged.counts.confusion_CC().tolist(), closely.counts.confusion_CC().tolist())
     return numbers, judged.loss, counts, [one.tolist() for one in examples.predictions]
@@ -159,12 +159,12 @@ def told(bench):
 def test_a_run_that_goes_on_from_a_checkpoint_waits_no_more_than_before(monkeypatch, tmp_path):
     config = make_config()
     with card_here(monkeypatch) as card:
-        bench = build(config)
-        train_epoch(bench, 1, ())
-        before, _ = waits_of_epoch(card, bench, 2)
-        save_state(tmp_path / "state", tmp_path / "before", bench, Standing((Progress(2, 3, {}, True, 0),)))
+        setup = build(config)
+        train_epoch(setup, 1)
+        before, _ = waits_of_epoch(card, setup, 2)
+        save_state(tmp_path / "state", tmp_path / "before", setup.state, Checkpoint((Progress(2, 3, {}, True, 0),)))
         again = build(config)
-        load_newest((tmp_path / "state",), again)
+        load_newest((tmp_path / "state",), again.state)
         after, _ = waits_of_epoch(card, again, 3)
     assert len(after) == len(before), after
 
@@ -179,8 +179,8 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_no_network_looks_on_the_cpu_for_what_lies_on_a_gpu(name, monkeypatch):
     with card_here(monkeypatch) as card:
-        bench = build(make_config(4, model=choose("model", name, MODELS[name])))
-        waits, measured = waits_of_epoch(card, bench)
-        evaluate(bench, "val")
+        setup = build(make_config(4, model=choose("model", name, MODELS[name])))
+        waits, measured = waits_of_epoch(card, setup)
+        evaluate(setup, "val")
     assert measured["train/loss"] > 0
     assert len(waits) <= 8, waits

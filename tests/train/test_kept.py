@@ -15,10 +15,10 @@ from harness.records import Machine, RunConfig
 from harness.registry import build, choose
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.train import feature_cache
-from harness.train.evaluate import evaluate_closely
-from harness.train.feature_cache import KeptFeatures, keep_features
+from harness.train.evaluate import evaluate_in_detail
+from harness.train.feature_cache import FeatureCache, make_feature_caches
 from harness.train.loop import train
-from harness.train.setup import build_bench, prepare_process
+from harness.train.setup import build_setup, prepare_process
 
 FREEZES = ("backbone", "all_but_classifier")
 NETWORKS = {
@@ -71,13 +71,13 @@ def log(caplog):
 
 def run(config: RunConfig, *, keeping: bool):
     prepare_process(config)
-    bench = build_bench(config, Machine("cpu"), start=None)
-    bench = bench if keeping else replace(bench, kept={})
-    history = list(train(bench, ()))
+    setup = build_setup(config, Machine("cpu"), start=None)
+    setup = setup if keeping else replace(setup, data=replace(setup.data, feature_caches={}))
+    history = list(train(setup))
     figures = [{k: repr(v) for k, v in item.metrics.items() if k != "train/images_per_s"} for item in history]
-    counts = evaluate_closely(bench, "val", keep=0).counts
-    weights = {name: value.clone() for name, value in bench.network.module.state_dict().items()}
-    return bench, figures, counts, weights
+    counts = evaluate_in_detail(setup, "val", keep=0).counts
+    weights = {name: value.clone() for name, value in setup.state.network.module.state_dict().items()}
+    return setup, figures, counts, weights
 
 
 def require_same(plain, keeping) -> None:
@@ -92,7 +92,7 @@ def test_weights_counts_and_metrics_are_the_same_bit_for_bit(network, which):
     config = make_config(network, which)
     plain, keeping = run(config, keeping=False), run(config, keeping=True)
     require_same(plain, keeping)
-    assert {name: item.trusted for name, item in keeping[0].kept.items()} == {"train": True, "val": True}
+    assert {name: item.trusted for name, item in keeping[0].data.feature_caches.items()} == {"train": True, "val": True}
 
 
 def test_two_threads_and_accumulated_batches_too():
@@ -100,7 +100,7 @@ def test_two_threads_and_accumulated_batches_too():
     config = make_config("deeplab", "backbone", train=train_settings)
     plain, keeping = run(config, keeping=False), run(config, keeping=True)
     require_same(plain, keeping)
-    assert keeping[0].kept["train"].trusted
+    assert keeping[0].data.feature_caches["train"].trusted
 
 
 @pytest.mark.parametrize(("network", "which"), CASES)
@@ -138,7 +138,7 @@ def test_a_file_keeps_what_memory_has_no_room_for(tmp_path, monkeypatch, caplog)
     config = make_config("unet", "backbone")
     plain, keeping = run(config, keeping=False), run(config, keeping=True)
     require_same(plain, keeping)
-    assert keeping[0].kept["train"].trusted
+    assert keeping[0].data.feature_caches["train"].trusted
     assert f"14 images: kept, 1 MiB in a file below {tmp_path / 'cache'}" in caplog.text
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"prepared"}
 
@@ -155,7 +155,7 @@ def test_a_full_disk_is_no_reason_to_stop(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr(feature_cache, "MEMORY_BYTES", 0)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
-    features = KeptFeatures(Stages(lambda images: (images + 1,), lambda made, size: made[0]), images=2, full=2)
+    features = FeatureCache(Stages(lambda images: (images + 1,), lambda made, size: made[0]), images=2, full=2)
     images = torch.rand(2, 1, 3, 3)
     for _ in range(3):
         assert torch.equal(features.output([0, 1], lambda: images, (3, 3)), images + 1)
@@ -170,7 +170,7 @@ def test_features_that_changed_in_their_file_are_computed_again(tmp_path, monkey
         asked.append(len(images))
         return (images + 1,)
 
-    features = KeptFeatures(Stages(compute, lambda made, size: made[0]), images=2, full=2)
+    features = FeatureCache(Stages(compute, lambda made, size: made[0]), images=2, full=2)
     images = torch.arange(24.0).reshape(2, 3, 2, 2)
     for _ in range(3):
         assert torch.equal(features.output([0, 1], lambda: images, (2, 2)), images + 1)
@@ -183,7 +183,7 @@ def test_features_that_changed_in_their_file_are_computed_again(tmp_path, monkey
 
 def test_features_that_depend_on_neighbours_are_found_out(caplog):
     """As BatchNorm would make them that is not in evaluation mode."""
-    features = KeptFeatures(
+    features = FeatureCache(
         Stages(lambda images: (images - images.mean(),), lambda made, size: made[0]), images=4, full=2
     )
     images = torch.arange(4.0)[:, None, None, None].expand(4, 1, 2, 3).contiguous()
@@ -203,11 +203,11 @@ def test_nothing_is_kept_where_epochs_differ_or_bits_are_not_known():
         ({"model": choose("model", "unet", {"base_channels": 4})}, set()),
         ({"train": TrainSettings(epochs=2, batch_size=4)}, {"train", "val"}),
     ):
-        bench = build_bench(make_config("unet", "backbone", **changes), Machine("cpu"), start=None)
-        assert set(bench.kept) == splits
-        assert len([note for note in bench.notes if "features of frozen layers" in note]) == len(splits)
+        setup = build_setup(make_config("unet", "backbone", **changes), Machine("cpu"), start=None)
+        assert set(setup.data.feature_caches) == splits
+        assert len([note for note in setup.notes if "features of frozen layers" in note]) == len(splits)
     config = make_config("unet", "backbone")
     native = config.data.with_settings(size="native")
     coarse = config.train.model_copy(update={"precision": "bfloat16"})
     for changes in ({"data": native}, {"train": coarse}):
-        assert keep_features(replace(config, **changes), bench.network, bench.splits, "val") == {}
+        assert make_feature_caches(replace(config, **changes), setup.state.network, setup.data.splits, "val") == {}

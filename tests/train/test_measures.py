@@ -17,9 +17,9 @@ from harness.report.diagnosis.make import diagnose
 from harness.runs.folder import load_result, run_folder
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plugins import import_plugin
-from harness.train import epoch, loop, prefetch
+from harness.train import loop
 from harness.train.metrics import FEWEST_STEPS, clip_gradient, count_shown, measure_gradient, measure_shown
-from harness.train.setup import build_bench, prepare_process
+from harness.train.setup import build_setup, prepare_process
 
 
 def make_config(**changes) -> RunConfig:
@@ -40,9 +40,9 @@ def make_config(**changes) -> RunConfig:
 
 def trained(config):
     prepare_process(config)
-    bench = build_bench(config, Machine("cpu"), start=None)
-    history = list(loop.train(bench, ()))
-    return bench, history
+    setup = build_setup(config, Machine("cpu"), start=None)
+    history = list(loop.train(setup))
+    return setup, history
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.01, 1e6])
@@ -110,32 +110,32 @@ def test_weight_share_is_the_classes_share_of_the_gradient_while_all_pixels_are_
 @pytest.mark.parametrize("clip_norm", [None, 0.05])
 def test_measuring_moves_no_number_of_the_training(clip_norm, monkeypatch):
     config = make_config(train=TrainSettings(epochs=2, batch_size=4, clip_norm=clip_norm))
-    with_bench, with_history = trained(config)
+    with_setup, with_history = trained(config)
 
     def clip_only(weights, limit):
         if limit is not None:
             nn.utils.clip_grad_norm_(weights, limit)
         return torch.zeros(())
 
-    monkeypatch.setattr(epoch, "clip_gradient", clip_only)
-    monkeypatch.setattr(prefetch, "count_shown", lambda labels_BHW, num_classes: torch.zeros(num_classes))
-    monkeypatch.setattr(epoch, "measure_gradient", lambda norms: {})
-    monkeypatch.setattr(epoch, "measure_shown", lambda *given: {})
-    without_bench, without_history = trained(config)
+    monkeypatch.setattr(loop, "clip_gradient", clip_only)
+    monkeypatch.setattr(loop, "count_shown", lambda labels_BHW, num_classes: torch.zeros(num_classes))
+    monkeypatch.setattr(loop, "measure_gradient", lambda norms: {})
+    monkeypatch.setattr(loop, "measure_shown", lambda *given: {})
+    without_setup, without_history = trained(config)
     for mine, other in zip(with_history, without_history, strict=True):
         kept = [name for name in other.metrics if name != "train/images_per_s"]
         assert [repr(mine.metrics[name]) for name in kept] == [repr(other.metrics[name]) for name in kept]
-    weights = (bench.network.module.state_dict() for bench in (with_bench, without_bench))
+    weights = (setup.state.network.module.state_dict() for setup in (with_setup, without_setup))
     assert all(torch.equal(*pair) for pair in zip(*(state.values() for state in weights), strict=True))
 
 
 def test_without_augmentation_every_held_pixel_is_shown_once():
-    bench, history = trained(make_config())
+    setup, history = trained(make_config())
     for item in history:
         shown = {name: value for name, value in item.metrics.items() if name.startswith("train/shown/")}
         held = [
             name
-            for name, pixels in zip(bench.source.taxonomy.classes, bench.pixels_IC.sum(axis=0), strict=True)
+            for name, pixels in zip(setup.data.source.taxonomy.classes, setup.data.pixels_IC.sum(axis=0), strict=True)
             if pixels
         ]
         assert shown == {f"train/shown/{name}": 1.0 for name in held}

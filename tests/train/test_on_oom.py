@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_train import make_bench, make_config, same, weights_of, without_speed
+from test_train import make_config, make_setup, same, weights_of, without_speed
 
 from harness.errors import RunFailed, is_out_of_memory
 from harness.execute.events import Warned
@@ -20,11 +20,10 @@ from harness.report.study.summary import make_report
 from harness.runs.folder import RunFolder, load_result
 from harness.settings import TrainSettings
 from harness.spec.plan import run_id
-from harness.train import step
+from harness.train import loop
 from harness.train.batches import Batch
 from harness.train.loop import train
-from harness.train.memory import OutOfMemory
-from harness.train.setup import AtOnce
+from harness.train.memory import MicroBatch, OutOfMemory
 
 LIMITED = """
 import resource, sys
@@ -32,7 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_on_oom import large_config
-from test_train import make_bench
+from test_train import make_setup
 from harness.execute.run import run_one
 from harness.errors import RunFailed
 from harness.records import Machine, Run
@@ -42,9 +41,9 @@ from harness.train.loop import train
 
 place = Path(sys.argv[2])
 small = replace(large_config("fail"), train=TrainSettings(epochs=1, batch_size=1))
-bench = make_bench(small)
-next(train(bench, ()))  # what a process needs whatever its batch
-for split in bench.splits.values():
+setup = make_setup(small)
+next(train(setup))  # what a process needs whatever its batch
+for split in setup.data.splits.values():
     split.stacked([0])
 lines = Path("/proc/self/status").read_text().splitlines()
 have = int(next(line for line in lines if line.startswith("VmData")).split()[1]) * 1024
@@ -89,20 +88,21 @@ def test_out_of_memory_a_run_says_which_batch_fits_or_goes_on_with_less_and_reco
 
 
 @given(images=st.integers(1, 40), most=st.integers(1, 40), least=st.integers(1, 3))
-def test_pieces_are_the_batch_cut_evenly(images, most, least):
+def test_micro_batches_are_the_batch_cut_evenly(images, most, least):
     batch = Batch(torch.arange(images)[:, None, None, None], torch.arange(images)[:, None, None], None)
-    sizes = [len(piece.labels_BHW) for piece in batch.pieces(most, least)]
-    assert torch.cat([piece.labels_BHW for piece in batch.pieces(most, least)]).equal(batch.labels_BHW)
+    parts = [part.labels_BHW for part in batch.micro_batches(most, least)]
+    sizes = [len(part) for part in parts]
+    assert torch.cat(parts).equal(batch.labels_BHW)
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= min(least, images)
     assert max(sizes) <= most or images // (len(sizes) + 1) < least
 
 
 def train_in_pieces(most, **changes):
-    bench = make_bench(make_config(**changes))
-    bench = replace(bench, at_once=AtOnce(train=most))
-    history = list(train(bench, ()))
-    return weights_of(bench), history
+    setup = make_setup(make_config(**changes))
+    setup = replace(setup, micro_batch=MicroBatch(train=most))
+    history = list(train(setup))
+    return weights_of(setup), history
 
 
 def test_pieces_are_the_whole_batch_where_each_image_counts_for_itself():
@@ -126,15 +126,15 @@ def test_a_limit_that_is_never_reached_changes_no_bit():
 
 def no_memory_for(images, monkeypatch, since=0):
     """Let training fail, as torch does, with more images at once than that, from the given call on."""
-    calls, forward = [], step.forward_batch
+    calls, forward = [], loop.forward
 
-    def limited(bench, split_name, batch):
+    def limited(setup, split_name, batch):
         calls.append(len(batch.labels_BHW))
         if len(calls) > since and len(batch.labels_BHW) > images:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
-        return forward(bench, split_name, batch)
+        return forward(setup, split_name, batch)
 
-    monkeypatch.setattr(step, "forward_batch", limited)
+    monkeypatch.setattr(loop, "forward", limited)
 
 
 def make_run(**changes):
@@ -196,14 +196,14 @@ def test_a_batch_that_does_not_divide_says_what_the_step_becomes(tmp_path, monke
 def test_an_evaluation_out_of_memory_names_its_own_setting(tmp_path, monkeypatch):
     from harness.train import evaluate
 
-    forward = evaluate.forward_batch
+    forward = evaluate.forward
 
-    def limited(bench, split_name, batch):
+    def limited(setup, split_name, batch):
         if len(batch.labels_BHW) > 2:
             raise MemoryError("std::bad_alloc")
-        return forward(bench, split_name, batch)
+        return forward(setup, split_name, batch)
 
-    monkeypatch.setattr(evaluate, "forward_batch", limited)
+    monkeypatch.setattr(evaluate, "forward", limited)
     with pytest.raises(RunFailed, match=r"while evaluating 16 images at once .* set evaluate.batch_size: 2 "):
         run_to_end(make_run(), tmp_path / "fail")
     result = run_to_end(make_run(train=TrainSettings(epochs=1, on_oom="accumulate")), tmp_path / "go on")
@@ -216,12 +216,12 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
     assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
-    def broken(bench, split_name, batch):
+    def broken(setup, split_name, batch):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(step, "forward_batch", broken)
+    monkeypatch.setattr(loop, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes") as caught:
-        next(train(make_bench(), ()))
+        next(train(make_setup()))
     assert not isinstance(caught.value, OutOfMemory)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_train import make_bench, make_config
+from test_train import make_config, make_setup
 
 from harness import registry
 from harness.errors import InputError
@@ -26,10 +26,10 @@ def weighted_by(monkeypatch):
 
 
 def shares_of(*terms):
-    bench = make_bench(make_config(loss=tuple(choose("loss", name, settings) for name, settings in terms)))
-    *_, last = train(bench, [])
+    setup = make_setup(make_config(loss=tuple(choose("loss", name, settings) for name, settings in terms)))
+    *_, last = train(setup)
     shares = {name: value for name, value in last.metrics.items() if name.startswith("train/weight_share/")}
-    return shares, [note for note in bench.notes if "class weights" in note]
+    return shares, [note for note in setup.notes if "class weights" in note]
 
 
 def test_its_weights_are_measured_as_those_of_a_shipped_loss():
@@ -52,4 +52,4 @@ def test_weights_that_nobody_says_are_noted_and_not_measured_as_something_else()
 
 def test_weights_of_another_number_of_classes_are_refused():
     with pytest.raises(InputError, match=r"ClassWeighted has weights of shape \(3,\); the data has 10 classes"):
-        make_bench(make_config(loss=(choose("loss", "weighted_by", {"count": 3}),)))
+        make_setup(make_config(loss=(choose("loss", "weighted_by", {"count": 3}),)))

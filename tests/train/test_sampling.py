@@ -16,7 +16,7 @@ from harness.parts.geometric_transforms import GREY
 from harness.parts.sample import Sample
 from harness.randomness import make_rng
 from harness.train import batch_augment
-from harness.train.batch_augment import augment_together
+from harness.train.batch_augment import augment_batch
 from harness.train.batches import Batch, stack
 
 torch.set_num_threads(1)
@@ -59,7 +59,7 @@ def one_by_one(samples, augment) -> list[Sample]:
 def both(samples, *steps) -> tuple[Batch, Batch]:
     """Return the batch by steps, and by one sampling."""
     augment, names = build(*steps), name_all(samples)
-    together = augment_together(stack(samples, names), names, augment, seed=SEED, epoch=EPOCH)
+    together = augment_batch(stack(samples, names), names, augment, seed=SEED, epoch=EPOCH)
     return stack(one_by_one(samples, augment), names), together
 
 

@@ -18,7 +18,7 @@ from harness.registry import choose
 from harness.runs.stale import Stale, describe_difference
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.train.loop import train
-from harness.train.setup import build_bench, prepare_process
+from harness.train.setup import build_setup, prepare_process
 
 PARTS = '''
 from torch import nn
@@ -77,9 +77,9 @@ def config_of(model: str = "adapted", optimizer: dict | None = None, **settings)
     )
 
 
-def bench_of(config):
+def setup_of(config):
     prepare_process(config)
-    return build_bench(config, Machine("cpu"), start=None)
+    return build_setup(config, Machine("cpu"), start=None)
 
 
 BODY = {"body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"}
@@ -97,14 +97,16 @@ ADAPTER, HEAD = {"adapter.weight", "adapter.bias"}, {"classifier.weight", "class
 )
 def test_what_the_model_froze_never_moves_and_the_run_says_so(still, freeze, moves, is_marked):
     config = config_of(still=still, freeze=freeze)
-    bench = bench_of(config)
-    before = {name: value.clone() for name, value in bench.network.module.named_parameters()}
-    for _ in train(bench, []):
+    setup = setup_of(config)
+    before = {name: value.clone() for name, value in setup.state.network.module.named_parameters()}
+    for _ in train(setup):
         pass
-    moved = {name for name, value in bench.network.module.named_parameters() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in setup.state.network.module.named_parameters() if not torch.equal(value, before[name])
+    }
     assert moved == moves
-    assert ({"backbone", "head"} if moves & (BODY | ADAPTER) else {"head"}) == set(bench.base_lr)
-    told = [note for note in bench.notes if "frozen" in note]
+    assert ({"backbone", "head"} if moves & (BODY | ADAPTER) else {"head"}) == set(setup.state.base_lr)
+    told = [note for note in setup.notes if "frozen" in note]
     assert told == (["4 of 8 tensors stay as they are: the model itself was built with them frozen"] * is_marked)
     assert (OWN_FREEZE in make_reader()(config)) == is_marked
 
@@ -135,7 +137,7 @@ def test_only_runs_of_a_model_that_keeps_weights_still_have_another_id(tmp_path)
 )
 def test_what_would_train_nothing_or_freeze_nothing_is_refused(config, told):
     with pytest.raises(InputError, match=told):
-        bench_of(config_of(**config))
+        setup_of(config_of(**config))
     make_reader()(config_of(**config))  # planning goes on: the run says it
 
 
