@@ -44,8 +44,7 @@ def evaluate(setup: Setup, split_name: str) -> Evaluation:
     On a GPU predictions are made and counted there; losses and counts are read once, at the end.
     """
     split, classes = setup.data.splits[split_name], setup.data.source.taxonomy.classes
-    confusions: list[torch.Tensor] = []
-    losses: list[torch.Tensor] = []
+    losses, confusions = (list[torch.Tensor]() for _ in range(2))
     setup.state.network.module.eval()
     for places in evaluation_batches(setup, split_name):
         loss, counted = evaluate_images(setup, split_name, places)
@@ -62,8 +61,7 @@ def evaluate(setup: Setup, split_name: str) -> Evaluation:
 def evaluate_in_detail(setup: Setup, split_name: str, *, keep: int) -> DetailedEvaluation:
     """Evaluate the present weights as `evaluate` does, count regions of each image, and keep up to `keep` pictures."""
     split, classes = setup.data.splits[split_name], setup.data.source.taxonomy.classes
-    confusions: list[Confusion] = []
-    by_region: dict[str, list[Confusion]] = {name: [] for name in REGIONS}
+    found: list[dict[str, Confusion]] = []
     wanted, kept = set(choose_kept(len(split), keep)), dict[int, Seen]()
     setup.state.network.module.eval()
     for places in evaluation_batches(setup, split_name):
@@ -71,15 +69,13 @@ def evaluate_in_detail(setup: Setup, split_name: str, *, keep: int) -> DetailedE
         for place, logits_CHW in zip(places, logits_BCHW, strict=True):
             label_HW = split.judged_label(place)
             predicted_HW = label_pixels(logits_CHW, label_HW.shape).cpu().numpy()
-            regions = count_regions(predicted_HW, label_HW, len(classes))
-            for name, confusion in regions.items():
-                by_region[name].append(confusion)
-            confusions.append(regions["border"] + regions["interior"])
+            found.append(count_regions(predicted_HW, label_HW, len(classes)))
             if place in wanted:
                 kept[place] = Seen(*map(downscale, (split.pair(place)[0], label_HW, predicted_HW)))
+    about = (split.names, split.groups, classes)
     return DetailedEvaluation(
-        make_counts(confusions, split.names, split.groups, classes),
-        {name: make_counts(found, split.names, split.groups, classes) for name, found in by_region.items()},
+        make_counts([regions["border"] + regions["interior"] for regions in found], *about),
+        {name: make_counts([regions[name] for regions in found], *about) for name in REGIONS},
         pack_predictions([split.names[index] for index in kept], list(kept.values())),
     )
 

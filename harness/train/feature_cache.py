@@ -163,9 +163,9 @@ def make_feature_caches(
     have the one size, and the arithmetic must be float32 on the CPU, for which bit-identity was measured.
     """
     stages = network.stages.get(config.model.freeze)
-    if stages is None or config.data.size == "native" or config.train.precision != "float32":
-        return {}
-    if config.train.compile != "none":  # what is compiled is the whole network, whose parts may round otherwise alone
+    # What is compiled is the whole network, whose parts may round otherwise alone.
+    plain = config.train.precision == "float32" and config.train.compile == "none"
+    if stages is None or config.data.size == "native" or not plain:
         return {}
     caches = {evaluated: FeatureCache(stages, len(splits[evaluated]), None)}
     if not config.augment:

@@ -70,10 +70,8 @@ def train_epoch(setup: Setup, epoch: int, scores: Sequence[float] = ()) -> dict[
     set_train_mode(state.network, config.model.freeze)
     trainable = [parameter for parameter in state.network.module.parameters() if parameter.requires_grad]
     num_batches = len(cut(range(len(data.splits["train"])), config.train.batch_size))
-    losses: list[torch.Tensor] = []
+    losses, norms, shown = (list[torch.Tensor]() for _ in range(3))
     sizes: list[int] = []
-    norms: list[torch.Tensor] = []
-    shown: list[torch.Tensor] = []
     began = time.perf_counter()
     batches = prefetch(config, data, setup.device, epoch)
     while step := list(islice(batches, config.train.accumulate)):

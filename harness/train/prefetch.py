@@ -36,29 +36,19 @@ def prefetch(config: RunConfig, data: TrainData, device: torch.device, epoch: in
     """Yield the batches of an epoch on the run's device, augmented, in their order."""
     split = data.splits["train"]
     order = training_order(len(split), config.train.batch_size, seed=config.seed, epoch=epoch)
-    for batch in _read(config, data, device, order, epoch):
+    makers = (partial(read_batch, config, split, data.augment, places, epoch) for places in order)
+    if (on_gpu := data.gpu_datasets.get("train")) is not None:
+        batches: Iterator[Batch] = map(on_gpu.batch, order)
+    elif device.type != "cpu":  # threads read the next ones into the main memory while the GPU computes
+        batches = read_ahead(list(makers), min(count_cores(), MOST_THREADS))
+    elif data.augment or config.data.size == "native":  # here a thread would only take the core from the step
+        batches = (make() for make in makers)
+    else:
+        batches = read_together(split, order, bytes_of_image(config))
+    for batch in batches:
         with translate_oom("train"):
             sent = finish_batch(config, split, data.augment, batch.to(device), epoch)
         yield sent
-
-
-def _read(
-    config: RunConfig, data: TrainData, device: torch.device, order: Sequence[Sequence[int]], epoch: int
-) -> Iterator[Batch]:
-    """Yield batches from where the images lie.
-
-    Where they have to be read for a GPU, threads read the next ones into the main memory while it computes. On a CPU a
-    thread would only take the core from the step.
-    """
-    split = data.splits["train"]
-    if (on_gpu := data.gpu_datasets.get("train")) is not None:
-        return map(on_gpu.batch, order)
-    if device.type == "cpu" and not data.augment and config.data.size != "native":
-        return read_together(split, order, bytes_of_image(config))
-    makers = [partial(read_batch, config, split, data.augment, places, epoch) for places in order]
-    if device.type == "cpu":
-        return (make() for make in makers)
-    return read_ahead(makers, min(count_cores(), MOST_THREADS))
 
 
 def read_together(split: PreparedSplit, order: Sequence[Sequence[int]], image_bytes: int) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""Labels made piece by piece are those of the whole, bit for bit, and take little memory."""
+"""Labels made chunk by chunk are those of the whole, bit for bit, and take little memory."""
 
 import numpy as np
 import pytest
@@ -44,12 +44,12 @@ def test_strips_of_rows_are_the_whole_bit_for_bit(seed, num_classes, sides, chan
     size = (2**power * blocks, width)
     assert chunked_argmax._count_blocks(above * blocks, size[0]) % blocks == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunked_argmax, "PIECE_BYTES", 1)
-        pieces = [piece.clone() for piece in chunked_argmax._cut_rows(logits, *size)]
+        patch.setattr(chunked_argmax, "CHUNK_BYTES", 1)
+        chunks = [chunk.clone() for chunk in chunked_argmax._cut_rows(logits, *size)]
         labels = label_pixels(logits, size)
     if 2**power * blocks > 2 * chunked_argmax.TINY:
-        assert len(pieces) > 1
-    assert torch.equal(torch.cat(pieces, dim=1), resized(logits, size))
+        assert len(chunks) > 1
+    assert torch.equal(torch.cat(chunks, dim=1), resized(logits, size))
     assert torch.equal(labels, label_whole(logits, size))
 
 
@@ -81,7 +81,7 @@ def test_equal_logits_and_those_that_are_no_numbers_are_labelled_as_by_argmax(se
 
 @pytest.mark.parametrize("shape", [(5, 6, 300), (5, 7, 300)])
 def test_a_nan_is_the_greatest_in_interpolated_logits_too(shape, monkeypatch):
-    monkeypatch.setattr(chunked_argmax, "PIECE_BYTES", 1)
+    monkeypatch.setattr(chunked_argmax, "CHUNK_BYTES", 1)
     logits = draw_logits(0, shape, channels_last=True)
     logits[3, 2, 100] = logits[1, 2, 101] = torch.nan
     for size in ((12, 400), (9, 400)):
