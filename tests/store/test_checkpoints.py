@@ -5,6 +5,7 @@ import os
 import random
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import torch
 from torch import nn
 
 from harness.errors import RunFailed
-from harness.files import NO_ROOM, CannotWrite
+from harness.files import NO_ROOM, CannotWrite, write_whole
 from harness.records import Progress
-from harness.train.checkpoint import Checkpoint, copy_weights, load_newest, save_state, save_weights
+from harness.train.checkpoint import Checkpoint, _save_sealed, copy_weights, load_newest, save_state, save_weights
+from harness.train.memory import MicroBatch
 from harness.zip_checksum import find_damage
 
 
@@ -210,3 +212,19 @@ def test_history_keeps_what_is_not_a_number(tmp_path):
     save_state(*states(tmp_path), state, Checkpoint((odd,), copy_weights(state.network)))
     back = load_newest(states(tmp_path), State()).history[0]
     assert json.dumps(back.metrics) == json.dumps(odd.metrics)
+
+
+def test_a_state_says_with_which_micro_batch_a_run_goes_on(tmp_path):
+    state = State()
+    save_state(*states(tmp_path), state, replace(state.step(1), micro_batch=MicroBatch(train=3)))
+    assert load_newest(states(tmp_path), State()).micro_batch == MicroBatch(train=3)
+
+
+def test_a_state_of_an_older_version_says_it_in_its_last_epoch(tmp_path):
+    newest, before = states(tmp_path)
+    last = Progress(1, 9, {"train/images_at_once": 2.0}, True, 1000)
+    save_state(newest, before, State(), Checkpoint((last,)))
+    content = torch.load(newest, weights_only=True)
+    del content["micro_batch"]
+    write_whole(newest, lambda file: _save_sealed(content, file))
+    assert load_newest((newest, before), State()).micro_batch == MicroBatch(train=2)
