@@ -13,6 +13,8 @@ from typing import IO
 from harness.errors import HarnessError
 
 WHERE_IT_RUNS = "harness runs on Linux and macOS; on Windows, install it in WSL (Windows Subsystem for Linux)"
+DEFAULT_ROOT, DEFAULT_REPORTS = Path("mlruns"), Path("reports")
+"""Where runs, and reports, are kept unless the user says otherwise."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _PARTIAL = ".partial"

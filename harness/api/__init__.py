@@ -4,8 +4,6 @@ from harness.api.executing import execute, on_ray, on_this_machine
 from harness.api.keeping import collect_garbage, take_inventory
 from harness.api.looking import Looked, Means, Until, look_once, look_until_decided, plan_until_decided
 from harness.api.studies import (
-    DEFAULT_REPORTS,
-    DEFAULT_ROOT,
     forecast,
     lint_plan,
     load_looks,
@@ -21,6 +19,7 @@ from harness.api.studies import (
 )
 from harness.api.tuning import make_tuned_plan, make_tuning_report, tune
 from harness.api.winner import choose_run, predict
+from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 __all__ = [
     "DEFAULT_REPORTS",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api.studies import DEFAULT_ROOT, open_store
+from harness.api.studies import open_store
 from harness.errors import InputError, describe_missing
+from harness.files import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from harness.tracking.garbage import Garbage

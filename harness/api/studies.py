@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 from harness.records import Machine, Plan, Run, RunResult
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from harness.stats.looks import Taken
     from harness.tracking.protocol import Store
     from harness.tracking.sync import Delivery
-
-DEFAULT_ROOT = Path("mlruns")
-DEFAULT_REPORTS = Path("reports")
 
 
 def load_spec(

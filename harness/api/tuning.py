@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.executing import on_this_machine
-from harness.api.studies import DEFAULT_REPORTS, make_plan, open_store
+from harness.api.studies import make_plan, open_store
+from harness.files import DEFAULT_REPORTS
 from harness.records import Plan
 
 if TYPE_CHECKING:

@@ -11,43 +11,21 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+import harness.cli.options as options
 from harness.cli.data import data, list_guesses
 from harness.cli.export import card, export, reproduce
 from harness.cli.gate import gate
-from harness.cli.options import (
-    DEFAULT_REPORTS,
-    DEFAULT_ROOT,
-    AsJson,
-    Device,
-    Jobs,
-    Only,
-    Profile,
-    Reports,
-    Root,
-    Seeds,
-    Sets,
-    SetsOfCompare,
-    SpecFile,
-    Uri,
-    attach_report,
-    print_results,
-    read_spec,
-    warn,
-)
 from harness.cli.predict import predict
 from harness.cli.run import run
 from harness.cli.store import gc, ls, sync, ui
 from harness.cli.streams import flush_output, secure_streams
 from harness.cli.tune import tune
 from harness.errors import HarnessError, InputError, did_you_mean
-from harness.files import WHERE_IT_RUNS
-
-if TYPE_CHECKING:
-    pass
+from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT, WHERE_IT_RUNS
 
 CLEARING_S = 15.0
 
@@ -59,17 +37,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(gate)
-app.command()(predict)
-app.command()(sync)
-app.command()(export)
-app.command()(card)
-app.command()(reproduce)
-app.command()(ui)
-app.command()(ls)
-app.command()(gc)
-app.command()(tune)
+for _command in (run, gate, predict, sync, export, card, reproduce, ui, ls, gc, tune):
+    app.command()(_command)
 app.add_typer(data, name="data")
 
 
@@ -121,9 +90,7 @@ def _make_interrupt() -> Callable[[int, object], None]:
 
 @app.command()
 def init(
-    root: Annotated[
-        Path, typer.Argument(metavar="ROOT", help="A folder with pictures and labels.", show_default=False)
-    ],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A folder with pictures and labels.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The study to write.")] = Path("study.yaml"),
 ) -> None:
     """Recognise which data set a folder holds, and write a first study on it that runs.
@@ -144,18 +111,18 @@ def init(
 
 @app.command()
 def plan(
-    spec: SpecFile,
-    profile: Profile = None,
-    set_: Sets = None,
-    seeds: Seeds = None,
-    only: Only = None,
+    spec: options.SpecFile,
+    profile: options.Profile = None,
+    set_: options.Sets = None,
+    seeds: options.Seeds = None,
+    only: options.Only = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Run a few steps of each kind of run; predict hours, memory and disk.")
     ] = False,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    root: Root = DEFAULT_ROOT,
-    as_json: AsJson = False,
+    jobs: options.Jobs = None,
+    device: options.Device = "auto",
+    root: options.Root = DEFAULT_ROOT,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print a study's runs and what they will not show: what each starts from, what it changes, whether it is done.
 
@@ -175,7 +142,7 @@ def plan(
     from harness.spec.lint_power import past_last_look
     from harness.spec.plan import select
 
-    study = api.make_plan(read_spec(spec, profile, set_, seeds))
+    study = api.make_plan(options.read_spec(spec, profile, set_, seeds))
     shown = select(study, only) if only else study
     folders = {run.id: run_folder(root, run.id) for run in shown.runs}
     lost = find_lost_starts(shown.runs, folders)
@@ -194,7 +161,7 @@ def plan(
     for note in [*judged_on, *read_notes(shown), *note_padding(shown), *past, *stale, *describe_lost(lost)]:
         print(f"note: {note}", file=sys.stderr)
     if disk.known and not disk.fits:
-        warn(disk.in_words)
+        options.warn(disk.in_words)
     elif disk.known and not forecast:
         print(f"note: {disk.in_words}", file=sys.stderr)
 
@@ -203,14 +170,13 @@ def plan(
 def report(
     studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies in the store, or specs.")],
     compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="VARIANT REFERENCE", help="Report on these two variants only.", show_default=False),
+        tuple[str, str] | None, typer.Option(metavar="VARIANT REFERENCE", help="Report on these two variants only.")
     ] = None,
-    set_: SetsOfCompare = None,
-    root: Root = DEFAULT_ROOT,
-    tracking_uri: Uri = None,
-    reports: Reports = DEFAULT_REPORTS,
-    as_json: AsJson = False,
+    set_: options.SetsOfCompare = None,
+    root: options.Root = DEFAULT_ROOT,
+    tracking_uri: options.Uri = None,
+    reports: options.Reports = DEFAULT_REPORTS,
+    as_json: options.AsJson = False,
 ) -> None:
     """Write a study's report again, from what is stored: it needs neither the data nor torch.
 
@@ -221,13 +187,13 @@ def report(
     from harness import api
 
     names = [api.study_name(text) for text in studies]
-    store = api.open_store(root, tracking_uri, warn=warn)
-    stored, results = api.load_results(*names, store=store, compare=compare, overrides=set_ or (), warn=warn)
-    taken = api.load_looks(stored, *names, store=store, warn=warn)
+    store = api.open_store(root, tracking_uri, warn=options.warn)
+    stored, results = api.load_results(*names, store=store, compare=compare, overrides=set_ or (), warn=options.warn)
+    taken = api.load_looks(stored, *names, store=store, warn=options.warn)
     api.make_report(stored, results, reports, taken=taken)
     for name in names:
-        attach_report(store, name, reports / stored.study)
-    print_results(stored, results, reports / stored.study / "report.md", as_json=as_json)
+        options.attach_report(store, name, reports / stored.study)
+    options.print_results(stored, results, reports / stored.study / "report.md", as_json=as_json)
 
 
 @app.command()
@@ -240,7 +206,7 @@ def parts(
     plugin: Annotated[
         list[str] | None, typer.Option(metavar="MODULE", help="Import this module too, and list its parts.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """List the parts that a spec can name, with their settings, defaults and what they do.
 

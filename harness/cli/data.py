@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options import AsJson, Profile, SpecFile
 from harness.errors import InputError, describe_missing, did_you_mean
 
 if TYPE_CHECKING:
@@ -21,13 +22,8 @@ PREPARED = Path("prepared")
 LINES = 20
 """Lines of progress where there is no terminal."""
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)]
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)]
 Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.", show_default=False
-    ),
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.")
 ]
 
 data = typer.Typer(help="Look at data sets before training on them.", no_args_is_help=True, rich_markup_mode=None)
@@ -40,18 +36,13 @@ def about() -> None:
 
 @data.command()
 def audit(
-    place: Annotated[
-        Path, typer.Argument(metavar="SPEC|ROOT", help="A study in YAML, or a folder of data.", show_default=False)
-    ],
+    place: Annotated[Path, typer.Argument(metavar="SPEC|ROOT", help="A study in YAML, or a folder of data.")],
     profile: Profile = None,
     set_: Sets = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Where figures and audit.json go [default: audit/NAME].", show_default=False
-        ),
+        Path | None, typer.Option(metavar="FOLDER", help="Where figures and audit.json go [default: audit/NAME].")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every image and label and tell what is wrong with them, most serious first. Changes nothing.
 
@@ -120,19 +111,16 @@ def list_guesses(guesses: Mapping[str, str]) -> list[str]:
 
 @data.command()
 def prepare(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Cityscapes as downloaded.", show_default=False)],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Cityscapes as downloaded.")],
     taxonomy: Annotated[
         str, typer.Option(metavar="NAME", help="cityscapes34, 19, 10, 7, or the path of a YAML file.")
     ] = "cityscapes19",
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Where to write [default: prepared/TAXONOMY].", show_default=False),
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write [default: prepared/TAXONOMY].")
     ] = None,
-    split: Annotated[
-        list[str] | None, typer.Option(help="train or val; may be repeated [default: both].", show_default=False)
-    ] = None,
+    split: Annotated[list[str] | None, typer.Option(help="train or val; may be repeated [default: both].")] = None,
     max_images: Annotated[
-        int | None, typer.Option(min=1, help="At most so many of each split, spread over cities.", show_default=False)
+        int | None, typer.Option(min=1, help="At most so many of each split, spread over cities.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where something is skipped.")] = False,
 ) -> None:
@@ -196,16 +184,14 @@ def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
 def show(
     spec: SpecFile,
     variant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose settings [default: the reference].", show_default=False)
+        str | None, typer.Option(metavar="NAME", help="Whose settings [default: the reference].")
     ] = None,
     profile: Profile = None,
     set_: Sets = None,
     split: Annotated[str, typer.Option(help="train, val or test; train alone is augmented.")] = "train",
     images: Annotated[int, typer.Option(min=1, max=16, help="Images, evenly spread over the split.")] = 4,
     epoch: Annotated[int, typer.Option(min=1, help="Each epoch augments anew.")] = 1,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the run [default: the study's first].", show_default=False)
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the run [default: the study's first].")] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The PNG to write.")] = Path("show.png"),
 ) -> None:
     """Draw images with their masks, and what the augmentation and crop of a variant make of them for the model.

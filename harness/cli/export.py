@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import DEFAULT_ROOT, AsJson, Root, Uri, warn
+from harness.cli.options import AsJson, Root, Uri, warn
 from harness.errors import InputError, did_you_mean
+from harness.files import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from harness.apply.choose import Chosen
@@ -21,18 +22,10 @@ if TYPE_CHECKING:
 
 RunName = Annotated[
     str,
-    typer.Argument(
-        metavar="RUN",
-        help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1.",
-        show_default=False,
-    ),
+    typer.Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."),
 ]
-DataLicence = Annotated[
-    str, typer.Option(metavar="TEXT", help="Terms of the data, for the model card.", show_default=False)
-]
-WeightsLicence = Annotated[
-    str, typer.Option(metavar="TEXT", help="Terms of the weights, for the model card.", show_default=False)
-]
+DataLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the data, for the model card.")]
+WeightsLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the weights, for the model card.")]
 
 
 def _choose(run: str, store: Store) -> Chosen:
@@ -47,24 +40,17 @@ def export(
     run: RunName,
     fmt: Annotated[str, typer.Option("--format", help="onnx, torch-export or mlflow.")] = "onnx",
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.onnx].", show_default=False),
+        Path | None, typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.onnx].")
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Write it in 8-bit integers, too, and judge what it costs.")
     ] = False,
     images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Pictures for the check [default: the data set's val split].", show_default=False
-        ),
+        Path | None, typer.Option(metavar="FOLDER", help="Pictures for the check [default: the data set's val split].")
     ] = None,
-    register: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Register the MLflow model.", show_default=False)
-    ] = None,
+    register: Annotated[str | None, typer.Option(metavar="NAME", help="Register the MLflow model.")] = None,
     alias: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Let this alias, such as champion, point to it.", show_default=False),
+        str | None, typer.Option(metavar="NAME", help="Let this alias, such as champion, point to it.")
     ] = None,
     data_licence: DataLicence = "",
     weights_licence: WeightsLicence = "",
@@ -145,8 +131,7 @@ def _margin(chosen: Chosen, store: Store) -> float:
 def card(
     run: RunName,
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.md].", show_default=False),
+        Path | None, typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.md].")
     ] = None,
     data_licence: DataLicence = "",
     weights_licence: WeightsLicence = "",
@@ -174,14 +159,9 @@ def reproduce(
         bool, typer.Option("--from-scratch", help="Run those again, too, whose weights it starts from.")
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Keep what the run writes here [default: nothing is kept].", show_default=False
-        ),
+        Path | None, typer.Option(metavar="FOLDER", help="Keep what the run writes here [default: nothing is kept].")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or cuda:N [default: the recorded one].", show_default=False)
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [default: the recorded one].")] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     as_json: AsJson = False,

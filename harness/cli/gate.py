@@ -10,6 +10,7 @@ import typer
 
 from harness.cli.options import Profile, Seeds, Sets, read_spec, warn
 from harness.errors import InputError
+from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 GATE_FAILED = 3
 
@@ -22,29 +23,22 @@ def gate(
         float, typer.Option(min=0.0, max=1.0, help="Largest drop of miou_dataset that is allowed (fraction).")
     ] = 0.01,
     baseline: Annotated[
-        str | None, typer.Option(metavar="VARIANT", help="Compared with [default: the reference].", show_default=False)
+        str | None, typer.Option(metavar="VARIANT", help="Compared with [default: the reference].")
     ] = None,
     variant: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VARIANT", help="Checked; may be repeated [default: all others].", show_default=False),
+        list[str] | None, typer.Option(metavar="VARIANT", help="Checked; may be repeated [default: all others].")
     ] = None,
     class_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--class", metavar="NAME=DROP", help="Check the IoU of a class too; may be repeated.", show_default=False
-        ),
+        typer.Option("--class", metavar="NAME=DROP", help="Check the IoU of a class too; may be repeated."),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="val or test [default: the study's primary split].", show_default=False)
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="val or test [default: the study's primary split].")] = None,
     profile: Profile = None,
     set_: Sets = None,
     seeds: Seeds = None,
-    root: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = Path("mlruns"),
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="MLflow tracking store.", show_default=False)
-    ] = None,
-    reports: Annotated[Path, typer.Option(metavar="FOLDER", help="Where gate.xml and gate.md go.")] = Path("reports"),
+    root: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = DEFAULT_ROOT,
+    tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help="MLflow tracking store.")] = None,
+    reports: Annotated[Path, typer.Option(metavar="FOLDER", help="Where gate.xml and gate.md go.")] = DEFAULT_REPORTS,
 ) -> None:
     """Check that variants are shown to be no worse than a baseline; exit code 3 where one is not.
 

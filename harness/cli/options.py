@@ -18,63 +18,45 @@ if TYPE_CHECKING:
     from harness.spec.load import Spec
     from harness.tracking.protocol import Store
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.", show_default=False)]
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.", show_default=False)]
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.")]
+Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
         help="Change a setting of the base, or of compare (nothing is trained anew); may be repeated.",
-        show_default=False,
     ),
 ]
 SetsOfCompare = Annotated[
     list[str] | None,
     typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change what is compared, such as compare.epoch=last; may be repeated.",
-        show_default=False,
+        "--set", metavar="KEY=VALUE", help="Change what is compared, such as compare.epoch=last; may be repeated."
     ),
 ]
-Seeds = Annotated[
-    str | None, typer.Option(metavar="0,1,2", help="Seeds, instead of those of the spec.", show_default=False)
-]
+Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Seeds, instead of those of the spec.")]
 Only = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="VARIANT", help="Only this variant and those it starts from; may be repeated.", show_default=False
-    ),
+    typer.Option(metavar="VARIANT", help="Only this variant and those it starts from; may be repeated."),
 ]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].", show_default=False)
-]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].")]
 GpusPerRun = Annotated[
-    float | None,
-    typer.Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].", show_default=False),
+    float | None, typer.Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].")
 ]
 MaxHours = Annotated[
-    float | None,
-    typer.Option(min=0, metavar="H", help="Stop after so many hours and report what there is.", show_default=False),
+    float | None, typer.Option(min=0, metavar="H", help="Stop after so many hours and report what there is.")
 ]
-MaxRuns = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Start so many runs and no more.", show_default=False)
-]
+MaxRuns = Annotated[int | None, typer.Option(min=1, metavar="N", help="Start so many runs and no more.")]
 Until = Annotated[
     Literal["decided"] | None,
     typer.Option(
-        help="Add seeds, at the study's looks, to what is not decided yet; stop where more would not decide it.",
-        show_default=False,
+        help="Add seeds, at the study's looks, to what is not decided yet; stop where more would not decide it."
     ),
 ]
 MaxSeeds = Annotated[
     int | None,
     typer.Option(
-        min=1,
-        metavar="N",
-        help="With --until: the most seeds of a variant [default: those of the last look].",
-        show_default=False,
+        min=1, metavar="N", help="With --until: the most seeds of a variant [default: those of the last look]."
     ),
 ]
 RunTimeout = Annotated[
@@ -82,7 +64,6 @@ RunTimeout = Annotated[
     typer.Option(
         metavar="DURATION",
         help="End a run that takes longer, such as 90m or 2h; it has failed, the others go on [default: none].",
-        show_default=False,
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -90,22 +71,14 @@ On = Annotated[Literal["local", "ray"], typer.Option(help="Where runs are made: 
 Address = Annotated[
     str | None,
     typer.Option(
-        metavar="HOST:PORT",
-        help="Ray cluster; auto: this machine's; local: make one [default: $RAY_ADDRESS, or auto].",
-        show_default=False,
+        metavar="HOST:PORT", help="Ray cluster; auto: this machine's; local: make one [default: $RAY_ADDRESS, or auto]."
     ),
 ]
-CpusPerRun = Annotated[
-    float | None, typer.Option(min=0, help="CPUs of a run on Ray [default: its threads].", show_default=False)
-]
+CpusPerRun = Annotated[float | None, typer.Option(min=0, help="CPUs of a run on Ray [default: its threads].")]
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
     str | None,
-    typer.Option(
-        metavar="URI",
-        help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root].",
-        show_default=False,
-    ),
+    typer.Option(metavar="URI", help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root]."),
 ]
 UploadWeights = Annotated[
     bool,
@@ -116,9 +89,6 @@ UploadWeights = Annotated[
 ]
 Reports = Annotated[Path, typer.Option(metavar="FOLDER", help="Where reports are written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-DEFAULT_ROOT = Path("mlruns")
-DEFAULT_REPORTS = Path("reports")
 
 
 @contextmanager

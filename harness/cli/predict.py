@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import DEFAULT_ROOT, AsJson, Device, Root, Uri, warn
+from harness.cli.options import AsJson, Device, Root, Uri, warn
 from harness.errors import InputError, did_you_mean
+from harness.files import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from harness.apply.predict.infer import Failed
@@ -35,8 +36,7 @@ def predict(
     ],
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or patterns in quotes.")],
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Where to write [default: predictions/RUN].", show_default=False),
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write [default: predictions/RUN].")
     ] = None,
     ids: Annotated[
         str, typer.Option(help="train: class indices from 0; raw: ids as in the data set's labels.")
@@ -46,24 +46,20 @@ def predict(
     maps: Annotated[bool, typer.Option("--maps", help="Write maps of confidence and entropy, too.")] = False,
     grid: Annotated[bool, typer.Option("--grid", help="Draw contact sheets, too.")] = False,
     truth: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Labels of the same names: shown beside, and scored.", show_default=False),
+        Path | None, typer.Option(metavar="FOLDER", help="Labels of the same names: shown beside, and scored.")
     ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Look at each picture mirrored, too, and average.")] = False,
     scales: Annotated[str, typer.Option(metavar="0.75,1,1.25", help="Look at each scale, and average.")] = "1",
     tile: Annotated[
         tuple[int, int] | None,
-        typer.Option(metavar="H W", help="Cut larger pictures into tiles [default: see --memory].", show_default=False),
+        typer.Option(metavar="H W", help="Cut larger pictures into tiles [default: see --memory]."),
     ] = None,
     overlap: Annotated[
-        int | None,
-        typer.Option(metavar="PX", help="Shared by neighbouring tiles [default: a quarter].", show_default=False),
+        int | None, typer.Option(metavar="PX", help="Shared by neighbouring tiles [default: a quarter].")
     ] = None,
     memory: Annotated[float, typer.Option(metavar="GB", min=0.1, help="Pictures that need more are tiled.")] = 4.0,
     device: Device = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads [default: those of the run].", show_default=False)
-    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: those of the run].")] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     as_json: AsJson = False,

@@ -7,39 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.cli.options import (
-    DEFAULT_REPORTS,
-    DEFAULT_ROOT,
-    Address,
-    AsJson,
-    CpusPerRun,
-    Device,
-    GpusPerRun,
-    Jobs,
-    MaxHours,
-    MaxRuns,
-    MaxSeeds,
-    On,
-    Only,
-    Profile,
-    Reports,
-    Root,
-    RunTimeout,
-    Seeds,
-    Sets,
-    SpecFile,
-    Until,
-    UploadWeights,
-    Uri,
-    attach_report,
-    check_place,
-    parse_timeout,
-    print_results,
-    read_spec,
-    resumable,
-    warn,
-)
+import harness.cli.options as options
 from harness.errors import InputError
+from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,27 +21,27 @@ if TYPE_CHECKING:
 
 
 def run(
-    spec: SpecFile,
-    profile: Profile = None,
-    set_: Sets = None,
-    seeds: Seeds = None,
-    only: Only = None,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    on: On = "local",
-    address: Address = None,
-    cpus_per_run: CpusPerRun = None,
-    gpus_per_run: GpusPerRun = None,
-    until: Until = None,
-    max_seeds: MaxSeeds = None,
-    max_hours: MaxHours = None,
-    max_runs: MaxRuns = None,
-    run_timeout: RunTimeout = None,
-    root: Root = DEFAULT_ROOT,
-    tracking_uri: Uri = None,
-    upload_weights: UploadWeights = False,
-    reports: Reports = DEFAULT_REPORTS,
-    as_json: AsJson = False,
+    spec: options.SpecFile,
+    profile: options.Profile = None,
+    set_: options.Sets = None,
+    seeds: options.Seeds = None,
+    only: options.Only = None,
+    jobs: options.Jobs = None,
+    device: options.Device = "auto",
+    on: options.On = "local",
+    address: options.Address = None,
+    cpus_per_run: options.CpusPerRun = None,
+    gpus_per_run: options.GpusPerRun = None,
+    until: options.Until = None,
+    max_seeds: options.MaxSeeds = None,
+    max_hours: options.MaxHours = None,
+    max_runs: options.MaxRuns = None,
+    run_timeout: options.RunTimeout = None,
+    root: options.Root = DEFAULT_ROOT,
+    tracking_uri: options.Uri = None,
+    upload_weights: options.UploadWeights = False,
+    reports: options.Reports = DEFAULT_REPORTS,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train, judge and track what a study still lacks, then write its report.
 
@@ -87,36 +57,36 @@ def run(
     from harness.runs.studies import is_reported, note_report
     from harness.spec.lint_power import past_last_look
 
-    check_place(on, jobs, address, cpus_per_run)
+    options.check_place(on, jobs, address, cpus_per_run)
     _check_until(until, max_seeds, only)
-    limit_s = parse_timeout(run_timeout)
+    limit_s = options.parse_timeout(run_timeout)
     if on == "ray":
         executor = api.on_ray(address, cpus_per_run, gpus_per_run, device, limit_s)
     else:
         executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run, run_timeout_s=limit_s)
-    store = api.open_store(root, tracking_uri, upload_weights=upload_weights, warn=warn)
-    means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, warn)
-    written = read_spec(spec, profile, set_, seeds)
+    store = api.open_store(root, tracking_uri, upload_weights=upload_weights, warn=options.warn)
+    means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, options.warn)
+    written = options.read_spec(spec, profile, set_, seeds)
     if until:
         looked, told, made, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means, max_seeds)
     else:
         planned = api.make_plan(written)
         for note in past_last_look(planned, known_here(root, planned)):
-            warn(note)
-        with resumable():
+            options.warn(note)
+        with options.resumable():
             looked = api.look_once(planned, means, only=only or (), record=not as_json)
         told, made, started = (), None, looked.started
     study, results, taken = looked.plan, dict(looked.results), looked.taken
     report = reports / study.study / "report.md"
     if started or not is_reported(root, study, results, taken, report):
         api.make_report(study, results, reports, taken=taken, made=made)
-        attach_report(store, study.study, report.parent)
+        options.attach_report(store, study.study, report.parent)
         note_report(root, study, results, taken, report)
     else:
         print(f"nothing to do: all {len(results)} runs are finished", file=sys.stderr)
     for text in () if as_json else told:
         print(text)
-    print_results(study, results, report, as_json=as_json)
+    options.print_results(study, results, report, as_json=as_json)
     if any(result.status != "finished" for result in results.values()):
         raise typer.Exit(1)
 
@@ -142,7 +112,7 @@ def _look_until_decided(
 
     started, told = 0, []
     planned = {run.seed for run in until.whole.runs}
-    with resumable():
+    with options.resumable():
         for looked, report in api.look_until_decided(until, means):
             started += looked.started
             claims, seeds = headlines(report.comparisons), count_seeds(looked.plan)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import DEFAULT_REPORTS, DEFAULT_ROOT, AsJson, Reports, Root, UploadWeights, Uri, warn
+from harness.cli.options import AsJson, Reports, Root, UploadWeights, Uri, warn
+from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 
 def ui(
@@ -32,8 +33,7 @@ def ui(
 
 def sync(
     studies: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="STUDY", help="Names of studies, or specs [default: all].", show_default=False),
+        list[str] | None, typer.Argument(metavar="STUDY", help="Names of studies, or specs [default: all].")
     ] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,

@@ -9,28 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import (
-    DEFAULT_REPORTS,
-    DEFAULT_ROOT,
-    AsJson,
-    Device,
-    Jobs,
-    Profile,
-    Reports,
-    Root,
-    RunTimeout,
-    Seeds,
-    Sets,
-    SpecFile,
-    Uri,
-    attach_report,
-    parse_timeout,
-    print_results,
-    read_spec,
-    resumable,
-    warn,
-)
+import harness.cli.options as options
 from harness.errors import InputError
+from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from harness.execute.study import Executor
@@ -40,34 +21,25 @@ if TYPE_CHECKING:
 
 
 def tune(
-    spec: SpecFile,
+    spec: options.SpecFile,
     variant: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Tune this variant; may be repeated [default: all].", show_default=False),
+        list[str] | None, typer.Option(metavar="NAME", help="Tune this variant; may be repeated [default: all].")
     ] = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials of each variant, instead of the spec's.", show_default=False)
-    ] = None,
-    hours: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="Hours of each variant, instead of the spec's.", show_default=False),
-    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials of each variant, instead of the spec's.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.01, help="Hours of each variant, instead of the spec's.")] = None,
     storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Database of the searches [default: optuna.db below --root].", show_default=False
-        ),
+        str | None, typer.Option(metavar="URL", help="Database of the searches [default: optuna.db below --root].")
     ] = None,
-    profile: Profile = None,
-    set_: Sets = None,
-    seeds: Seeds = None,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    run_timeout: RunTimeout = None,
-    root: Root = DEFAULT_ROOT,
-    tracking_uri: Uri = None,
-    reports: Reports = DEFAULT_REPORTS,
-    as_json: AsJson = False,
+    profile: options.Profile = None,
+    set_: options.Sets = None,
+    seeds: options.Seeds = None,
+    jobs: options.Jobs = None,
+    device: options.Device = "auto",
+    run_timeout: options.RunTimeout = None,
+    root: options.Root = DEFAULT_ROOT,
+    tracking_uri: options.Uri = None,
+    reports: options.Reports = DEFAULT_REPORTS,
+    as_json: options.AsJson = False,
 ) -> None:
     """Search each variant's best settings, then train and compare them with the settings as written, on all seeds.
 
@@ -77,11 +49,11 @@ def tune(
     from harness import api
     from harness.cli.progress_tuning import show_trials
 
-    limit_s = parse_timeout(run_timeout)
-    study = _with_budget(read_spec(spec, profile, set_, seeds), trials, hours)
-    store = api.open_store(root, tracking_uri, warn=warn)
+    limit_s = options.parse_timeout(run_timeout)
+    study = _with_budget(options.read_spec(spec, profile, set_, seeds), trials, hours)
+    store = api.open_store(root, tracking_uri, warn=options.warn)
     _refuse_shared(storage, tracking_uri, root)
-    with resumable(), show_trials() as listen:
+    with options.resumable(), show_trials() as listen:
         searches = api.tune(
             study,
             store=store,
@@ -133,12 +105,12 @@ def _compare(
     from harness.cli.progress import show_progress
 
     plan = api.make_tuned_plan(study, searches)
-    with resumable(), show_progress(plan.runs) as show:
+    with options.resumable(), show_progress(plan.runs) as show:
         results = api.execute(plan, store=store, executor=executor, listen=show)
-    taken = api.record_look(plan, results, store=store, warn=warn)
+    taken = api.record_look(plan, results, store=store, warn=options.warn)
     api.make_tuning_report(study, searches, api.make_report(plan, results, reports, taken=taken), reports)
-    attach_report(store, plan.study, reports / plan.study)
-    print_results(plan, results, reports / plan.study / "tuning.md", as_json=as_json)
+    options.attach_report(store, plan.study, reports / plan.study)
+    options.print_results(plan, results, reports / plan.study / "tuning.md", as_json=as_json)
     without = [item.variant.name for item in searches if item.winner is None]
     if without:
         print(f"no trial is finished and keeps the constraints: {', '.join(without)}", file=sys.stderr)

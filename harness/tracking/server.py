@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from harness.errors import InputError
+from harness.files import DEFAULT_ROOT
 from harness.runs.credentials import mask_credentials
 
 LOOPBACK = "127.0.0.1"
@@ -113,7 +114,7 @@ def default_uri(root: Path) -> str:
 def sync_command(root: Path, uri: str, study: str) -> str:
     """Return the command that brings a study below `root` to the store at `uri`, ready for a shell to run here."""
     words = ["harness", "sync", study]
-    if root.resolve() != Path("mlruns").resolve():
+    if root.resolve() != DEFAULT_ROOT.resolve():
         words += ["--root", str(root)]
     with suppress(InputError):  # a folder that can have no database of its own
         if uri == find_uri(root, None):
