@@ -33,7 +33,7 @@ from benchmarks.setting import harness_command
 from harness.api import load_spec, make_plan
 from harness.errors import InputError
 from harness.execute.events import Advanced, Ended, Event, Warned
-from harness.execute.local import execute_local
+from harness.execute.local import Local
 from harness.randomness import make_rng
 from harness.records import Machine, Run
 from harness.runs.folder import load_result, run_folder
@@ -113,7 +113,7 @@ def runs_of(place: Path) -> tuple[Run, ...]:
 def events(place: Path, runs: Sequence[Run]) -> Iterator[Event]:
     """Execute runs in processes of their own, and yield what happens."""
     folders = {run.id: run_folder(place / "mlruns", run.id) for run in runs_of(place)}
-    return execute_local(runs, folders, Machine(), jobs=2)
+    return Local(Machine(), jobs=2)(runs, folders)
 
 
 def run_here(place: Path, runs: Sequence[Run] | None = None) -> str:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from harness.cores import read_processor
+from harness.environment import read_processor
 
 
 def describe(device: str, packages: Iterable[str]) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError
-from harness.files import write_whole
-from harness.npz import ADVICE, load_arrays
+from harness.files import ADVICE, load_arrays, write_whole
 from harness.records import COUNTS_VERSION, Counts
 
 _ARRAYS: Mapping[str, tuple[str, type[np.generic]]] = {

@@ -1,14 +1,20 @@
-"""Environment variables that change numbers: which of them a process has, and in what two processes differ.
+"""What a process has of its machine that numbers or their cost depend on: variables, cores, the processor's name.
 
-They choose kernels, precision or the number of threads below torch and numpy, where no setting of a run reaches.
-Sources: the documentation of each library, and the names that torch 2.14, cuDNN 9, MKL and OpenBLAS have in their
-binaries. Those that choose only speed, memory or logging are not here, nor is OMP_NUM_THREADS: a run sets its threads.
+Environment variables choose kernels, precision or the number of threads below torch and numpy, where no setting of a
+run reaches. Sources: the documentation of each library, and the names that torch 2.14, cuDNN 9, MKL and OpenBLAS have
+in their binaries. Those that choose only speed, memory or logging are not here, nor is OMP_NUM_THREADS: a run sets its
+threads.
 """
 
 from __future__ import annotations
 
 import os
+import platform
+import re
 from collections.abc import Mapping
+from pathlib import Path
+
+from harness.errors import InputError
 
 NUMERIC = (
     # torch's own CPU kernels
@@ -109,3 +115,32 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tup
     """Return variable -> (value in one, value in the other), of those that differ."""
     pairs = {name: (one.get(name, UNSET), other.get(name, UNSET)) for name in sorted({*one, *other})}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+_DEVICE = re.compile(r"auto|cpu(:\d+)?|cuda(:\d+)?")
+
+
+def count_cores() -> int:
+    """Return how many cores this process may run on; those of the machine where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_processor() -> str:
+    """Return the name of the processor, or of its architecture where the system tells no more."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def require_device(name: str) -> None:
+    """Check the name of a device.
+
+    Raises:
+        InputError: it is none that runs can be computed on.
+    """
+    if name.partition(":")[0] == "mps":
+        raise InputError(f"--device {name}: Apple's GPUs lack the float64 that harness computes with; use --device cpu")
+    if not _DEVICE.fullmatch(name):
+        raise InputError(f"--device {name}: no such device; use auto, cpu, cuda or cuda:N")

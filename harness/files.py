@@ -1,16 +1,19 @@
-"""Files written whole or not at all, locks that end with the process that holds them, and disks that refuse."""
+"""Files written whole or not at all, arrays in them, locks that end with their process, and disks that refuse."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 WHERE_IT_RUNS = "harness runs on Linux and macOS; on Windows, install it in WSL (Windows Subsystem for Linux)"
 DEFAULT_ROOT, DEFAULT_REPORTS = Path("mlruns"), Path("reports")
@@ -143,3 +146,30 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
         except BlockingIOError:
             held = False
         yield held
+
+
+ADVICE = "put a whole copy of the file back, or remove the result.json of its run and run the study again"
+"""What helps against a damaged file of a result: each lies in the run's folder and in the tracking store."""
+
+
+def load_arrays(file: Path | IO[bytes], names: Sequence[str], title: str) -> dict[str, npt.NDArray[Any]]:
+    """Return some arrays of an npz file; `title` is the file and what it should be, for the message.
+
+    Raises:
+        InputError: it is no npz file, it is damaged, or an array is missing.
+    """
+    import numpy as np  # only here: the command line starts without it
+
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in names}
+            odd = [name for name in names if not isinstance(arrays[name], np.ndarray)]  # numpy hands out raw bytes
+            if odd:
+                raise ValueError(f"{', '.join(odd)} is no array")
+            for array in arrays.values():
+                if array.dtype.kind == "U":
+                    "".join(array.ravel().tolist()).encode()  # refuses what is no Unicode, which numpy lets through
+            return arrays
+    except Exception as error:  # noqa: BLE001 - damaged files make the readers raise errors of any kind
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{title} ({reason[:200]}); {ADVICE}") from None

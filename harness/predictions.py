@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError
-from harness.files import write_whole
-from harness.npz import ADVICE, load_arrays
+from harness.files import ADVICE, load_arrays, write_whole
 from harness.records import Predictions
 
 MOST = 64

@@ -16,7 +16,7 @@ from benchmarks.cases import Case, configure
 from benchmarks.gpu.record import PARTS
 from benchmarks.gpu.runs import build, changed, train_all
 from benchmarks.gpu.steps import Found, Rig, Step
-from harness.cores import count_cores
+from harness.environment import count_cores
 from harness.records import RunConfig
 from harness.train.chunked_argmax import label_pixels
 from harness.train.evaluate import count_confusion_device, evaluate, evaluation_batches

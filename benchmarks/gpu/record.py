@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from harness.cores import count_cores, read_processor
+from harness.environment import count_cores, read_processor
 from harness.files import write_text
 
 Status = Literal["ok", "WRONG", "FAILED", "under way", "not reached"]

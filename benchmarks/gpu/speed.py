@@ -21,7 +21,7 @@ from benchmarks.gpu.steps import Found, Rig, Step
 from benchmarks.rivals import make_loaders, make_plain_training, plain_network, write_pngs
 from benchmarks.setting import wait_for
 from benchmarks.training_speed import make_floor, make_harness
-from harness.cores import count_cores
+from harness.environment import count_cores
 from harness.train.chunked_argmax import label_pixels
 from harness.train.evaluate import count_confusion_device, evaluate
 from harness.train.regions import count_confusion

@@ -1,9 +1,10 @@
 """The Python interface, which the command line itself uses: spec -> plan -> results -> report."""
 
 from harness.api.executing import execute, on_ray, on_this_machine
-from harness.api.keeping import collect_garbage, take_inventory
 from harness.api.looking import Looked, Means, Until, look_once, look_until_decided, plan_until_decided
 from harness.api.studies import (
+    choose_run,
+    collect_garbage,
     forecast,
     lint_plan,
     load_looks,
@@ -13,12 +14,13 @@ from harness.api.studies import (
     make_plan,
     make_report,
     open_store,
+    predict,
     record_look,
     study_name,
     sync,
+    take_inventory,
 )
 from harness.api.tuning import make_tuned_plan, make_tuning_report, tune
-from harness.api.winner import choose_run, predict
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 __all__ = [

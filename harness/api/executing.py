@@ -42,10 +42,8 @@ def execute(  # noqa: PLR0913 - as many as the command has
     from harness.execute.feasibility import check_feasible, note_padding
     from harness.execute.inputs import check_data, read_notes
     from harness.execute.study import execute_plan
-    from harness.runs.changed_plugins import describe_edited
     from harness.runs.folder import is_finished, load_result, run_folder
-    from harness.runs.other_environments import tell_other_environments
-    from harness.runs.stale import describe_stale, find_stale, remember_runs
+    from harness.runs.stale import describe_edited, describe_stale, find_stale, remember_runs, tell_other_environments
     from harness.spec.plan import select
 
     check_data(plan)
@@ -103,7 +101,7 @@ def on_ray(
     """
     from importlib.util import find_spec
 
-    from harness.cores import require_device
+    from harness.environment import require_device
     from harness.errors import InputError
 
     require_device(device)

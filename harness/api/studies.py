@@ -1,20 +1,24 @@
-"""Studies: spec -> plan, and results -> report."""
+"""Studies: spec -> plan, and results -> report; what a store holds of them, and what a finished run is good for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from harness.errors import InputError, describe_missing
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 from harness.records import Machine, Plan, Run, RunResult
 
 if TYPE_CHECKING:
+    from harness.apply.choose import Chosen
+    from harness.apply.predict.run import Wanted
     from harness.execute.probe import Forecast
     from harness.report.study.record import Report
     from harness.spec.concern import Concern
     from harness.spec.load import Spec
     from harness.stats.looks import Taken
+    from harness.tracking.garbage import Garbage, Inventory
     from harness.tracking.protocol import Store
     from harness.tracking.sync import Delivery
 
@@ -261,3 +265,80 @@ def make_report(
     from harness.report.write import write_report
 
     return write_report(plan, results, Path(folder) / plan.study, taken, made=made)
+
+
+def take_inventory(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None) -> Inventory:
+    """Return the studies below a store's root, with their runs and sizes.
+
+    Raises:
+        InputError: there is no such folder, or the plan of a study is damaged.
+        StoreError: the tracking store fails: what its studies need is not known.
+    """
+    from harness.tracking.garbage import find_garbage, plans_on_record
+    from harness.tracking.garbage import take_inventory as take
+
+    place, store = _open(root, tracking_uri)
+    plans = plans_on_record(place, store)
+    return take(place, plans, find_garbage(place, plans))
+
+
+def collect_garbage(
+    root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = None, *, dry_run: bool = False
+) -> tuple[Garbage, ...]:
+    """Remove what no study on record needs, and return it; with `dry_run`, return it only.
+
+    Raises:
+        InputError: there is no such folder, the plan of a study is damaged, or a file cannot be removed.
+        StoreError: the tracking store fails: what its studies need is not known.
+    """
+    from harness.tracking.garbage import find_garbage, plans_on_record, remove_garbage
+
+    place, store = _open(root, tracking_uri)
+    return find_garbage(place, plans_on_record(place, store)) if dry_run else remove_garbage(place, store)
+
+
+def _open(root: str | Path, tracking_uri: str | None) -> tuple[Path, Store | None]:
+    """Return the root, and the tracking store where there is one: none is made for having been looked at."""
+    from harness.tracking.server import DATABASE, default_uri, find_uri
+
+    place = Path(root)
+    if not place.is_dir():
+        raise InputError(f"{describe_missing(place)}; name the one that harness run kept its runs in")
+    is_default = find_uri(place, tracking_uri) == default_uri(place)
+    there = not is_default or (place / DATABASE).exists()
+    return place, open_store(place, tracking_uri) if there else None
+
+
+def choose_run(run: str, *, store: Store | None = None) -> Chosen:
+    """Return a finished run by `STUDY/VARIANT@best`, `STUDY/VARIANT/seed1@last`, a run id or a `models:/` URI.
+
+    Its files are brought here from the store where need be. `store` is by default the one of `open_store()`.
+
+    Raises:
+        InputError: there is no such run, or it is not finished; the message says what there is.
+    """
+    from harness.apply.choose import choose
+
+    return choose(run, store or open_store())
+
+
+def predict(
+    run: str, images: Sequence[str], out: str | Path, *, wanted: Wanted | None = None, store: Store | None = None
+) -> dict[str, Any]:
+    """Predict pictures (files, folders, patterns) with a run, write files below `out`, and return the record of them.
+
+    The record is that of `<out>/predictions.json`; pictures that could not be used are in its `failed`.
+
+    Raises:
+        InputError: there is no such run or picture, or what is wanted cannot be done.
+    """
+    import json
+
+    from harness.apply.predict import run as job_of
+
+    chosen = choose_run(run, store=store)
+    job = job_of.prepare_job(chosen, images, Path(out), wanted or job_of.Wanted())
+    for _ in job_of.run_job(job, job_of.make_predictor(job)):
+        pass
+    record: dict[str, Any] = json.loads((job.out / job_of.RECORD).read_text(encoding="utf-8"))
+    return record

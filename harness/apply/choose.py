@@ -17,7 +17,7 @@ from harness.judged import INHERITED, counts_at, is_inherited, last_epoch
 from harness.records import Counts, Run, RunConfig, RunResult, Which
 from harness.runs.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
 from harness.tracking.load import recall_plan
-from harness.tracking.mlflow_lookup import MODELS
+from harness.tracking.mlflow_client import MODELS
 from harness.tracking.protocol import Store, StoreError
 
 FORMS = (

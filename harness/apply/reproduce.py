@@ -15,7 +15,7 @@ from harness.environment import UNSET, read_environment
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Ended, Event
 from harness.execute.inputs import make_reader
-from harness.execute.local import execute_local
+from harness.execute.local import Local
 from harness.records import Counts, Machine, Run, RunResult, Start
 from harness.runs.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
 from harness.runs.provenance import read_provenance
@@ -97,7 +97,7 @@ def run_again(again: Again, listen: Callable[[Event], None]) -> RunResult:
     Raises:
         HarnessError: it did not finish.
     """
-    for event in execute_local(again.runs, again.folders, again.machine, jobs=1):
+    for event in Local(again.machine, jobs=1)(again.runs, again.folders):
         listen(event)
         if isinstance(event, Ended) and event.result.status != "finished":
             raise HarnessError(f"run {event.run.id} did not finish again: {event.result.reason}")

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-import harness.cli.options as options
+from harness.cli import options
 from harness.cli.data import data, list_guesses
 from harness.cli.export import card, export, reproduce
 from harness.cli.gate import gate
@@ -134,11 +134,10 @@ def plan(
     from harness.execute.feasibility import note_padding
     from harness.execute.inputs import read_notes, tell_judged_split
     from harness.execute.remake_weights import describe_lost, find_lost_starts
-    from harness.runs.changed_plugins import describe_edited
     from harness.runs.folder import is_finished, run_folder
     from harness.runs.looks import known_here
     from harness.runs.retention import lasts_wanted
-    from harness.runs.stale import describe_stale, find_stale
+    from harness.runs.stale import describe_edited, describe_stale, find_stale
     from harness.spec.lint_power import past_last_look
     from harness.spec.plan import select
 

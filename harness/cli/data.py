@@ -53,7 +53,7 @@ def audit(
     Example: harness data audit ablations/camvid.yaml
     """
     from harness.audit.run import audit_data, gather, write_audit
-    from harness.cli.audit_tables import print_audit, show_reading
+    from harness.cli.tables import print_audit, show_reading
 
     name, choices = _from_folder(place) if place.is_dir() else _from_study(place, profile, set_ or [])
     several = gather(choices)

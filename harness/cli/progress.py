@@ -1,4 +1,4 @@
-"""What a person sees while runs are executed: a live line a run in a terminal, plain lines elsewhere. All on stderr."""
+"""What a person sees of runs, and of a search, on stderr: live lines in a terminal, plain ones elsewhere."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.status import Status
 
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
 from harness.records import IMAGES_AT_ONCE, Run, RunResult
 from harness.records import Progress as Epoch
+
+if TYPE_CHECKING:
+    from harness.spec.tuning import Trial
+    from harness.tune.loop import TuneEvent
 
 Listener = Callable[[Event], None]
 
@@ -154,3 +160,71 @@ class _Remaining:
             return ""
         seconds = (time.monotonic() - self._began) / trained * left
         return f"; {self.done} of {self.total} epochs done, about {seconds / 60:.0f} min left"
+
+
+@contextmanager
+def show_trials() -> Iterator[Callable[[TuneEvent], None]]:
+    """Yield a listener that shows each event of a search."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status("starting") as status:
+            yield lambda event: _show_live(console, status, event)
+    else:
+        yield _show_plain
+
+
+def _show_plain(event: TuneEvent) -> None:
+    text = _describe(event)
+    if text:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _show_live(console: Console, status: Status, event: TuneEvent) -> None:
+    from harness.tune.loop import TrialBegan
+
+    match event:
+        case TrialBegan(variant, trial, budget):
+            status.update(f"{_name(variant, trial, budget)}: {describe_values(trial)}")
+        case Advanced(run, epoch):
+            status.update(f"{run.label}: epoch {epoch.epoch}/{epoch.epochs}, {describe_epoch(epoch)}")
+        case _:
+            text = _describe(event)
+            if text:
+                console.print(text, markup=False, highlight=False)
+
+
+def _describe(event: TuneEvent) -> str:
+    from harness.tune.loop import TrialEnded
+
+    match event:
+        case TrialEnded(variant, trial, budget, best):
+            so_far = f"; best so far: trial {best.number + 1}, {_scores(best)}" if best else ""
+            return f"{_name(variant, trial, budget)}: {_outcome(trial)}; {describe_values(trial)}{so_far}"
+        case Warned(warning):
+            return f"warning: {warning}"
+        case Ended(run, result) if result.status in ("failed", "skipped"):
+            return f"{run.label}: {result.status}: {result.reason}"
+    return ""
+
+
+def _name(variant: str, trial: Trial, budget: int) -> str:
+    return f"{variant}: trial {trial.number + 1} of {budget}"
+
+
+def _outcome(trial: Trial) -> str:
+    seconds = f"{trial.seconds:.1f} s"
+    if trial.state != "finished":
+        return f"{trial.state} ({trial.reason}), {seconds}"
+    return f"{_scores(trial)}{'' if trial.feasible else ', breaks a constraint'}, {seconds}"
+
+
+def _scores(trial: Trial) -> str:
+    return ", ".join(f"{score:.4f}" for score in trial.scores)
+
+
+def describe_values(trial: Trial) -> str:
+    """Return a trial's values in one line."""
+    shown = (
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in trial.values.items()
+    )
+    return ", ".join(shown)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-import harness.cli.options as options
+from harness.cli import options
 from harness.errors import InputError
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 

@@ -1,17 +1,20 @@
-"""Tables of the command line: plans and parts, for people or (as JSON) for programs."""
+"""What the command line prints for people or, as JSON, for programs: plans, parts, stores and audits of data."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import zip_longest
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +26,11 @@ from harness.registry import Part
 from harness.spec.concern import Concern
 from harness.spec.plan_json import plan_to_json
 from harness.spec.reference import type_text
-from harness.tracking.garbage import Garbage
-from harness.tracking.inventory import Inventory
+from harness.tracking.garbage import Garbage, Inventory
+
+if TYPE_CHECKING:
+    from harness.audit.measure import Listener
+    from harness.audit.run import DataAudit
 
 PIPE_WIDTH = 160
 MOST_DRAWN = 500
@@ -217,3 +223,36 @@ def _part_as_json(part: Part) -> dict[str, Any]:
 def _settings_line(part: Part) -> str:
     fields = part.schema.model_fields.items()
     return ", ".join(name if field.is_required() else f"{name}={field.default}" for name, field in fields)
+
+
+LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def print_audit(found: DataAudit, folder: Path) -> None:
+    """Print the findings of an audit, most serious first, then its tables; `folder` is where the rest lies."""
+
+    from harness.audit.page import describe_colours, make_tables, summarise
+
+    console = _console()
+    console.print(Text(f"{found.name} {found.audit.root}".strip(), style="bold"))
+    for finding in found.findings:
+        line = Text(f"{finding.level}: ", style=LEVEL_STYLES[finding.level])
+        console.print(line.append(finding.told, style="default"), soft_wrap=True)
+    for item in make_tables(found.audit, found.proposals):
+        table = Table(title=item.title, title_justify="left")
+        for place, text in enumerate(item.header):
+            table.add_column(Text(text), justify="right" if place else "left")
+        for row in item.rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console.print(table)
+    console.print(Text(describe_colours(found.audit)), soft_wrap=True)
+    console.print(Text(f"{summarise(found.findings)}; figures and every file's name: {folder}"), soft_wrap=True)
+
+
+@contextmanager
+def show_reading() -> Iterator[Listener]:
+    """Yield a listener that, in a terminal, shows on stderr how many images are read."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading images", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

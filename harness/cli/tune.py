@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import harness.cli.options as options
+from harness.cli import options
 from harness.errors import InputError
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
@@ -47,7 +47,7 @@ def tune(
     --jobs is for the final runs. Example: harness tune ablations/tune-desert.yaml --trials 30
     """
     from harness import api
-    from harness.cli.progress_tuning import show_trials
+    from harness.cli.progress import show_trials
 
     limit_s = options.parse_timeout(run_timeout)
     study = _with_budget(options.read_spec(spec, profile, set_, seeds), trials, hours)

@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.cores import count_cores
 from harness.data.digests import cache_folder
+from harness.environment import count_cores
 from harness.errors import InputError
 from harness.files import NO_ROOM, locked, require_room, write_text
 from harness.fingerprint import canonical, digest_bytes

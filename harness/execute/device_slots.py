@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
-from harness.cores import require_device
+from harness.environment import require_device
 from harness.errors import InputError
 
 ROUNDING = 1e-9

@@ -14,7 +14,7 @@ from harness.fingerprint import canonical
 from harness.records import Run
 from harness.runs.folder import RunFolder, is_finished, run_folder
 from harness.runs.studies import plan_file, studies_here
-from harness.tracking.inventory import folder_bytes
+from harness.tracking.garbage import folder_bytes
 
 STATES = 3
 """Checkpoints to go on from that a run has while it writes one."""

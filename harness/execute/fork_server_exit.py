@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import warnings
 
-from harness.execute.process_tree import adopt_orphans, die_with_parent, kill, orphans
+from harness.execute.fork_server import adopt_orphans, die_with_parent, end_all, orphans
 
 PATIENCE_S = 5.0
 _COMMAND = os.getppid()
@@ -20,10 +19,7 @@ _COMMAND = os.getppid()
 
 def _end_all(signum: int, frame: object) -> None:
     """End what is left when the command is gone; it is not where only the thread that started the server has ended."""
-    until = time.monotonic() + PATIENCE_S
-    while os.getppid() != _COMMAND and (left := orphans(os.getpid())) and time.monotonic() < until:
-        kill(left)
-        time.sleep(0.02)  # children of what was ended fall to the server
+    end_all(lambda: orphans(os.getpid()) if os.getppid() != _COMMAND else set(), PATIENCE_S)
 
 
 warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")

@@ -14,7 +14,7 @@ from harness.errors import InputError, describe_missing
 from harness.execute.frozen_weights import describe_still, find_still, mark
 from harness.fingerprint import canonical, digest_file, fingerprint
 from harness.judged import primary_split
-from harness.records import OWN_FREEZE, Plan, RunConfig
+from harness.records import OWN_FREEZE, Plan, Run, RunConfig
 from harness.settings import DataChoice, ModelChoice
 from harness.spec.lint_power import even_number
 from harness.strict_yaml.located import Node
@@ -41,6 +41,12 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
         return {"data": digest, **models[model]}
 
     return read_inputs
+
+
+def find_changed(run: Run) -> tuple[str, ...]:
+    """Return which inputs of a run are not what its id stands for, as they are on this disk now."""
+    now = make_reader()(run.config)
+    return tuple(key for key in {**run.inputs, OWN_FREEZE: ""} if now.get(key) != run.inputs.get(key))
 
 
 def _digest_files(model: ModelChoice) -> dict[str, str]:

@@ -9,7 +9,7 @@ from functools import cache
 from math import ceil
 from pathlib import Path
 
-from harness.cores import count_cores
+from harness.environment import count_cores
 from harness.execute.device_slots import Offer
 
 GPU_DEVICES = ("dev/nvidiactl", "dev/kfd", "dev/dxg")

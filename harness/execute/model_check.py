@@ -25,9 +25,8 @@ from harness.data.source import Split
 from harness.data.subsets import take
 from harness.errors import HarnessError, InputError, describe, is_out_of_memory, name_some
 from harness.execute.feasibility import SHOWN
-from harness.execute.fork_server import run_context
+from harness.execute.fork_server import end_family, lead_family, run_context
 from harness.execute.machine import read_cores
-from harness.execute.process_tree import end_family, lead_family
 from harness.fingerprint import canonical, digest_bytes
 from harness.records import Machine, Run, RunConfig
 from harness.settings import ModelChoice

@@ -18,11 +18,11 @@ import harness.parts  # noqa: F401 - enters the parts into the catalog
 from harness.data.source import IGNORE
 from harness.errors import RunFailed
 from harness.execute.events import Warned
-from harness.execute.inputs import make_reader
+from harness.execute.inputs import find_changed
 from harness.files import locked, remove_partial, write_text
 from harness.models.weights import load_weights
 from harness.predictions import MOST
-from harness.records import OWN_FREEZE, Counts, Machine, Progress, Run, RunResult
+from harness.records import Counts, Machine, Progress, Run, RunResult
 from harness.report.figures.examples import draw_confusion, draw_examples
 from harness.runs.credentials import mask_credentials
 from harness.runs.folder import (
@@ -120,9 +120,7 @@ def _train_and_judge(
 
 def _require_unchanged(run: Run) -> None:
     """Refuse to train on other data than the run's id says: the plan may be hours old."""
-    now = make_reader()(run.config)
-    changed = [key for key in (*run.inputs, OWN_FREEZE) if now.get(key) != run.inputs.get(key)]
-    if changed:
+    if changed := find_changed(run):
         raise RunFailed(
             f"{', '.join(changed)} changed on disk after the study was planned; run the same command again: it plans "
             "with what is there now"

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from harness.errors import InputError
-from harness.records import Plan, Run
+from harness.records import Plan
 from harness.report.study.claims import Claim, Comparison
+from harness.spec.plan import keep_runs
 from harness.stats.looks import FEWEST_FOLDS, Look
 
 FEWEST_FIRST = 3
@@ -75,14 +75,7 @@ def next_seeds(
 def restrict(whole: Plan, seeds: Mapping[str, int]) -> Plan:
     """Return the plan with each variant's first seeds only, and the runs that these start from."""
     order = tuple(dict.fromkeys(run.seed for run in whole.runs))
-    owners = {run.id: run for run in reversed(whole.runs)}
-    kept: set[str] = set()
-    for run in whole.runs:
-        chain: Run | None = run if run.seed in order[: seeds[run.variant]] else None
-        while chain is not None:
-            kept.add(chain.label)
-            chain = owners[chain.start.run_id] if chain.start else None
-    return replace(whole, runs=tuple(run for run in whole.runs if run.label in kept))
+    return keep_runs(whole, [run for run in whole.runs if run.seed in order[: seeds[run.variant]]])
 
 
 def count_seeds(plan: Plan) -> dict[str, int]:

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import HarnessError, describe, is_out_of_memory, without_unsafe_advice
-from harness.execute.fork_server import forget_setting
+from harness.execute.fork_server import forget_setting, lead_family
 from harness.execute.output_log import print_into
-from harness.execute.process_tree import lead_family
 from harness.records import Machine, Run
 from harness.runs.folder import RunFolder
 from harness.train.pulse import BatchCounter

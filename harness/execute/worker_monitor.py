@@ -14,9 +14,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from harness.execute.events import Warned
-from harness.execute.fork_server import run_context
+from harness.execute.fork_server import end_family, end_processes, run_context
 from harness.execute.output_log import cut_middle
-from harness.execute.process_tree import end_family, end_processes
 from harness.execute.time_limits import Patience, Watch, in_words
 from harness.execute.worker import Failure, Moved, run_in_child
 from harness.records import Machine, Progress, Run
@@ -77,6 +76,13 @@ class Worker:
     def end(self) -> None:
         """End the process and its family; what it wrote stays."""
         end_processes([self.process])
+
+    def describe_death(self) -> str:
+        """Return how the process has ended that leaves no result and did not say why."""
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}"
+        return f"its process ended with exit code {code} and no result"
 
     def _read(self) -> list[Said]:
         said: list[Said] = []

@@ -16,7 +16,7 @@ from harness.errors import InputError
 from harness.fingerprint import fingerprint
 from harness.judged import digest_counts, judged_results
 from harness.records import Plan, RunResult
-from harness.runs.checks import read_entry, write_entry
+from harness.runs.folder import read_entry, write_entry
 from harness.runs.studies import study_folder
 from harness.stats.looks import FEWEST_SEEDS, Taken, TakenLook
 

@@ -16,8 +16,7 @@ from typing import Any
 
 import psutil
 
-from harness.cores import count_cores, read_processor
-from harness.environment import read_environment
+from harness.environment import count_cores, read_environment, read_processor
 from harness.records import Machine, Origin
 from harness.runs.credentials import mask_credentials
 

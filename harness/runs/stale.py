@@ -1,22 +1,26 @@
-"""Results that a change of the spec, or of the data, has left behind: named, and never mixed with the new ones.
+"""What has changed since runs on record were made: settings and data, the source of plugins, the environment.
 
-`studies/<study>/runs.json` remembers what the study's runs were in all its plans. It needs no tracking store.
+Results that a change of the spec, or of the data, has left behind are named, and never mixed with the new ones:
+`studies/<study>/runs.json` remembers what the study's runs were in all its plans. It needs no tracking store. An edit
+of a plugin may be a comment, so it makes no run again by itself; a part's author raises `version` where numbers change.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.environment import differing, read_environment
 from harness.errors import InputError, name_some
 from harness.files import locked
 from harness.fingerprint import canonical, flatten
 from harness.records import OWN_FREEZE, Plan, Run
-from harness.runs.checks import read_signed, write_entry
-from harness.runs.folder import is_finished, run_folder
+from harness.runs.folder import RunFolder, is_finished, read_signed, run_folder, write_entry
+from harness.spec.plugins import digest_sources, read_sources
 
 SHOWN_DIGITS = 12
 MOST_LABELS = 6
@@ -145,3 +149,62 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it: stale results are then not named") from None
     return {label: runs for label, runs in known.items() if isinstance(runs, dict)}
+
+
+def describe_edited(root: Path, plan: Plan) -> tuple[str, ...]:
+    """Return a sentence if finished runs of a plan were made with other source of its plugins than is imported here."""
+    now: dict[tuple[str, ...], str] = {}
+    old = set()
+    for run in plan.runs:
+        folder, plugins = run_folder(root, run.id), run.config.plugins
+        if not plugins or not is_finished(folder):
+            continue
+        if plugins not in now:
+            now[plugins] = digest_sources(read_sources(plugins))
+        if _recorded_sources(folder) not in (None, now[plugins]):
+            old.add(run.label)
+    if not old:
+        return ()
+    first, more = min(old), f" and {len(old) - 1} more" if len(old) > 1 else ""
+    modules = ", ".join(sorted({name for names in now for name in names}))
+    return (
+        f"{first}{more}: made with other source of {modules} than is here now, and taken as they are; if a part's "
+        "numbers change by the edit, @part(..., version=2) has its runs made again",
+    )
+
+
+def _recorded_sources(folder: RunFolder) -> Any:
+    with suppress(OSError, ValueError, AttributeError):
+        return json.loads(folder.provenance.read_text(encoding="utf-8")).get("plugins", {}).get("sha256")
+    return None
+
+
+def tell_other_environments(root: Path, plan: Plan) -> Iterator[str]:
+    """Yield a sentence for each environment in which runs below a store's root were made, and new ones would not be.
+
+    Nothing is told where no run of the plan is left to make, nor of runs whose record does not say.
+    """
+    folders = {run.label: run_folder(root, run.id) for run in plan.runs}
+    finished = {label: folder for label, folder in folders.items() if is_finished(folder)}
+    if len(finished) == len(folders):
+        return
+    here, labels = read_environment(), dict[str, list[str]]()
+    for label, folder in finished.items():
+        recorded = _read_environment(folder.provenance)
+        if recorded is not None and (found := differing(recorded, here)):
+            told = "; ".join(f"{name}: {then} then, {now} now" for name, (then, now) in found.items())
+            labels.setdefault(told, []).append(label)
+    for told, names in labels.items():
+        runs = f"{names[0]} and {len(names) - 1} other finished runs" if len(names) > 1 else names[0]
+        yield (
+            f"{runs} of {plan.study}: made with other environment variables that change numbers ({told}); what is"
+            " trained now may differ from them for that alone"
+        )
+
+
+def _read_environment(provenance: Path) -> dict[str, str] | None:
+    try:
+        found: dict[str, str] | None = json.loads(provenance.read_text(encoding="utf-8")).get("environment")
+    except (OSError, ValueError, AttributeError, RecursionError):  # gone or damaged: whoever reads its result says so
+        return None
+    return found

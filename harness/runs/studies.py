@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.files import locked, write_text
 from harness.records import Plan, RunResult
-from harness.runs.checks import read_signed, signed
+from harness.runs.folder import read_signed, signed
 from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.stats.looks import Taken
 

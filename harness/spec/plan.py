@@ -5,7 +5,7 @@ Plans are made of plans, too: of some variants, of two that are compared, of sev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -176,10 +176,15 @@ def select(plan: Plan, variants: Sequence[str]) -> Plan:
     for name in variants:
         if name not in known:
             raise InputError(f"--only {name}: the study has no such variant; {did_you_mean(name, known)}")
+    return keep_runs(plan, [run for run in plan.runs if run.variant in variants or run.family in variants])
+
+
+def keep_runs(plan: Plan, wanted: Iterable[Run]) -> Plan:
+    """Return the plan with some of its runs, and those that they start from, only."""
     first_with = {run.id: run for run in reversed(plan.runs)}
     kept: set[str] = set()
-    for run in plan.runs:
-        chain: Run | None = run if run.variant in variants or run.family in variants else None
+    for run in wanted:
+        chain: Run | None = run
         while chain is not None:
             kept.add(chain.label)
             chain = first_with[chain.start.run_id] if chain.start else None

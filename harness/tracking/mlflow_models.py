@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.tracking.mlflow_client import Connection
+from harness.tracking.mlflow_client import Connection, search_runs
 from harness.tracking.mlflow_guard import guarded
-from harness.tracking.mlflow_lookup import search_runs
 from harness.tracking.protocol import Store, StoreError
 
 NAME = "segmentation"

@@ -28,8 +28,7 @@ from harness.runs.folder import (
 from harness.runs.looks import RecordedLook, read_looks
 from harness.runs.retention import CHECKPOINTS, PLACE, lasts_wanted, tell_place
 from harness.runs.studies import plan_text, read_plan
-from harness.tracking.mlflow_client import Connection
-from harness.tracking.mlflow_lookup import find_tags
+from harness.tracking.mlflow_client import Connection, find_tags
 from harness.tracking.payload import differing_keys, epoch_metrics, final_metrics, params_of, tags_of
 from harness.tracking.protocol import Attached, NoWeights, Shown, StoreError, is_alive
 from harness.tracking.relocation import local_path

@@ -9,8 +9,7 @@ from pathlib import Path
 from harness.errors import InputError, did_you_mean
 from harness.files import locked
 from harness.records import Plan, Run, Status
-from harness.runs.checks import read_entry
-from harness.runs.folder import RunFolder, is_running, run_folder
+from harness.runs.folder import RunFolder, is_running, read_entry, run_folder
 from harness.runs.looks import looks_folder, merge_looks, read_looks, write_looks
 from harness.runs.studies import load_study, studies_here
 from harness.tracking.protocol import NoWeights, Store, study_lock

@@ -18,8 +18,8 @@ from typing import TypeVar
 
 import torch
 
-from harness.cores import count_cores
 from harness.data.prepared import PreparedSplit
+from harness.environment import count_cores
 from harness.records import RunConfig
 from harness.train.batch_augment import finish_batch, read_batch
 from harness.train.batches import Batch, bytes_of_image, read_images, training_order

@@ -15,12 +15,11 @@ import numpy.typing as npt
 import torch
 
 from harness import registry
-from harness.cores import require_device
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
 from harness.data.subsets import hold_out
-from harness.environment import OWN
+from harness.environment import OWN, require_device
 from harness.errors import InputError, name_some
 from harness.models.network import Network, freeze, group_of, keep_still, kept_against
 from harness.models.weights import load_weights

@@ -10,8 +10,7 @@ from harness.apply.choose import choose
 from harness.apply.model import load_model
 from harness.apply.recorded_run import read_config
 from harness.errors import InputError
-from harness.runs.checks import read_entry, write_entry
-from harness.runs.folder import load_result, record_weights, run_folder
+from harness.runs.folder import load_result, read_entry, record_weights, run_folder, write_entry
 
 
 @pytest.fixture

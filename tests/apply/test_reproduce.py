@@ -13,7 +13,7 @@ from harness.apply.reproduce import compare_counts, prepare, run_again
 from harness.counts import load_counts, save_counts
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Started
-from harness.runs.checks import digests_of, read_entry, write_entry
+from harness.runs.folder import digests_of, read_entry, write_entry
 from harness.scores import miou_dataset
 
 

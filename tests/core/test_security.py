@@ -23,8 +23,8 @@ from tiny_study import TINY
 from harness.api import load_spec
 from harness.counts import load_counts, make_counts, save_counts
 from harness.errors import HarnessError, InputError
+from harness.files import load_arrays
 from harness.models.weights import read_state
-from harness.npz import load_arrays
 from harness.predictions import load_predictions
 from harness.records import Machine
 from harness.report.study.file_names import make_slugs

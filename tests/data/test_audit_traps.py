@@ -35,7 +35,7 @@ from spoilt_trees import (
 )
 
 from harness.audit.run import audit_data
-from harness.cli.audit_tables import print_audit
+from harness.cli.tables import print_audit
 from harness.data import open_source, open_whole
 from harness.data.faults import refuse
 from harness.errors import InputError

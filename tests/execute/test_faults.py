@@ -18,7 +18,7 @@ from tiny_study import TINY, final_counts, harness_command
 
 from harness import api
 from harness.execute.events import Ended, Warned
-from harness.execute.local import execute_local
+from harness.execute.local import Local
 from harness.execute.run import run_one
 from harness.records import Machine
 from harness.runs.folder import load_result, read_progress, run_folder
@@ -91,7 +91,7 @@ def make_plan(place: Path, text: str = TINY, **options):
 def run_all(runs, root: Path) -> dict[str, str]:
     """Execute runs without a tracking store; return id -> reason of those that failed."""
     folders = {run.id: run_folder(root, run.id) for run in runs}
-    events = list(execute_local(runs, folders, Machine(), jobs=2))
+    events = list(Local(Machine(), jobs=2)(runs, folders))
     return {e.run.id: e.result.reason for e in events if isinstance(e, Ended) and e.result.status != "finished"}
 
 

@@ -15,8 +15,7 @@ from tiny_study import TINY, harness_command
 from harness import api
 from harness.errors import InputError
 from harness.files import locked
-from harness.runs.checks import read_entry, write_entry
-from harness.runs.folder import run_folder
+from harness.runs.folder import read_entry, run_folder, write_entry
 from harness.tracking.mlflow_store import MlflowStore
 from harness.tracking.protocol import StoreError
 

@@ -10,7 +10,7 @@ from harness.counts import make_counts
 from harness.errors import InputError
 from harness.judged import digest_counts
 from harness.records import Plan, Run, RunResult, Start
-from harness.runs.checks import write_entry
+from harness.runs.folder import write_entry
 from harness.runs.looks import RecordedLook, looks_folder, merge_looks, new_look, read_looks, taken_looks, write_looks
 from harness.stats.looks import Look, Looks
 from harness.tracking.sync import _deliver_looks

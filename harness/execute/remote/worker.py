@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import uuid
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 from harness.data.digests import cache_folder
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Warned
-from harness.execute.inputs import make_reader
+from harness.execute.inputs import find_changed
 from harness.execute.remote.transfer import Outbox, Piece
 from harness.execute.time_limits import STATED, Patience
 from harness.execute.worker import Failure
@@ -121,12 +120,13 @@ def _require_same_inputs(run: Run) -> None:
         import_plugin(module)
     here = socket.gethostname()
     try:
-        found = make_reader()(run.config)
+        changed = find_changed(run)
     except InputError as error:
         raise InputError(f"on {here}: {error}; without a shared disk, data.root must be a URL") from None
-    for key, digest in run.inputs.items():
-        if found.get(key) != digest:
-            raise InputError(f"on {here}: {key} is not what the study was planned with (another content at that place)")
+    if changed:
+        raise InputError(
+            f"on {here}: {changed[0]} is not what the study was planned with (another content at that place)"
+        )
 
 
 def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Message]:
@@ -145,13 +145,7 @@ def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Me
         if worker.failure:
             yield Failure(worker.failure.reason.replace(str(folder.path), errand.home))
         elif not is_finished(folder):
-            yield Died(_describe_death(worker.process.exitcode))
+            yield Died(worker.describe_death())
         yield Kept(tuple(path.name for path in folder.state.parent.glob("*")))
     finally:
         worker.end()
-
-
-def _describe_death(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        return f"its process was ended by {signal.Signals(-exitcode).name}"
-    return f"its process ended with exit code {exitcode} and no result"
