@@ -95,15 +95,12 @@ def init_spec(root: Path, out: Path) -> list[Layout]:
     layout, *others = recognise(root)
     source = open_whole(registry.choose("data", layout.name, layout.settings))
     facts = look_at(source)
+    (height, width), seen = facts.size, _fit(facts.size, CPU_SIDE_PX)
+    sizes = f"the model sees pictures at {seen[0]}x{seen[1]} (height x width); the first is {height}x{width}"
     depth = {"inputs": "pictures alone; there is depth, too"} if facts.has_depth else {}
-    layout = replace(layout, guesses={**tell_guesses(layout, source), "size": _tell_size(facts), **depth})
+    layout = replace(layout, guesses={**tell_guesses(layout, source), "size": sizes, **depth})
     write_text(out, make_spec(layout, facts, study=_slug(layout, root), out=out))
     return [layout, *others]
-
-
-def _tell_size(facts: Facts) -> str:
-    (height, width), seen = facts.size, _fit(facts.size, CPU_SIDE_PX)
-    return f"the model sees pictures at {seen[0]}x{seen[1]} (height x width); the first is {height}x{width}"
 
 
 def look_at(source: Source) -> Facts:
@@ -160,10 +157,11 @@ def _fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def _head(layout: Layout, facts: Facts, out: Path, core_s: float) -> str:
     counted = ", ".join(f"{number:,} {split}" for split, number in facts.images.items())
     file = shlex.quote(str(out))
+    time = f"{core_s / 3600:.0f} hours" if core_s > 5400 else f"{max(1, round(core_s / 60))} min"
     commands = {
         f"harness data show {file} --variant augmented": "what training sees, as a picture",
         f"harness plan {file}": "the runs",
-        f"harness run {file}": f"trains them: roughly {_spell_time(core_s)} of one CPU core",
+        f"harness run {file}": f"trains them: roughly {time} of one CPU core",
         f"harness run {file} --set train.epochs=1": "a trial",
         "harness schema > study.schema.json": "lets your editor complete and check keys here",
     }
@@ -183,10 +181,6 @@ def _head(layout: Layout, facts: Facts, out: Path, core_s: float) -> str:
         "the profile gpu below is of the size that papers use.",
     ]
     return "\n".join(f"# {line}".rstrip() for line in lines)
-
-
-def _spell_time(seconds: float) -> str:
-    return f"{seconds / 3600:.0f} hours" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
 
 
 def _data_lines(layout: Layout, facts: Facts) -> list[str]:

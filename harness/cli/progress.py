@@ -28,7 +28,8 @@ def show_progress(runs: Sequence[Run]) -> Iterator[Listener]:
     """Yield a listener that shows each event of executing `runs`."""
     console = Console(stderr=True)
     if console.is_terminal:
-        with _Live(console, runs) as live:
+        live = _Live(console, runs)
+        with live.bars:
             yield live.show
     else:
         yield _Plain(runs).show
@@ -90,7 +91,7 @@ class _Live:
 
     def __init__(self, console: Console, runs: Sequence[Run]) -> None:
         self._epochs = _Remaining(runs)
-        self._bars = Progress(
+        self.bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
@@ -101,32 +102,25 @@ class _Live:
             TimeRemainingColumn(),
             console=console,
         )
-        self._total = self._bars.add_task("all epochs", total=max(self._epochs.total, 1), figures="")
+        self._total = self.bars.add_task("all epochs", total=max(self._epochs.total, 1), figures="")
         self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _Live:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
 
     def show(self, event: Event) -> None:
         self._epochs.note(event)
         match event:
             case Started(run):
                 total = max(run.config.train.epochs, 1)
-                self._tasks[run.id] = self._bars.add_task(run.label, total=total, figures="starting")
+                self._tasks[run.id] = self.bars.add_task(run.label, total=total, figures="starting")
             case Advanced(run, epoch):
-                self._bars.update(self._tasks[run.id], completed=epoch.epoch, figures=describe_epoch(epoch))
+                self.bars.update(self._tasks[run.id], completed=epoch.epoch, figures=describe_epoch(epoch))
             case Ended(run):
                 if run.id in self._tasks:
-                    self._bars.remove_task(self._tasks.pop(run.id))
+                    self.bars.remove_task(self._tasks.pop(run.id))
                 style = "green" if event.result.status == "finished" else "red"
-                self._bars.console.print(describe_end(event), style=style, markup=False, highlight=False)
+                self.bars.console.print(describe_end(event), style=style, markup=False, highlight=False)
             case Warned(warning):
-                self._bars.console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
-        self._bars.update(self._total, completed=self._epochs.done)
+                self.bars.console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+        self.bars.update(self._total, completed=self._epochs.done)
 
 
 class _Remaining:

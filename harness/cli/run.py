@@ -12,11 +12,8 @@ from harness.errors import InputError
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from harness.api.looking import Looked, Means
     from harness.api.looking import Until as UntilDecided
-    from harness.report.study.claims import Claim
     from harness.report.study.record import Report
 
 
@@ -122,13 +119,12 @@ def _look_until_decided(
             told.append(savings_sentence(looked.plan, until.whole, until.counts[-1]))
             if looked.stopped:  # a warning has said so
                 return looked, (), report, started
-            pairs = [item for item in zip(claims, goes_on, strict=True) if _was_judged(item[0], seeds, most)]
-            now = [look_line(claim, goes_on=on, limit=limit) for claim, on in pairs]
+            # judged at this look: both sides have its seeds, and no earlier look called it
+            now = [
+                look_line(claim, goes_on=on, limit=limit)
+                for claim, on in zip(claims, goes_on, strict=True)
+                if claim.called is None and seeds[claim.variant] == seeds[claim.against] == most
+            ]
             following = next_line(claims, goes_on, min((n for n in until.counts if n > most), default=most))
             print(f"look at {most} seeds:", *now, *filter(None, [following]), sep="\n  ", file=sys.stderr, flush=True)
     return looked, tuple(told), report, started
-
-
-def _was_judged(claim: Claim, seeds: Mapping[str, int], number: int) -> bool:
-    """Tell whether a comparison was judged with so many seeds: both sides have them, and no earlier look called it."""
-    return claim.called is None and seeds[claim.variant] == seeds[claim.against] == number

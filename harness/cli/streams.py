@@ -63,14 +63,8 @@ def flush_output() -> None:
 
 
 def _make_stream(given: TextIO | None, fd: int) -> TextIO:
-    is_terminal = os.isatty(fd)
-    buffered = io.BufferedWriter(_Lasting(fd, "wb", closefd=False))
-    return io.TextIOWrapper(
-        buffered,
-        encoding=given.encoding if given else "utf-8",
-        errors=_PLAINLY,
-        line_buffering=is_terminal or fd == 2,
-    )
+    buffered, encoding = io.BufferedWriter(_Lasting(fd, "wb", closefd=False)), given.encoding if given else "utf-8"
+    return io.TextIOWrapper(buffered, encoding, errors=_PLAINLY, line_buffering=os.isatty(fd) or fd == 2)
 
 
 class _Lasting(io.FileIO):

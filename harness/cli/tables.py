@@ -194,7 +194,9 @@ def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
     if not in_full:
         table = Table("kind", "name", "settings and defaults", "what it does")
         for part in parts:
-            table.add_row(part.kind, part.name, Text(_settings_line(part)), Text(part.doc.splitlines()[0]))
+            fields = part.schema.model_fields.items()
+            settings = [name if field.is_required() else f"{name}={field.default}" for name, field in fields]
+            table.add_row(part.kind, part.name, Text(", ".join(settings)), Text(part.doc.splitlines()[0]))
         console.print(table)
         return
     for part in parts:
@@ -218,11 +220,6 @@ def _part_as_json(part: Part) -> dict[str, Any]:
         "doc": part.doc,
         "settings": schema,
     }
-
-
-def _settings_line(part: Part) -> str:
-    fields = part.schema.model_fields.items()
-    return ", ".join(name if field.is_required() else f"{name}={field.default}" for name, field in fields)
 
 
 LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}

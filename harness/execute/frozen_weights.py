@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from harness import registry
 from harness.data.digests import remember
+from harness.environment import read_version
 from harness.fingerprint import canonical, digest_bytes, fingerprint
 from harness.records import OWN_FREEZE, RunConfig
 from harness.spec.plugins import digest_sources, read_sources
@@ -41,7 +41,7 @@ def find_still(config: RunConfig, num_classes: int, inputs: Mapping[str, str]) -
         "shape": [num_classes, config.data.inputs],
         "files": dict(inputs),
         "source": digest_sources(sources),
-        "libraries": [_version(name) for name in LIBRARIES],
+        "libraries": [read_version(name) for name in LIBRARIES],
     }
     try:
         if not sources:  # defined where no file says how, as in a notebook
@@ -75,10 +75,3 @@ def describe_still(model: str, still: Still) -> str:
 def mark(still: Still) -> dict[str, str]:
     """Return what a run's inputs say of it: nothing where the model keeps no weight still against `model.freeze`."""
     return {OWN_FREEZE: fingerprint(list(still.names))} if still.names else {}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

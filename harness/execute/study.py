@@ -50,14 +50,20 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
                 lacking = [run for run in unique if not is_finished(folders[run.id])]
                 yield from _fetch(lacking, plan.study, store, folders)
             yield from _execute(unique, folders, courier, executor)
-        status = _status_of([folders[run.id] for run in unique])
+        # runs that a budget left undone make the study an interrupted one
+        if all(folders[run.id].result.exists() for run in unique):
+            status = "finished" if all(is_finished(folders[run.id]) for run in unique) else "failed"
     finally:
         courier.close(INTERRUPT_PATIENCE_S)
         with locked(study_lock(store.root, plan.study), wait=False) as alone:
             if alone and not courier.behind:
                 list(_attempt(lambda: store.close_study(status)))
     if courier.behind:
-        yield _warn_behind(courier.behind, sync_command(store.root, store.uri, plan.study))
+        number = f"{courier.behind} {'run' if courier.behind == 1 else 'runs'}"
+        yield Warned(
+            f"the tracking store lacks something of {number}; all of it is on this disk. When the store answers again: "
+            f"{sync_command(store.root, store.uri, plan.study)}"
+        )
 
 
 def _execute(
@@ -116,13 +122,6 @@ def _make_again(
         yield replace(event, result=recorded)
 
 
-def _status_of(folders: Sequence[RunFolder]) -> Status:
-    """Return what a study is whose execution has ended; runs that a budget left undone make it an interrupted one."""
-    if all(is_finished(folder) for folder in folders):
-        return "finished"
-    return "failed" if all(folder.result.exists() for folder in folders) else "interrupted"
-
-
 def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, RunFolder]) -> Iterator[Warned]:
     """Bring the runs here that were finished elsewhere, unless the store fails; what is damaged there is left there."""
     for run in runs:
@@ -170,11 +169,3 @@ def _attempt(call: Callable[[], object]) -> Iterator[Warned]:
         call()
     except StoreError as error:
         yield Warned(f"{error}; the results are safe on this disk")
-
-
-def _warn_behind(runs: int, sync: str) -> Warned:
-    number = f"{runs} {'run' if runs == 1 else 'runs'}"
-    return Warned(
-        f"the tracking store lacks something of {number}; all of it is on this disk. When the store answers again:"
-        f" {sync}"
-    )

@@ -26,95 +26,42 @@ from harness.zip_checksum import find_damage
 RESULT_VERSION = 1
 
 
+class File:
+    """A file of a run, or a folder: read from a `RunFolder`, its path."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, owner: type) -> Path:
+        return folder.path / self._name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Where each file of one run lies. The files that a tracking store keeps too have the same names there."""
 
     path: Path
 
-    @property
-    def config(self) -> Path:
-        """Return the complete config, YAML."""
-        return self.path / "config.yaml"
-
-    @property
-    def provenance(self) -> Path:
-        """Return what the run was made with: commit, packages, device, data; JSON."""
-        return self.path / "provenance.json"
-
-    @property
-    def journal(self) -> Path:
-        """Return the finished epochs, a line of JSON each."""
-        return self.path / "journal.jsonl"
-
-    @property
-    def best(self) -> Path:
-        """Return the weights of the best epoch: the plain model's state dict."""
-        return self.path / "checkpoints" / "best.pt"
-
-    @property
-    def last(self) -> Path:
-        """Return the weights of the last epoch, there when training has ended; kept where a study asks for them."""
-        return self.path / "checkpoints" / "last.pt"
+    config = File("config.yaml")  # the complete config
+    provenance = File("provenance.json")  # what the run was made with: commit, packages, device, data
+    journal = File("journal.jsonl")  # the finished epochs, a line each
+    best = File("checkpoints/best.pt")  # the weights of the best epoch: the plain model's state dict
+    last = File("checkpoints/last.pt")  # those of the last epoch, when training has ended; kept where a study asks
+    state = File("checkpoints/state.pt")  # all that an unfinished run needs to go on; removed when it is finished
+    state_before = File("checkpoints/state.previous.pt")  # the state before, for the day on which that one is damaged
+    evaluation = File("evaluation")  # counts and contract of the best epoch; below it, of the last and the start
+    predictions = File("evaluation/predictions.npz")  # validation images with truth and prediction, packed
+    examples = File("examples.npz")  # a few pictures with truth and prediction, as arrays
+    confusion_picture = File("confusion_matrix.png")
+    examples_picture = File("predictions.png")
+    result = File("result.json")  # what became of the run; written last
+    log = File("output.log")  # what the run's process printed
+    plugins = File("plugins.zip")  # the source of the run's plugins, which Python can import from; none without plugins
+    lock = File("lock")  # the process that works on the run holds a lock on it
 
     def weights(self, which: Which) -> Path:
         """Return the weights of the best, or of the last, epoch."""
         return self.best if which == "best" else self.last
-
-    @property
-    def state(self) -> Path:
-        """Return all that an unfinished run needs to go on; removed when it is finished."""
-        return self.path / "checkpoints" / "state.pt"
-
-    @property
-    def state_before(self) -> Path:
-        """Return the state before that one, for the day on which that one is damaged; removed with it."""
-        return self.path / "checkpoints" / "state.previous.pt"
-
-    @property
-    def evaluation(self) -> Path:
-        """Return the folder of counts and contract: of the best epoch; below it, of the last one and of the start."""
-        return self.path / "evaluation"
-
-    @property
-    def predictions(self) -> Path:
-        """Return validation images with truth and prediction, packed."""
-        return self.evaluation / "predictions.npz"
-
-    @property
-    def examples(self) -> Path:
-        """Return a few pictures with truth and prediction, as arrays."""
-        return self.path / "examples.npz"
-
-    @property
-    def confusion_picture(self) -> Path:
-        """Return the picture of the confusion matrix."""
-        return self.path / "confusion_matrix.png"
-
-    @property
-    def examples_picture(self) -> Path:
-        """Return the picture of a few predictions."""
-        return self.path / "predictions.png"
-
-    @property
-    def result(self) -> Path:
-        """Return what became of the run, JSON; written last."""
-        return self.path / "result.json"
-
-    @property
-    def log(self) -> Path:
-        """Return what the run's process printed."""
-        return self.path / "output.log"
-
-    @property
-    def plugins(self) -> Path:
-        """Return the source of the run's plugins, a zip file that Python can import from; none without plugins."""
-        return self.path / "plugins.zip"
-
-    @property
-    def lock(self) -> Path:
-        """Return the file that the process working on the run holds a lock on."""
-        return self.path / "lock"
 
 
 def run_folder(root: Path, run_id: str) -> RunFolder:

@@ -112,15 +112,12 @@ def new_look(plan: Plan, results: Mapping[str, RunResult], known: Iterable[Recor
     are no look of their own.
     """
     known, judged = tuple(known), judged_results(plan, results)
-    complete = {run.id: digest_counts(judged[run.id]) for run in plan.runs if _has_counts(judged.get(run.id))}
+    counted = {id_: result for id_, result in judged.items() if result.counts}
+    complete = {run.id: digest_counts(counted[run.id]) for run in plan.runs if run.id in counted}
     is_old = any(all(look.runs.get(key) in ("", digest) for key, digest in complete.items()) for look in known)
     seeds = {run.id: (run.variant, run.seed) for run in plan.runs if run.id in complete}
     look = RecordedLook(complete, time.time_ns() // 1_000_000, seeds)
     return () if is_old or not taken_looks(plan, (look,)) else (look,)
-
-
-def _has_counts(result: RunResult | None) -> bool:
-    return result is not None and bool(result.counts)
 
 
 def _read(path: Path) -> RecordedLook:

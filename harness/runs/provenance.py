@@ -6,7 +6,6 @@ Of environment variables there are those alone that change numbers: others may h
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import platform
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from harness.environment import count_cores, read_environment, read_processor
+from harness.environment import count_cores, read_environment, read_processor, read_version
 from harness.records import Machine, Origin
 from harness.runs.credentials import mask_credentials
 
@@ -42,7 +41,7 @@ def read_provenance(machine: Machine) -> dict[str, Any]:
         "command": list(origin.command),
         "git": origin.git,
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "packages": {name: version for name in PACKAGES if (version := read_version(name)) is not None},
         "system": platform.platform(),
         "host": socket.gethostname(),
         "cpu": read_processor(),
@@ -57,13 +56,6 @@ def read_origin() -> Origin:
     """Return the command that runs here, and the state of the repository that it was given in."""
     command = (Path(sys.argv[0]).name, *(mask_credentials(word) for word in sys.argv[1:]))
     return Origin(command, _read_git(Path.cwd()))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _read_git(folder: Path) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ from harness.files import locked
 from harness.fingerprint import canonical, flatten
 from harness.records import OWN_FREEZE, Plan, Run
 from harness.runs.folder import RunFolder, is_finished, read_signed, run_folder, write_entry
+from harness.runs.studies import study_folder
 from harness.spec.plugins import digest_sources, read_sources
 
+RUNS = "runs.json"
 SHOWN_DIGITS = 12
 MOST_LABELS = 6
 _LINEAGE = "starts from"
@@ -46,7 +47,7 @@ def find_stale(root: Path, plan: Plan) -> tuple[Stale, ...]:
     Raises:
         InputError: the record of the study's runs is damaged.
     """
-    known = _read(_record(root, plan.study))
+    known = _read(study_folder(root, plan.study) / RUNS)
     found = []
     for run in plan.runs:
         if is_finished(run_folder(root, run.id)):
@@ -69,7 +70,7 @@ def find_superseded(root: Path, plan: Plan) -> dict[str, str]:
     Raises:
         InputError: the record of the study's runs is damaged.
     """
-    known, ids = _read(_record(root, plan.study)), {run.id for run in plan.runs}
+    known, ids = _read(study_folder(root, plan.study) / RUNS), {run.id for run in plan.runs}
     return {id_: run.label for run in plan.runs for id_ in known.get(run.label, {}) if id_ not in ids}
 
 
@@ -79,7 +80,7 @@ def runs_remembered(root: Path, study: str) -> frozenset[str]:
     Raises:
         InputError: the record of the study's runs is damaged.
     """
-    return frozenset(id_ for of_label in _read(_record(root, study)).values() for id_ in of_label)
+    return frozenset(id_ for of_label in _read(study_folder(root, study) / RUNS).values() for id_ in of_label)
 
 
 def remember_runs(root: Path, plan: Plan) -> None:
@@ -88,7 +89,7 @@ def remember_runs(root: Path, plan: Plan) -> None:
     Raises:
         CannotWrite: the store cannot be written.
     """
-    path = _record(root, plan.study)
+    path = study_folder(root, plan.study) / RUNS
     with locked(path.with_name(f".{path.name}.lock")):
         known = _read(path)
         for run in plan.runs:
@@ -137,10 +138,6 @@ def _facts(run: Run) -> dict[str, Any]:
     return {**config, **inputs, _LINEAGE: f"{run.start.run_id}@{run.start.which}" if run.start else None}
 
 
-def _record(root: Path, study: str) -> Path:
-    return root.resolve() / "studies" / study / "runs.json"
-
-
 def _read(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     try:
         known = read_signed(path)
@@ -161,7 +158,7 @@ def describe_edited(root: Path, plan: Plan) -> tuple[str, ...]:
             continue
         if plugins not in now:
             now[plugins] = digest_sources(read_sources(plugins))
-        if _recorded_sources(folder) not in (None, now[plugins]):
+        if _recorded(folder, "plugins", "sha256") not in (None, now[plugins]):
             old.add(run.label)
     if not old:
         return ()
@@ -171,12 +168,6 @@ def describe_edited(root: Path, plan: Plan) -> tuple[str, ...]:
         f"{first}{more}: made with other source of {modules} than is here now, and taken as they are; if a part's "
         "numbers change by the edit, @part(..., version=2) has its runs made again",
     )
-
-
-def _recorded_sources(folder: RunFolder) -> Any:
-    with suppress(OSError, ValueError, AttributeError):
-        return json.loads(folder.provenance.read_text(encoding="utf-8")).get("plugins", {}).get("sha256")
-    return None
 
 
 def tell_other_environments(root: Path, plan: Plan) -> Iterator[str]:
@@ -190,7 +181,7 @@ def tell_other_environments(root: Path, plan: Plan) -> Iterator[str]:
         return
     here, labels = read_environment(), dict[str, list[str]]()
     for label, folder in finished.items():
-        recorded = _read_environment(folder.provenance)
+        recorded = _recorded(folder, "environment")
         if recorded is not None and (found := differing(recorded, here)):
             told = "; ".join(f"{name}: {then} then, {now} now" for name, (then, now) in found.items())
             labels.setdefault(told, []).append(label)
@@ -202,9 +193,12 @@ def tell_other_environments(root: Path, plan: Plan) -> Iterator[str]:
         )
 
 
-def _read_environment(provenance: Path) -> dict[str, str] | None:
+def _recorded(folder: RunFolder, *keys: str) -> Any:
+    """Return what a run's provenance says; None where it says nothing, or is damaged: who reads its result says so."""
     try:
-        found: dict[str, str] | None = json.loads(provenance.read_text(encoding="utf-8")).get("environment")
-    except (OSError, ValueError, AttributeError, RecursionError):  # gone or damaged: whoever reads its result says so
+        found = json.loads(folder.provenance.read_text(encoding="utf-8"))
+        for key in keys:
+            found = (found or {}).get(key)
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return found

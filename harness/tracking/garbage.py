@@ -106,16 +106,12 @@ def remove_garbage(root: Path, store: Store | None) -> tuple[Garbage, ...]:
         for item in find_garbage(root, plans_on_record(root, None) + plans):
             with ExitStack() as held:
                 if item.kind not in ("second copy of weights", "torn file"):
-                    lock = RunFolder(root.resolve() / "runs" / _run_of(root, item)).lock
+                    lock = run_folder(root, item.path.relative_to(root.resolve() / "runs").parts[0]).lock
                     if not held.enter_context(locked(lock, wait=False)):
                         continue
                 _remove(root, item)
             done.append(item)
     return tuple(done)
-
-
-def _run_of(root: Path, item: Garbage) -> str:
-    return item.path.relative_to(root.resolve() / "runs").parts[0]
 
 
 def _remove(root: Path, item: Garbage) -> None:
@@ -253,7 +249,7 @@ def take_inventory(root: Path, plans: tuple[Plan, ...], garbage: tuple[Garbage, 
     sizes = {path.name: folder_bytes(path) for path in (root / "runs").glob("*") if path.is_dir()}
     stale = {item.path.name for item in garbage if item.kind == "stale run"}
     return Inventory(
-        studies=tuple(_record(root, plan, sizes, stale) for plan in plans),
+        studies=tuple(_record_study(root, plan, sizes, stale) for plan in plans),
         runs=len(sizes),
         bytes=folder_bytes(root),
         removable_bytes=sum(item.bytes for item in garbage),
@@ -261,7 +257,7 @@ def take_inventory(root: Path, plans: tuple[Plan, ...], garbage: tuple[Garbage, 
     )
 
 
-def _record(root: Path, plan: Plan, sizes: dict[str, int], stale: set[str]) -> StudyRecord:
+def _record_study(root: Path, plan: Plan, sizes: dict[str, int], stale: set[str]) -> StudyRecord:
     ids = {run.id for run in plan.runs}
     return StudyRecord(
         study=plan.study,

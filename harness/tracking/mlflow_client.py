@@ -35,6 +35,11 @@ PATIENCE_S = 20
 """How long a local database may be locked by others before the store counts as failing; MLflow waits as long."""
 
 
+MODELS = "models:/"
+PAGE = 1000
+"""Runs, or models, of an answer at most."""
+
+
 class Connection:
     """MLflow at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in a database below `root`.
 
@@ -66,7 +71,9 @@ class Connection:
         with self.lock() if self._home else nullcontext():
             if self._home:
                 make_database(self._home.database, lambda uri: MlflowClient(uri).search_experiments())
-                _refuse_silent_file(self._home.database)
+                # Read once from it: where that fails, MLflow would try for two minutes, and not say why.
+                with closing(sqlite3.connect(self._home.database, timeout=PATIENCE_S)) as database:
+                    database.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 if done := adopt(self._home):
                     self._say(done)
             client = MlflowClient(tracking_uri=self.uri)
@@ -127,12 +134,12 @@ class Connection:
                 raise
             return other
 
-    def search(self, experiment_id: str, query: str) -> list[Any]:
-        """Return all runs of an experiment that match a query."""
+    def search(self, query: str, *experiment_ids: str) -> list[Any]:
+        """Return all runs of some experiments that match a query."""
         found: list[Any] = []
         token: str | None = None
         while True:
-            page = self.client.search_runs([experiment_id], filter_string=query, max_results=1000, page_token=token)
+            page = self.client.search_runs(list(experiment_ids), query, max_results=PAGE, page_token=token)
             found += page
             token = page.token
             if not token:
@@ -140,7 +147,9 @@ class Connection:
 
     def find_one(self, experiment_id: str, query: str) -> Any | None:
         """Return the run that matches a query; of several, the oldest."""
-        return min(self.search(experiment_id, query), key=_age, default=None)
+        return min(
+            self.search(query, experiment_id), key=lambda run: (run.info.start_time, run.info.run_id), default=None
+        )
 
     def find_or_make(self, experiment_id: str, query: str, tags: Mapping[str, str], name: str) -> Any:
         """Return the run that matches a query, made with these tags and name where there is none.
@@ -204,49 +213,22 @@ def _refuse_silent_database(uri: str) -> None:
         raise StoreError(f"the tracking store fails: {text}") from None
 
 
-def _refuse_silent_file(file: Path) -> None:
-    """Read once from a SQLite file: where that fails, MLflow would try for two minutes, and not say why."""
-    with closing(sqlite3.connect(file, timeout=PATIENCE_S)) as database:
-        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-
-
 def _password_pieces(uri: str) -> list[str]:
     """Return the password in a URI, in pieces: of one with an @ that is not escaped, a part is taken for the host."""
     user_and_password = uri.partition("://")[2].rpartition("@")[0]
     return [piece for piece in user_and_password.partition(":")[2].split("@") if piece]
 
 
-def _age(found: Any) -> tuple[int, str]:
-    return found.info.start_time, found.info.run_id
-
-
-MODELS = "models:/"
-_PAGE = 1000
-
-
-def search_runs(client: Any, experiment_ids: Sequence[str], query: str) -> list[Any]:
-    """Return all runs of some experiments that a filter lets through."""
-    found: list[Any] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(list(experiment_ids), filter_string=query, max_results=_PAGE, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
-
-
-def find_tags(client: Any, experiment_ids: Sequence[str], name: str) -> Mapping[str, str] | None:
+def find_tags(connection: Connection, name: str) -> Mapping[str, str] | None:
     """Return the tags of the run with an MLflow run id, a harness run id, or a `models:/` URI; None without one.
 
     Raises:
-        InputError: the URI leads to no model, or to one that is not of these experiments.
+        InputError: the URI leads to no model, or to one that is not of a study.
     """
-    mlflow_id = _run_of_model(client, name) if name.startswith(MODELS) else name
+    mlflow_id = _run_of_model(connection.client, name) if name.startswith(MODELS) else name
     queries = [f"attributes.run_id = '{mlflow_id}'", f"tags.`harness.id` = '{mlflow_id}'"]
-    found = [
-        run for query in queries for run in search_runs(client, experiment_ids, query) if "harness.id" in run.data.tags
-    ]
+    studies = [item.experiment_id for item in connection.experiments()]
+    found = [run for query in queries for run in connection.search(query, *studies) if "harness.id" in run.data.tags]
     if not found and name.startswith(MODELS):
         raise InputError(f"{name}: the model was logged by no run of a study in this store (MLflow run {mlflow_id})")
     return dict(found[0].data.tags) if found else None
@@ -258,7 +240,7 @@ def _run_of_model(client: Any, uri: str) -> str:
     if path.startswith("m-") and "/" not in path and "@" not in path:
         return str(client.get_logged_model(path).source_run_id)
     name, alias, version = _split(path)
-    models = {model.name: model for model in client.search_registered_models(max_results=_PAGE)}
+    models = {model.name: model for model in client.search_registered_models(max_results=PAGE)}
     if name not in models:
         raise InputError(f"{uri}: the registry has no model '{name}'; {did_you_mean(name, models)}")
     aliases = {key: str(value) for key, value in models[name].aliases.items()}

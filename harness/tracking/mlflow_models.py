@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.tracking.mlflow_client import Connection, search_runs
+from harness.tracking.mlflow_client import Connection
 from harness.tracking.mlflow_guard import guarded
 from harness.tracking.protocol import Store, StoreError
 
@@ -111,7 +111,7 @@ def _find_run(connection: Connection, run_id: str, study: str) -> Any:
     experiments = connection.experiments()
     experiments.sort(key=lambda item: item.name != study)  # a run of two studies: the one it was chosen by
     for experiment in experiments:
-        if found := search_runs(connection.client, [experiment.experiment_id], f"tags.`harness.id` = '{run_id}'"):
+        if found := connection.search(f"tags.`harness.id` = '{run_id}'", experiment.experiment_id):
             return found[0]
     raise InputError(f"the tracking store does not hold run {run_id}; harness run SPEC brings it up to date")
 

@@ -145,8 +145,9 @@ class MlflowStore:
         self._tag(parent_id, {**self._folders, "harness.status": "running"})
         self._client.update_run(parent_id, status="RUNNING")
         self._keep_texts(parent.info.artifact_uri, {"spec.yaml": plan.spec_text, "plan.json": plan_text(plan)})
-        children = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
-        known = {found.data.tags["harness.id"]: _child_of(found) for found in children if _is_known(found)}
+        children = self._mlflow.search("tags.`harness.kind` = 'run'", experiment_id)
+        tagged = [found for found in children if "harness.id" in found.data.tags]  # people may change tags
+        known = {found.data.tags["harness.id"]: _child_of(found) for found in tagged}
         keeps_weights = self._upload_weights or not self._mlflow.is_on_this_disk(parent.info.artifact_uri)
         self._study = _Open(plan, experiment_id, parent, known, keeps_weights)
 
@@ -338,7 +339,7 @@ class MlflowStore:
         experiment_id = self._mlflow.find_experiment(study) if run_ids else None
         if experiment_id is None:
             return {}
-        runs = self._mlflow.search(experiment_id, "tags.`harness.kind` = 'run'")
+        runs = self._mlflow.search("tags.`harness.kind` = 'run'", experiment_id)
         ended = [found for found in runs if found.data.tags.get("harness.status") in MLFLOW_STATUS]
         wanted = [found for found in ended if found.data.tags.get("harness.id") in run_ids]
         with ThreadPoolExecutor(DOWNLOADS) as pool:
@@ -352,7 +353,7 @@ class MlflowStore:
     @_told
     def find(self, name: str) -> Mapping[str, str] | None:
         """Return the tags of a run: by its MLflow id, its harness id, or a `models:/` URI of what it logged."""
-        return find_tags(self._client, [item.experiment_id for item in self._mlflow.experiments()], name)
+        return find_tags(self._mlflow, name)
 
     @_told
     def studies(self) -> tuple[str, ...]:
@@ -380,7 +381,7 @@ class MlflowStore:
     def _reap(self) -> None:
         """Show as killed what is shown as running, was started here, and is run by no process any more."""
         for experiment in self._mlflow.experiments():
-            for found in self._mlflow.search(experiment.experiment_id, "attributes.status = 'RUNNING'"):
+            for found in self._mlflow.search("attributes.status = 'RUNNING'", experiment.experiment_id):
                 tags = found.data.tags
                 if any(tags.get(key) != value for key, value in self._folders.items()):
                     continue
@@ -407,10 +408,6 @@ def _require_weights(whole: RunFolder, found: Any, folder: RunFolder) -> None:
 def local_store(root: Path) -> MlflowStore | None:
     """Return the store in the database below a root folder, if there is one."""
     return MlflowStore(root, default_uri(root)) if (root / DATABASE).exists() else None
-
-
-def _is_known(found: Any) -> bool:
-    return "harness.id" in found.data.tags  # people may change tags
 
 
 def _child_of(found: Any) -> _Child:

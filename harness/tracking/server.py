@@ -157,8 +157,10 @@ def make_server_command(root: Path, tracking_uri: str | None, port: int) -> tupl
     uri = find_uri(root, tracking_uri)
     if is_server(uri):
         raise InputError(f"the tracking store is a server already: open {mask_credentials(uri)} in a browser")
-    if file := sqlite_file(uri):
-        _refuse_unusable(file)
+    if (file := sqlite_file(uri)) and not file.exists():
+        raise InputError(f"{file.absolute()}: no study was run here yet; harness run SPEC makes the store")
+    if file and not all(os.access(path, os.W_OK) for path in (file.parent, file)):
+        raise InputError(f"{file}: MLflow must write to its database, and it is read-only; serve a copy of the folder")
     command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     place = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": (root.resolve() / "artifacts").as_uri()}
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -178,10 +180,3 @@ def serve(command: list[str], environment: dict[str, str]) -> int:
             with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, signum)
                 process.wait(END_S)
-
-
-def _refuse_unusable(file: Path) -> None:
-    if not file.exists():
-        raise InputError(f"{file.absolute()}: no study was run here yet; harness run SPEC makes the store")
-    if not all(os.access(path, os.W_OK) for path in (file.parent, file)):
-        raise InputError(f"{file}: MLflow must write to its database, and it is read-only; serve a copy of the folder")

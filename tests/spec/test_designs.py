@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.spec.designs import DESIGNS, combine, fractional
+from harness.spec.designs import DESIGNS, Combination, combine, fractional
 
 BY_HAND = {
     "together": ["abc"],
@@ -20,7 +21,11 @@ BY_HAND = {
 }
 
 
-def aliases(components, made):
+def test_three_components(design):
+    assert list(DESIGNS[design]("abc")) == [frozenset(on) for on in BY_HAND[design]]
+
+
+def aliases(components: Sequence[str], made: Iterable[Combination]) -> tuple[tuple[Combination, ...], ...]:
     """Return the main effects and interactions of two that some combinations cannot tell apart, group by group.
 
     Effects are aliased where their contrasts, the products of their components' levels (-1 off, 1 on), are equal or
@@ -28,16 +33,11 @@ def aliases(components, made):
     """
     rows = tuple(made)
     effects = [frozenset(names) for size in (1, 2) for names in combinations(components, size)]
-    groups = {}
+    groups: dict[tuple[bool, ...], list[Combination]] = {}
     for effect in effects:
         signs = [len(effect - on) % 2 == 1 for on in rows]
         groups.setdefault(tuple(sign != signs[0] for sign in signs), []).append(effect)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
-
-
-@pytest.mark.parametrize("design", DESIGNS)
-def test_three_components(design):
-    assert list(DESIGNS[design]("abc")) == [frozenset(on) for on in BY_HAND[design]]
 
 
 def test_half_of_four_components():

@@ -66,7 +66,7 @@ class Outbox:
         """
         with ExitStack() as open_files:
             files: list[tuple[Path, IO[bytes]]] = []
-            for path in sorted(self._paths(with_log), key=self._rank, reverse=True):
+            for path in sorted(self._paths(with_log), key=lambda path: (self._order.get(path, 0), path), reverse=True):
                 with suppress(FileNotFoundError):  # the state of a run that has just finished
                     files.append((path, open_files.enter_context(path.open("rb"))))
             for path, file in reversed(files):
@@ -81,9 +81,6 @@ class Outbox:
         for path in self._folder.path.rglob("*"):
             if path not in unsent and not path.name.startswith(".") and path.is_file():
                 yield path
-
-    def _rank(self, path: Path) -> tuple[int, Path]:
-        return self._order.get(path, 0), path
 
 
 class Inbox:

@@ -79,15 +79,11 @@ def scratch_folder() -> Iterator[Path]:
         try:
             for other in scratch.iterdir():
                 if other.is_dir() and other != place:
-                    _remove_if_left(other)
+                    with locked(other.with_suffix(".lock"), wait=False) as held:  # a living process holds it
+                        if held:
+                            _remove(other)
             yield place
         finally:
-            _remove(place)
-
-
-def _remove_if_left(place: Path) -> None:
-    with locked(place.with_suffix(".lock"), wait=False) as held:  # a living process holds the lock of its folder
-        if held:
             _remove(place)
 
 
