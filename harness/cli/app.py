@@ -136,8 +136,8 @@ def plan(
     from harness.execute.remake_weights import describe_lost, find_lost_starts
     from harness.runs.folder import is_finished, run_folder
     from harness.runs.looks import known_here
-    from harness.runs.retention import lasts_wanted
     from harness.runs.stale import describe_edited, describe_stale, find_stale
+    from harness.runs.studies import lasts_wanted
     from harness.spec.lint_power import past_last_look
     from harness.spec.plan import select
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from harness.settings import DataChoice
 
 PREPARED = Path("prepared")
-LINES = 20
-"""Lines of progress where there is no terminal."""
 
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.")
@@ -167,16 +165,16 @@ def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
     from rich.console import Console
     from rich.progress import Progress
 
+    from harness.cli.progress import count_plainly, warn_beside
+
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("masks", total=total)
         for done, item in enumerate(outcomes, start=1):
             bar.update(task, completed=done)
             if item.state == "skipped":
-                text = f"warning: {item.annotation.name} is skipped: {item.reason}"
-                console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-            if not console.is_terminal and done * LINES // total > (done - 1) * LINES // total:
-                print(f"{done:,} of {total:,} masks", file=sys.stderr, flush=True)
+                warn_beside(console, f"{item.annotation.name} is skipped: {item.reason}")
+            count_plainly(console, done, total, "masks")
             yield item
 
 

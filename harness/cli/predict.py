@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 PREDICTIONS = Path("predictions")
 LOWEST = 5
-LINES = 20
-"""Lines of progress where there is no terminal."""
 
 
 def predict(
@@ -131,6 +129,7 @@ def _follow(job: Job) -> tuple[list[Done], list[Failed], float]:
 
     from harness.apply.predict.infer import Failed
     from harness.apply.predict.run import make_predictor, run_job
+    from harness.cli.progress import count_plainly, warn_beside
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -144,14 +143,13 @@ def _follow(job: Job) -> tuple[list[Done], list[Failed], float]:
         for item in run_job(job, predictor):
             if isinstance(item, Failed):
                 failed.append(item)
-                console.print(f"warning: {item.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+                warn_beside(console, item.reason)
             else:
                 done.append(item)
             if item.picture.name not in seen:
                 seen.add(item.picture.name)
                 bar.update(task, completed=len(seen))
-                if not console.is_terminal and len(seen) * LINES // total > (len(seen) - 1) * LINES // total:
-                    print(f"{len(seen):,} of {total:,} pictures", file=sys.stderr, flush=True)
+                count_plainly(console, len(seen), total, "pictures")
     return done, failed, time.monotonic() - began
 
 

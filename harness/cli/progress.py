@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.spec.tuning import Trial
     from harness.tune.loop import TuneEvent
 
+LINES = 20
+"""Lines of a count where there is no terminal."""
 Listener = Callable[[Event], None]
 
 
@@ -33,6 +35,17 @@ def show_progress(runs: Sequence[Run]) -> Iterator[Listener]:
             yield live.show
     else:
         yield _Plain(runs).show
+
+
+def count_plainly(console: Console, done: int, total: int, what: str) -> None:
+    """Tell now and then how many are done, where no bar is drawn."""
+    if not console.is_terminal and done * LINES // total > (done - 1) * LINES // total:
+        print(f"{done:,} of {total:,} {what}", file=sys.stderr, flush=True)
+
+
+def warn_beside(console: Console, text: str) -> None:
+    """Print a warning above what is drawn."""
+    console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def describe_epoch(epoch: Epoch) -> str:
@@ -129,12 +142,9 @@ class _Remaining:
     def __init__(self, runs: Sequence[Run]) -> None:
         self._planned = {run.id: run.config.train.epochs for run in runs}
         self._done = dict.fromkeys(self._planned, 0)
+        self.total = sum(self._planned.values())
         self._began = time.monotonic()
         self._recalled = 0
-
-    @property
-    def total(self) -> int:
-        return sum(self._planned.values())
 
     @property
     def done(self) -> int:

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from harness.execute.device_slots import Places, make_places
 from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
@@ -23,14 +22,8 @@ POLL_S = 1.0
 LONGEST_WORDS = 200
 
 
-class _Active(NamedTuple):
-    run: Run
-    worker: Worker
-    device: str
-
-    @property
-    def under_way(self) -> UnderWay:
-        return UnderWay(self.run, self.worker.pid, self.device)
+Active = list[tuple[UnderWay, Worker]]
+"""Runs that have a process."""
 
 
 @dataclass(frozen=True)
@@ -87,27 +80,28 @@ def execute_in(
     A run that memory would not hold beside those under way waits, and those behind it with it; one run always goes.
     """
     order, needs = Order(runs, folders), Needs()
-    active: list[_Active] = []
+    active: Active = []
     warned = False
     try:
         while order or active:
             yield from order.skip_lost()
             for run in order.ready():
-                device = places.choose([item.device for item in active])
+                device = places.choose([item.device for item, _ in active])
                 if device is None:
                     break
-                lack = _lack_of_memory(run, device, [item.under_way for item in active], needs, available)
+                lack = _lack_of_memory(run, device, [item for item, _ in active], needs, available)
                 if lack:
                     yield from [] if warned else [Warned(lack)]
                     warned = True
                     break
                 order.take(run)
                 own, start = replace(machine, device=device), order.start_file(run)
-                active.append(_Active(run, Worker(run, folders[run.id], own, start, patience), device))
+                worker = Worker(run, folders[run.id], own, start, patience)
+                active.append((UnderWay(run, worker.pid, device), worker))
                 yield Started(run)
             yield from _listen(active, folders, order, needs)
     finally:
-        end_processes([item.worker.process for item in active])
+        end_processes([worker.process for _, worker in active])
 
 
 def _lack_of_memory(
@@ -123,31 +117,31 @@ def _lack_of_memory(
     )
 
 
-def _listen(active: list[_Active], folders: Mapping[str, RunFolder], order: Order, needs: Needs) -> Iterator[Event]:
+def _listen(active: Active, folders: Mapping[str, RunFolder], order: Order, needs: Needs) -> Iterator[Event]:
     """Yield what the processes say, or, where they have said nothing for a while, a beat."""
-    silent = not wait_for([item.worker for item in active], POLL_S)
-    for item in list(active):
-        for said in item.worker.hear():
+    silent = not wait_for([worker for _, worker in active], POLL_S)
+    for item, worker in list(active):
+        for said in worker.hear():
             if isinstance(said, Progress):
                 if said.epoch > 0:
-                    needs.learn(item.under_way)
+                    needs.learn(item)
                 yield Advanced(item.run, said)
             else:
                 yield said
-        if item.worker.is_over:
-            active.remove(item)
-            yield _conclude(item, folders[item.run.id], order)
+        if worker.is_over:
+            active.remove((item, worker))
+            yield _conclude(item.run, worker, folders[item.run.id], order)
     if silent:
         yield Beat()
 
 
-def _conclude(item: _Active, folder: RunFolder, order: Order) -> Ended:
+def _conclude(run: Run, worker: Worker, folder: RunFolder, order: Order) -> Ended:
     """Note what became of a run whose process has ended; where that is no result, it has failed."""
-    why = item.worker.failure
+    why = worker.failure
     result = load_result(folder) if why is None else None
     if result is not None and result.status == "finished":
-        return order.end(item.run, result)
-    return order.fail(item.run, why.reason if why else _describe_death(item.worker, folder))
+        return order.end(run, result)
+    return order.fail(run, why.reason if why else _describe_death(worker, folder))
 
 
 def _describe_death(worker: Worker, folder: RunFolder) -> str:

@@ -12,8 +12,7 @@ from harness.execute.remake_weights import again_folder, describe_lost, find_los
 from harness.files import locked
 from harness.records import Plan, Run, Status
 from harness.runs.folder import RunFolder, is_finished, is_running, load_result, run_folder
-from harness.runs.retention import drop_last
-from harness.runs.studies import save_study
+from harness.runs.studies import drop_last, save_study
 from harness.tracking.background_sync import Courier
 from harness.tracking.protocol import NoWeights, Store, StoreError, study_lock
 from harness.tracking.server import sync_command

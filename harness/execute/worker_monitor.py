@@ -23,6 +23,7 @@ from harness.runs.folder import RunFolder
 
 Said = Progress | Warned
 
+OVERDUE = "it took longer than --run-timeout ({}), and was ended; run again to continue from its last epoch"
 QUOTED = 3
 """Innermost calls of a silent run that a warning shows."""
 STACK_S = 2.0
@@ -64,7 +65,7 @@ class Worker:
         if not ended and self._watch.is_overdue():
             self.end()
             said += self._read()
-            self.failure, ended = Failure(self._describe_overdue()), True
+            self.failure, ended = Failure(OVERDUE.format(in_words(self._patience.run_s or 0))), True
         if not ended:
             said += self._look_after()
         elif not self.is_over:
@@ -111,10 +112,6 @@ class Worker:
                 f"stack is in {self._log}; it is not ended: --run-timeout does that"
             )
         ]
-
-    def _describe_overdue(self) -> str:
-        limit = in_words(self._patience.run_s or 0)
-        return f"it took longer than --run-timeout ({limit}), and was ended; run again to continue from its last epoch"
 
 
 def wait_for(workers: Sequence[Worker], seconds: float) -> bool:

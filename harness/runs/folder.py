@@ -30,10 +30,10 @@ class File:
     """A file of a run, or a folder: read from a `RunFolder`, its path."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
 
     def __get__(self, folder: RunFolder, owner: type) -> Path:
-        return folder.path / self._name
+        return folder.path / self.name
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
-"""The spec and plan of each study on this disk: what a report, and a later delivery, need when the store is gone."""
+"""The studies on this disk: spec and plan of each, and which weights they ask for.
+
+A report, and a later delivery, need spec and plan when the store is gone. Of finished runs, the weights of the best
+epoch are kept, and those of the last one where a study asks.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +16,7 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.files import locked, write_text
 from harness.records import Plan, RunResult
-from harness.runs.folder import read_signed, signed
+from harness.runs.folder import RunFolder, read_signed, signed
 from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.stats.looks import Taken
 
@@ -117,3 +121,51 @@ def _reported(plan: Plan, results: Mapping[str, RunResult], taken: Taken, report
 def studies_here(root: Path) -> tuple[str, ...]:
     """Return the names of the studies that were run here."""
     return tuple(sorted(path.parent.name for path in (root.resolve() / "studies").glob("*/plan.json")))
+
+
+CHECKPOINTS = "checkpoints"
+PLACE = f"{CHECKPOINTS}/where.txt"
+"""Among a run's files in a tracking store that keeps no weights: where they are."""
+
+
+def tell_place(root: Path, folder: RunFolder) -> str:
+    """Return where a run's weights are, for a store that does not keep them; stores may be moved."""
+    return (
+        f"{folder.best.relative_to(root.resolve()).as_posix()}\n"
+        "is where the weights of the best epoch are, below the folder of harness's --root (tag harness.root).\n"
+        "To have them here too: harness sync --upload-weights\n"
+    )
+
+
+def lasts_wanted(plans: Iterable[Plan]) -> frozenset[str]:
+    """Return the ids of the runs whose last weights some studies ask for.
+
+    A study that compares last epochs asks for those of all its runs, another one for those that its runs start from.
+    """
+    wanted: set[str] = set()
+    for plan in plans:
+        wanted |= {run.start.run_id for run in plan.runs if run.start and run.start.which == "last"}
+        wanted |= {run.id for run in plan.runs if plan.epoch == "last"}
+    return frozenset(wanted)
+
+
+def drop_last(folder: RunFolder) -> None:
+    """Remove the last weights of a run that has just finished, unless a study on record asks for them."""
+    root = folder.path.parents[1]
+    with records_lock(root):
+        if not _is_wanted(root, folder.path.name):
+            folder.last.unlink(missing_ok=True)
+
+
+def _is_wanted(root: Path, run_id: str) -> bool:
+    """Tell whether a study on record asks for a run's last weights; one that cannot be read may."""
+    for study in studies_here(root):
+        if b'"last"' not in plan_file(root, study).read_bytes():  # a plan of thousands of runs takes seconds to read
+            continue
+        try:
+            plan = load_study(root, study)
+        except InputError:
+            return True
+        if plan is not None and run_id in lasts_wanted([plan]):
+            return True
+    return False

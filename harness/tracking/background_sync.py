@@ -61,7 +61,11 @@ class Courier:
                 pause = 0.0
             except StoreError as error:
                 pause = min(max(2 * pause, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-                self._note_failure(error)
+                if not self._failing:
+                    self._failing = True
+                    self._say(
+                        f"{error}; the results are safe on this disk, and the store is tried again from time to time"
+                    )
                 if self._closing:
                     return
             except InputError as error:  # not the store's fault, and no better the next time
@@ -93,11 +97,6 @@ class Courier:
         if self._failing:
             self._failing = False
             self._say("the tracking store answers again, and is brought up to date")
-
-    def _note_failure(self, error: StoreError) -> None:
-        if not self._failing:
-            self._failing = True
-            self._say(f"{error}; the results are safe on this disk, and the store is tried again from time to time")
 
     def _say(self, text: str) -> None:
         with self._changed:

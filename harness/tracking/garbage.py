@@ -22,31 +22,17 @@ from harness.errors import InputError
 from harness.files import CannotWrite, find_partial, locked, write_text
 from harness.fingerprint import ID_LENGTH
 from harness.records import Plan
-from harness.runs.folder import RunFolder, is_finished, is_running, run_folder
-from harness.runs.retention import CHECKPOINTS, PLACE, lasts_wanted, tell_place
+from harness.runs.folder import File, RunFolder, is_finished, is_running, run_folder
 from harness.runs.stale import find_superseded, runs_remembered
-from harness.runs.studies import load_study, records_lock, studies_here
+from harness.runs.studies import CHECKPOINTS, PLACE, lasts_wanted, load_study, records_lock, studies_here, tell_place
 from harness.tracking.protocol import Store
 
 Kind = Literal[
     "stale run", "run of no study", "last weights", "second copy of weights", "weights made again", "torn file"
 ]
 OWN_FILES = (
-    "config.yaml",
-    "provenance.json",
-    "journal.jsonl",
-    "result.json",
-    "output.log",
-    "lock",
-    "examples.npz",
-    "plugins.zip",
-    "confusion_matrix.png",
-    "predictions.png",
-    "checkpoints/*.pt",
-    "evaluation/*.npz",
-    "evaluation/*.json",
-    "again/*",
-    "*.partial",
+    *(file.name for file in vars(RunFolder).values() if isinstance(file, File)),
+    *("checkpoints/*.pt", "evaluation/*.npz", "evaluation/*.json", "again/*", "*.partial"),
 )
 """What harness writes into a run's folder; `*` stands for folders too."""
 _ID = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")

@@ -6,11 +6,12 @@ import functools
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from harness.errors import InputError
 from harness.files import locked
@@ -26,8 +27,7 @@ from harness.runs.folder import (
     run_folder,
 )
 from harness.runs.looks import RecordedLook, read_looks
-from harness.runs.retention import CHECKPOINTS, PLACE, lasts_wanted, tell_place
-from harness.runs.studies import plan_text, read_plan
+from harness.runs.studies import CHECKPOINTS, PLACE, lasts_wanted, plan_text, read_plan, tell_place
 from harness.tracking.mlflow_client import Connection, find_tags
 from harness.tracking.payload import differing_keys, epoch_metrics, final_metrics, params_of, tags_of
 from harness.tracking.protocol import Attached, NoWeights, Shown, StoreError, is_alive
@@ -41,21 +41,14 @@ MARK = "val/loss"  # every epoch has it; logged last, it says that all of the ep
 MLFLOW_STATUS = dict(finished="FINISHED", failed="FAILED", skipped="FAILED", interrupted="KILLED", pruned="KILLED")
 NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "examples.npz", "evaluation")
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-def _told(method: Callable[P, T]) -> Callable[P, T]:
+@contextmanager
+def _told() -> Iterator[None]:
     """Make StoreErrors of what the disk refuses while the store is used; of what MLflow raises its guard does."""
-
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(*args, **kwargs)
-        except OSError as error:
-            raise StoreError(f"the tracking store fails: {error}") from error
-
-    return call
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"the tracking store fails: {error}") from error
 
 
 @dataclass
@@ -130,7 +123,7 @@ class MlflowStore:
     def _client(self) -> Any:
         return self._mlflow.client
 
-    @_told
+    @_told()
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
         self._reap()
@@ -158,7 +151,7 @@ class MlflowStore:
                 (Path(place) / name).write_text(text, encoding="utf-8")
             self._mlflow.files(uri).log_artifacts(place)
 
-    @_told
+    @_told()
     def mirror(self, run: Run, folder: RunFolder, status: Shown) -> bool:
         """Bring what the store shows of a run up to what its folder holds; tell whether the store lacked something.
 
@@ -276,13 +269,13 @@ class MlflowStore:
         study.children[run.id] = child = _child_of(found)
         return child
 
-    @_told
+    @_told()
     def close_study(self, status: Status) -> None:
         """Show the study that was opened as ended."""
         self._tag(self._opened.parent_id, {"harness.status": status})
         self._client.set_terminated(self._opened.parent_id, MLFLOW_STATUS[status])
 
-    @_told
+    @_told()
     def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
         """Bring a run that was finished elsewhere into its folder here; tell whether the store had it.
 
@@ -324,7 +317,7 @@ class MlflowStore:
         found = self._mlflow.find_one(experiment_id, f"tags.`harness.id` = '{run_id}'") if experiment_id else None
         return found if found is not None and found.data.tags.get("harness.status") == "finished" else None
 
-    @_told
+    @_told()
     def load_plan(self, study: str) -> Plan | None:
         """Return the plan a study was last run with."""
         parent = self._find_parent(study)
@@ -333,7 +326,7 @@ class MlflowStore:
         with self._mlflow.artifacts(parent, ("plan.json",)) as place:
             return read_plan(place / "plan.json") if (place / "plan.json").exists() else None
 
-    @_told
+    @_told()
     def load_results(self, study: str, run_ids: Collection[str]) -> dict[str, RunResult]:
         """Return what became of those of some runs that the store knows, from what the store itself keeps."""
         experiment_id = self._mlflow.find_experiment(study) if run_ids else None
@@ -350,23 +343,23 @@ class MlflowStore:
         with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
             return load_result(RunFolder(place))
 
-    @_told
+    @_told()
     def find(self, name: str) -> Mapping[str, str] | None:
         """Return the tags of a run: by its MLflow id, its harness id, or a `models:/` URI of what it logged."""
         return find_tags(self._mlflow, name)
 
-    @_told
+    @_told()
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
         return tuple(item.name for item in self._mlflow.experiments())
 
-    @_told
+    @_told()
     def attach(self, study: str, folder: Path, place: Attached) -> None:
         """Keep the files of a folder with a study, beside those of other names that are there."""
         if (parent := self._find_parent(study)) is not None:
             self._mlflow.files(parent.info.artifact_uri).log_artifacts(str(folder), place)
 
-    @_told
+    @_told()
     def load_looks(self, study: str) -> tuple[RecordedLook, ...]:
         """Return the looks that are kept with a study, the earliest first."""
         if (parent := self._find_parent(study)) is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import socket
 import sqlite3
-from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,16 +148,9 @@ def _adopt_study(database: sqlite3.Connection, home: Home, id_: int, uri: str) -
     """Change all that the database says of one study's place; return the number of its runs."""
     for table, column, whose in _ADDRESSES:
         rows = database.execute(f"SELECT rowid, {column} FROM {table} WHERE {whose}", {"id": id_}).fetchall()
-        for row, recorded in _changed(home, dict(rows)):
-            database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (recorded, row))
+        for row, recorded in rows:
+            if recorded and (now := home.resolve(recorded)) != recorded:
+                database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (now, row))
     roots = {"old": str(_root_of(uri)), "new": str(_root_of(home.resolve(uri)))}
     database.execute(_ROOTS, {**roots, "id": id_, "host": socket.gethostname()})
     return int(database.execute("SELECT count(*) FROM runs WHERE experiment_id = ?", (id_,)).fetchone()[0])
-
-
-def _changed(home: Home, recorded: Mapping[int, str | None]) -> Iterator[tuple[int, str]]:
-    """Yield the rows whose files are elsewhere than they say, each with where they are."""
-    for row, uri in recorded.items():
-        now = home.resolve(uri) if uri else uri
-        if now and now != uri:
-            yield row, now

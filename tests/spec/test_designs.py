@@ -21,6 +21,7 @@ BY_HAND = {
 }
 
 
+@pytest.mark.parametrize("design", DESIGNS)
 def test_three_components(design):
     assert list(DESIGNS[design]("abc")) == [frozenset(on) for on in BY_HAND[design]]
 
