@@ -60,10 +60,9 @@ def execute(  # noqa: PLR0913 - as many as the command has
     for text in (*stale, *tell_other_environments(store.root, chosen)):
         listen(Warned(text))
     remember_runs(store.root, chosen)
-    runs = chosen.runs
     results: dict[str, RunResult] = {}
     executor = within(executor, plan, budget or Budget())
-    for event in execute_plan(plan, runs, store, executor):
+    for event in execute_plan(plan, chosen.runs, store, executor):
         listen(event)
         if isinstance(event, Ended):
             results[event.run.id] = event.result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +143,6 @@ def load_results(
         InputError: the store has no such study, it has no such variant, or an override is wrong.
         StoreError: the store fails, and the study was never run here.
     """
-    from dataclasses import replace
-
     from harness.judged import primary_split
     from harness.spec.compare import compare_anew
     from harness.spec.plan import narrow, unite

@@ -212,9 +212,7 @@ def show(
 
 
 @data.command()
-def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False,
-) -> None:
+def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False) -> None:
     """List the caches of decoded images with their sizes, or free their space; they are made again when needed.
 
     Example: harness data cache --clear

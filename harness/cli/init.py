@@ -99,7 +99,9 @@ def init_spec(root: Path, out: Path) -> list[Layout]:
     sizes = f"the model sees pictures at {seen[0]}x{seen[1]} (height x width); the first is {height}x{width}"
     depth = {"inputs": "pictures alone; there is depth, too"} if facts.has_depth else {}
     layout = replace(layout, guesses={**tell_guesses(layout, source), "size": sizes, **depth})
-    write_text(out, make_spec(layout, facts, study=_slug(layout, root), out=out))
+    name = root.resolve().name if layout.name == "folder" else layout.name
+    study = f"{re.sub('[^A-Za-z0-9]+', '-', name).strip('-').lower() or 'data'}-augmentation"
+    write_text(out, make_spec(layout, facts, study=study, out=out))
     return [layout, *others]
 
 
@@ -116,12 +118,6 @@ def look_at(source: Source) -> Facts:
         alone=tuple(fault.told for fault in source.listed),
         notes=source.notes,
     )
-
-
-def _slug(layout: Layout, root: Path) -> str:
-    """Return a study's name: of the folder for data without a name of their own."""
-    name = root.resolve().name if layout.name == "folder" else layout.name
-    return f"{re.sub('[^A-Za-z0-9]+', '-', name).strip('-').lower() or 'data'}-augmentation"
 
 
 def make_spec(layout: Layout, facts: Facts, *, study: str, out: Path) -> str:

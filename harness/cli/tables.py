@@ -188,7 +188,10 @@ def _short(value: Any) -> str:
 def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
     """Print parts, a line each, or in full: docstring and every setting with type, default and meaning."""
     if as_json:
-        print(json.dumps([_part_as_json(part) for part in parts], indent=2))
+        shown = ("kind", "name", "plugin", "version", "doc")
+        told = [{key: getattr(part, key) for key in shown} for part in parts]
+        schemas = [part.schema.model_json_schema() for part in parts]
+        print(json.dumps([{**one, "settings": schema} for one, schema in zip(told, schemas, strict=True)], indent=2))
         return
     console = _console()
     if not in_full:
@@ -208,18 +211,6 @@ def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
             default = json.dumps(schema["default"]) if "default" in schema else "(required)"
             table.add_row(name, Text(type_text(schema)), Text(default), Text(schema.get("description", "")))
         console.print(table)
-
-
-def _part_as_json(part: Part) -> dict[str, Any]:
-    schema = part.schema.model_json_schema()
-    return {
-        "kind": part.kind,
-        "name": part.name,
-        "plugin": part.plugin,
-        "version": part.version,
-        "doc": part.doc,
-        "settings": schema,
-    }
 
 
 LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}

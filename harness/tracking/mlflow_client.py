@@ -208,15 +208,10 @@ def _refuse_silent_database(uri: str) -> None:
         engine.dispose()
     except SQLAlchemyError as error:
         text = explain(error)
-        for piece in _password_pieces(uri):
-            text = text.replace(piece, "***")
+        # The password in pieces: of one with an @ that is not escaped, a part is taken for the host.
+        for piece in uri.partition("://")[2].rpartition("@")[0].partition(":")[2].split("@"):
+            text = text.replace(piece, "***") if piece else text
         raise StoreError(f"the tracking store fails: {text}") from None
-
-
-def _password_pieces(uri: str) -> list[str]:
-    """Return the password in a URI, in pieces: of one with an @ that is not escaped, a part is taken for the host."""
-    user_and_password = uri.partition("://")[2].rpartition("@")[0]
-    return [piece for piece in user_and_password.partition(":")[2].split("@") if piece]
 
 
 def find_tags(connection: Connection, name: str) -> Mapping[str, str] | None:

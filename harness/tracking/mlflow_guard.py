@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from harness.errors import HarnessError
 from harness.runs.credentials import mask_credentials
@@ -24,8 +24,7 @@ PACKAGES = {
 MESSAGE_LENGTH = 300
 _SAYS_ENOUGH = ("MlflowException", "OperationalError", "OSError")
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 def silence() -> None:
@@ -34,19 +33,20 @@ def silence() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def guarded(call: Callable[P, T]) -> Callable[P, T]:
-    """Turn whatever a call into MLflow raises, but for harness's own errors, into a StoreError."""
+@contextmanager
+def guarding() -> Iterator[None]:
+    """Turn whatever MLflow raises within it, but for harness's own errors, into a StoreError."""
+    try:
+        yield
+    except HarnessError:
+        raise
+    except Exception as error:  # MLflow, its plugins and drivers raise what they like
+        raise StoreError(f"the tracking store fails: {explain(error)}") from error
 
-    @functools.wraps(call)
-    def guard(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return call(*args, **kwargs)
-        except HarnessError:
-            raise
-        except Exception as error:  # MLflow, its plugins and drivers raise what they like
-            raise StoreError(f"the tracking store fails: {explain(error)}") from error
 
-    return guard
+def guarded(call: Call) -> Call:
+    """Return a function of MLflow's that is called within `guarding`."""
+    return guarding()(call)
 
 
 class Guarded:

@@ -70,13 +70,10 @@ class Home:
             now = beside
         else:
             known = [folder for folder in (beside, mine) if folder.is_dir()]
-            now = recorded if not known or (recorded.is_dir() and not self._is_copied_from(recorded)) else known[0]
+            other = recorded.parents[1] / self.database.name  # the database that this one was copied from
+            is_copied_from = other.exists() and not other.samefile(self.database)
+            now = recorded if not known or (recorded.is_dir() and not is_copied_from) else known[0]
         return f"{now.as_uri()}{found['inside'] or ''}"
-
-    def _is_copied_from(self, study: Path) -> bool:
-        """Tell whether a study's folder belongs to another database, which is beside it."""
-        other = study.parents[1] / self.database.name
-        return other.exists() and not other.samefile(self.database)
 
 
 def local_path(uri: str) -> Path | None:

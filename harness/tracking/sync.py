@@ -79,7 +79,9 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
     outcomes: dict[str, list[str]] = {"delivered": [], "there": [], "running": [], "missing": [], "refused": []}
     damaged = _fetch_gone(plan.study, runs, folders, source) if source is not None else {}
     lock = study_lock(target.root, plan.study)
-    target.open_study(_widest(plan, target.load_plan(plan.study)))
+    stored = target.load_plan(plan.study)
+    is_wider = stored is not None and {run.id for run in stored.runs} >= {run.id for run in runs}
+    target.open_study(stored if stored is not None and is_wider else plan)
     # Several processes may deliver at once (shared). One that is refused does not stop the others.
     with locked(lock, shared=True):
         for run in runs:
@@ -112,13 +114,6 @@ def _fetch_gone(
         except InputError as error:
             damaged[run.id] = error
     return damaged
-
-
-def _widest(plan: Plan, stored: Plan | None) -> Plan:
-    """Return the plan to show: the store's own, where it holds all runs of the one here."""
-    if stored is not None and {run.id for run in stored.runs} >= {run.id for run in plan.runs}:
-        return stored
-    return plan
 
 
 def _deliver(run: Run, folder: RunFolder, target: Store) -> str:
