@@ -17,10 +17,9 @@ from typing import Any
 
 import torch
 
-import harness.data
-import harness.parts
 from benchmarks.setting import describe, print_table, wait_for
 from harness import registry
+from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.parts.augment import Augment
 from harness.train.batch_augment import augment_batch
@@ -34,7 +33,7 @@ EPOCH = {"seed": 0, "epoch": 1}
 def open_scenes(side: int, images: int) -> PreparedSplit:
     """Return drawn scenes at one size, in the cache."""
     chosen = registry.choose("data", "desert", {"size": [side] * 2, "train_images": images, "val_images": 1})
-    source = harness.data.open_source(chosen, 0)
+    source = open_source(chosen, 0)
     split = PreparedSplit(source.splits["train"], source.taxonomy, (side, side), "input")
     split.pair(0)
     return split

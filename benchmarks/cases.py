@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.rivals import Clock
 from harness.records import RunConfig
 from harness.registry import choose

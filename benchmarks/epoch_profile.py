@@ -19,7 +19,6 @@ import torch
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiling
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table
 from harness.execute.fork_server import KEEP_MEMORY, TUNABLES

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import torch
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CLOCKS
 from benchmarks.rivals import Spent
 from benchmarks.setting import describe, print_table

@@ -22,8 +22,6 @@ import numpy as np
 with atheris.instrument_imports(
     include=["harness", "yaml", "numpy.lib._format_impl", "numpy.lib._npyio_impl", "zipfile"]
 ):
-    import harness.data
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
     from benchmarks.faults import STUDY
     from harness.counts import load_counts, make_counts, save_counts
     from harness.errors import HarnessError

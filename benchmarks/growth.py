@@ -20,8 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.report_scale import draw_counts
 from benchmarks.setting import describe, print_table
 from harness.counts import make_counts

@@ -19,7 +19,6 @@ import sys
 import time
 from typing import Any
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CASES, make_config
 from benchmarks.setting import describe, print_table
 from harness.execute.fork_server import KEEP_MEMORY, TUNABLES

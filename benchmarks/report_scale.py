@@ -16,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from benchmarks.resample import bootstrap_scores
 from harness.counts import make_counts
 from harness.judged import digest_counts

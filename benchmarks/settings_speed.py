@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import CASES, CLOCKS, make_config
 from benchmarks.setting import describe, print_table
 from harness.records import Machine, RunConfig

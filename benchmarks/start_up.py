@@ -125,7 +125,6 @@ def measure_steps(steps: int) -> list[float]:
 
     import torch
 
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
     from benchmarks.cases import make_config
     from harness.records import Machine
     from harness.train.loop import train_epoch

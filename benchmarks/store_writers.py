@@ -14,8 +14,6 @@ import time
 from pathlib import Path
 from urllib.parse import urlparse
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import HarnessError
 from harness.records import Plan, Progress
 from harness.runs.folder import append_progress, run_folder

@@ -18,8 +18,6 @@ from pathlib import Path
 
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.rivals import make_plain, write_pngs
 from benchmarks.setting import describe, harness_command, print_table
 from harness.records import Machine, Plan

@@ -21,6 +21,8 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -73,9 +75,18 @@ PART_NAME = "name"
 """What says in a spec which part is chosen: no setting can be called so."""
 Wrong = Callable[[str], TypeError]
 """What is wrong with a part -> the error that says so, with its place."""
+SHIPPED = ("harness.data", "harness.parts")
+"""Packages that enter the parts of harness when they are imported."""
 UNKNOWN_SETTING = "there is no such setting"
 """How the problem begins where a key, not its value, is wrong."""
 _PARTS: dict[tuple[Kind, str], Part] = {}
+
+
+@cache
+def load_shipped() -> None:
+    """Enter the parts that harness ships. Every look-up does so first: there is no call that anybody could forget."""
+    for package in SHIPPED:
+        import_module(package)
 
 
 def part(
@@ -212,6 +223,7 @@ def _check_defaults(schema: type[Settings], defaults: Mapping[str, Any], wrong: 
 
 def parts(kind: Kind) -> tuple[Part, ...]:
     """Return all parts of a kind, by name."""
+    load_shipped()
     return tuple(_PARTS[key] for key in sorted(_PARTS) if key[0] == kind)
 
 
@@ -221,6 +233,7 @@ def find_part(kind: Kind, name: str) -> Part:
     Raises:
         SettingError: there is none; the message lists what there is.
     """
+    load_shipped()
     entry = _PARTS.get((kind, name))
     if entry is None:
         raise SettingError((), f"no {kind} is named '{name}'; {did_you_mean(name, (p.name for p in parts(kind)))}")

@@ -8,6 +8,8 @@ import textwrap
 import pytest
 from tiny_study import TINY, harness_command
 
+from harness.registry import load_shipped
+
 
 @pytest.fixture(autouse=True, scope="session")
 def private_surroundings(tmp_path_factory):
@@ -18,6 +20,7 @@ def private_surroundings(tmp_path_factory):
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         # a shell has what it runs in the background ignore Ctrl-C, and programs started from there would inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        load_shipped()  # before any test replaces the registry
         yield
 
 

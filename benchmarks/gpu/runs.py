@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from benchmarks.cases import Case, configure
 from benchmarks.gpu.steps import Found, Rig
 from harness.errors import RunFailed

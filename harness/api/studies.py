@@ -39,8 +39,6 @@ def load_spec(
     Raises:
         InputError: the spec is wrong; the message gives file, line, column, key, what came and what would work.
     """
-    import harness.data
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness.spec.load import load_spec as load
 
     return load(path, profile=profile, overrides=overrides, seeds=seeds)

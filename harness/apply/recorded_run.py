@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import harness.data
-import harness.parts  # noqa: F401 - enters the parts into the catalog
 from harness.data.taxonomy import Taxonomy, distinct_colours
 from harness.errors import InputError
 from harness.records import RunConfig, RunResult

@@ -213,8 +213,6 @@ def parts(
     Examples: harness parts loss cross_entropy
     harness parts loss --plugin my_parts
     """
-    import harness.data
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness import registry
     from harness.cli.tables import print_parts
     from harness.spec.load import import_plugins_of
@@ -243,8 +241,6 @@ def schema(
 
     Example: harness schema > study.schema.json
     """
-    import harness.data
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness.spec.reference import make_reference
     from harness.spec.schema import json_schema
 

@@ -127,8 +127,6 @@ def measure(run: Run, machine: Machine) -> Cost:
     Raises:
         HarnessError: the run cannot be trained.
     """
-    import harness.data
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness.spec.plugins import import_plugin
     from harness.train.setup import build_setup, prepare_process
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import yaml
 
-import harness.parts  # noqa: F401 - enters the parts into the catalog
 from harness.data.source import IGNORE
 from harness.errors import RunFailed
 from harness.execute.events import Warned

@@ -26,6 +26,7 @@ import harness
 from harness.errors import InputError, describe
 from harness.fingerprint import digest_bytes
 from harness.process_state import kept_state
+from harness.registry import load_shipped
 
 LARGEST_BYTES = 2 * 2**20
 """More source than this is not one's own: it is left where it is."""
@@ -47,6 +48,7 @@ def import_plugin(name: str) -> None:
         PluginMissing: there is no such module.
         InputError: it cannot be imported, whatever the reason, or another module of this name hides it.
     """
+    load_shipped()  # first: of two parts with one name, the plugin's is refused
     if name in sys.modules:
         _refuse_hidden(name, sys.modules[name])
         return

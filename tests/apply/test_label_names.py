@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-import harness.data  # noqa: F401 - enter the data sets into the catalog
 from harness import registry
 from harness.apply.export.parity import find_pictures
 from harness.apply.predict.run import Wanted, prepare_job

@@ -50,8 +50,6 @@ def main() -> None:
 
 def studies(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each extreme value of each numeric setting that the schema knows, in a study."""
-    import harness.data
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
     from harness.spec.schema import json_schema
 
     schema = json_schema()

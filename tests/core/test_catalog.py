@@ -1,5 +1,7 @@
 """The catalog: a signature is a schema, strictly, and every message says what would work."""
 
+import subprocess
+import sys
 from typing import Literal
 
 import pytest
@@ -90,3 +92,10 @@ def test_two_parts_of_one_name_are_an_error():
 
 def test_did_you_mean_says_when_there_is_nothing():
     assert did_you_mean("x", []) == "known: none"
+
+
+def test_the_first_look_up_finds_what_harness_ships():
+    code = "from harness import catalog; print(registry.find_part('data', 'camvid').name, len(registry.parts('model')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    name, models = done.stdout.split()
+    assert (name, int(models) > 3) == ("camvid", True)

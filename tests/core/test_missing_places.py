@@ -7,8 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import registry
 from harness.apply.choose import choose
 from harness.apply.export.parity import _of_folder

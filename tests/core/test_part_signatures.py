@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness import registry
 from harness.registry import PART_NAME
 

@@ -29,6 +29,7 @@ def ours(*, p: float = 0.5):
 def parts(tmp_path):
     (tmp_path / "lab_parts.py").write_text(PLUGIN)
     (tmp_path / "empty_parts.py").write_text("")
+    (tmp_path / "taken_parts.py").write_text(PLUGIN.replace("mine", "dice"))
     (tmp_path / "lab.yaml").write_text(TINY + "plugins: [lab_parts]\n")
     (tmp_path / "unfinished.yaml").write_text("plugins: [lab_parts]\n")
 
@@ -69,6 +70,7 @@ def test_kind_name_and_json_go_with_a_plugin(parts):
     ("arguments", "told"),
     [
         (("--plugin", "nowhere"), "the plugin 'nowhere' cannot be imported: ModuleNotFoundError"),
+        (("--plugin", "taken_parts"), "is already defined in harness.parts.losses"),
         (("--plugin", "empty_parts"), "empty_parts: no part is defined there"),
         (("model", "--plugin", "lab_parts"), "lab_parts: no model is defined there"),
         (("--spec", "absent.yaml"), "absent.yaml"),

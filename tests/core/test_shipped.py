@@ -7,8 +7,6 @@ import jsonschema
 import pytest
 import yaml
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import InputError
 from harness.spec.load import load_spec
 from harness.spec.plan import make_plan

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 import harness.data
-import harness.parts
 from harness import api
 from harness.errors import InputError
 from harness.parts.sample import Sample

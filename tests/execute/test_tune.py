@@ -15,7 +15,6 @@ import optuna
 import pytest
 from tiny_study import harness_command
 
-import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Advanced, Ended, Started
 from harness.execute.inputs import make_reader

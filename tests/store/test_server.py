@@ -12,8 +12,6 @@ import pytest
 from test_mlflow_store import SPEC, epoch, finish
 from tiny_study import TINY, harness_command
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import InputError
 from harness.execute.inputs import make_reader
 from harness.records import RunResult

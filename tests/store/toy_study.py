@@ -2,8 +2,6 @@
 
 import numpy as np
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.counts import make_counts
 from harness.predictions import Seen, pack_predictions
 from harness.records import Progress, RunResult

@@ -9,8 +9,6 @@ import PIL.Image
 import pytest
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness.errors import InputError, RunFailed
 from harness.execute import run
 from harness.execute.events import Warned

@@ -5,8 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import InputError
 from harness.records import Machine, RunConfig
 from harness.registry import choose

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.models.network import Stages, freeze, set_train_mode
 from harness.records import Machine, RunConfig
 from harness.registry import build, choose

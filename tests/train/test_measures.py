@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-import harness.parts  # noqa: F401 - enter the parts
 from harness import registry
 from harness.execute.run import run_one
 from harness.records import Machine, Run, RunConfig

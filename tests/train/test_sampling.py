@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import harness.data
-import harness.parts
 from harness import registry
 from harness.data.images import resize_pair
 from harness.data.source import IGNORE

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts into the catalog
 from harness.errors import InputError
 from harness.execute.inputs import make_reader
 from harness.models.network import Network, kept_against

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.errors import InputError, RunFailed
 from harness.predictions import unpack
 from harness.records import Machine, Progress, RunConfig

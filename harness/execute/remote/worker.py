@@ -109,8 +109,6 @@ def carry_out(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator
 
 def _require_same_inputs(run: Run) -> None:
     """Refuse to compute a run from other data than its id stands for."""
-    import harness.data
-    import harness.parts  # noqa: F401 - enter the parts into the catalog
 
     for module in run.config.plugins:
         import_plugin(module)
