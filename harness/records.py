@@ -107,6 +107,20 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Concern:
+    """What the study as planned does not show, or shows wrongly; as `harness plan` says it."""
+
+    code: str
+    """One of `harness.spec.lint.CODES`."""
+    variants: tuple[str, ...]
+    """Variants that it is about."""
+    text: str
+    """What is so, and why it matters."""
+    remedy: str
+    """What would resolve it, and how many runs that takes."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """A study's runs in an order in which each comes after the run it starts from."""
 
@@ -135,6 +149,9 @@ class Plan:
     """Numbers of seeds at which the study's author looks at the results, ascending; empty where none are declared."""
     expected: float = DEFAULT_EXPECTED
     """Size of the differences of miou_dataset that the study's author expects before it (fraction)."""
+    concerns: tuple[Concern, ...] | None = None
+    """What the plan does not show, most serious first, as found with its data; None where nobody has looked yet: in
+    plans of older versions, and in those that were put together from others."""
 
     def combinations(self, family: str, design: str | None = None) -> dict[frozenset[str], str]:
         """Return combination -> variant, of one family: all, or those of one of its designs.
@@ -193,9 +210,7 @@ class Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as one line of a run's journal."""
-        line = dict(vars(self))
-        line["metrics"] = dict(line.pop("metrics"))
-        return line
+        return {**vars(self), "metrics": dict(self.metrics)}
 
 
 COUNTS_VERSION = 1

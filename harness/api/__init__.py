@@ -9,7 +9,6 @@ from harness.api.studies import (
     lint_plan,
     load_looks,
     load_results,
-    load_spec,
     load_written,
     make_plan,
     make_report,
@@ -22,6 +21,7 @@ from harness.api.studies import (
 )
 from harness.api.tuning import make_tuned_plan, make_tuning_report, tune
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
+from harness.spec.load import load_spec
 
 __all__ = [
     "DEFAULT_REPORTS",

@@ -50,7 +50,7 @@ def execute(  # noqa: PLR0913 - as many as the command has
     check_feasible(plan, whole=True)
     for note in (*read_notes(plan), *note_padding(plan)):
         listen(Warned(note))
-    for concern in lint_plan(plan):
+    for concern in lint_plan(plan) if plan.concerns is None else plan.concerns:
         listen(Warned(f"{concern.text}; {concern.remedy}"))
     store = store or open_store()
     chosen = select(plan, only) if only else plan

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.api.executing import execute
-from harness.api.studies import load_looks, make_plan, record_look
+from harness.api.studies import lint_plan, load_looks, make_plan, record_look
 from harness.errors import InputError
 from harness.records import Plan, Run, RunResult
 
@@ -144,6 +144,7 @@ def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Rep
     began, started, told = time.monotonic(), 0, set[str]()
     plan: Plan | None = first_plan(until.whole, until.counts)
     while plan is not None:
+        plan = replace(plan, concerns=lint_plan(plan))
         budget = means.budget.after((time.monotonic() - began) / 3600, started)
         looked = look_once(plan, replace(means, budget=budget, progress=_once(means.progress, told)))
         started += looked.started

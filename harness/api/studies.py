@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, describe_missing
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
-from harness.records import Machine, Plan, Run, RunResult
+from harness.records import Concern, Machine, Plan, Run, RunResult
 
 if TYPE_CHECKING:
     from harness.apply.choose import Chosen
     from harness.apply.predict.run import Wanted
     from harness.execute.probe import Forecast
     from harness.report.study.record import Report
-    from harness.spec.concern import Concern
     from harness.spec.load import Spec
     from harness.stats.looks import Taken
     from harness.tracking.garbage import Garbage, Inventory
@@ -24,33 +23,17 @@ if TYPE_CHECKING:
     from harness.tracking.sync import Delivery
 
 
-def load_spec(
-    path: str | Path,
-    *,
-    profile: str | None = None,
-    overrides: Sequence[str] = (),
-    seeds: Sequence[int] | None = None,
-) -> Spec:
-    """Read a study from YAML, strictly.
-
-    `profile` names one of its profiles, `overrides` are `key=value` texts applied to the base, or to `compare`, and
-    `seeds` stand in for those of the spec.
-
-    Raises:
-        InputError: the spec is wrong; the message gives file, line, column, key, what came and what would work.
-    """
-    from harness.spec.load import load_spec as load
-
-    return load(path, profile=profile, overrides=overrides, seeds=seeds)
-
-
 def make_plan(spec: Spec) -> Plan:
     """Expand a study into its runs (variants x seeds), each with an id; reads the data's digests.
+
+    With them is noted, once, what their results will not show: reports tell it without opening the data again.
 
     Raises:
         InputError: data or weights are not where the spec says, or lack the split that verdicts are to be given on; or
             settings and files tell that a run would stop in the middle.
     """
+    from dataclasses import replace
+
     from harness.execute.feasibility import check_feasible
     from harness.execute.inputs import check_split, make_reader
     from harness.spec.plan import make_plan as expand
@@ -59,7 +42,7 @@ def make_plan(spec: Spec) -> Plan:
     if spec.compare.split is not None:
         check_split(plan, spec.compare.split)
     check_feasible(plan)
-    return plan
+    return replace(plan, concerns=lint_plan(plan))
 
 
 def lint_plan(plan: Plan, *, seconds: Mapping[str, float] | None = None) -> tuple[Concern, ...]:

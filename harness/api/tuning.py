@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.executing import on_this_machine
-from harness.api.studies import make_plan, open_store
+from harness.api.studies import lint_plan, make_plan, open_store
 from harness.files import DEFAULT_REPORTS
 from harness.records import Plan
 
@@ -66,7 +67,8 @@ def make_tuned_plan(spec: Spec, searches: Sequence[Searched]) -> Plan:
     from harness.execute.inputs import make_reader
     from harness.tune.winners import plan_finals
 
-    return plan_finals(spec, searches, make_reader())
+    plan = plan_finals(spec, searches, make_reader())
+    return replace(plan, concerns=lint_plan(plan))
 
 
 def make_tuning_report(

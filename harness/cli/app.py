@@ -152,8 +152,9 @@ def plan(
     disk = foresee_disk(root, to_do, wanted)
     if forecast:
         disk = replace(disk, known=disk.runs, kept_bytes=forecast.disk_bytes, resume_bytes=0)
-    seconds = {name: cost.seconds for name, cost in forecast.costs.items()} if forecast else None
-    print_plan(shown, done, api.lint_plan(study, seconds=seconds), forecast, disk, as_json=as_json)
+        priced = api.lint_plan(study, seconds={name: cost.seconds for name, cost in forecast.costs.items()})
+        shown = replace(shown, concerns=priced)
+    print_plan(shown, done, forecast, disk, as_json=as_json)
     past = past_last_look(study, known_here(root, study))
     judged_on = filter(None, [tell_judged_split(study)])
     stale = [*describe_stale(find_stale(root, shown)), *describe_edited(root, shown)]

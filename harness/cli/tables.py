@@ -23,7 +23,6 @@ from harness.execute.probe import Forecast
 from harness.files import describe_bytes
 from harness.records import Plan, Run
 from harness.registry import Part
-from harness.spec.concern import Concern
 from harness.spec.plan_json import plan_to_json
 from harness.spec.reference import type_text
 from harness.tracking.garbage import Garbage, Inventory
@@ -47,7 +46,6 @@ def _console() -> Console:
 def print_plan(
     plan: Plan,
     done: Collection[str],
-    concerns: Sequence[Concern],
     forecast: Forecast | None,
     disk: DiskForecast,
     *,
@@ -58,7 +56,6 @@ def print_plan(
         entries = plan_to_json(plan)
         for entry in entries["runs"]:
             entry["done"] = entry["id"] in done
-        entries["concerns"] = [asdict(concern) for concern in concerns]
         entries["forecast"] = asdict(forecast) if forecast else None
         entries["disk"] = asdict(disk)
         print(json.dumps(entries, indent=2))
@@ -74,7 +71,7 @@ def print_plan(
     console.print(f"{len(plan.runs)} runs, {left} to do")
     for sentence in plan.left_out:
         console.print(Text(sentence))
-    for concern in concerns:
+    for concern in plan.concerns or ():
         console.print(Text.assemble((f"{concern.code}: ", "bold"), concern.text))
         console.print(Padding(Text(f"-> {concern.remedy}"), (0, 0, 0, 2), expand=False))
     if forecast:

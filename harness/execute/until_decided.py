@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from harness.errors import InputError
 from harness.records import Plan
@@ -75,7 +76,8 @@ def next_seeds(
 def restrict(whole: Plan, seeds: Mapping[str, int]) -> Plan:
     """Return the plan with each variant's first seeds only, and the runs that these start from."""
     order = tuple(dict.fromkeys(run.seed for run in whole.runs))
-    return keep_runs(whole, [run for run in whole.runs if run.seed in order[: seeds[run.variant]]])
+    kept = keep_runs(whole, [run for run in whole.runs if run.seed in order[: seeds[run.variant]]])
+    return replace(kept, concerns=None)
 
 
 def count_seeds(plan: Plan) -> dict[str, int]:

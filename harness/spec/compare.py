@@ -102,7 +102,7 @@ def compare_anew(plan: Plan, overrides: Sequence[str]) -> Plan:
     new: dict[str, Any] = {key: getattr(found, key) for key in written.mapping()}
     if found.split is not None:
         new["split"] = found.split.value
-    return replace(plan, **new)
+    return replace(plan, concerns=None, **new)
 
 
 def _read_margin(node: Node) -> float:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from math import isclose
 
-from harness.records import SEVERAL, SINGLE, Plan, RunConfig
+from harness.records import SEVERAL, SINGLE, Plan, Run, RunConfig
 from harness.spec.designs import FRACTIONAL
 from harness.spec.overrides import overlap
 from harness.spec.plan import settings_tree, tree_differences
-from harness.spec.resolve import auto_normalize
+from harness.spec.resolve import WEIGHTS, auto_normalize
 
 
 class Comparisons:
@@ -25,7 +25,7 @@ class Comparisons:
         self._trees = {name: settings_tree(run.config) for name, run in self.runs.items()}
         self._steps = {name: steps_per_image(run.config) for name, run in self.runs.items()}
         self._warmup = {name: _warmup_per_image(run.config) for name, run in self.runs.items()}
-        self._automatic = {name: _is_automatic(run.config) for name, run in self.runs.items()}
+        self._automatic = {name: _is_automatic(run) for name, run in self.runs.items()}
         self.factors = cache(self._factors)
         self._searches: dict[tuple[str, bool], _Search] = {}
 
@@ -98,9 +98,18 @@ def isolated(plan: Plan, family: str) -> frozenset[str]:
     return frozenset(name for on in made for name in on if on - {name} in made).union(*fraction)
 
 
-def _is_automatic(config: RunConfig) -> bool:
+def first_weights(run: Run) -> dict[str, str]:
+    """Return the settings of a run's model that say which weights it begins with, without asking what the part takes.
+
+    A place on disk is known by its digest among the run's inputs.
+    """
+    settings = run.config.model.settings.items()
+    return {name: value for name, value in settings if name in WEIGHTS or f"model.{name}" in run.inputs}
+
+
+def _is_automatic(run: Run) -> bool:
     """Tell whether inputs are normalised as `auto` would have it."""
-    return config.data.normalize == auto_normalize(config.model)
+    return run.config.data.normalize == auto_normalize(first_weights(run).values())
 
 
 def steps_per_image(config: RunConfig) -> float:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import isclose
 
-from harness import registry
-from harness.records import Plan, Run
-from harness.spec.concern import CODES, Concern
+from harness.records import Concern, Plan, Run
 from harness.spec.designs import TOGETHER, combine
-from harness.spec.factors import Comparisons, isolated, steps_per_image
+from harness.spec.factors import Comparisons, first_weights, isolated, steps_per_image
 from harness.spec.lint_power import few_folds, few_seeds, small_margin, weak_splits
-from harness.spec.resolve import weights_settings
+
+CODES = (
+    *("normalization", "confounded", "budget", "continued", "batch_norm"),
+    *("one_seed", "few_seeds", "few_folds", "judged_on_test", "few_groups", "margin", "same_images", "stepwise"),
+)
+"""Most serious first: what makes a comparison wrong, what makes it weak, and what the plan's own runs divide."""
 
 
 def lint(
     plan: Plan, *, groups: Mapping[str, Sequence[int]] | None = None, seconds: Mapping[str, float] | None = None
 ) -> tuple[Concern, ...]:
-    """Return what is wrong with a study as planned, most serious first.
+    """Return what is wrong with a study as planned, most serious first. Asks the plan alone, no part and no data.
 
     `groups` is the size in images of each independent group of each split that is evaluated (`val`, `test`); without
     it nothing is said about the splits. `seconds` is how long a run of a variant takes, as far as it is known.
@@ -55,9 +58,7 @@ def _unfit_inputs(plan: Plan) -> Iterator[Concern]:
 
 def _has_known_weights(run: Run) -> bool:
     """Tell whether a run begins with weights that harness knows; what a user's file was trained on, nobody knows."""
-    model = run.config.model
-    places, own = registry.find_part("model", model.name).locations, model.own
-    return any(own[key] == "default" if key in places else own[key] != "none" for key in weights_settings(model))
+    return any(value != "none" and f"model.{name}" not in run.inputs for name, value in first_weights(run).items())
 
 
 def _confounded(plan: Plan, compared: Comparisons, seconds: Mapping[str, float]) -> Iterator[Concern]:

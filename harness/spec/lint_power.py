@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from scipy import special
 
 from harness.judged import primary_split
-from harness.records import Plan
-from harness.spec.concern import Concern
+from harness.records import Concern, Plan
 from harness.stats.looks import Looks, Taken
 from harness.stats.verdicts import FAMILY_ERROR
 

@@ -67,7 +67,7 @@ def load_spec(
     overrides: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
 ) -> Spec:
-    """Read a study. Its parts must be in the catalog; modules that it names as plugins are imported.
+    """Read a study from YAML, strictly. Modules that it names as plugins are imported.
 
     The base is changed first by the profile's `set`, then by `overrides` (`key=value`, the value in YAML); each variant
     changes that base, or the settings of the variant it is `like`, by its own `set` and then its components. Overrides

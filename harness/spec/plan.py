@@ -242,7 +242,7 @@ def narrow(plan: Plan, variant: str, reference: str) -> Plan:
         for run in plan.runs
         if run.variant in kept
     ]
-    return replace(plan, reference=reference, runs=tuple(runs))
+    return replace(plan, reference=reference, runs=tuple(runs), concerns=None)
 
 
 def _described_by(run: Run, reference: str, other: Run) -> Run:

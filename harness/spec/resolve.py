@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,6 +12,9 @@ from harness.records import RunConfig
 from harness.registry import Checked
 from harness.settings import DataChoice, EvaluateSettings, ModelChoice, TrainSettings
 from harness.strict_yaml.located import Node
+
+WEIGHTS = ("weights", "backbone_weights")
+"""Settings of models that say which weights they begin with; so do all that are places on disk."""
 
 
 def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
@@ -45,7 +48,7 @@ def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
 def weights_settings(model: ModelChoice) -> tuple[str, ...]:
     """Return the names of a model's settings that say which weights it begins with."""
     locations = registry.find_part("model", model.name).locations
-    return tuple(name for name in model.own if name in locations or name in ("weights", "backbone_weights"))
+    return tuple(name for name in model.own if name in locations or name in WEIGHTS)
 
 
 def what_weights_need(config: RunConfig) -> Mapping[str, Any]:
@@ -61,9 +64,9 @@ def what_weights_need(config: RunConfig) -> Mapping[str, Any]:
     }
 
 
-def auto_normalize(model: ModelChoice) -> str:
-    """Return the normalisation of inputs that `auto` stands for with a model."""
-    return "imagenet" if any(model.own[name] != "none" for name in weights_settings(model)) else "centered"
+def auto_normalize(weights: Iterable[str]) -> str:
+    """Return the normalisation of inputs that `auto` stands for with a model that begins with these weights."""
+    return "imagenet" if any(name != "none" for name in weights) else "centered"
 
 
 def _choose_one(kind: Literal["data", "model", "optimizer", "schedule"], node: Node) -> Any:
@@ -117,7 +120,9 @@ def _checked(node: Node, check: Callable[[], Checked]) -> Checked:
 
 
 def _with_normalize(data: DataChoice, model: ModelChoice) -> DataChoice:
-    return data.with_settings(normalize=auto_normalize(model)) if data.normalize == "auto" else data
+    if data.normalize != "auto":
+        return data
+    return data.with_settings(normalize=auto_normalize(model.own[name] for name in weights_settings(model)))
 
 
 def _refuse_idle_multipliers(config: RunConfig, optimizer: Node) -> None:

@@ -9,8 +9,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-import harness.data
-import harness.parts  # noqa: F401 - enter the parts
 from harness.counts import make_counts
 from harness.records import Counts, Examples, Plan, Progress, Run, RunConfig, RunResult, Start
 from harness.registry import choose

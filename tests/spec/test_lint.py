@@ -8,9 +8,8 @@ import pytest
 from test_plan import plan_of
 from toys import MINIMAL
 
-from harness.spec.concern import CODES
 from harness.spec.factors import Comparisons
-from harness.spec.lint import lint
+from harness.spec.lint import CODES, lint
 from harness.spec.lint_power import FEWEST_GROUPS, add_seeds, even_number
 
 FOUR = """\

@@ -14,12 +14,14 @@ from toys import MINIMAL
 
 from harness import registry
 from harness.errors import InputError
+from harness.execute.until_decided import restrict
 from harness.fingerprint import fingerprint
 from harness.records import Plan, Start
 from harness.settings import AugmentChoice, ModelChoice
 from harness.spec.compare import compare_anew
+from harness.spec.lint import lint
 from harness.spec.load import load_spec
-from harness.spec.plan import differences, make_plan, narrow, run_id, select
+from harness.spec.plan import differences, make_plan, narrow, run_id, select, unite
 from harness.spec.plan_json import plan_from_json, plan_to_json
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -331,6 +333,25 @@ def test_expected_differences_are_in_the_plan_and_in_no_id(write_spec):
     assert plan_from_json(entry) == stated
     del entry["expected"]
     assert plan_from_json(entry).expected == 0.01, "plans of older versions hold none"
+
+
+def test_what_a_plan_does_not_show_is_kept_in_it(write_spec):
+    plan = plan_of(write_spec(STUDY))
+    noted = replace(plan, concerns=lint(plan))
+    assert noted.concerns
+    entry = json.loads(json.dumps(plan_to_json(noted)))
+    assert entry["concerns"][0].keys() == {"code", "variants", "text", "remedy"}
+    assert plan_from_json(entry) == noted
+    older = {key: value for key, value in entry.items() if key != "concerns"} | {"version": 2}
+    assert plan_from_json(older) == plan, "what an older version did not note is worked out when it is reported"
+    assert select(noted, ["child"]).concerns == noted.concerns, "of what runs first, the whole study is spoken of"
+
+
+def test_a_plan_that_is_compared_otherwise_is_looked_at_anew(write_spec):
+    plan = replace(plan_of(write_spec(STUDY)), concerns=())
+    assert compare_anew(plan, []).concerns == ()
+    changed = (compare_anew(plan, ["compare.margin=0.02"]), narrow(plan, "more", "plain"), unite([plan, plan]))
+    assert [item.concerns for item in (*changed, restrict(plan, dict.fromkeys(plan.variants, 1)))] == [None] * 4
 
 
 def test_looks_are_read_into_the_plan(write_spec):

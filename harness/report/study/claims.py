@@ -166,12 +166,3 @@ class Ranking(Record):
     split: str
     family: int
     ranks: tuple[Rank, ...]
-
-
-class Concern(Record):
-    """What the study as planned does not show, or shows wrongly; as `harness plan` says it."""
-
-    code: str
-    variants: tuple[str, ...]
-    text: str
-    remedy: str

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from harness.records import Which
+from harness.records import Concern, Which
 from harness.report.diagnosis.records import Diagnosis
 from harness.report.evidence.records import Evidence
 from harness.report.study.attribution_records import FamilyAttribution
 from harness.report.study.base import Record
-from harness.report.study.claims import Claim, Comparison, Concern, Floor, Ranking
+from harness.report.study.claims import Claim, Comparison, Floor, Ranking
 from harness.report.study.class_band_records import BandComparison
 
 REPORT_VERSION = 1

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from harness.judged import judged_results, primary_split
-from harness.records import Counts, Plan, Run, RunResult
+from harness.records import Concern, Counts, Plan, Run, RunResult
 from harness.report.diagnosis.make import make_diagnosis
 from harness.report.evidence.make import evidence_figures, make_evidence
 from harness.report.study.answer import make_answer
 from harness.report.study.attribution import make_attributions
 from harness.report.study.class_bands import compare_bands, make_bands
 from harness.report.study.common_labels import find_common, summarise_common
-from harness.report.study.concerns import make_concerns
 from harness.report.study.estimates import make_difference, make_estimate
 from harness.report.study.file_names import figure_names, make_slugs, table_names
 from harness.report.study.folds import counts_by_split
@@ -39,6 +39,7 @@ from harness.report.study.record import (
 )
 from harness.report.study.seeds import make_seed_result, order_splits
 from harness.report.study.variants import VariantRuns, comparable, group_runs
+from harness.spec.lint import lint
 from harness.spec.plan import differences, name_start
 from harness.stats.looks import Taken
 
@@ -99,7 +100,7 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
             *primary_notes(primary, splits, next((item for item in variants if item.name == plan.reference), None)),
             *(constant_notes(primary, classes, variants) if common is None else ()),
         ),
-        concerns=make_concerns(plan, found),
+        concerns=_find_concerns(plan, found) if plan.concerns is None else plan.concerns,
         splits=splits,
         classes=classes,
         setup=_setup(plan, groups),
@@ -126,6 +127,12 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
     return report.model_copy(update={"answer": make_answer(report)})
 
 
+def _find_concerns(plan: Plan, counts: Mapping[str, Counts]) -> tuple[Concern, ...]:
+    """Return what a plan does not show of which that was not noted; its splits are known by what was counted there."""
+    groups = {split: tuple(Counter(found.groups).values()) for split, found in counts.items()}
+    return lint(plan, groups=groups if "val" in groups else None)
+
+
 def _by_variant(
     plan: Plan, groups: Sequence[VariantRuns], results: Mapping[str, RunResult]
 ) -> dict[str, tuple[SeedResult, ...]]:
@@ -145,7 +152,11 @@ def _delta(
     is_silent = name == plan.reference or by_name[name].is_evaluated_only
     if is_silent or not comparable(by_name[name], by_name.get(plan.reference)):
         return None
-    return _make_delta(seeds[name], seeds[plan.reference])
+    here, reference = seeds[name], seeds[plan.reference]
+    return Delta(
+        scores=_differences({s.seed: s.scores for s in here}, {s.seed: s.scores for s in reference}),
+        iou_class=_differences({s.seed: s.iou_class for s in here}, {s.seed: s.iou_class for s in reference}),
+    )
 
 
 def _reference_first(plan: Plan, groups: Sequence[VariantRuns]) -> list[VariantRuns]:
@@ -203,13 +214,6 @@ def _estimates(tables: Mapping[int, BySplit]) -> dict[str, dict[str, Estimate]]:
         split: {name: make_estimate(_column(tables, split, name)) for name in _names(tables, split)}
         for split in _splits(tables)
     }
-
-
-def _make_delta(own: Sequence[SeedResult], reference: Sequence[SeedResult]) -> Delta:
-    return Delta(
-        scores=_differences({s.seed: s.scores for s in own}, {s.seed: s.scores for s in reference}),
-        iou_class=_differences({s.seed: s.iou_class for s in own}, {s.seed: s.iou_class for s in reference}),
-    )
 
 
 def _differences(here: Mapping[int, BySplit], reference: Mapping[int, BySplit]) -> dict[str, dict[str, Difference]]:
