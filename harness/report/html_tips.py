@@ -121,7 +121,7 @@ def claim_tip(claim: Claim) -> str:
         if low is not None and high is not None:
             lines.append(f"{level:g} % interval {_signed(low)} to {_signed(high)}")
     if claim.p is not None:
-        adjusted = "" if claim.p_holm is None else f"; {claim.p_holm:.4g} after Holm over {claim.family}"
+        adjusted = "" if claim.p_adjusted is None else f"; {claim.p_adjusted:.4g} after Holm over {claim.family}"
         lines.append(f"p = {claim.p:.4g}{adjusted}")
     singles = ", ".join(f"{seed}: {_signed(value)}" for seed, value in zip(claim.seeds, claim.by_seed, strict=True))
     lines.append(f"seed {singles}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from harness.files import write_text
 from harness.judged import judged_results
@@ -51,10 +50,10 @@ def write_report(
 
 
 def _listed(path: Path) -> set[str]:
-    """Return the figures and tables that an earlier report lists; nothing where there is none of this version."""
+    """Return the figures and tables that an earlier report of any version lists; nothing where there is none."""
     try:
-        earlier = Report.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError):
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        names = [f"{kind}/{name}" for kind in ("figures", "tables") for name in earlier[kind]]
+    except (OSError, ValueError, KeyError, TypeError):
         return set()
-    names = {*(f"figures/{name}" for name in earlier.figures), *(f"tables/{name}" for name in earlier.tables)}
     return {name for name in names if re.fullmatch(r"(figures/[\w.-]+\.png|tables/[\w.-]+\.csv)", name)}

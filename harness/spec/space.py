@@ -58,7 +58,7 @@ class Knob:
         return self.labels if self.kind == "choice" else (self.low, self.high)
 
 
-Values = Mapping[str, float | str]
+Values = Mapping[str, int | float | str]
 """Dotted key -> value: a number, or the label of a choice. Settings that are not searched are absent."""
 Suggest = Callable[[Knob, Node], float | str]
 """Knob, settings so far -> its value."""

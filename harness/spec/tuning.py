@@ -128,8 +128,8 @@ class Trial:
     """Wall time, its process's start included."""
     reason: str = ""
     """Why it was pruned or failed."""
-    host: str = ""
-    """Machine that began it."""
+    host: Annotated[str, Field(exclude=True)] = ""
+    """Machine that began it; no report tells it."""
 
     @property
     def feasible(self) -> bool:
@@ -139,12 +139,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Importance:
-    """Share of a setting in what distinguishes the best quarter of the trials; all settings' shares sum to 1."""
+    """Share of a setting in what sets the best quarter of the trials apart; all settings' shares sum to 1."""
 
+    objective: str
     key: str
     share: float
     low: float
-    """95 % interval over resampled trials."""
+    """95 % interval of a bootstrap over trials."""
     high: float
 
 

@@ -41,16 +41,19 @@ TAIL = 1e-12
 
 @dataclass(frozen=True)
 class Chances:
-    """Probabilities of the true difference, and of a new seed; `better`, `within` and `worse` add up to 1."""
+    """Probabilities of the true difference, given a prior; `better`, `within` and `worse` add up to 1."""
 
     better: float
-    """That the true difference is above the margin."""
+    """That the variant is better by more than the margin."""
     within: float
-    """That it is within it; 0 where no margin is stated: no difference at all then counts half for either side."""
+    """That they differ by no more than the margin; 0 where the study states none."""
     worse: float
     new_seed: float | None
-    """That the variant, trained with one more seed, scores higher than the reference trained with the same one, both
-    judged on endlessly many images; None where the training's variance is known too badly."""
+    """That the variant, trained with one new seed, beats the other trained with the same one, both judged on endlessly
+    many images; null where too little is known of the noise between seeds."""
+    margin: float
+    prior: float
+    """Size of the differences that the study expects: the scale of the prior."""
 
 
 def find_chances(effect: Effect, margin: float, expected: float) -> Chances | None:
@@ -89,7 +92,7 @@ def chances_by_prior(effect: Effect, margin: float, expected: float) -> Chances:
     one_seed_W = effect.spread.training_variance * effect.spread.seeds * ratio_W
     above_VUW = _above(0.0, mean_VU[..., None], variance_VU[..., None] + one_seed_W)
     new_seed = _mean(above_VUW @ weight_W, posterior_VU)
-    return Chances(better, max(1 - better - worse, 0.0), worse, new_seed)
+    return Chances(better, max(1 - better - worse, 0.0), worse, new_seed, margin, expected)
 
 
 def inverse_chi_square(degrees: float) -> tuple[Values, Values]:

@@ -28,25 +28,27 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """What more seeds and more images would do for a comparison that is not decided."""
+class Outlook:
+    """What more seeds and more images would do for a difference that is undecided.
+
+    Probabilities average over what the measured difference says of the true one.
+    """
 
     seeds: int
-    """With these, or at the last look where no number of seeds up to it gives POWER."""
+    """Seeds at a look that may follow: the first that would decide it with 80 % probability, else the last."""
     chance: float
-    """Probability that they decide it, on the present images."""
+    """Probability that they decide it on the present images."""
     groups: int | None
-    """Image groups with which `seeds` decide it with probability POWER: the present ones where seeds do alone; None
-    where MOST_IMAGES times as many would not do."""
+    """Image groups with which they decide it with 80 % probability: the present ones where seeds alone do; null where
+    100 times as many would not do."""
     chance_most: float
-    """Probability that `seeds` and MOST_IMAGES times as many images decide it."""
+    """Probability that they decide it with 100 times as many images."""
 
 
 @dataclass(frozen=True)
 class NoiseFloor:
     """What the reference does when nothing is changed but the seed (fractions)."""
 
-    measure: str
     seeds: int
     sd: float
     """Standard deviation between the reference's seeds; NaN with one seed."""
@@ -67,7 +69,7 @@ def measure_floor(study: Study, reference: str, measure: str, effects: Iterable[
     low, high = (sd * math.sqrt(degrees / stats.chi2.ppf(end, degrees)) for end in (0.975, 0.025))
     found = [smallest_detectable(effect.spread, alpha) for effect in effects if effect.scope in JUDGED]
     detectable = float(np.median(found)) if found else math.nan
-    return NoiseFloor(measure, len(known_S), sd, low, high, detectable)
+    return NoiseFloor(len(known_S), sd, low, high, detectable)
 
 
 def smallest_detectable(spread: Spread, alpha: float) -> float:
@@ -87,7 +89,7 @@ def smallest_detectable(spread: Spread, alpha: float) -> float:
     return spread.se * float(optimize.brentq(lacking, 0.0, 2 * critical + 5))
 
 
-def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Levels], margin: float) -> Forecast | None:
+def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Levels], margin: float) -> Outlook | None:
     """Return what would decide an effect; None where no look is left, or the noise of one seed or group is not known.
 
     None too where every fold has its seed: what repeating folds adds is not foretold.
@@ -112,7 +114,7 @@ def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Level
     needed = groups if alone >= POWER else None
     if needed is None and most >= POWER:
         needed = _first(lambda count: chance(seeds, count / groups) >= POWER, groups, MOST_IMAGES * groups)
-    return Forecast(seeds, alone, needed, most)
+    return Outlook(seeds, alone, needed, most)
 
 
 def chance_of_decision(effect: Effect, planned: Spread, levels: Levels, margin: float) -> float:

@@ -21,7 +21,7 @@ difference at that look too: alone it is no such call, and what looks had spent 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
@@ -64,12 +64,26 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
+class Correction:
+    """How p-values are adjusted for the family of comparisons that are read together."""
+
+    name: str
+    """As reports state it."""
+    title: str
+    """As people say it."""
+    adjust: Callable[[Sequence[float]], list[float]]
+    """p-values of a family -> adjusted ones, in the same order."""
+    first_level: Callable[[int], float]
+    """Comparisons that are left in a family -> level at which the first of them is called."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What may be said of an effect."""
 
     outcome: Outcome
     reason: Reason
-    p_holm: float
+    p_adjusted: float
     """The p-value adjusted for the family; NaN where the effect is not judged."""
     family: int
     """Comparisons in the family that were judged, could have differed, and are not of the same runs as another."""
@@ -111,16 +125,16 @@ def judge(
     tests = {key: _test(effects[key], looks.get(key)) for key in counted}
     distinct = tuple(dict.fromkeys(tests.values()))
     left = len(distinct) + settled
-    adjusted = dict(zip(distinct, holm([p for *_, p in distinct] + [1.0] * settled), strict=False))
+    adjusted = dict(zip(distinct, CORRECTION.adjust([p for *_, p in distinct] + [1.0] * settled), strict=False))
     verdicts = {}
     for key, effect in effects.items():
         level = 1 - looks[key].level(1 - TOST_LEVEL) if key in looks else TOST_LEVEL
         tost = effect.interval(level)
-        p_holm = math.nan if reasons[key] else adjusted[tests[key]] if key in tests else 1.0
-        outcome, reason = _call(effect, p_holm, tost, margin)
+        p_adjusted = math.nan if reasons[key] else adjusted[tests[key]] if key in tests else 1.0
+        outcome, reason = _call(effect, p_adjusted, tost, margin)
         if reasons[key]:
             outcome, reason = "undecided", reasons[key]
-        verdicts[key] = Verdict(outcome, reason, p_holm, left + called, tost, level, left, looks.get(key))
+        verdicts[key] = Verdict(outcome, reason, p_adjusted, left + called, tost, level, left, looks.get(key))
     return verdicts
 
 
@@ -133,6 +147,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
+
+
+CORRECTION = Correction("holm", "Holm", holm, lambda left: FAMILY_ERROR / max(left, 1))
+"""The correction of every family. Another one that steps down, as `harness.stats.first_call` needs it, goes in here."""
 
 
 def _test(effect: Effect, look: Look | None) -> tuple[float, float, float]:
@@ -160,10 +178,10 @@ def _unjudged(effect: Effect, fewest_seeds: int, look: Look | None) -> Reason:
     return "no look left" if not look.level(FAMILY_ERROR) else "seeds left out" if look.missing else ""
 
 
-def _call(effect: Effect, p_holm: float, tost: tuple[float, float], margin: float) -> tuple[Outcome, Reason]:
+def _call(effect: Effect, p_adjusted: float, tost: tuple[float, float], margin: float) -> tuple[Outcome, Reason]:
     if -margin <= tost[0] and tost[1] <= margin:
         return "equivalent", ""
-    if p_holm <= FAMILY_ERROR:
+    if p_adjusted <= FAMILY_ERROR:
         return ("improved" if effect.delta > 0 else "regressed"), ""
     return "undecided", "only before correction" if effect.p <= FAMILY_ERROR else "noise"
 
@@ -200,7 +218,7 @@ def judge_in_order(moments: Sequence[Moment[Key]], margin: float, *, fewest_seed
 def _count(closed: Mapping[Key, Verdict]) -> tuple[int, int]:
     """Return how many comparisons were called, and how many are equivalent and no more; copies count once."""
     found = {
-        (abs(verdict.effect.delta), verdict.effect.se, verdict.look): verdict.p_holm <= FAMILY_ERROR
+        (abs(verdict.effect.delta), verdict.effect.se, verdict.look): verdict.p_adjusted <= FAMILY_ERROR
         for verdict in closed.values()
         if verdict.effect is not None
     }

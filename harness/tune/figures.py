@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from harness.report.figures.style import INK, OKABE_ITO, SEQUENTIAL, add_legend, draw, inches, shorten, text_width
-from harness.tune.record import KnobRecord, TrialRecord, TunedVariant, TuningRecord, choice_of
+from harness.spec.tuning import Trial
+from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, choice_of
 
 BEST, WRITTEN, FAINT = OKABE_ITO[4], OKABE_ITO[2], "#9a9a9a"
 WIDE, HIGH = 8.6, 3.2
@@ -106,7 +107,7 @@ def _paint_slices(figure: Figure, record: TuningRecord, variant: TunedVariant) -
     add_legend(figure, entries, 0.8, 0.4 + rows * (SLICE_H + 1.0), COLUMNS * (SLICE_W + 0.45))
 
 
-def _draw_slice(axes: Axes, knob: KnobRecord, trials: Sequence[TrialRecord], best: int | None) -> None:
+def _draw_slice(axes: Axes, knob: KnobRecord, trials: Sequence[Trial], best: int | None) -> None:
     _scale(axes, knob)
     shade = Normalize(-0.5 * len(trials), max(len(trials) - 1, 1))
     for order, trial in enumerate(trials):
@@ -141,7 +142,7 @@ def _short(choice: str) -> str:
     return str(part.get("name", choice)) if isinstance(part, dict) else choice
 
 
-def _place(knob: KnobRecord, trial: TrialRecord) -> float:
+def _place(knob: KnobRecord, trial: Trial) -> float:
     value = trial.values[knob.key]
     return float(knob.choices.index(str(value))) if knob.kind == "choice" else float(value)
 
@@ -180,7 +181,7 @@ def _draw_line(axes: Axes, heights: Sequence[float], colour: Colour, is_best: bo
         axes.plot(*line, color=colour, ls=style, lw=2.4 if is_best else 1.0, zorder=3 if is_best else 2)
 
 
-def _height(knob: KnobRecord, trial: TrialRecord) -> float:
+def _height(knob: KnobRecord, trial: Trial) -> float:
     """Return where a trial crosses a setting's axis, from 0 to 1; NaN breaks the line where it is not searched."""
     if knob.key not in trial.values:
         return math.nan

@@ -272,8 +272,10 @@ def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
 
 
 @_quiet()
-def measure_importance(knobs: Sequence[Knob], trials: Sequence[Trial], objective: int) -> tuple[Importance, ...]:
-    """Return each setting's importance for one objective, the largest first; none with few finished trials.
+def measure_importance(
+    knobs: Sequence[Knob], trials: Sequence[Trial], objectives: Sequence[str]
+) -> tuple[Importance, ...]:
+    """Return each setting's importance for each objective, the largest first; none with few finished trials.
 
     PED-ANOVA (Watanabe et al. 2023; for conditional settings arXiv 2601.20800) of finished trials; the interval is that
     of a percentile bootstrap over trials.
@@ -283,18 +285,19 @@ def measure_importance(knobs: Sequence[Knob], trials: Sequence[Trial], objective
         return ()
     spaces = {knob.key: _distribution(knob) for knob in knobs}
     keys = [key for key in spaces if any(key in trial.values for trial in ended)]
-    measured = _shares(ended, spaces, objective)
-    rng = make_rng("importance", len(ended))
-    # Trials are drawn again with replacement: how much the shares depend on which trials happened to run.
-    drawn = [
-        _shares([ended[i] for i in rng.integers(len(ended), size=len(ended))], spaces, objective)
-        for _ in range(RESAMPLES)
-    ]
-    found = []
-    for key in keys:
-        low, high = np.quantile([shares.get(key, 0.0) for shares in drawn], [0.025, 0.975])
-        found.append(Importance(key, measured.get(key, 0.0), float(low), float(high)))
-    return tuple(sorted(found, key=lambda item: -item.share))
+    found: list[Importance] = []
+    for place, objective in enumerate(objectives):
+        measured = _shares(ended, spaces, place)
+        rng = make_rng("importance", len(ended))
+        # Trials are drawn again with replacement: how much the shares depend on which trials happened to run.
+        drawn = [
+            _shares([ended[i] for i in rng.integers(len(ended), size=len(ended))], spaces, place)
+            for _ in range(RESAMPLES)
+        ]
+        ends = [np.quantile([shares.get(key, 0.0) for shares in drawn], [0.025, 0.975]).tolist() for key in keys]
+        of_one = [Importance(objective, key, measured.get(key, 0.0), *end) for key, end in zip(keys, ends, strict=True)]
+        found += sorted(of_one, key=lambda item: -item.share)
+    return tuple(found)
 
 
 def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], objective: int) -> dict[str, float]:

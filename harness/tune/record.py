@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -12,30 +13,11 @@ from harness.report.study.chances import turn_chances
 from harness.report.study.claims import Claim, EarlierCall, Outcome
 from harness.report.study.record import Report
 from harness.spec.space import Knob
-from harness.spec.tuning import Trial, TrialState, Tuning, front
+from harness.spec.tuning import Importance, Trial, Tuning, front
 from harness.tune.optuna_study import measure_importance
 from harness.tune.winners import TUNED, Searched
 
 Value = int | float | str
-
-
-class TrialRecord(Record):
-    """One trial."""
-
-    number: int
-    """From 1, as readers count."""
-    state: TrialState
-    values: dict[str, Value]
-    """Searched setting -> value; a whole part as JSON."""
-    scores: tuple[float, ...]
-    """Of each objective at the best epoch; none unless finished."""
-    excess: dict[str, float]
-    """Constraint -> by how much it is broken; 0 or less where it is kept."""
-    epochs: dict[int, float]
-    """Epoch -> first objective."""
-    seconds: float
-    reason: str
-    run_id: str
 
 
 class KnobRecord(Record):
@@ -52,30 +34,20 @@ class KnobRecord(Record):
     """Its value in the winning trial; null where it was not searched there."""
 
 
-class ImportanceRecord(Record):
-    """Share of a setting in what sets the best quarter of the trials apart."""
-
-    objective: str
-    key: str
-    share: float
-    low: float
-    """95 % interval of a bootstrap over trials."""
-    high: float
-
-
 class TunedVariant(Record):
     """One variant's search and what it gained."""
 
     name: str
     search: str
     """Name of the search in its database."""
-    trials: tuple[TrialRecord, ...]
+    trials: tuple[Trial, ...]
+    """Numbered from 1, as readers count."""
     best: int | None
     """Number of the winning trial."""
     front: tuple[int, ...]
     """Numbers of the trials than which none is better in every objective."""
     knobs: tuple[KnobRecord, ...]
-    importance: tuple[ImportanceRecord, ...]
+    importance: tuple[Importance, ...]
     gains: tuple[Claim, ...]
     """Tuned variant minus the variant as written, miou_dataset, on each split."""
     search_hours: float
@@ -120,11 +92,11 @@ def _make_variant(tuning: Tuning, search: Searched, report: Report) -> TunedVari
     return TunedVariant(
         name=name,
         search=search.name,
-        trials=tuple(map(_make_trial, search.trials)),
+        trials=tuple(replace(trial, number=trial.number + 1) for trial in search.trials),
         best=None if best is None else best.number + 1,
         front=tuple(trial.number + 1 for trial in front(search.trials)),
         knobs=tuple(_make_knob(knob, search, best) for knob in search.knobs),
-        importance=_importances(tuning, search),
+        importance=measure_importance(search.knobs, search.trials, tuning.objectives),
         gains=_gains(report, f"{name}{TUNED}", name),
         search_hours=sum(trial.seconds for trial in search.trials) / 3600,
         final_hours=sum(minutes) / 60,
@@ -164,20 +136,6 @@ def _minus(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def _make_trial(trial: Trial) -> TrialRecord:
-    return TrialRecord(
-        number=trial.number + 1,
-        state=trial.state,
-        values=dict(trial.values),
-        scores=trial.scores,
-        excess=dict(trial.excess),
-        epochs=dict(trial.epochs),
-        seconds=trial.seconds,
-        reason=trial.reason,
-        run_id=trial.run_id,
-    )
-
-
 def _make_knob(knob: Knob, search: Searched, best: Trial | None) -> KnobRecord:
     is_choice = knob.kind == "choice"
     return KnobRecord(
@@ -188,14 +146,6 @@ def _make_knob(knob: Knob, search: Searched, best: Trial | None) -> KnobRecord:
         choices=knob.labels,
         written=(search.written or {}).get(knob.key),
         best=best.values.get(knob.key) if best else None,
-    )
-
-
-def _importances(tuning: Tuning, search: Searched) -> tuple[ImportanceRecord, ...]:
-    return tuple(
-        ImportanceRecord(objective=objective, key=item.key, share=item.share, low=item.low, high=item.high)
-        for place, objective in enumerate(tuning.objectives)
-        for item in measure_importance(search.knobs, search.trials, place)
     )
 
 

@@ -14,7 +14,8 @@ from harness.execute.until_decided import (
     restrict,
 )
 from harness.records import Plan, Run, Start
-from harness.report.study.claims import Claim, Comparison, Outlook
+from harness.report.study.claims import Claim, Comparison
+from harness.stats.power import Outlook
 
 
 def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise", seeds=3):
@@ -31,7 +32,7 @@ def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise",
         scope="new seeds and images",
         outcome=outcome,
         reason="" if outcome not in ("undecided", "not judged") else reason,
-        p_holm=0.3,
+        p_adjusted=0.3,
         family=2,
         low_margin=None,
         high_margin=None,

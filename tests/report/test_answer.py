@@ -11,8 +11,8 @@ from harness.records import RunResult
 from harness.report.markdown import render_markdown
 from harness.report.page.sentences import conclusions
 from harness.report.study.answer import make_answer
-from harness.report.study.claims import Chances
 from harness.report.study.summary import make_report
+from harness.stats.chances import Chances
 
 TWO = {"Sky": (0, 0, 255), "Grass": (0, 255, 0), "Logs": (99, 60, 20)}
 SHARES = np.array([0.6, 0.395, 0.005])

@@ -39,7 +39,7 @@ def make_parts(means, looks, *, family="all", design=("factorial", "again"), apa
     return make_attributions(plan, [judged], looks), made
 
 
-def told(name, effect, p_holm=None):
+def told(name, effect, p_adjusted=None):
     """Return what a part says of an effect; it is judged where there is a p-value of its family."""
     called = "improved" if effect.delta > 0 else "regressed"
     return {
@@ -48,17 +48,17 @@ def told(name, effect, p_holm=None):
         "low": effect.low,
         "high": effect.high,
         "p": effect.p,
-        "p_holm": None if p_holm is None else pytest.approx(p_holm),
+        "p_adjusted": None if p_adjusted is None else pytest.approx(p_adjusted),
         "called": None,
-        "outcome": None if p_holm is None else called if p_holm <= 0.05 else "undecided",
+        "outcome": None if p_adjusted is None else called if p_adjusted <= 0.05 else "undecided",
         "seeds": 3,
         "groups": 6,
     }
 
 
 def told_together(named, look):
-    p_holm = holm([look.adjusted(effect.p) for _, effect in named])
-    return [told(name, effect, p) for (name, effect), p in zip(named, p_holm, strict=True)]
+    p_adjusted = holm([look.adjusted(effect.p) for _, effect in named])
+    return [told(name, effect, p) for (name, effect), p in zip(named, p_adjusted, strict=True)]
 
 
 def dumped(parts):

@@ -85,7 +85,7 @@ def test_bands_of_all_variants_are_one_family_at_their_looks(simulate, seeds):
         assert {(item.claim.reason, item.claim.family) for item in found} == {("few seeds", 0)}
         return
     assert {item.claim.family for item in found} == {4}
-    assert [item.claim.p_holm for item in found] == pytest.approx(holm(spent), rel=1e-9)
+    assert [item.claim.p_adjusted for item in found] == pytest.approx(holm(spent), rel=1e-9)
     assert found[0].claim.outcome == "improved"
 
 

@@ -44,7 +44,7 @@ def told(effect, verdict, look):
         "scope": effect.scope,
         "outcome": verdict.outcome,
         "reason": verdict.reason,
-        "p_holm": None if verdict.p_holm != verdict.p_holm else verdict.p_holm,
+        "p_adjusted": None if verdict.p_adjusted != verdict.p_adjusted else verdict.p_adjusted,
         "family": verdict.family,
         "low_margin": verdict.tost[0],
         "high_margin": verdict.tost[1],
@@ -109,7 +109,12 @@ def test_another_split_has_differences_and_no_verdict(judged):
         for claim in (item.headline, *item.classes):
             effect = judged.effects[item.variant, "a"][claim.measure]
             assert (claim.delta, claim.low, claim.high, claim.p) == (effect.delta, effect.low, effect.high, effect.p)
-            assert (claim.outcome, claim.reason, claim.family, claim.p_holm) == ("not judged", "other split", 0, None)
+            assert (claim.outcome, claim.reason, claim.family, claim.p_adjusted) == (
+                "not judged",
+                "other split",
+                0,
+                None,
+            )
             assert (claim.low_margin, claim.high_margin, claim.margin_level) == (None, None, 0.9)
             assert (claim.look, claim.looks, claim.look_level) == (1, None, 0.05)
             assert (claim.power, claim.outlook) == (None, None)

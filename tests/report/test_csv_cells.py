@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from harness.report.page.csv_tables import make_tables
 from harness.report.page.csv_text import FORMULA, csv_text
 from harness.report.study.summary import make_report
-from harness.tune.record import TrialRecord, TunedVariant, TuningRecord
+from harness.spec.tuning import Trial
+from harness.tune.record import TunedVariant, TuningRecord
 from harness.tune.report import _trials_csv
 
 HARNESS = Path(__file__).parents[2] / "harness"
@@ -67,9 +68,7 @@ def test_the_tables_of_a_report_are_safe_whatever_classes_variants_and_settings_
 
 def test_the_table_of_trials_is_safe():
     values = {"optimizer.name": "=1+1", "optimizer.lr": -0.5}
-    trial = TrialRecord.model_construct(
-        number=1, state="failed", values=values, scores=(), excess={}, epochs={}, seconds=1.0, reason="-x", run_id="ab"
-    )
+    trial = Trial(number=1, state="failed", values=values, run_id="ab", seconds=1.0, reason="-x")
     knobs = [type("Knob", (), {"key": key}) for key in values]
     variant = TunedVariant.model_construct(name="plain", knobs=knobs, trials=(trial,))
     rows = read(_trials_csv(TuningRecord.model_construct(objectives=("miou_dataset",)), variant))

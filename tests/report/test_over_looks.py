@@ -67,7 +67,7 @@ def test_the_first_call_is_the_verdict_and_the_numbers_are_those_of_all_seeds(tu
     alone = claim_of(turned, (replace(taken(turned), is_whole=False),)).headline
     assert (then.outcome, then.called) == ("improved", None)
     assert (now.outcome, now.look, now.called.seeds, now.called.agrees) == ("improved", 1, (0, 1, 2), False)
-    assert (now.p_holm, now.look_level, now.power) == (then.p_holm, then.look_level, then.power)
+    assert (now.p_adjusted, now.look_level, now.power) == (then.p_adjusted, then.look_level, then.power)
     assert (now.called.delta, now.called.low, now.called.high) == (then.delta, then.low, then.high)
     assert (alone.outcome, alone.look) == ("undecided", 2)
     assert (now.delta, now.low, now.high, now.p, now.seeds) == (

@@ -123,7 +123,7 @@ def test_no_other_split_has_a_verdict(simulate, primary, other):
     assert {(item.variant, item.against) for item in aside} == {("b", "a"), ("c", "a"), ("c", "b")}
     for item in aside:
         for claim in (item.headline, *item.classes):
-            assert (claim.reason, claim.family, claim.p_holm, claim.outlook) == ("other split", 0, None, None)
+            assert (claim.reason, claim.family, claim.p_adjusted, claim.outlook) == ("other split", 0, None, None)
             assert claim.low_margin is None
         assert item.headline.low < item.headline.delta < item.headline.high
     for kind in ("rankings", "floors", "attributions", "bands"):

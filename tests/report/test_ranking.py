@@ -37,9 +37,9 @@ def test_means_are_of_the_seeds_that_are_there_and_only_pairs_that_share_some_ar
     expected = [np.mean(list(hits[name].values())) / 1000 for name in "bcad"]
     assert [rank.mean for rank in ranking.ranks] == pytest.approx(expected)
     pairs = [compare(judged.study, *pair)[HEADLINE] for pair in (("a", "b"), ("a", "d"), ("b", "d"))]
-    p_holm = holm([Look((len(effect.by_seed),)).adjusted(effect.p) for effect in pairs])
-    assert p_holm[0] < 0.05
-    assert [rank.behind for rank in ranking.ranks] == [False, False, True, p_holm[2] <= 0.05]
+    p_adjusted = holm([Look((len(effect.by_seed),)).adjusted(effect.p) for effect in pairs])
+    assert p_adjusted[0] < 0.05
+    assert [rank.behind for rank in ranking.ranks] == [False, False, True, p_adjusted[2] <= 0.05]
 
 
 def test_without_a_seed_in_common_nobody_is_behind_and_one_variant_is_no_ranking():

@@ -71,14 +71,15 @@ def test_studies_without_designs_have_none(simulate):
 def test_main_effects_are_one_family_and_interactions_another(factorial):
     item = next(item for item in make_report(factorial.plan, factorial.results).attributions if item.split == "val")
     look = Look((3,))
-    assert [part.p_holm for part in item.main] == pytest.approx(holm([look.adjusted(part.p) for part in item.main]))
+    assert [part.p_adjusted for part in item.main] == pytest.approx(holm([look.adjusted(part.p) for part in item.main]))
     assert [part.outcome for part in item.main] == [
-        ("improved" if part.delta > 0 else "regressed") if part.p_holm <= 0.05 else "undecided" for part in item.main
+        ("improved" if part.delta > 0 else "regressed") if part.p_adjusted <= 0.05 else "undecided"
+        for part in item.main
     ]
     (interaction,) = item.interactions
-    assert interaction.p_holm == pytest.approx(look.adjusted(interaction.p))
+    assert interaction.p_adjusted == pytest.approx(look.adjusted(interaction.p))
     assert {part.outcome for part in (item.total, *item.shapley)} == {None}
-    assert f"| {item.main[0].p_holm:.3f} |" in parts_table(item) or "< 0.001" in parts_table(item)
+    assert f"| {item.main[0].p_adjusted:.3f} |" in parts_table(item) or "< 0.001" in parts_table(item)
 
 
 def test_both_sides_of_all_brackets_are_one_family(simulate):
@@ -86,9 +87,9 @@ def test_both_sides_of_all_brackets_are_one_family(simulate):
     study = as_family(simulate(skills), ("one_at_a_time", "leave_one_out"))
     item = make_report(study.plan, study.results).attributions[0]
     sides = [side for bracket in item.brackets for side in (bracket.few, bracket.many)]
-    assert [side.p_holm for side in sides] == pytest.approx(holm([Look((3,)).adjusted(side.p) for side in sides]))
+    assert [side.p_adjusted for side in sides] == pytest.approx(holm([Look((3,)).adjusted(side.p) for side in sides]))
     opened = [bracket.interaction for bracket in item.brackets]
-    assert opened[0].p_holm == opened[1].p_holm == pytest.approx(Look((3,)).adjusted(opened[0].p)), "one test"
+    assert opened[0].p_adjusted == opened[1].p_adjusted == pytest.approx(Look((3,)).adjusted(opened[0].p)), "one test"
 
 
 def test_a_recorded_look_at_all_combinations_is_one_at_the_attribution(factorial):
@@ -97,7 +98,7 @@ def test_a_recorded_look_at_all_combinations_is_one_at_the_attribution(factorial
     for complete, look in ((pair, Look((3,))), (every, Look((2, 3)))):
         looks = (TakenLook(complete, is_whole=False),)
         part = make_report(factorial.plan, factorial.results, looks).attributions[0].interactions[0]
-        assert part.p_holm == pytest.approx(look.adjusted(part.p), rel=1e-6)
+        assert part.p_adjusted == pytest.approx(look.adjusted(part.p), rel=1e-6)
 
 
 def test_leave_one_out_alone_has_one_surrounding(simulate):

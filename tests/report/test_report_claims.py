@@ -8,8 +8,10 @@ import pytest
 from harness.report.markdown import render_markdown
 from harness.report.page.sentences import conclude, conclusions, floor_sentence, ranking_sentence, what_next
 from harness.report.study.chances import give_chances, turn_chances
-from harness.report.study.claims import Chances, Claim, Outlook
+from harness.report.study.claims import Claim
 from harness.report.study.summary import make_report
+from harness.stats.chances import Chances
+from harness.stats.power import Outlook
 
 CLAIM = Claim(
     variant="b",
@@ -23,7 +25,7 @@ CLAIM = Claim(
     scope="new seeds and images",
     outcome="improved",
     reason="",
-    p_holm=0.0121,
+    p_adjusted=0.0121,
     family=3,
     low_margin=0.008,
     high_margin=0.028,
@@ -123,7 +125,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             f"**b scores exactly like** a with every seed; {HELD}.",
         ),
         (
-            {"outcome": "undecided", "reason": "noise", "p_holm": 0.4, "outlook": outlook(9, 0.81, 48, 0.9)},
+            {"outcome": "undecided", "reason": "noise", "p_adjusted": 0.4, "outlook": outlook(9, 0.81, 48, 0.9)},
             f"**Undecided:** b against a, {SIZE}; noise may explain it, p = 0.400 after Holm over 3 comparisons; "
             f"{HELD}. 9 seeds would decide it with a probability of about 81 %.",
         ),
@@ -131,7 +133,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             {
                 "outcome": "undecided",
                 "reason": "noise",
-                "p_holm": 0.4,
+                "p_adjusted": 0.4,
                 "family": 1,
                 "outlook": outlook(10, 0.3, 900, 0.95),
             },
@@ -142,7 +144,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             {
                 "outcome": "undecided",
                 "reason": "only before correction",
-                "p_holm": 0.06,
+                "p_adjusted": 0.06,
                 "outlook": outlook(10, 0.3, None, 0.45),
             },
             f"**Undecided:** b against a, {SIZE}; alone it would count, but p = 0.060 after Holm over 3 comparisons: "
@@ -156,7 +158,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             "more than is true, on average.",
         ),
         (
-            {"outcome": "undecided", "reason": "only before correction", "p_holm": 0.06, "family": 1, "look": 3},
+            {"outcome": "undecided", "reason": "only before correction", "p_adjusted": 0.06, "family": 1, "look": 3},
             f"**Undecided:** b against a, {SIZE}; alone it would count, but p = 0.060, look 3 at level 0.0400; {HELD}. "
             "No look at this comparison is left.",
         ),
@@ -170,7 +172,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             {
                 "outcome": "undecided",
                 "reason": "noise",
-                "p_holm": 0.4,
+                "p_adjusted": 0.4,
                 "family": 1,
                 "chances": Chances(better=0.004, within=0.78, worse=0.216, new_seed=None, margin=0.003, prior=0.025),
             },
@@ -183,7 +185,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
             "seed of b beats one of a in < 1 % of cases (prior: differences of about 1 point).",
         ),
         (
-            {"outcome": "undecided", "reason": "few groups", "p_holm": None},
+            {"outcome": "undecided", "reason": "few groups", "p_adjusted": None},
             f"**Undecided:** b against a, {SIZE}; the images are of two groups, or of one that holds nearly all: too "
             f"few groups to call; {HELD}. Images of other recordings are needed before anything is said.",
         ),
@@ -210,7 +212,7 @@ def test_probabilities_are_printed_from_five_seeds_on(simulate):
 def test_probabilities_of_a_pair_in_the_other_order():
     chances = Chances(better=0.7, within=0.2, worse=0.1, new_seed=0.75, margin=0.005, prior=0.01)
     assert turn_chances(chances) == Chances(better=0.1, within=0.2, worse=0.7, new_seed=0.25, margin=0.005, prior=0.01)
-    assert turn_chances(chances.model_copy(update={"new_seed": None})).new_seed is None
+    assert turn_chances(replace(chances, new_seed=None)).new_seed is None
     assert turn_chances(None) is None
 
 
@@ -231,7 +233,7 @@ def test_two_seeds_judge_headlines_and_no_class(simulate):
     assert {claim.outcome for claim in comparison.classes} == {"undecided"}
     assert {claim.reason for claim in comparison.classes} == {"few seeds"}
     assert comparison.headline.family == 1
-    assert comparison.headline.p_holm is not None
+    assert comparison.headline.p_adjusted is not None
 
 
 def test_the_ranking_shows_ties(simulate):

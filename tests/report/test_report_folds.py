@@ -12,7 +12,6 @@ from harness.apply.card.facts import seed_interval
 from harness.judged import digest_counts
 from harness.report.gate import make_gate
 from harness.report.page.sentences import conclude, floor_sentence
-from harness.report.study.claims import Outlook
 from harness.report.study.folds import counts_by_split
 from harness.report.study.judge import judge_splits
 from harness.report.study.ranking import propose_next
@@ -22,6 +21,7 @@ from harness.report.study.variants import group_runs
 from harness.report.write import write_report
 from harness.runs.looks import RecordedLook, taken_looks
 from harness.scores import miou_dataset
+from harness.stats.power import Outlook
 
 ONE = ("val",)
 

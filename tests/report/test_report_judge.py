@@ -49,7 +49,8 @@ def test_headlines_have_probabilities_of_the_studys_margin_and_prior():
     judged = draw_judged([0.0, 0.01], seeds=5)
     (item,) = make_comparisons([judged], 0.004, Looks(), "val", 0.02)
     found = find_chances(judged.effects["v1", "v0"][HEADLINE], 0.004, 0.02)
-    assert item.headline.chances.model_dump() == vars(found) | {"margin": 0.004, "prior": 0.02}
+    assert item.headline.chances == found
+    assert (found.margin, found.prior) == (0.004, 0.02)
     assert 0.02 < found.better < 0.98
     assert {claim.chances for claim in item.classes} == {None}
 
@@ -78,7 +79,7 @@ def test_a_claim_without_looks_is_judged_at_a_single_one():
     effect = judged.effects["v1", "v0"][HEADLINE]
     (item,) = make_comparisons([judged], 0.0, None, "val")
     claim = item.headline
-    assert claim.p_holm == effect.p
+    assert claim.p_adjusted == effect.p
     assert (claim.margin_level, claim.look, claim.looks, claim.look_level) == (0.9, 1, None, 0.05)
     assert (claim.low_margin, claim.high_margin) == effect.interval(0.9)
     assert claim.outlook is None
@@ -91,7 +92,7 @@ def test_a_claim_is_judged_at_the_level_of_its_look():
     assert (first.look, first.looks, first.look_level) == (1, 3, Look((4,), (3, 4, 9)).level(0.05))
     assert (second.look, second.looks, second.look_level) == (2, 3, Look((3, 4), (3, 4, 9)).level(0.05))
     effect = judged.effects["v2", "v0"][HEADLINE]
-    assert second.p_holm == pytest.approx(2 * Look((3, 4), (3, 4, 9)).adjusted(effect.p))
+    assert second.p_adjusted == pytest.approx(2 * Look((3, 4), (3, 4, 9)).adjusted(effect.p))
     assert second.margin_level == pytest.approx(1 - Look((3, 4), (3, 4, 9)).level(0.1))
     cell = next(
         item for item in make_comparisons([judged], 0.0, Looks((3, 4, 9), taken), "val") if item.variant == "v2"
@@ -193,7 +194,7 @@ def test_a_copy_under_another_name_does_not_weaken_the_others(simulate):
     (first, second) = [item.headline for item in make_comparisons(judged, 0.0, Looks(), "val") if item.split == "val"]
     assert (first.variant, second.variant) == ("b", "c")
     assert first.family == second.family == 1
-    assert first.p_holm == second.p_holm == pytest.approx(first.p / 0.8)
+    assert first.p_adjusted == second.p_adjusted == pytest.approx(first.p / 0.8)
 
 
 def test_without_the_reference_nothing_is_compared(simulate):

@@ -119,6 +119,13 @@ def test_tables_hold_the_numbers_of_the_record(written):
     row = next(r for r in rows if (r["variant"], r["split"], r["name"]) == ("phase3", "test", "Sky"))
     found = next(item for item in report.variants if item.name == "phase3").delta.iou_class["test"]["Sky"]
     assert (float(row["mean"]), float(row["seed1"]), row["seed2"]) == (found.mean, found.values[1], "")
+    assert (row["outcome"], row["p_adjusted"], row["correction"]) == ("not judged", "", "")
+    claims = [item.headline for item in report.comparisons if (item.against, item.split) == (report.reference, "val")]
+    told = {r["variant"]: r for r in rows if (r["split"], r["name"]) == ("val", "miou_dataset")}
+    judged = {claim.variant: claim.p_adjusted for claim in claims if claim.p_adjusted is not None}
+    assert judged
+    assert {name: float(told[name]["p_adjusted"]) for name in judged} == judged
+    assert {told[name]["correction"] for name in judged} == {report.correction} == {"holm"}
     with (folder / "tables" / "epochs_head-only_seed0.csv").open() as file:
         epochs = list(csv.DictReader(file))
     assert [int(item["epoch"]) for item in epochs] == list(range(11))
@@ -133,6 +140,8 @@ def test_only_files_of_an_earlier_report_are_removed(simulate, tmp_path):
     mine = [tmp_path / "figures" / "confusion_mine.png", tmp_path / "tables" / "epochs_x_seed0.csv", tmp_path / "n.txt"]
     for path in mine:
         path.write_text("mine")
+    older = json.loads((tmp_path / "report.json").read_text()) | {"version": 1}
+    (tmp_path / "report.json").write_text(json.dumps(older))
     narrow = replace(wide.plan, runs=wide.plan.runs[:1])
     write_report(narrow, wide.results, tmp_path)
     assert all(path.read_text() == "mine" for path in mine)

@@ -50,7 +50,9 @@ def make_trials(objectives=1):
         trials.append(Trial(number, "finished", values, f"r{number}", scores, {}, {1: 0.3, 2: scores[0]}, 36))
     pruned = {"optimizer": ADAM, "optimizer.lr": 2e-4}
     trials.append(Trial(14, "pruned", pruned, "r14", (), {}, {1: 0.1}, 12, "median: miou_dataset 0.1000 after epoch 1"))
-    trials.append(Trial(15, "failed", {"optimizer": ADAM, "optimizer.lr": 0.9}, "r15", reason="the loss is nan"))
+    trials.append(
+        Trial(15, "failed", {"optimizer": ADAM, "optimizer.lr": 1}, "r15", reason="the loss is nan", host="pc")
+    )
     return tuple(trials)
 
 
@@ -157,4 +159,6 @@ def test_figures_tables_and_bytes(load, report, tmp_path):
     rows = list(csv.DictReader(io.StringIO((tmp_path / "one/tables/trials-plain.csv").read_text())))
     assert len(rows) == 16
     assert (rows[14]["state"], rows[14]["miou_dataset"], rows[14]["epochs"]) == ("pruned", "", "1")
-    assert json.loads((tmp_path / "one/tuning.json").read_text())["variants"][0]["best"] == 9
+    (told,) = json.loads((tmp_path / "one/tuning.json").read_text())["variants"]
+    assert (told["best"], told["trials"][0]["number"], told["trials"][-1]["reason"]) == (9, 1, "the loss is nan")
+    assert "host" not in told["trials"][-1], "a report is the same wherever its trials ran"

@@ -341,12 +341,12 @@ def test_importance_finds_what_matters_and_says_how_sure_it_is(write_spec):
         )
         for n, (lr, m) in enumerate(grid)
     ]
-    lr, momentum = measure_importance(spec.tune.knobs, trials, 0)
+    lr, momentum = measure_importance(spec.tune.knobs, trials, spec.tune.objectives)
     assert (lr.key, momentum.key) == ("optimizer.lr", "optimizer.momentum")
     assert lr.share + momentum.share == pytest.approx(1)
     assert momentum.high < 0.5 < lr.low <= lr.share <= lr.high <= 1
-    assert measure_importance(spec.tune.knobs, trials, 0) == (lr, momentum)
-    assert measure_importance(spec.tune.knobs, trials[:9], 0) == ()
+    assert measure_importance(spec.tune.knobs, trials, spec.tune.objectives) == (lr, momentum)
+    assert measure_importance(spec.tune.knobs, trials[:9], spec.tune.objectives) == ()
 
 
 STUDY = MINIMAL.replace(

@@ -45,7 +45,7 @@ def test_a_call_stands_and_its_step_of_holm_is_done(effect):
     assert {name: verdict.outcome for name, verdict in found.items()} == dict.fromkeys("bcd", "improved")
     assert [found[name].look for name in "bcd"] == [FIRST, SECOND, SECOND]
     assert found["b"].effect is moments[0].effects["b"]
-    assert found["b"].p_holm == pytest.approx(3 * 0.0133 / 0.8)
+    assert found["b"].p_adjusted == pytest.approx(3 * 0.0133 / 0.8)
     assert [(found[name].family, found[name].left) for name in "bcd"] == [(3, 3), (3, 2), (3, 2)]
     assert found["c"].effect is None, "the present look called it"
 
@@ -127,6 +127,6 @@ def test_what_is_closed_stays_closed_whatever_is_added(effect, first, later):
         found = judge_in_order(moments, 0.0)
         for name, verdict in found.items():
             if name in closed:
-                assert (verdict.outcome, verdict.p_holm, verdict.look) == closed[name]
+                assert (verdict.outcome, verdict.p_adjusted, verdict.look) == closed[name]
             elif verdict.outcome != "undecided":
-                closed[name] = (verdict.outcome, verdict.p_holm, verdict.look)
+                closed[name] = (verdict.outcome, verdict.p_adjusted, verdict.look)

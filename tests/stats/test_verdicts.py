@@ -73,7 +73,7 @@ def test_outcomes(delta, margin, outcome, reason):
     effect = make_effect(delta, seed_sd=0.005, groups=80)
     assert (verdict := judge({"b": effect}, margin)["b"]).outcome == outcome
     assert verdict.reason == reason
-    assert verdict.p_holm == effect.p
+    assert verdict.p_adjusted == effect.p
 
 
 def test_equivalence_is_two_one_sided_tests():
@@ -100,14 +100,14 @@ def test_what_differs_nowhere_is_equivalent_and_leaves_the_family_as_it_is():
     among = judge({"effect": effect} | {f"copy {n}": nothing for n in range(9)}, 0.0)
     assert among["effect"] == alone
     assert alone.outcome == "improved"
-    assert {(among[f"copy {n}"].outcome, among[f"copy {n}"].p_holm) for n in range(9)} == {("equivalent", 1.0)}
+    assert {(among[f"copy {n}"].outcome, among[f"copy {n}"].p_adjusted) for n in range(9)} == {("equivalent", 1.0)}
     assert judge({"copy": nothing}, 0.0)["copy"].family == 0
 
 
 def test_one_seed_gets_no_verdict_and_is_in_no_family():
     verdicts = judge({"b": make_effect(0.5, seeds=1), "c": make_effect(0.05)}, 0.005)
     assert (verdicts["b"].outcome, verdicts["b"].reason) == ("undecided", "one seed")
-    assert math.isnan(verdicts["b"].p_holm)
+    assert math.isnan(verdicts["b"].p_adjusted)
     assert forecast(make_effect(0.5, seeds=1), (2, 3), one_look, 0.0) is None
     assert verdicts["c"].family == 1
     assert verdicts["c"].outcome == "improved"
@@ -233,7 +233,7 @@ def test_a_copy_of_a_comparison_counts_once():
     among = judge(copied, 0.0)
     assert {verdict.family for verdict in among.values()} == {2}
     assert among["copy"] == among["b"] == verdicts["b"]
-    assert among["turned"].p_holm == verdicts["b"].p_holm
+    assert among["turned"].p_adjusted == verdicts["b"].p_adjusted
 
 
 def test_two_groups_are_too_few_to_call():
@@ -253,7 +253,7 @@ def test_two_groups_are_too_few_to_call():
 def test_a_look_has_its_own_level():
     effect = make_effect(0.025)
     first = judge({"b": effect}, 0.0, looks={"b": Look((3,))})["b"]
-    assert first.p_holm == pytest.approx(effect.p / 0.8)
+    assert first.p_adjusted == pytest.approx(effect.p / 0.8)
     assert first.tost_level == pytest.approx(0.92)
     assert first.tost == pytest.approx(effect.interval(0.92))
     late = judge({"b": effect}, 0.0, looks={"b": Look((2, 3), (2, 3, 10))})["b"]
@@ -323,7 +323,7 @@ def test_why_an_effect_is_not_judged(seeds, group_degrees, look, reason):
     effect = replace(effect, spread=replace(effect.spread, group_degrees=group_degrees))
     verdict = judge({"b": effect}, 0.0, fewest_seeds=CLASS_SEEDS, looks=None if look is None else {"b": look})["b"]
     assert (verdict.outcome, verdict.reason) == ("undecided" if reason else "improved", reason)
-    assert math.isnan(verdict.p_holm) == bool(reason)
+    assert math.isnan(verdict.p_adjusted) == bool(reason)
     assert verdict.family == (1 if reason in ("", "no look left") else 0)
 
 

@@ -115,4 +115,5 @@ def _on(names: tuple[str, ...]) -> str:
 
 
 def _p(found: Part) -> str:
-    return NOTHING if found.p_holm is None else ("< 0.001" if found.p_holm < 0.001 else f"{found.p_holm:.3f}")
+    p = found.p_adjusted
+    return NOTHING if p is None else ("< 0.001" if p < 0.001 else f"{p:.3f}")

@@ -10,8 +10,9 @@ from harness.report.page.csv_text import Cell, csv_text
 from harness.report.study.claims import Claim
 from harness.report.study.file_names import epochs_name
 from harness.report.study.record import Estimate, Report
+from harness.stats.verdicts import CORRECTION
 
-Nested = Mapping[str, Mapping[str, Estimate]]
+CLAIMED = ("low", "high", "p_adjusted", "correction", "outcome")
 
 
 def make_tables(report: Report, results: Mapping[str, RunResult]) -> dict[str, str]:
@@ -28,7 +29,7 @@ def make_tables(report: Report, results: Mapping[str, RunResult]) -> dict[str, s
         "scores.csv": csv_text(["variant", "split", "score", *over_seeds], _estimates(report, "scores")),
         "iou_class.csv": csv_text(["variant", "split", "class", *over_seeds], _estimates(report, "iou_class")),
         "differences.csv": csv_text(
-            ["variant", "reference", "kind", "split", "name", *over_seeds, "within_spread", "low", "high", "outcome"],
+            ["variant", "reference", "kind", "split", "name", *over_seeds, "within_spread", *CLAIMED],
             _differences(report),
         ),
         "changes.csv": csv_text(["variant", "other", "setting", "before", "value"], _changes(report)),
@@ -78,7 +79,10 @@ def _differences(report: Report) -> list[list[Cell]]:
 
 
 def _claimed(claim: Claim | None) -> list[Cell]:
-    return [None, None, None] if claim is None else [claim.low, claim.high, claim.outcome]
+    if claim is None:
+        return [None] * len(CLAIMED)
+    correction = None if claim.p_adjusted is None else CORRECTION.name
+    return [claim.low, claim.high, claim.p_adjusted, correction, claim.outcome]
 
 
 def _changes(report: Report) -> list[list[Cell]]:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from harness.report.page.text import capital, counted, escape, percent, points
 from harness.report.study.chances import tell_chances
-from harness.report.study.claims import Claim, Comparison, Floor, Outlook, Ranking
+from harness.report.study.claims import Claim, Comparison, Floor, Ranking
 from harness.report.study.record import Report
 from harness.stats.looks import FEWEST_FOLDS
-from harness.stats.power import POWER
+from harness.stats.power import POWER, Outlook
+from harness.stats.verdicts import CORRECTION
 
 P_SHOWN = 0.001
 SAID = {"improved": "improved against", "regressed": "regressed against", "equivalent": "is equivalent to"}
@@ -52,7 +53,7 @@ def starts_of(report: Report, name: str) -> list[str]:
 
 def conclude_briefly(claim: Claim) -> str:
     """Return an undecided difference on one line, for lists of many."""
-    size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_holm)}"
+    size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_adjusted)}"
     if claim.reason == "no look left":
         size = f"{points(claim.delta)}{bounds(claim)}, no look left"
     if claim.left_out:
@@ -162,7 +163,8 @@ def _test(claim: Claim) -> str:
 
 
 def _p_value(claim: Claim) -> str:
-    return f"p {_p(claim.p_holm)}{'' if claim.family == 1 else f' after Holm over {claim.family} comparisons'}"
+    corrected = "" if claim.family == 1 else f" after {CORRECTION.title} over {claim.family} comparisons"
+    return f"p {_p(claim.p_adjusted)}{corrected}"
 
 
 def _look(claim: Claim) -> str:

@@ -16,7 +16,7 @@ class Part(Record):
     low: float | None
     high: float | None
     p: float | None
-    p_holm: float | None
+    p_adjusted: float | None
     """The p-value adjusted for the parts that are read together, main effects or interactions, and for the looks; null
     where the part is not judged: the total and the shares, which follow from the others."""
     outcome: Literal["improved", "regressed", "undecided"] | None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.report.page.text import escape, percent
-from harness.report.study.claims import Chances, Claim
-from harness.stats.chances import find_chances
+from harness.report.study.claims import Claim
+from harness.stats.chances import Chances, find_chances
 from harness.stats.effects import Effect
 
 SHOWN = 0.01
@@ -15,17 +17,7 @@ def give_chances(claim: Claim, effect: Effect, margin: float, expected: float | 
     """Return the probabilities of a headline; None where it is not judged or nothing right can be said."""
     if expected is None or claim.outcome == "not judged" or claim.reason in ("few groups", "seeds left out"):
         return None
-    found = find_chances(effect, margin, expected)
-    if found is None:
-        return None
-    return Chances(
-        better=found.better,
-        within=found.within,
-        worse=found.worse,
-        new_seed=found.new_seed,
-        margin=margin,
-        prior=expected,
-    )
+    return find_chances(effect, margin, expected)
 
 
 def turn_chances(chances: Chances | None) -> Chances | None:
@@ -33,7 +25,7 @@ def turn_chances(chances: Chances | None) -> Chances | None:
     if chances is None:
         return None
     new_seed = None if chances.new_seed is None else 1 - chances.new_seed
-    return chances.model_copy(update={"better": chances.worse, "worse": chances.better, "new_seed": new_seed})
+    return replace(chances, better=chances.worse, worse=chances.better, new_seed=new_seed)
 
 
 def tell_chances(claim: Claim) -> str:

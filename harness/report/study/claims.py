@@ -6,27 +6,12 @@ from typing import Literal
 
 from harness.report.study.base import Record
 from harness.stats import verdicts
+from harness.stats.chances import Chances
 from harness.stats.effects import Scope
+from harness.stats.power import Outlook
 
 Outcome = Literal[verdicts.Outcome, "not judged"]
 Reason = Literal[verdicts.Reason, "other split"]
-
-
-class Outlook(Record):
-    """What more seeds and more images would do for a difference that is undecided.
-
-    Probabilities average over what the measured difference says of the true one.
-    """
-
-    seeds: int
-    """Seeds at a look that may follow: the first that would decide it with 80 % probability, else the last."""
-    chance: float
-    """Probability that they decide it on the present images."""
-    groups: int | None
-    """Image groups with which they decide it with 80 % probability: the present ones where seeds alone do; null where
-    100 times as many would not do."""
-    chance_most: float
-    """Probability that they decide it with 100 times as many images."""
 
 
 class EarlierCall(Record):
@@ -42,22 +27,6 @@ class EarlierCall(Record):
     agrees: bool
     """Whether all present seeds say the same: their 95 % interval lies on that side of 0; of what is equivalent, their
     interval of `margin_level` lies within the margin."""
-
-
-class Chances(Record):
-    """Probabilities of the true difference, given a prior; `better`, `within` and `worse` add up to 1."""
-
-    better: float
-    """That the variant is better by more than the margin."""
-    within: float
-    """That they differ by no more than the margin; 0 where the study states none."""
-    worse: float
-    new_seed: float | None
-    """That the variant, trained with one new seed, beats the other trained with the same one, both judged on endlessly
-    many images; null where too little is known of the noise between seeds."""
-    margin: float
-    prior: float
-    """Size of the differences that the study expects: the scale of the prior."""
 
 
 class Claim(Record):
@@ -81,7 +50,7 @@ class Claim(Record):
     """The verdict; `not judged` on every split but the study's primary one."""
     reason: Reason
     """Why a verdict is undecided or, as `other split`, why there is none; empty otherwise."""
-    p_holm: float | None
+    p_adjusted: float | None
     """The p-value adjusted for the family of comparisons that are read together, and for the looks at this one; null
     where it is not judged."""
     family: int

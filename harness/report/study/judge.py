@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.errors import InputError
 from harness.records import Counts
 from harness.report.study.chances import give_chances
-from harness.report.study.claims import Claim, Comparison, EarlierCall, Floor, Outlook
+from harness.report.study.claims import Claim, Comparison, EarlierCall, Floor
 from harness.report.study.estimates import known
 from harness.report.study.over_looks import judge_over_looks, look_at
 from harness.report.study.seeds import order_splits
@@ -18,15 +18,15 @@ from harness.stats.effects import Effect, Study, compare
 from harness.stats.folds import study_of
 from harness.stats.looks import FEWEST_SEEDS, Look, Looks
 from harness.stats.margins import RunKey
-from harness.stats.power import Levels, forecast, measure_floor, power_of_difference
-from harness.stats.verdicts import CLASS_SEEDS, FAMILY_ERROR, TOST_LEVEL, Verdict, judge
+from harness.stats.power import Levels, Outlook, forecast, measure_floor, power_of_difference
+from harness.stats.verdicts import CLASS_SEEDS, CORRECTION, FAMILY_ERROR, TOST_LEVEL, Verdict, judge
 
 HEADLINE = "miou_dataset"
 Pair = tuple[str, str]
 """Variant, and the one it is compared with."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Judged:
     """One split of a study: its statistics, and what they say of each pair of variants."""
 
@@ -35,7 +35,7 @@ class Judged:
     effects: Mapping[Pair, Mapping[str, Effect]]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Statistics:
     """The splits on which variants can be compared, and why others cannot."""
 
@@ -184,7 +184,7 @@ def make_claim(
         scope=effect.scope,
         outcome=verdict.outcome,
         reason=verdict.reason,
-        p_holm=known(verdict.p_holm),
+        p_adjusted=known(verdict.p_adjusted),
         family=verdict.family,
         low_margin=known(low_margin),
         high_margin=known(high_margin),
@@ -223,7 +223,7 @@ def find_earlier_call(effect: Effect, verdict: Verdict, margin: float) -> Earlie
 
 
 def _find_power(effect: Effect, verdict: Verdict) -> float:
-    alpha = FAMILY_ERROR / verdict.left
+    alpha = CORRECTION.first_level(verdict.left)
     return power_of_difference(effect.delta, effect.spread, verdict.look.level(alpha) if verdict.look else alpha)
 
 
@@ -235,16 +235,15 @@ def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, fl
 
     def levels(seeds: int) -> Levels:
         after = look.after(seeds)
-        return Levels(after.level(FAMILY_ERROR / verdict.left), 1 - after.level(1 - TOST_LEVEL))
+        return Levels(after.level(CORRECTION.first_level(verdict.left)), 1 - after.level(1 - TOST_LEVEL))
 
-    found = forecast(effect, look.later, levels, margin)
-    return None if found is None else Outlook(**dataclasses.asdict(found))
+    return forecast(effect, look.later, levels, margin)
 
 
 def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple[Floor, ...]:
     """Return the noise floor of the reference on each of these splits.
 
-    What is found is what Holm's first step finds in the family of all headlines that the present look judges.
+    What is found is what the correction's first step finds in the family of all headlines that the present look judges.
     """
     floors = []
     for item in judged:
@@ -254,18 +253,9 @@ def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple
         now = {pair: look_at(effect, looks) for pair, effect in headlines.items()}
         family = max((verdict.left for verdict in judge(headlines, 0.0, looks=now).values()), default=0)
         chosen = {pair: effect for pair, effect in headlines.items() if pair[1] == reference}
-        levels = [now[pair].level(FAMILY_ERROR / max(family, 1)) for pair in chosen]
+        levels = [now[pair].level(CORRECTION.first_level(family)) for pair in chosen]
         floor = measure_floor(item.study, reference, HEADLINE, chosen.values(), min(levels, default=FAMILY_ERROR))
-        floors.append(
-            Floor(
-                variant=reference,
-                split=item.split,
-                seeds=floor.seeds,
-                folds=next((effect.held.folds for effect in headlines.values()), None),
-                sd=known(floor.sd),
-                sd_low=known(floor.sd_low),
-                sd_high=known(floor.sd_high),
-                detectable=known(floor.detectable),
-            )
-        )
+        folds = next((effect.held.folds for effect in headlines.values()), None)
+        found = {name: known(value) for name, value in vars(floor).items()}
+        floors.append(Floor.model_validate({"variant": reference, "split": item.split, "folds": folds, **found}))
     return tuple(floors)

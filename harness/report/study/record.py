@@ -19,8 +19,10 @@ from harness.report.study.attribution_records import FamilyAttribution
 from harness.report.study.base import Record
 from harness.report.study.claims import Claim, Comparison, Floor, Ranking
 from harness.report.study.class_band_records import BandComparison
+from harness.stats.verdicts import CORRECTION
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
+"""Format 1 named the adjusted p-value `p_holm`, and no correction."""
 
 SeedStatus = Literal["finished", "failed", "skipped", "interrupted", "pruned", "missing", "unjudged"]
 """`unjudged`: finished by an older version of harness that kept no counts of what the run itself trained."""
@@ -229,6 +231,8 @@ class Report(Record):
     command: str
     spec: str
     """The spec as written."""
+    correction: str = CORRECTION.name
+    """How every `p_adjusted` is adjusted for its family."""
     seeds: tuple[int, ...]
     notes: tuple[str, ...]
     """What a reader must know before the numbers: runs that are absent, results that must not be compared."""
