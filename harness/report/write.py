@@ -11,9 +11,10 @@ from harness.files import write_text
 from harness.judged import judged_results
 from harness.records import Plan, RunResult
 from harness.report.figures.draw import draw_figures
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
 from harness.report.page.csv_tables import make_tables
+from harness.report.page.html import render_html
+from harness.report.page.markdown import render_markdown
+from harness.report.page.sections import make_page
 from harness.report.page.viewer import make_gallery
 from harness.report.study.record import Report, to_json
 from harness.report.study.summary import make_report
@@ -40,8 +41,9 @@ def write_report(
     draw_figures(report, plan, results, folder / "figures")
     for name, text in make_tables(report, results).items():
         write_text(folder / "tables" / name, text)
-    write_text(folder / "report.md", render_markdown(report))
-    write_text(folder / "report.html", render_html(report, make_gallery(group_runs(plan, results)), folder / "figures"))
+    page = make_page(report, make_gallery(group_runs(plan, results)))
+    write_text(folder / "report.md", render_markdown(page))
+    write_text(folder / "report.html", render_html(page, folder))
     write_text(folder / "report.json", to_json(report.model_dump(mode="json")))
     current = {*(f"figures/{name}" for name in report.figures), *(f"tables/{name}" for name in report.tables)}
     for name in earlier - current:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from harness.records import RunResult
-from harness.report.markdown import render_markdown
+from harness.report.page.markdown import render_markdown
+from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclusions
 from harness.report.study.answer import make_answer
 from harness.report.study.summary import make_report
@@ -95,7 +96,7 @@ def test_one_variant_in_words(one):
 def test_the_numbers_are_those_of_the_record_and_the_answer_stands_first(one):
     claim = one.comparisons[0].headline
     assert one.answer[0].startswith(f"new improved against old on val: +{100 * claim.delta:.1f} points of miou_dataset")
-    lines = render_markdown(one).splitlines()
+    lines = render_markdown(make_page(one)).splitlines()
     assert lines[2].startswith("> ")
     assert lines[4] == " ".join(one.answer)
 
@@ -268,7 +269,7 @@ def test_a_result_that_is_not_judged_is_not_said_to_be_absent(simulate):
     ]
     report = make_report(plan, older)
     assert report.answer == ("There is no answer: no run has a result that is judged; the notes say why.",)
-    assert "There are no scores: no run has a result that is judged." in render_markdown(report)
+    assert "There are no scores: no run has a result that is judged." in render_markdown(make_page(report))
 
 
 def test_what_is_evaluated_only_is_not_counted(simulate):

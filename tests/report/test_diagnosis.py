@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 
-import jinja2
 import numpy as np
 import pytest
 
@@ -15,6 +13,8 @@ from harness.counts import make_counts
 from harness.records import Plan, Progress, Run, RunResult, Start
 from harness.report.diagnosis.make import RULES, diagnose, examine, make_diagnosis
 from harness.report.page import diagnosis_sections, text
+from harness.report.page.markdown import render_markdown
+from harness.report.page.model import Page
 from harness.report.study.class_bands import find_band, make_bands
 from harness.report.study.judge import judge_splits, make_comparisons
 from harness.report.study.variants import group_runs
@@ -330,12 +330,8 @@ def test_classes_of_which_the_same_is_said_share_a_line(make):
 
 def test_the_page_holds_every_rule_and_band(study):
     diagnosis, _ = diagnosed(study.plan, study.results)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.report"), undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters.update(escape=text.escape)
-    report = SimpleNamespace(diagnosis=diagnosis, reference=study.plan.reference, primary="val")
-    page = environment.get_template("diagnosis.md.j2").render(report=report, diagnosed=diagnosis_sections)
+    section = diagnosis_sections.diagnosis_section(diagnosis, "val", study.plan.reference)
+    page = render_markdown(Page("s", tuple(section)))
     assert all(rule.title in page and text.escape(rule.states) in page for rule in RULES)
     assert "**Plateau** (note; " in page
     assert "the run did not finish (gentle-backbone/seed2)" in page

@@ -14,8 +14,9 @@ from harness import registry
 from harness.judged import BLIND_SCHEDULES, primary_split
 from harness.records import Run, Start
 from harness.report.gate import make_gate
-from harness.report.markdown import render_markdown
 from harness.report.page.csv_tables import make_tables
+from harness.report.page.markdown import render_markdown
+from harness.report.page.sections import make_page
 from harness.report.study.notes import constant_notes, primary_notes
 from harness.report.study.record import ClassSummary, ClassTruth, Estimate
 from harness.report.study.summary import make_report
@@ -136,7 +137,7 @@ def test_no_other_split_has_a_verdict(simulate, primary, other):
 
 def test_the_page_has_one_table_in_which_the_other_split_stands_beside(made):
     report = make_report(replace(made.plan, split="test"), made.results)
-    lines = render_markdown(report).splitlines()
+    lines = render_markdown(make_page(report)).splitlines()
     (head,) = [line for line in lines if line.startswith("| variant | starts from |")]
     assert head.index("test: difference to a (95 % interval)") < head.index("verdict") < head.index("val: difference")
     row = next(line for line in lines if line.startswith("| b | "))
@@ -151,7 +152,7 @@ def test_a_split_that_no_result_has_is_said_and_nothing_is_judged(simulate):
     assert "compare.split names test, which no result has" in report.notes[-1]
     assert {outcome for _, outcome in outcomes(json.loads(report.model_dump_json()))} == {"not judged"}
     assert report.answer == ("There is no answer: verdicts are asked for on test, which no result has.",)
-    assert "| b |" in render_markdown(report)
+    assert "| b |" in render_markdown(make_page(report))
 
 
 def test_the_gate_judges_what_it_is_asked_and_by_default_the_primary_split(made):

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from harness.report.page.attribution_sections import brackets_table, open_question, parts_table, summary
+from harness.report.page.markdown import render_markdown
+from harness.report.page.model import Page, Table
 from harness.report.study.claims import EarlierCall
 from harness.report.study.summary import make_report
 from harness.report.write import write_report
@@ -18,6 +20,10 @@ ON = {"all": {"crop", "dice"}, "none": set(), "only-crop": {"crop"}, "only-dice"
 @pytest.fixture
 def factorial(simulate):
     return as_family(simulate(SKILLS), ("factorial",))
+
+
+def written(table: Table) -> str:
+    return render_markdown(Page("s", (table,))).removeprefix("# s\n\n")
 
 
 def as_family(study, design):
@@ -79,7 +85,7 @@ def test_main_effects_are_one_family_and_interactions_another(factorial):
     (interaction,) = item.interactions
     assert interaction.p_adjusted == pytest.approx(look.adjusted(interaction.p))
     assert {part.outcome for part in (item.total, *item.shapley)} == {None}
-    assert f"| {item.main[0].p_adjusted:.3f} |" in parts_table(item) or "< 0.001" in parts_table(item)
+    assert f"| {item.main[0].p_adjusted:.3f} |" in written(parts_table(item)) or "< 0.001" in written(parts_table(item))
 
 
 def test_both_sides_of_all_brackets_are_one_family(simulate):
@@ -104,13 +110,13 @@ def test_a_recorded_look_at_all_combinations_is_one_at_the_attribution(factorial
 def test_leave_one_out_alone_has_one_surrounding(simulate):
     study = as_family(simulate({name: SKILLS[name] for name in ("all", "only-crop", "only-dice")}), ("leave_one_out",))
     item = make_report(replace(study.plan, reference="all"), study.results).attributions[0]
-    head, _, crop, _ = brackets_table(item).splitlines()
+    head, _, crop, _ = written(brackets_table(item)).splitlines()
     assert head == "| component | effect, and what else is on |"
     assert crop.endswith(", with dice on |")
-    assert "fewest" not in summary(item) + brackets_table(item) + open_question(item)
+    assert "fewest" not in summary(item) + written(brackets_table(item)) + open_question(item)
     assert "is not among them: there is no total" in summary(item)
     called = item.model_copy(update={"brackets": tuple(as_called(bracket) for bracket in item.brackets)})
-    assert brackets_table(called).count("**") == 4
+    assert written(brackets_table(called)).count("**") == 4
 
 
 def as_called(bracket):
@@ -121,6 +127,6 @@ def test_a_part_that_an_earlier_look_called_says_so_and_its_doubt(factorial):
     item = make_report(factorial.plan, factorial.results).attributions[0]
     then = EarlierCall(seeds=(0, 1), delta=0.02, low=0.01, high=0.03, agrees=False)
     main = item.main[0].model_copy(update={"called": then})
-    table = parts_table(item.model_copy(update={"main": (main, *item.main[1:])}))
+    table = written(parts_table(item.model_copy(update={"main": (main, *item.main[1:])})))
     assert table.count(" (called with 2 seeds; the interval of all 3 seeds does not say so) |") == 1
-    assert "called with" not in parts_table(item)
+    assert "called with" not in written(parts_table(item))

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.markdown import render_markdown
+from harness.report.page.markdown import render_markdown
+from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclude, conclusions, floor_sentence, ranking_sentence, what_next
 from harness.report.study.chances import give_chances, turn_chances
 from harness.report.study.claims import Claim
@@ -200,7 +201,7 @@ def test_probabilities_are_printed_from_five_seeds_on(simulate):
     for seeds in ((0, 1, 2), (0, 1, 2, 3, 4)):
         study = simulate({"a": 0.6, "b": 0.603, "c": 0.63}, seeds=seeds)
         report = make_report(replace(study.plan, expected=0.02), study.results)
-        pages.append(render_markdown(report))
+        pages.append(render_markdown(make_page(report)))
     few, enough = pages
     assert "prior" not in few
     lines = [line for line in enough.splitlines() if "(prior: differences of about 2 points)" in line]

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.records import RunResult
-from harness.report.html import render_html
-from harness.report.html_text import Extras, Tip, convert
 from harness.report.page import viewer
+from harness.report.page.html import render_html
+from harness.report.page.model import Bullets, Cell, Details, Page, Text, make_table
+from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclusions, floor_sentence
-from harness.report.page.text import escape, table
+from harness.report.page.text import escape
 from harness.report.page.viewer import make_gallery
 from harness.report.study.summary import make_report
 from harness.report.study.variants import group_runs
@@ -31,12 +32,17 @@ from harness.report.study.variants import group_runs
 HOSTILE = '<script>alert(\'x\')</script>" onclick="alert(1)" & </style> ![p](http://e.org/p.png)'
 
 
+def draw_grey(report, folder: Path):
+    (folder / "figures").mkdir()
+    for name in report.figures:
+        Image.new("L", (1, 1)).save(folder / "figures" / name)
+
+
 def render(made, folder: Path):
     """Write the page of a study and return the record and the page; figures are one grey pixel each."""
     report = make_report(made.plan, made.results)
-    for name in report.figures:
-        Image.new("L", (1, 1)).save(folder / name)
-    page = render_html(report, make_gallery(group_runs(made.plan, made.results)), folder)
+    draw_grey(report, folder)
+    page = render_html(make_page(report, make_gallery(group_runs(made.plan, made.results))), folder)
     (folder / "report.html").write_text(page)
     return report, page
 
@@ -108,13 +114,20 @@ def test_what_users_wrote_is_shown_and_never_run(simulate, tmp_path):
     assert [attrs for attrs in elements.named("option") if "onclick" in attrs] == []
 
 
-def test_raw_html_beyond_the_known_tags_is_text():
-    folded = "<details><summary>\\_n\\_ &lt;b&gt;</summary>\n\nx\n\n</details>\n"
-    page = convert(f"# s\n\n## h\n\n<div onclick=x>\n\na <img src=y> b<br>\n\n{folded}", Extras())
-    body = page.sections[0].body
-    assert "<div" not in body and "<img" not in body
-    assert "&lt;div onclick=x&gt;" in body and "&lt;img src=y&gt; b<br>" in body
-    assert "<summary>_n_ &lt;b&gt;</summary>" in body
+def body_of(*blocks) -> str:
+    """Return the HTML of blocks: what stands in the part of the page before its first section."""
+    page = render_html(Page("s", blocks), Path())
+    return re.search(r'<section class="lead" aria-label="Answer">\n(.*)\n</section>', page, re.DOTALL)[1]
+
+
+def test_html_in_a_text_is_text():
+    hostile = "a <img src=y> <div onclick=x> b<br>"
+    body = body_of(Text(hostile), Bullets((hostile,)), make_table([hostile], [[hostile]]), Details(hostile, ()))
+    elements = Elements(body)
+    plain = {"p", "ul", "li", "div", "table", "caption", "thead", "tbody", "tr", "th", "details", "summary"}
+    assert {name for name, _ in elements.tags} <= plain
+    assert elements.text.count(hostile) == 6  # the table's caption is what stands before it
+    assert "<summary>_n_ &lt;b&gt;</summary>" in body_of(Details("\\_n\\_ &lt;b&gt;", ()))
 
 
 ODD = st.text(st.sampled_from("<>&\"'`*_[]()!|#~$\\/=;:-+. ab1é日\n"), min_size=1).filter(lambda text: text.strip())
@@ -123,24 +136,26 @@ ODD = st.text(st.sampled_from("<>&\"'`*_[]()!|#~$\\/=;:-+. ab1é日\n"), min_siz
 @settings(max_examples=150, deadline=None)
 @given(ODD)
 def test_any_text_is_shown_as_it_is(text):
-    """Escaped for Markdown and then converted, a text comes out as it went in, and adds no element."""
+    """Escaped for Markdown and then rendered, a text comes out as it went in, and adds no element."""
     shown = escape(f"q{text}q")
-    source = f"# s\n\n## h\n\nsay {shown} twice\n\n{table(['x', 'y'], [['r', f'**{shown}**']])}\n"
-    elements = Elements(convert(source, Extras()).sections[0].body)
+    elements = Elements(body_of(Text(f"say {shown} twice"), make_table(["x", "y"], [["r", f"**{shown}**"]])))
     plain = {"p", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "wbr"}
     assert {name for name, _ in elements.tags} <= plain
     assert elements.text.count(" ".join(f"q{text}q".split())) >= 2
 
 
-def test_cells_are_found_by_row_and_column():
-    table = "| variant | x |\n| :-- | --: |\n| **a\\_b** (reference) | 1.0 (95 % interval 0 to 2) |\n| c | 2 |"
-    page = convert(
-        f"# s\n\n## h\n\nSome words:\n\n{table}\n", Extras({}, {table: {("a_b", "x"): Tip("1.0001", "gain", 0.5)}})
-    )
-    body = page.sections[0].body
-    assert '<td class="number gain" title="1.0001" style="--heat:0.50">1.0 <wbr>(95 % interval 0 to 2)</td>' in body
-    assert '<th scope="row">c</th>\n<td class="number">2</td>' in body
+def test_a_cell_shows_its_exact_value_its_tone_and_its_heat():
+    rows = [["**a\\_b** (reference)", Cell("1.0 (95 % interval 0 to 2)", 'is "1.0001"', "gain", 0.5)], ["c", "2"]]
+    body = body_of(Text("Some *words*:"), make_table(["variant", "x (%)"], rows))
+    told = 'class="number gain" title="is &quot;1.0001&quot;" style="--heat:0.50"'
+    assert f"<td {told}>1.0 <wbr>(95 % interval 0 to 2)</td>" in body
+    assert '<th scope="row">c</th><td class="number">2</td>' in body
     assert '<caption class="unseen">Some words:</caption>' in body
+    verdict = body_of(
+        make_table(["variant", "verdict"], [["a", Cell("**improved**", "p = 0.01", "gain")]], caption="T")
+    )
+    assert '<td class="number verdict gain" title="p = 0.01"><strong>improved</strong></td>' in verdict
+    assert "<caption><span>T</span></caption>" in verdict
 
 
 def test_the_page_says_what_the_markdown_says(written):

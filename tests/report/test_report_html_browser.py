@@ -78,8 +78,9 @@ def test_values_are_told_on_pointing_and_on_focus(page):
     stops = page.locator("table.heat").first.locator("[tabindex='0']")
     assert stops.count() == 1
     stops.focus()
-    first = tip.inner_text()
-    assert "IoU of Trees" in first
+    assert re.fullmatch(r"[\d.]+ %: [\d,]+ pixels", tip.inner_text())  # the share of the first class
+    page.keyboard.press("ArrowRight")
+    assert "IoU of Trees" in tip.inner_text()
     page.keyboard.press("ArrowDown")
     assert "IoU of Lush Bushes" in tip.inner_text()
     page.keyboard.press("ArrowRight")

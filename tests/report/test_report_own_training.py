@@ -11,7 +11,8 @@ from harness.counts import make_counts
 from harness.judged import judged_results
 from harness.predictions import Seen, pack_predictions
 from harness.records import Plan, Run
-from harness.report.markdown import render_markdown
+from harness.report.page.markdown import render_markdown
+from harness.report.page.sections import make_page
 from harness.report.study.own_training import own_training_lines
 from harness.report.study.summary import make_report
 from harness.scores import miou_dataset
@@ -82,7 +83,7 @@ def test_a_recipe_that_ruins_its_start_is_judged_by_what_it_made_of_it(fallen):
         assert claim.outcome == "regressed"
         assert claim.high < 0
     assert own.claim.family == 1
-    page = render_markdown(report)
+    page = render_markdown(make_page(report))
     assert "exactly like" not in page
     assert "- Start -> own training: **ruin regressed** against its start parent@best: \u221230.0 points" in page
     told = "Kept if better: whoever keeps, with each seed, the better of ruin and parent@best has 80.0 %; "
@@ -166,7 +167,7 @@ def test_the_epoch_that_is_compared_is_the_one_in_every_table(fallen, which):
     assert [points(value) for value in report.own_training[0].claim.by_seed] == [value - 80 for value in expected]
     assert points(report.evidence[0].regions[0].miou_dataset.delta) == round(sum(delta) / 4)
     assert {points(rank.mean) for rank in report.rankings[0].ranks} == {reference, round(sum(expected) / 4)}
-    assert f"of each run's {which} epoch. Verdicts are given on val: 12 images" in render_markdown(report)
+    assert f"of each run's {which} epoch. Verdicts are given on val: 12 images" in render_markdown(make_page(report))
 
 
 def test_what_is_judged_twice_is_judged_once(fallen):
@@ -217,7 +218,7 @@ def test_a_stored_result_whose_best_epoch_is_its_parents_is_named_and_judged_now
     assert {rank.variant for ranking in report.rankings for rank in ranking.ranks} <= {"parent"}
     (note,) = [note for note in report.notes if "older version" in note]
     assert note.startswith("'ruin' with seed 0, 1, 2, 3 is not judged: an older version of harness took the weights")
-    assert "4 finished, 4 unjudged" in render_markdown(report)
+    assert "4 finished, 4 unjudged" in render_markdown(make_page(report))
 
 
 def test_an_older_result_with_a_best_epoch_of_its_own_is_judged_and_its_start_is_said_to_be_unknown(fallen):
@@ -260,7 +261,7 @@ def test_what_is_evaluated_only_has_scores_and_no_verdict(simulate):
     assert given.scores["val"]["miou_dataset"].mean is not None
     assert given.delta is None
     assert any(note.startswith("'given' is evaluated only (0 epochs)") for note in report.notes)
-    row = next(line for line in render_markdown(report).splitlines() if line.startswith("| given |"))
+    row = next(line for line in render_markdown(make_page(report)).splitlines() if line.startswith("| given |"))
     assert "| evaluated only |" in row
 
 

@@ -18,7 +18,8 @@ from PIL import Image
 import harness.report
 from harness.records import RunResult
 from harness.report.figures.examples import draw_confusion, draw_examples
-from harness.report.markdown import MEANINGS, render_markdown
+from harness.report.page.markdown import render_markdown
+from harness.report.page.sections import MEANINGS, make_page
 from harness.report.page.sentences import conclude
 from harness.report.page.text import code, escape, fenced, points, setting
 from harness.report.study.record import report_schema, to_json
@@ -102,7 +103,7 @@ def test_blocks_of_the_page_stand_apart(study, simulate, case):
         "nothing finished": (study.plan, {}),
         "nothing stated": (replace(one.plan, spec_text="", command="", margin=0.0), {}),
     }[case]
-    lines = render_markdown(make_report(plan, results)).splitlines()
+    lines = render_markdown(make_page(make_report(plan, results))).splitlines()
     for before, line in pairwise(lines):
         kinds = [
             next((mark for mark in ("#", "|", "- ", "![", "<") if text.startswith(mark)), "") for text in (before, line)

@@ -1,1 +1,1 @@
-"""Records -> a page, and the page as Markdown, HTML and CSV."""
+"""A page as data, and its two forms: Markdown and HTML."""

@@ -1,9 +1,34 @@
-"""Attribution in `report.md`: tables, and the sentences that say what a design cannot tell."""
+"""Which component did it: tables, and the sentences that say what a design cannot tell."""
 
 from __future__ import annotations
 
-from harness.report.page.text import NOTHING, counted, escape, points, table
+from collections.abc import Iterator
+
+from harness.report.html_tips import signed
+from harness.report.page.cells import exact
+from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_table
+from harness.report.page.text import NOTHING, counted, escape, points
 from harness.report.study.attribution_records import FamilyAttribution, Part
+from harness.report.study.record import Report
+
+
+def attribution_section(report: Report) -> Iterator[Block]:
+    """Yield what each family of components says about them; nothing where no variant has any."""
+    if not report.attributions:
+        return
+    yield Heading("Which component did it")
+    if "attribution.png" in report.figures:
+        yield Figure("figures/attribution.png", "What each component adds")
+    for item in report.attributions:
+        yield Text(summary(item))
+        if item.main:
+            yield parts_table(item)
+        if item.interactions:
+            rows: list[Row] = [[escape(found.name), _part(found), _p(found)] for found in item.interactions]
+            yield make_table(["pair", "interaction", "p (Holm)"], rows)
+        if item.brackets and not item.shapley:
+            yield brackets_table(item)
+        yield Text(open_question(item))
 
 
 def summary(item: FamilyAttribution) -> str:
@@ -12,69 +37,65 @@ def summary(item: FamilyAttribution) -> str:
     told = f"{escape(item.family)} on {escape(item.split)}: {designs}, {counted(item.combinations, 'combination')}."
     if item.total is None:
         return f"{told} The combination with all components or the one with none is not among them: there is no total."
-    return f"{told} All components together: {part(item.total)} points of miou_dataset; {held(item.total)}."
+    return f"{told} All components together: {_part(item.total).text} points of miou_dataset; {_held(item.total)}."
 
 
-def part(found: Part) -> str:
+def _part(found: Part) -> Cell:
     """Return a difference in points with its interval."""
+    told = [f"{signed(found.delta)} points", _held(found)]
     if found.low is None or found.high is None:
-        return points(found.delta)
-    return f"{points(found.delta)} ({points(found.low)} to {points(found.high)})"
+        return Cell(points(found.delta), "\n".join(told))
+    told.insert(1, f"95 % interval {signed(found.low)} to {signed(found.high)}")
+    return Cell(f"{points(found.delta)} ({points(found.low)} to {points(found.high)})", "\n".join(told))
 
 
-def held(found: Part) -> str:
+def _held(found: Part) -> str:
     """Return the seeds and groups behind a part."""
     return f"{counted(found.seeds, 'seed')}, {counted(found.groups, 'image group')}"
 
 
-def parts_table(item: FamilyAttribution) -> str:
-    """Return each component's share of the total and its main effect; nothing where the design gives neither."""
-    if not item.main:
-        return ""
+def parts_table(item: FamilyAttribution) -> Table:
+    """Return each component's share of the total, where the design gives it, and its main effect."""
     shares = {share.name: share for share in item.shapley}
-    rows = [
+    rows: list[Row] = [
         [
             escape(main.name),
-            part(shares[main.name]) if main.name in shares else NOTHING,
-            part(main),
-            f"{_p(main)}{_call(main)}",
+            _part(shares[main.name]) if main.name in shares else NOTHING,
+            _part(main),
+            _p(main),
             ", ".join(f"`{alias}`" for alias in item.aliases.get(main.name, ())) or NOTHING,
         ]
         for main in item.main
     ]
-    return table(["component", "share of the total", "main effect", "p (Holm)", "not told from"], rows)
+    return make_table(["component", "share of the total", "main effect", "p (Holm)", "not told from"], rows)
 
 
-def interactions_table(item: FamilyAttribution) -> str:
-    """Return by how much switching on one component changes the effect of another; nothing where it is not known."""
-    rows = [[escape(found.name), part(found), f"{_p(found)}{_call(found)}"] for found in item.interactions]
-    return table(["pair", "interaction", "p (Holm)"], rows) if rows else ""
-
-
-def brackets_table(item: FamilyAttribution) -> str:
+def brackets_table(item: FamilyAttribution) -> Table:
     """Return each component's effect among the fewest and among the most others, and what lies between.
 
     In bold what is called. Where each component was switched in one surrounding only, that is its effect.
     """
-    if not any(found.interaction for found in item.brackets):
-        rows = [[escape(found.name), f"{_judged(found.few)}, with {_on(found.few_on)}"] for found in item.brackets]
-        return table(["component", "effect, and what else is on"], rows)
-    rows = [
+    header = ["component", "effect among the fewest others", "among the most others", "difference of the two"]
+    rows: list[Row] = [
         [
             escape(found.name),
-            f"{_judged(found.few)}, with {_on(found.few_on)}",
-            f"{_judged(found.many)}, with {_on(found.many_on)}" if found.interaction else NOTHING,
-            _judged(found.interaction) if found.interaction else NOTHING,
+            _judged(found.few, _with(found.few_on)),
+            _judged(found.many if found.interaction else None, _with(found.many_on)),
+            _judged(found.interaction),
         ]
         for found in item.brackets
     ]
-    header = ["component", "effect among the fewest others", "among the most others", "difference of the two"]
-    return table(header, rows)
+    if not any(found.interaction for found in item.brackets):
+        header, rows = ["component", "effect, and what else is on"], [row[:2] for row in rows]
+    return make_table(header, rows)
 
 
-def _judged(found: Part) -> str:
-    told = f"**{part(found)}**" if found.outcome in ("improved", "regressed") else part(found)
-    return f"{told}{_call(found)}"
+def _judged(found: Part | None, surroundings: str = "") -> Cell:
+    if found is None:
+        return Cell(NOTHING)
+    cell = _part(found)
+    told = f"**{cell.text}**" if found.outcome in ("improved", "regressed") else cell.text
+    return Cell(f"{told}{_call(found)}{surroundings}", cell.exact)
 
 
 def _call(found: Part) -> str:
@@ -110,10 +131,13 @@ def open_question(item: FamilyAttribution) -> str:
     )
 
 
-def _on(names: tuple[str, ...]) -> str:
-    return ", ".join(map(escape, names)) + " on" if names else "no other on"
+def _with(names: tuple[str, ...]) -> str:
+    return f", with {', '.join(map(escape, names))} on" if names else ", with no other on"
 
 
-def _p(found: Part) -> str:
-    p = found.p_adjusted
-    return NOTHING if p is None else ("< 0.001" if p < 0.001 else f"{p:.3f}")
+def _p(found: Part) -> Cell:
+    """Return the adjusted p-value, and at which look it was called."""
+    if found.p_adjusted is None:
+        return Cell(f"{NOTHING}{_call(found)}")
+    text = "< 0.001" if found.p_adjusted < 0.001 else f"{found.p_adjusted:.3f}"
+    return Cell(f"{text}{_call(found)}", f"p = {exact(found.p_adjusted)}")

@@ -1,40 +1,91 @@
-"""The tables of `report.md` that have a line for each class."""
+"""The classes of a study: IoU of each class, and what each variant changed about it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from harness.report.html_tips import claim_tip, one_line
+from harness.report.page import cells
 from harness.report.page.many_classes import MOST_CLASSES, extremes, mean_known, tell_left_out
-from harness.report.page.sentences import bounds, class_sentences, outcome_word
-from harness.report.page.text import NOTHING, difference, escape, mean_sd, percent, points, table
+from harness.report.page.model import Block, Cell, Details, Figure, Heading, Row, Table, Text, make_table
+from harness.report.page.result_sections import is_compared, ordered_splits
+from harness.report.page.sentences import bounds, class_sentences, is_doubted, outcome_word
+from harness.report.page.text import NOTHING, difference, escape, points
 from harness.report.study.claims import Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import Estimate, Report, VariantSummary
 
 CLASS_TABLE, DELTA_TABLE = "tables/iou_class.csv", "tables/differences.csv"
+FULL_HEAT = 0.10
+"""Difference of IoU that is painted with the full colour (fraction)."""
+Tell = Callable[[Claim | None, Estimate | None], str]
+"""How a difference is written: as a claim where there is one, or its mean over seeds."""
+SIGNS = {"improved": " ▲", "regressed": " ▼"}
+NOTE = (
+    "Colour tells direction and size, in full from 10 points on. ▲ and ▼ mark classes that improved or regressed, the "
+    "whole table judged as one family; a cell without a mark is undecided, whatever its colour. "
+    "A mark with a question mark was called at an earlier look, and the interval of all seeds no longer says so."
+)
 
 
-def class_table(report: Report, split: str) -> str:
+def class_section(report: Report) -> Iterator[Block]:
+    """Yield figures and tables of the classes, the primary split first."""
+    if report.splits:
+        yield Heading("Classes")
+    if "delta_class.png" in report.figures:
+        alt = "Difference of each class's IoU to the reference"
+        yield Figure("figures/delta_class.png", alt, tuple(_coloured_differences(report)))
+    if "iou_class.png" in report.figures:  # in HTML the table below is coloured
+        yield Figure("figures/iou_class.png", "IoU of each class by variant", ())
+    for place, split in enumerate(item.name for item in ordered_splits(report)):
+        blocks = tuple(_class_blocks(report, split))
+        if place == 0:
+            yield Heading(f"IoU of each class on {escape(split)}", level=3)
+            yield Text("Percent, mean ± standard deviation over seeds.")
+            yield from blocks
+        else:
+            yield Details(f"The same on {escape(split)}", blocks)
+        if is_compared(report):
+            told = f"Differences to {escape(report.reference)} on {escape(split)}, in points with 95 % intervals"
+            told += ", in bold where the table calls a change" if split == report.primary else ""
+            yield Details(told, (class_delta_table(report, split), *_told(_deltas_left_out(report, split))))
+
+
+def _told(text: str, *, is_small: bool = False) -> list[Text]:
+    return [Text(text, is_small)] if text else []
+
+
+def _class_blocks(report: Report, split: str) -> Iterator[Block]:
+    yield class_table(report, split)
+    found = _iou_by_class(report, split)
+    yield from _told(tell_left_out(len(extremes(found)), len(found), "mean IoU", CLASS_TABLE))
+    if absent := _absent_classes(report, split):
+        yield Text(f"Not in the ground truth of {escape(split)}, so listed and not averaged: {absent}.")
+
+
+def class_table(report: Report, split: str) -> Table:
     """Return IoU by class and variant, mean ± sd, beside the class's share of the true pixels."""
     variants = [variant for variant in report.variants if has_scores(variant)]
-    header = ["class", "share of pixels (%)", *(escape(variant.name) for variant in variants)]
     by_name = {item.name: item for item in report.classes}
-    rows = [
+    rows: list[Row] = [
         [
             escape(item.name),
-            percent(item.truth[split].share, 2) if split in item.truth else NOTHING,
-            *(mean_sd(_class_estimate(variant, split, item.name)) for variant in variants),
+            cells.class_share(item, split),
+            *(_iou_cell(variant, split, item.name) for variant in variants),
         ]
         for item in map(by_name.__getitem__, extremes(_iou_by_class(report, split)))
     ]
-    return table(header, rows)
+    return make_table(["class", "share of pixels (%)", *(escape(variant.name) for variant in variants)], rows)
 
 
-def classes_left_out(report: Report, split: str) -> str:
-    """Return which classes `class_table` shows, and where the others are; nothing where it shows all."""
-    found = _iou_by_class(report, split)
-    return tell_left_out(len(extremes(found)), len(found), "mean IoU", CLASS_TABLE)
+def _iou_cell(variant: VariantSummary, split: str, name: str) -> Cell:
+    found = _class_estimate(variant, split, name)
+    cell = cells.score(variant.name, f"IoU of {one_line(name)}", split, found)
+    return cell if found is None or found.mean is None else replace(cell, tone="rise", heat=found.mean)
 
 
-def deltas_left_out(report: Report, split: str) -> str:
+def _deltas_left_out(report: Report, split: str) -> str:
     """Return which classes `class_delta_table` shows, and where the others are; nothing where it shows all."""
     found = changes_by_class(report, split)
     return tell_left_out(len(extremes(found)), len(found), "mean difference", DELTA_TABLE)
@@ -49,22 +100,6 @@ def _class_estimate(variant: VariantSummary, split: str, name: str) -> Estimate 
     return variant.iou_class.get(split, {}).get(name)
 
 
-def class_delta_table(report: Report, split: str) -> str:
-    """Return the difference of IoU by class and variant in points, in bold where the class table calls it."""
-    deltas = [variant for variant in report.variants if variant.delta]
-    claims = {
-        (item.variant, claim.measure): claim
-        for item in report.comparisons
-        if item.split == split and item.against == report.reference
-        for claim in item.classes
-    }
-    rows = [
-        [escape(name), *(_class_cell(claims.get((variant.name, name)), variant, split, name) for variant in deltas)]
-        for name in extremes(changes_by_class(report, split))
-    ]
-    return table(["class", *(escape(variant.name) for variant in deltas)], rows)
-
-
 def changes_by_class(report: Report, split: str) -> dict[str, float | None]:
     """Return class -> mean over variants of its IoU's difference to the reference."""
     deltas = [variant.delta.iou_class.get(split, {}) for variant in report.variants if variant.delta]
@@ -72,15 +107,64 @@ def changes_by_class(report: Report, split: str) -> dict[str, float | None]:
     return {name: mean_known([by_class[name].mean for by_class in deltas if name in by_class]) for name in names}
 
 
-def _class_cell(claim: Claim | None, variant: VariantSummary, split: str, name: str) -> str:
-    if claim is None:
-        found = variant.delta.iou_class.get(split, {}).get(name) if variant.delta else None
-        return difference(found)
-    cell = points(claim.delta) + bounds(claim)
-    return f"**{cell} {outcome_word(claim)}**" if claim.outcome not in ("undecided", "not judged") else cell
+def class_delta_table(report: Report, split: str) -> Table:
+    """Return the difference of IoU by class and variant in points, in bold where the class table calls it."""
+
+    def tell(claim: Claim | None, found: Estimate | None) -> str:
+        if claim is None:
+            return difference(found)
+        cell = points(claim.delta) + bounds(claim)
+        return f"**{cell} {outcome_word(claim)}**" if claim.outcome not in ("undecided", "not judged") else cell
+
+    names = extremes(changes_by_class(report, split))
+    rows: list[Row] = [
+        [escape(name), *row] for name, row in zip(names, _changes(report, split, names, tell), strict=True)
+    ]
+    return make_table(["class", *(escape(variant.name) for variant in report.variants if variant.delta)], rows)
 
 
-def absent_classes(report: Report, split: str) -> str:
+def _coloured_differences(report: Report) -> Iterator[Block]:
+    """Yield a table of the primary split that is read by its colours: differences alone, marked where called."""
+    split, by_name = report.primary, {item.name: item for item in report.classes}
+    if split not in [item.name for item in report.splits]:
+        return
+
+    def tell(claim: Claim | None, found: Estimate | None) -> str:
+        if claim is None:
+            return points(found.mean if found else None)
+        return points(claim.delta) + SIGNS.get(claim.outcome, "") + ("?" if is_doubted(claim) else "")
+
+    names = extremes(changes_by_class(report, split)) if len(by_name) > MOST_CLASSES else tuple(by_name)
+    rows: list[Row] = [
+        [escape(name), cells.class_share(by_name[name], split), *row]
+        for name, row in zip(names, _changes(report, split, names, tell), strict=True)
+    ]
+    variants = (escape(variant.name) for variant in report.variants if variant.delta)
+    title = f"Difference of class IoU to {one_line(report.reference)} on {split} (points)"
+    yield make_table(["class", "share of pixels (%)", *variants], rows, caption=title)
+    yield from _told(" ".join(filter(None, [NOTE, _deltas_left_out(report, split)])), is_small=True)
+
+
+def _changes(report: Report, split: str, names: Sequence[str], tell: Tell) -> Iterator[list[Cell]]:
+    """Yield, for each class, the difference of its IoU to the reference in each variant."""
+    chosen = [item for item in report.comparisons if (item.split, item.against) == (split, report.reference)]
+    claims = {(item.variant, claim.measure): claim for item in chosen for claim in item.classes}
+    variants = [variant for variant in report.variants if variant.delta]
+    for name in names:
+        yield [_change(variant, split, name, claims.get((variant.name, name)), tell) for variant in variants]
+
+
+def _change(variant: VariantSummary, split: str, name: str, claim: Claim | None, tell: Tell) -> Cell:
+    found = variant.delta.iou_class.get(split, {}).get(name) if variant.delta else None
+    value = claim.delta if claim else found.mean if found else None
+    if value is None:
+        return Cell(NOTHING)
+    what = f"IoU of {one_line(name)}, difference to {one_line(variant.compared_with or '')}"
+    told = claim_tip(claim) if claim else cells.score(variant.name, what, split, found).exact
+    return Cell(tell(claim, found), told, "gain" if value > 0 else "loss", min(abs(value) / FULL_HEAT, 1.0))
+
+
+def _absent_classes(report: Report, split: str) -> str:
     """Return the names of classes without a pixel in a split's ground truth, or how many there are, or nothing."""
     names = [item.name for item in report.classes if split not in item.truth or not item.truth[split].pixels]
     if len(names) > MOST_CLASSES:

@@ -1,12 +1,45 @@
-"""The lines and tables of the diagnosis in `report.md`, each from the record alone."""
+"""The diagnosis: what stated rules see in the runs, from the record alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.report.diagnosis.records import Diagnosis, SharedFinding, VariantDiagnosis
-from harness.report.page.text import NOTHING, counted, escape, percent, table
+from harness.report.page.model import Block, Details, Heading, Text, make_list, make_table
+from harness.report.page.text import NOTHING, counted, escape, percent
 from harness.report.study.class_band_records import DOMINANT, RARE
+
+
+def diagnosis_section(diagnosis: Diagnosis, primary: str, reference: str) -> Iterator[Block]:
+    """Yield the findings of each variant, the rules, and the classes that gained and lost; nothing without runs."""
+    if not any(variant.runs for variant in diagnosis.variants):
+        return
+    yield Heading("Diagnosis")
+    yield Text(
+        "What stated rules see in each run's curves, gradients and counts; a rule that holds is a reason to look, not "
+        "a proof."
+    )
+    for variant in diagnosis.variants:
+        yield from make_list(f"{escape(variant.variant)}:", finding_lines(diagnosis, variant))
+    if clean := ", ".join(escape(item.variant) for item in diagnosis.variants if item.runs and not item.shared):
+        yield Text(f"No rule held for: {clean}.")
+    if silent := tuple(make_list("", _silent_lines(diagnosis))):
+        yield Details("Rules that could not be applied: their silence is no good news", silent)
+    rules = [[rule.title, escape(rule.states)] for rule in diagnosis.rules]
+    yield Details("The rules and their thresholds", (make_table(["rule", "holds when"], rows=rules, numeric_from=2),))
+    if diagnosis.changes:
+        yield Heading("Which classes gained and lost", level=3)
+        yield Text(f"By share of val's labelled pixels in percent: {_bands_line(diagnosis)}.")
+        yield Text(
+            f"On {escape(primary)}, against {escape(reference)}: gained and lost are the changes that the class table "
+            "calls, each class by itself. Undecided is no evidence of no change: taken together, as in the answer, the "
+            "same classes may be decided."
+        )
+        rows = [
+            [escape(item.variant), item.band, *map(_classes, (item.gained, item.lost, item.undecided))]
+            for item in diagnosis.changes
+        ]
+        yield make_table(["variant", "classes", "gained", "lost", "undecided"], rows, numeric_from=5)
 
 
 def finding_lines(diagnosis: Diagnosis, variant: VariantDiagnosis) -> list[str]:
@@ -31,12 +64,7 @@ def _line(title: str, items: Sequence[SharedFinding]) -> str:
     return f"**{what}** ({first.severity}; {held}). {told}{more}"
 
 
-def clean_variants(diagnosis: Diagnosis) -> str:
-    """Return the names of variants with runs in which no rule held; nothing where there are none."""
-    return ", ".join(escape(item.variant) for item in diagnosis.variants if item.runs and not item.shared)
-
-
-def silent_lines(diagnosis: Diagnosis) -> list[str]:
+def _silent_lines(diagnosis: Diagnosis) -> list[str]:
     """Return a line for each reason why rules could not be applied, with the rules and the runs."""
     titles = {rule.code: rule.title for rule in diagnosis.rules}
     all_runs = [f"{item.variant}/seed{run.seed}" for item in diagnosis.variants for run in item.runs]
@@ -58,12 +86,7 @@ def _runs(labels: Sequence[str], all_runs: Sequence[str]) -> str:
     return "all runs" if len(labels) == len(all_runs) else ", ".join(map(escape, labels))
 
 
-def rules_table(diagnosis: Diagnosis) -> str:
-    """Return every rule with its threshold."""
-    return table(["rule", "holds when"], [[rule.title, escape(rule.states)] for rule in diagnosis.rules], 2)
-
-
-def bands_line(diagnosis: Diagnosis) -> str:
+def _bands_line(diagnosis: Diagnosis) -> str:
     """Return the thresholds of the bands, and the classes of each with their shares."""
     words = {"dominant": "dominant", "common": "common", "rare": "rare", "absent": "not in val"}
     found = {
@@ -74,15 +97,6 @@ def bands_line(diagnosis: Diagnosis) -> str:
     }
     told = "; ".join(f"{words[band]}: {names}" for band, names in found.items() if names)
     return f"dominant from {percent(DOMINANT, 0)}, rare below {percent(RARE, 0)}. {told[:1].upper()}{told[1:]}"
-
-
-def changes_table(diagnosis: Diagnosis) -> str:
-    """Return which classes of each band gained and lost in each variant; nothing where none is compared."""
-    rows = [
-        [escape(item.variant), item.band, *(_classes(names) for names in (item.gained, item.lost, item.undecided))]
-        for item in diagnosis.changes
-    ]
-    return table(["variant", "classes", "gained", "lost", "undecided"], rows, numeric_from=5) if rows else ""
 
 
 def _classes(names: Sequence[str]) -> str:

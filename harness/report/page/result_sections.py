@@ -1,13 +1,16 @@
-"""The table of results in `report.md`: the headline score of each variant, its difference, its verdict."""
+"""The table of results: the headline score of each variant, its difference, its verdict."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from harness.report.html_tips import SCORE, claim_tip
+from harness.report.page import cells
+from harness.report.page.model import Cell, Row, Table, make_table
 from harness.report.page.sentences import bounds, outcome_word
-from harness.report.page.text import NOTHING, escape, mean_sd, percent, points, table
+from harness.report.page.text import NOTHING, escape, percent, points
 from harness.report.study.claims import Claim
 from harness.report.study.record import Report, SplitSummary, VariantSummary
-
-SCORE = "miou_dataset"
 
 
 def ordered_splits(report: Report) -> list[SplitSummary]:
@@ -15,68 +18,43 @@ def ordered_splits(report: Report) -> list[SplitSummary]:
     return sorted(report.splits, key=lambda split: split.name != report.primary)
 
 
-def results_table(report: Report) -> str:
+def is_compared(report: Report) -> bool:
+    """Tell whether there are differences between variants."""
+    return any(variant.delta for variant in report.variants)
+
+
+def results_table(report: Report) -> Table:
     """Return miou_dataset by variant, and its difference to the reference.
 
     Of the primary split with every single value and the verdict; of the others beside it, with intervals alone.
     """
-    header = ["variant", "starts from", "seeds"]
     splits = [split.name for split in ordered_splits(report)]
+    header = ["variant", "starts from", "seeds"]
     for split in splits:
-        header += _headings(report, split)
-    rows = []
+        each = [f"each seed ({', '.join(map(str, report.seeds))})"] if split == report.primary else []
+        header += [f"{escape(split)}: mean ± sd", *each]
+        if is_compared(report):
+            header.append(f"{escape(split)}: difference to {escape(report.reference)} (95 % interval)")
+            header += [*each, "verdict"] if each else []
+    rows: list[Row] = []
     for variant in report.variants:
         finished = sum(SCORE in seed.scores.get(splits[0], {}) for seed in variant.seeds)
-        row = [
-            row_name(report, variant),
-            escape(variant.starts_from or "") or NOTHING,
-            f"{finished} of {len(variant.seeds)}",
-        ]
-        rows.append(row + [cell for split in splits for cell in _result_cells(report, variant, split)])
-    return table(header, rows, numeric_from=2)
+        row = [row_name(report, variant), escape(variant.starts_from or "") or NOTHING]
+        of_splits = (cell for split in splits for cell in _result_cells(report, variant, split))
+        rows.append([*row, f"{finished} of {len(variant.seeds)}", *of_splits])
+    return make_table(header, rows, numeric_from=2)
 
 
-def mean_heading(split: str) -> str:
-    """Return the name of the column of a split's means."""
-    return f"{escape(split)}: mean ± sd"
-
-
-def difference_heading(report: Report, split: str) -> str:
-    """Return the name of the column of a split's differences."""
-    return f"{escape(split)}: difference to {escape(report.reference)} (95 % interval)"
-
-
-def _headings(report: Report, split: str) -> list[str]:
-    order = ", ".join(map(str, report.seeds))
+def _result_cells(report: Report, variant: VariantSummary, split: str) -> list[Cell]:
     is_primary = split == report.primary
-    found = [mean_heading(split)] + ([f"each seed ({order})"] if is_primary else [])
-    if any(variant.delta for variant in report.variants):
-        found.append(difference_heading(report, split))
-        found += [f"each seed ({order})", "verdict"] if is_primary else []
+    mean = cells.score(variant.name, SCORE, split, variant.scores.get(split, {}).get(SCORE))
+    found = [replace(mean, text=f"**{mean.text}**") if is_primary and mean.text != NOTHING else mean]
+    if is_primary:
+        values = {seed.seed: seed.scores.get(split, {}).get(SCORE) for seed in variant.seeds}
+        found.append(cells.by_seed(values, report.seeds, percent, "%"))
+    if is_compared(report):
+        found += _difference_cells(report, variant, split)[: 3 if is_primary else 1]
     return found
-
-
-def _result_cells(report: Report, variant: VariantSummary, split: str) -> list[str]:
-    is_primary = split == report.primary
-    estimate = variant.scores.get(split, {}).get(SCORE)
-    values = {seed.seed: seed.scores.get(split, {}).get(SCORE) for seed in variant.seeds}
-    mean = mean_sd(estimate)
-    cells = [f"**{mean}**" if is_primary and mean != NOTHING else mean]
-    cells += [", ".join(percent(values.get(seed)) for seed in report.seeds)] if is_primary else []
-    if any(other.delta for other in report.variants):
-        differences = _difference_cells(report, variant, split)
-        cells += differences if is_primary else differences[:1]
-    return cells
-
-
-def selection(report: Report) -> str:
-    """Return on which images the best epoch was chosen, and what that does to the scores on val."""
-    if report.epoch == "last":
-        return "No score chose the last epoch."
-    evaluate = report.setup.get("evaluate")
-    if isinstance(evaluate, dict) and evaluate.get("select_split") == "held_out":
-        return "Other images of val, on which no score is reported, chose the best epoch."
-    return "The same images chose the best epoch, so these scores are a little too high."
 
 
 def row_name(report: Report, variant: VariantSummary) -> str:
@@ -84,16 +62,17 @@ def row_name(report: Report, variant: VariantSummary) -> str:
     return escape(variant.name) + (" (reference)" if variant.name == report.reference else "")
 
 
-def _difference_cells(report: Report, variant: VariantSummary, split: str) -> list[str]:
+def _difference_cells(report: Report, variant: VariantSummary, split: str) -> list[Cell]:
     found = variant.delta.scores.get(split, {}).get(SCORE) if variant.delta else None
     if found is None or found.mean is None:
-        return [NOTHING, NOTHING, "evaluated only" if variant.evaluated_only else NOTHING]
-    by_seed = dict(zip(found.seeds, found.values, strict=True))
-    singles = ", ".join(points(by_seed.get(seed)) for seed in report.seeds)
+        return [Cell(NOTHING), Cell(NOTHING), Cell("evaluated only" if variant.evaluated_only else NOTHING)]
+    singles = cells.by_seed(dict(zip(found.seeds, found.values, strict=True)), report.seeds, points, "points")
     claim = headline(report, variant.name, report.reference, split)
     if claim is None:
-        return [points(found.mean), singles, NOTHING]
-    return [points(claim.delta) + bounds(claim), singles, f"**{outcome_word(claim)}**"]
+        return [cells.number(points(found.mean), 100 * found.mean, "points"), singles, Cell(NOTHING)]
+    told = claim_tip(claim)
+    verdict = Cell(f"**{outcome_word(claim)}**", told, cells.TONES.get(claim.outcome))
+    return [Cell(points(claim.delta) + bounds(claim), told), singles, verdict]
 
 
 def headline(report: Report, variant: str, against: str, split: str) -> Claim | None:

@@ -1,221 +1,428 @@
-"""The tables of `report.md`, each from the Report record alone."""
+"""Report -> Page: all sections in their order. What users wrote (names, question, reasons) is escaped as it enters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from harness.report.page.result_sections import row_name
-from harness.report.page.text import (
-    NOTHING,
-    code,
-    counted,
-    decimal,
-    difference,
-    escape,
-    mean_sd,
-    percent,
-    setting,
-    table,
+from harness.report.html_charts import score_charts
+from harness.report.html_curves import curve_charts
+from harness.report.html_tips import SCORE
+from harness.report.page import cells
+from harness.report.page.attribution_sections import attribution_section
+from harness.report.page.class_sections import class_conclusions, class_section
+from harness.report.page.diagnosis_sections import diagnosis_section
+from harness.report.page.evidence_sections import evidence_section
+from harness.report.page.model import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Details,
+    Figure,
+    Fragment,
+    Heading,
+    Page,
+    Row,
+    Table,
+    Text,
+    make_list,
+    make_table,
 )
-from harness.report.study.file_names import epochs_name, has_scores
-from harness.report.study.record import Epoch, Estimate, Report, SeedResult, VariantSummary
+from harness.report.page.result_sections import is_compared, ordered_splits, results_table, row_name
+from harness.report.page.sentences import conclusions, floor_sentence, ranking_sentence
+from harness.report.page.text import NOTHING, capital, code, counted, decimal, difference, escape, setting
+from harness.report.page.viewer import Gallery, render_viewer
+from harness.report.study.file_names import confusion_name, epochs_name, has_scores
+from harness.report.study.own_training import own_training_lines
+from harness.report.study.record import Epoch, Report, SeedResult, VariantSummary
 from harness.scores import SCORES
 
-SCORE = "miou_dataset"
+MEANINGS = {
+    "miou_dataset": "intersections and unions are summed over all images; IoU of each class; mean over the classes "
+    "that occur in the split's ground truth. A class that occurs and is never predicted counts 0.",
+    "miou_image": "for each image the mean IoU over the classes in its ground truth or prediction; mean over images.",
+    "dice_dataset": "as miou_dataset, with Dice, 2 |A and B| / (|A| + |B|), in place of IoU.",
+    "pixel_accuracy": "share of pixels whose class is right; frequent classes dominate it.",
+    "mean_class_accuracy": "share of a class's pixels that is right; mean over the classes in the ground truth.",
+    "frequency_weighted_iou": "IoU of each class weighted by its share of the true pixels.",
+}
+"""Score -> what it is, in one line."""
 
 
-def common_table(report: Report, split: str) -> str:
-    """Return miou_dataset of each variant in its own label set and in the common one."""
-    assert report.common is not None
-    own = f"{len(report.common.classes)} classes of {code(report.common.taxonomy)}"
-    header = ["variant", "trained and judged in", "there", f"in the {own}", "raise by merging alone"]
-    rows = [
-        [
-            escape(variant.name),
-            f"{variant.classes} classes of {code(variant.taxonomy)}",
-            mean_sd(variant.own.get(split)),
-            f"**{mean_sd(variant.common.get(split))}**",
-            difference(variant.by_merging.get(split)),
-        ]
-        for variant in report.common.variants
-    ]
-    return table(header, rows, numeric_from=2)
+def make_page(report: Report, gallery: Gallery | None = None) -> Page:
+    """Return the page of a report. `gallery` holds the pictures that HTML shows in its viewer."""
+    blocks = (
+        *_answer(report),
+        *_what_can_be_said(report),
+        *_what_it_cannot_show(report),
+        *_result(report),
+        *_common_labels(report),
+        *attribution_section(report),
+        *_what_was_run(report),
+        *_changes(report),
+        *class_section(report),
+        *evidence_section(report.evidence, report.primary),
+        *diagnosis_section(report.diagnosis, report.primary, report.reference),
+        *_pictures(report, gallery),
+        *_all_scores(report),
+        *_how_verdicts_are_made(report),
+        *_cost(report),
+        *_runs(report),
+        *_how_to_reproduce(report),
+    )
+    return Page(escape(report.study), blocks, escape(report.question))
 
 
-def scores_table(report: Report, split: str) -> str:
-    """Return every score by variant, mean ± sd."""
-    rows = [
-        [row_name(report, variant), *(mean_sd(variant.scores.get(split, {}).get(score)) for score in SCORES)]
-        for variant in report.variants
-        if has_scores(variant)
-    ]
-    return table(["variant", *map(code, SCORES)], rows)
+def _answer(report: Report) -> Iterator[Block]:
+    if report.answer:
+        yield Text(" ".join(map(escape, report.answer)))
+    yield from make_list("**Before the numbers**", map(escape, report.notes))
 
 
-def changes_table(report: Report) -> str:
-    """Return each setting that a variant changed, against the variant that it was written from."""
-    rows = [
-        [
-            escape(variant.name),
-            escape(variant.settings_from),
-            code(change.key),
-            setting(change.before),
-            setting(change.value),
-        ]
-        for variant in report.variants
-        for change in variant.changed
-    ]
-    return table(["variant", "changed from", "setting", "there", "here"], rows, numeric_from=5)
+def _what_can_be_said(report: Report) -> Iterator[Block]:
+    if not report.comparisons and not report.own_training:
+        return
+    yield Heading("What can be said")
+    yield from make_list(f"On {escape(report.primary)}:", conclusions(report))
+    intro = "What training on did to each start, judged as a family of its own:"
+    yield from make_list(intro, own_training_lines(report))
+    yield from make_list("Classes, the whole table judged as one family:", class_conclusions(report))
+    lines = [*map(ranking_sentence, report.rankings), *map(floor_sentence, report.floors)]
+    yield from make_list("", [*lines, *(f"What to run next: {escape(line)}." for line in report.next_runs)])
 
 
-def differs_table(report: Report) -> str:
-    """Return each setting in which a variant differs from the reference."""
-    rows = [
-        [escape(variant.name), code(change.key), setting(change.before), setting(change.value)]
-        for variant in report.variants
-        for change in variant.differs
-    ]
-    return table(["variant", "setting", escape(report.reference), "here"], rows, numeric_from=4)
+def _what_it_cannot_show(report: Report) -> Iterator[Block]:
+    if report.concerns:
+        yield Heading("What this study cannot show")
+        yield from make_list(
+            "", (f"{escape(capital(c.text))}. To resolve it: {escape(c.remedy)}." for c in report.concerns)
+        )
 
 
-def components_table(report: Report) -> str:
-    """Return which of the study's components are on in each variant; nothing where the study has none."""
-    names = list(dict.fromkeys(name for variant in report.variants for name in variant.components))
-    if not names:
-        return ""
-    words = {True: "on", False: "off", None: NOTHING}
-    rows = [
-        [escape(variant.name), *(words[variant.components.get(name)] for name in names)] for variant in report.variants
-    ]
-    return table(["variant", *map(escape, names)], rows)
+def _result(report: Report) -> Iterator[Block]:
+    """Yield miou_dataset of each variant on each split, and how it is to be read."""
+    yield Heading("Result")
+    if not report.splits:
+        yield Text("There are no scores: no run has a result that is judged.")
+        return
+    told = f"miou_dataset in percent, of each run's {report.epoch} epoch."
+    for split in ordered_splits(report):
+        name = escape(split.name)
+        what = f"Verdicts are given on {name}" if split.name == report.primary else f"{name} stands beside it"
+        what += "" if split.name == report.primary else " without a verdict of its own"
+        told += f" {what}: {counted(split.images, 'image')} in {counted(split.groups, 'group')}."
+        told += f" {_selection(report)}" if split.name == "val" else ""
+    yield Text(told)
+    yield results_table(report)
+    told = "± is the standard deviation over seeds (divisor n − 1)."
+    if is_compared(report):
+        over_folds = any(item.headline.folds for item in report.comparisons)
+        told += (
+            f" Differences are percentage points, variant minus {escape(report.reference)}, paired by seed"
+            f"{'' if over_folds else ' and image group'}; how intervals and verdicts are made: see the end."
+        )
+    yield Text(told)
+    charts = (Fragment(score_charts(report)),)
+    yield Figure("figures/scores.png", "miou_dataset by variant: every seed a dot, the mean a bar", charts)
 
 
-def setup_table(report: Report) -> str:
-    """Return the reference's configuration, one line a part."""
-    return table(["part", "setting"], [[code(key), setting(value)] for key, value in report.setup.items()], 2)
+def _selection(report: Report) -> str:
+    """Return on which images the best epoch was chosen, and what that does to the scores on val."""
+    if report.epoch == "last":
+        return "No score chose the last epoch."
+    evaluate = report.setup.get("evaluate")
+    if isinstance(evaluate, dict) and evaluate.get("select_split") == "held_out":
+        return "Other images of val, on which no score is reported, chose the best epoch."
+    return "The same images chose the best epoch, so these scores are a little too high."
 
 
-def cost_table(report: Report) -> str:
-    """Return speed and time of each variant's finished runs."""
-    rows = [
-        [
-            escape(variant.name),
-            decimal(variant.images_per_s.mean),
-            _singles(variant.images_per_s),
-            decimal(variant.minutes.mean),
-            _singles(variant.minutes),
-            ", ".join(str(seed.epochs_trained) for seed in variant.seeds),
-        ]
-        for variant in report.variants
-    ]
-    return table(
-        ["variant", "images/s, mean", "each finished run", "minutes, mean", "each finished run", "epochs, each run"],
-        rows,
+def _common_labels(report: Report) -> Iterator[Block]:
+    if report.common is None:
+        return
+    yield Heading("One label set for all")
+    classes, taxonomy = counted(len(report.common.classes), "class"), code(report.common.taxonomy)
+    yield Text(
+        "The variants were trained on different label sets, and their scores above are each in its own: they cannot be "
+        f"compared with each other. Differences are therefore given in the {classes} of {taxonomy}, into which all "
+        "others merge: the same predictions, with the confusions of merged classes added up."
+    )
+    for split in report.splits:
+        yield Text(f"On {escape(split.name)}, miou_dataset in percent:")
+        yield _common_table(report, split.name)
+    yield Text(
+        "What merging alone adds is no gain: no prediction became better, easy mistakes between merged classes are "
+        "only no longer counted."
     )
 
 
-def _singles(estimate: Estimate) -> str:
-    return ", ".join(map(decimal, estimate.values)) or NOTHING
+def _common_table(report: Report, split: str) -> Table:
+    """Return miou_dataset of each variant in its own label set and in the common one."""
+    assert report.common is not None
+    in_common = f"{len(report.common.classes)} classes of {code(report.common.taxonomy)}"
+    rows: list[Row] = []
+    for item in report.common.variants:
+        own = cells.score(item.name, SCORE, split, item.own.get(split))
+        common = cells.score(item.name, f"{SCORE} in the common classes", split, item.common.get(split))
+        raised = cells.score(item.name, "raise by merging", split, item.by_merging.get(split), difference)
+        trained = f"{item.classes} classes of {code(item.taxonomy)}"
+        rows.append([escape(item.name), trained, own, Cell(f"**{common.text}**", common.exact), raised])
+    header = ["variant", "trained and judged in", "there", f"in the {in_common}", "raise by merging alone"]
+    return make_table(header, rows, numeric_from=2)
 
 
-def runs_table(report: Report) -> str:
-    """Return one line a run: what became of it, its best and its last epoch."""
+def _what_was_run(report: Report) -> Iterator[Block]:
+    yield Heading("What was run")
+    yield Bullets(
+        (
+            f"{_run_summary(report)}.",
+            *([f"Command: {code(report.command)}"] if report.command else []),
+            *(
+                f"Judged on {escape(split.name)}: {counted(split.images, 'image')} in "
+                f"{counted(split.groups, 'group')}, {counted(split.pixels, 'labelled pixel')}."
+                for split in report.splits
+            ),
+            f"{escape(report.reference)} is the reference. Its settings:",
+        )
+    )
+    yield make_table(["part", "setting"], [[code(key), setting(value)] for key, value in report.setup.items()], 2)
+
+
+def _run_summary(report: Report) -> str:
+    """Return how many runs there are and what became of them, in one sentence."""
+    states = [seed.status for variant in report.variants for seed in variant.seeds]
+    order = dict.fromkeys(sorted(states, key=lambda state: (state != "finished", state)))
+    tally = ", ".join(f"{states.count(state)} {state}" for state in order)
+    seeds = f"seed{'s' * (len(report.seeds) > 1)} {', '.join(map(str, report.seeds))}"
+    return f"{counted(len(states), 'run')} ({counted(len(report.variants), 'variant')}, {seeds}): {tally}"
+
+
+def _changes(report: Report) -> Iterator[Block]:
+    reference = escape(report.reference)
+    yield Heading("What each variant changed")
+    changed = [
+        [escape(item.name), escape(item.settings_from), code(one.key), setting(one.before), setting(one.value)]
+        for item in report.variants
+        for one in item.changed
+    ]
+    if changed:
+        told = "Each variant against the one that its settings were written from; – stands for a setting that is not"
+        yield Text(f"{told} there.")
+        yield make_table(["variant", "changed from", "setting", "there", "here"], changed, numeric_from=5)
+    else:
+        yield Text("No variant changed a setting.")
+    differing = [
+        [escape(item.name), code(one.key), setting(one.before), setting(one.value)]
+        for item in report.variants
+        for one in item.differs
+    ]
+    if differing:
+        yield Details(
+            f"All settings that differ from {reference}: together, and with the weights it starts from, they stand "
+            "behind its difference above",
+            (make_table(["variant", "setting", reference, "here"], differing, numeric_from=4),),
+        )
+    if names := list(dict.fromkeys(name for variant in report.variants for name in variant.components)):
+        yield Text("Components:")
+        words = {True: "on", False: "off", None: NOTHING}
+        rows: list[Row] = [
+            [escape(item.name), *(words[item.components.get(name)] for name in names)] for item in report.variants
+        ]
+        yield make_table(["variant", *map(escape, names)], rows)
+
+
+def _pictures(report: Report, gallery: Gallery | None) -> Iterator[Block]:
+    if "curves.png" in report.figures:
+        yield Heading("Learning curves")
+        charts = (Fragment(curve_charts(report)),)
+        yield Figure("figures/curves.png", "Training loss and validation miou_dataset by epoch", charts)
+        yield Text(
+            "Thin lines are seeds, thick lines their mean at the epochs that every finished seed reached. Epoch 0 is "
+            "the evaluation of the weights that a warm-started run begins with; it is no candidate for the best epoch. "
+            "Losses of variants with different loss terms have no common scale."
+        )
+    if "examples.png" in report.figures:
+        yield Heading("Pictures")
+        viewer = (Fragment("" if gallery is None else render_viewer(gallery)),)
+        yield Figure("figures/examples.png", "Image, truth and each variant's prediction", viewer)
+        is_last = ", which is not the epoch that is compared: of last epochs no pictures are kept"
+        yield Text(
+            "The same validation images for each variant, predicted by the best epoch of its first finished seed"
+            f"{is_last if report.epoch == 'last' else ''}."
+        )
+    if drawn := [variant for variant in report.variants if confusion_name(variant) in report.figures]:
+        yield Heading("Confusion matrices")
+        told = (
+            "Rows are true classes, columns predicted ones; counts are summed over seeds, then each row is divided by "
+            "its sum."
+        )
+        if len(drawn) < sum(map(has_scores, report.variants)):
+            told += f" Drawn for {escape(report.reference)} and the variants that differ most from it on val."
+        yield Text(told)
+        for variant in drawn:
+            name = escape(variant.name)
+            yield Text(f"**{name}**")
+            yield Figure(f"figures/{confusion_name(variant)}", f"Confusion matrices of {name}")
+
+
+def _all_scores(report: Report) -> Iterator[Block]:
+    if not report.splits:
+        return
+    yield Heading("All scores")
+    for place, split in enumerate(item.name for item in ordered_splits(report)):
+        rows: list[Row] = [
+            [
+                row_name(report, variant),
+                *(cells.score(variant.name, name, split, variant.scores.get(split, {}).get(name)) for name in SCORES),
+            ]
+            for variant in report.variants
+            if has_scores(variant)
+        ]
+        table = make_table(["variant", *map(code, SCORES)], rows)
+        if place:
+            yield Details(f"The same on {escape(split)}", (table,))
+        else:
+            yield Text(f"On {escape(split)}, percent, mean ± standard deviation over seeds:")
+            yield table
+    yield Bullets(tuple(f"{code(name)}: {meaning}" for name, meaning in MEANINGS.items()))
+
+
+OVER_FOLDS = (
+    "An interval over folds speaks for new seeds and for new images of the same kind, trained on and judged. Each seed "
+    "is judged on one fold and trained on the others; the seeds of a fold are averaged, and the folds' differences "
+    "vary by s². Their mean has the variance s² (1 / folds judged + 1 / (all folds − 1)): the second part is for the "
+    "training images that folds share (Nadeau and Bengio 2003). It is more often too wide than too narrow. A class "
+    "counts the folds whose images hold it, three at least.",
+    "On images that all seeds share, as those of a test split, an interval speaks for new seeds and new images, from "
+    "the variance between seeds and that between image groups.",
+)
+OVER_SEEDS = (
+    "An interval speaks for new seeds and new images of the same kind. It combines the variance between seeds, in "
+    "which the study's other variants say how noisy each class is relative to the others, with the variance between "
+    "image groups; images of one group are never taken as independent.",
+)
+
+
+def _how_verdicts_are_made(report: Report) -> Iterator[Block]:
+    if not report.comparisons:
+        return
+    heads = [item.headline for item in report.comparisons]
+    chances = (
+        "Probabilities are of the true difference, and of one new seed each, judged on endlessly many images. They "
+        "rest on the prior that is named (`compare.expected`), not on looks, and are given from five seeds on."
+    )
+    own_training = (
+        "Start -> own training: the weights after a variant's own training less those it started from, seed by seed; "
+        'all such differences are a family of their own. "Kept if better" is no verdict: the better of the two by the '
+        "score that selects epochs, for whoever would keep the start."
+    )
+    yield Heading("How the verdicts are made")
+    yield Bullets(
+        (
+            *(OVER_FOLDS if any(claim.folds for claim in heads) else OVER_SEEDS),
+            f"Verdicts are given on {escape(report.primary)} alone, the study's primary split (`compare.split`); "
+            "differences on another one have intervals.",
+            "improved, regressed: the difference is not zero, at 5 % for all headline comparisons together (Holm); for "
+            "classes, at 5 % for the whole class table together, and from three seeds on: with two, a class table "
+            "would hold a false call far more often.",
+            "equivalent: the 90 % interval (a higher one where looks share the error) lies within the margin of "
+            f"±{100 * report.margin:g} points that the study's author said does not matter.",
+            "undecided: neither is shown. That is no evidence that there is no difference.",
+            *([chances] if any(claim.chances for claim in heads) else []),
+            *([own_training] if report.own_training else []),
+            f"Each headline comparison: against {escape(report.reference)}, and against the variant whose settings it "
+            "changes where that is another one.",
+        )
+    )
+
+
+def _cost(report: Report) -> Iterator[Block]:
+    yield Heading("Cost")
+    rows: list[Row] = []
+    for variant in report.variants:
+        row: list[Cell | str] = [escape(variant.name)]
+        for found in (variant.images_per_s, variant.minutes):
+            singles = dict(zip(found.seeds, found.values, strict=True))
+            row += [cells.plain(found.mean), cells.by_seed(singles, found.seeds)]
+        rows.append([*row, ", ".join(str(seed.epochs_trained) for seed in variant.seeds)])
+    each = "each finished run"
+    yield make_table(["variant", "images/s, mean", each, "minutes, mean", each, "epochs, each run"], rows)
+    minutes = {seed.run_id: seed.minutes for variant in report.variants for seed in variant.seeds}
+    devices = ", ".join(escape(fact.value) for fact in report.provenance if fact.key == "device.name")
+    yield Text(
+        "Images/s is the speed of training, the median over a run's epochs. Minutes are wall time of training and "
+        f"evaluation; all runs together took {decimal(sum(minutes.values()))} minutes, runs at the same time counted "
+        f"one by one.{f' Device: {devices}.' if devices else ''}"
+    )
+
+
+def _runs(report: Report) -> Iterator[Block]:
+    runs = [(variant, seed) for variant in report.variants for seed in variant.seeds]
+    yield Heading("Runs")
     header = ["run", "id", "status", "starts from", "epochs", "best epoch", "val, best", "val, last"]
-    rows = [_run_row(report, variant, seed) for variant in report.variants for seed in variant.seeds]
-    return table(header, rows, numeric_from=4)
-
-
-def failures(report: Report) -> list[str]:
-    """Return a line for each run that has been tried and has no result that is judged: what became of it, and why."""
-    return [
-        f"{escape(label(variant, seed))} {seed.status}: {escape(seed.reason) or 'no reason was given'}"
-        for variant in report.variants
-        for seed in variant.seeds
+    yield make_table(header, [_run_row(report, variant, seed) for variant, seed in runs], numeric_from=4)
+    yield Text('"val, best" and "val, last" are miou_dataset in percent at the best and at the last epoch.')
+    failures = [
+        f"{_label(variant, seed)} {seed.status}: {escape(seed.reason) or 'no reason was given'}"
+        for variant, seed in runs
         if seed.status not in ("finished", "missing")
     ]
+    yield from make_list("Runs without a result that is judged:", failures)
+    for variant, seed in runs:
+        if seed.epochs:
+            file = epochs_name(variant, seed.seed)
+            every = Text(f"Every metric: [{file}](tables/{file})")
+            yield Details(f"Epochs of {_label(variant, seed)}", (_epoch_table(seed), every))
 
 
-def _best_score(report: Report, seed: SeedResult) -> float | None:
-    if report.epoch == "best":
-        return seed.scores.get("val", {}).get(SCORE)
-    return next((item.metrics.get(f"val/{SCORE}") for item in seed.epochs if item.epoch == seed.best_epoch), None)
+def _label(variant: VariantSummary, seed: SeedResult) -> str:
+    return escape(f"{variant.name}/seed{seed.seed}")
 
 
-def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> list[str]:
+def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> Row:
+    best = next((item.metrics.get(f"val/{SCORE}") for item in seed.epochs if item.epoch == seed.best_epoch), None)
     return [
-        escape(label(variant, seed)),
+        _label(variant, seed),
         code(seed.run_id),
         "not run yet" if seed.status == "missing" else seed.status,
         escape(seed.starts_from or "") or NOTHING,
         f"{seed.epochs_trained}/{seed.epochs_planned}",
         NOTHING if seed.best_epoch is None else str(seed.best_epoch),
-        percent(_best_score(report, seed)),
-        percent(seed.last.get(SCORE)),
+        cells.share(seed.scores.get("val", {}).get(SCORE) if report.epoch == "best" else best),
+        cells.share(seed.last.get(SCORE)),
     ]
 
 
-def label(variant: VariantSummary, seed: SeedResult) -> str:
-    """Return the run's name for humans."""
-    return f"{variant.name}/seed{seed.seed}"
+LOSSES, EPOCH_SCORES = ("train/loss", "val/loss"), ("val/miou_dataset", "val/dice_dataset", "val/pixel_accuracy")
 
 
-def epoch_tables(report: Report) -> list[tuple[str, str, str]]:
-    """Return, for each run with epochs, its escaped name, the file name of the full table, and a compact table."""
-    return [
-        (escape(label(variant, seed)), epochs_name(variant, seed.seed), _epoch_table(seed))
-        for variant in report.variants
-        for seed in variant.seeds
-        if seed.epochs
-    ]
-
-
-EPOCH_COLUMNS = ("train/loss", "val/loss", "val/miou_dataset", "val/dice_dataset", "val/pixel_accuracy")
-
-
-def _epoch_table(seed: SeedResult) -> str:
+def _epoch_table(seed: SeedResult) -> Table:
     rates = sorted({name for item in seed.epochs for name in item.metrics if name.startswith("lr/")})
-    header = ["epoch", *map(code, EPOCH_COLUMNS), *map(code, rates), "images/s"]
-    return table(header, [_epoch_row(seed, item, rates) for item in seed.epochs], numeric_from=0)
+    header = ["epoch", *map(code, (*LOSSES, *EPOCH_SCORES, *rates)), "images/s"]
+    return make_table(header, [_epoch_row(seed, item, rates) for item in seed.epochs], numeric_from=0)
 
 
-def _epoch_row(seed: SeedResult, item: Epoch, rates: Sequence[str]) -> list[str]:
-    losses = [decimal(item.metrics.get(name), 4) for name in EPOCH_COLUMNS[:2]]
-    scores = [percent(item.metrics.get(name)) for name in EPOCH_COLUMNS[2:]]
-    steps = [NOTHING if item.metrics.get(name) is None else f"{item.metrics[name]:.2g}" for name in rates]
-    speed = decimal(item.metrics.get("train/images_per_s"))
-    epoch = f"**{item.epoch}** (best)" if item.epoch == seed.best_epoch else str(item.epoch)
-    return [epoch, *losses, *scores, *steps, speed]
-
-
-def provenance_table(report: Report) -> str:
-    """Return what is known about the code, the packages and the machines behind the runs."""
-    rows = [
-        [code(fact.key), code(fact.value), escape(", ".join(fact.runs)) if fact.runs else "all"]
-        for fact in report.provenance
+def _epoch_row(seed: SeedResult, item: Epoch, rates: Sequence[str]) -> Row:
+    found = item.metrics
+    return [
+        f"**{item.epoch}** (best)" if item.epoch == seed.best_epoch else str(item.epoch),
+        *(cells.plain(found.get(name), 4) for name in LOSSES),
+        *(cells.share(found.get(name)) for name in EPOCH_SCORES),
+        *(cells.number(NOTHING if (rate := found.get(name)) is None else f"{rate:.2g}", rate) for name in rates),
+        cells.plain(found.get("train/images_per_s")),
     ]
-    return table(["fact", "value", "runs"], rows, numeric_from=3)
 
 
-def run_summary(report: Report) -> str:
-    """Return how many runs there are and what became of them, in one sentence."""
-    runs = [seed for variant in report.variants for seed in variant.seeds]
-    states = [seed.status for seed in runs]
-    tally = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states, key=_finished_first))]
-    seeds = ", ".join(map(str, report.seeds))
-    what = f"{counted(len(report.variants), 'variant')}, seed{'s' * (len(report.seeds) > 1)} {seeds}"
-    return f"{counted(len(runs), 'run')} ({what}): {', '.join(tally)}"
-
-
-def _finished_first(state: str) -> tuple[bool, str]:
-    return state != "finished", state
-
-
-def total_minutes(report: Report) -> float:
-    """Return the wall time of all runs, each counted once."""
-    runs = {seed.run_id: seed.minutes for variant in report.variants for seed in variant.seeds}
-    return sum(runs.values())
-
-
-def devices(report: Report) -> str:
-    """Return the names of the devices that the runs were computed on, or nothing where no run tells."""
-    return ", ".join(escape(fact.value) for fact in report.provenance if fact.key == "device.name")
+def _how_to_reproduce(report: Report) -> Iterator[Block]:
+    yield Heading("How to reproduce")
+    if report.command:
+        yield Code(report.command, "sh")
+    if report.spec:
+        yield Details("The spec", (Code(report.spec, "yaml"),))
+    if report.provenance:
+        rows: list[Row] = [
+            [code(fact.key), code(fact.value), escape(", ".join(fact.runs)) if fact.runs else "all"]
+            for fact in report.provenance
+        ]
+        yield Details("Code, packages and machines", (make_table(["fact", "value", "runs"], rows, numeric_from=3),))
+    tables = ", ".join(f"[{file}](tables/{file})" for file in report.tables if not file.startswith("epochs_"))
+    yield Text(f"Every number of this page is in [report.json](report.json); tables: {tables}.")

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jinja2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -151,3 +152,15 @@ def _uri(picture: Image.Image) -> str:
 def png_uri(data: bytes) -> str:
     """Return a PNG file as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+def render_viewer(gallery: Gallery) -> str:
+    """Return the image viewer as HTML, and the pictures as a table for readers without script."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.report"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
+    return environment.get_template("viewer.html.j2").render(gallery=gallery)
