@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.audit.findings import Finding
 from harness.audit.measure import Audit, Proposal
-from harness.report.page.text import NOTHING, counted, escape, percent, table
+from harness.report.page.markdown import render_markdown
+from harness.report.page.model import Block, Figure, Heading, Page, Text, make_list, make_table
+from harness.report.page.text import NOTHING, counted, escape, percent
 
 
 @dataclass(frozen=True)
@@ -77,47 +79,47 @@ def describe_colours(audit: Audit) -> str:
 
 def render_page(name: str, audit: Audit, findings: Sequence[Finding], proposals: Sequence[Proposal]) -> str:
     """Return `audit.md`: what was found, most serious first, then the numbers. The same audit gives the same text."""
-    parts = [f"# Audit of {escape(name)}", _findings(findings)]
+    blocks: list[Block] = [*_findings(findings)]
     for item in make_tables(audit, proposals):
-        parts += [f"## {item.title}", table([*item.header], [[escape(cell) for cell in row] for row in item.rows])]
-    parts += _lists(audit)
-    parts += [
-        f"The classes are those of the taxonomy {escape(audit.taxonomy.name)}; {describe_colours(audit)}.",
-        "Agreement: share of points that have the same class in two images, of those that follow one another and of "
-        "those half the split apart. Imbalance: pixels of the most frequent class for each pixel of the rarest. Share "
-        "of the loss: weight x pixels, which takes every pixel to be equally hard.",
-        "## Figures",
-        "![Pixels of each class](class_pixels.png)",
-        "![Masks over images, with the legend of all classes](labels.png)",
+        blocks += [Heading(item.title), make_table(item.header, [[*map(escape, row)] for row in item.rows])]
+    blocks += _lists(audit)
+    blocks += [
+        Text(f"The classes are those of the taxonomy {escape(audit.taxonomy.name)}; {describe_colours(audit)}."),
+        Text(
+            "Agreement: share of points that have the same class in two images, of those that follow one another and "
+            "of those half the split apart. Imbalance: pixels of the most frequent class for each pixel of the rarest. "
+            "Share of the loss: weight x pixels, which takes every pixel to be equally hard."
+        ),
+        Heading("Figures"),
+        Figure("class_pixels.png", "Pixels of each class"),
+        Figure("labels.png", "Masks over images, with the legend of all classes"),
     ]
-    return "\n\n".join(parts) + "\n"
+    return render_markdown(Page(f"Audit of {escape(name)}", tuple(blocks)))
 
 
-def _lists(audit: Audit) -> list[str]:
-    """Return every faulty file and every pair of images that show the same."""
-    parts = []
+def _findings(findings: Sequence[Finding]) -> Iterator[Block]:
+    if not findings:
+        yield Text("Nothing was found that a reader must know.")
+    yield from make_list("", (f"**{found.level}** ({found.kind}): {escape(found.told)}" for found in findings))
+
+
+def _lists(audit: Audit) -> Iterator[Block]:
+    """Yield every faulty file and every pair of images that show the same."""
     if audit.faults:
-        lines = [
-            f"- {escape(' '.join((fault.split, fault.kind)).strip())}: {escape(fault.told)}" for fault in audit.faults
-        ]
-        parts += ["## Faulty files", "\n".join(lines)]
+        yield Heading("Faulty files")
+        lines = (f"{escape(f'{fault.split} {fault.kind}'.strip())}: {escape(fault.told)}" for fault in audit.faults)
+        yield from make_list("", lines)
     if audit.twins:
-        pairs = [
-            (twin, [f"{split}/{name}" for split, name in zip(twin.splits, twin.names, strict=True)])
+        rows = [
+            [
+                *(escape(f"{split}/{name}") for split, name in zip(twin.splits, twin.names, strict=True)),
+                twin.kind,
+                str(twin.bits),
+            ]
             for twin in audit.twins
         ]
-        rows = [[escape(first), escape(second), twin.kind, str(twin.bits)] for twin, (first, second) in pairs]
-        parts += [
-            "## Images that show the same",
-            table(["image", "its copy", "kind", "bits of 64 that differ"], rows, 3),
-        ]
-    return parts
-
-
-def _findings(findings: Sequence[Finding]) -> str:
-    if not findings:
-        return "Nothing was found that a reader must know."
-    return "\n".join(f"- **{finding.level}** ({finding.kind}): {escape(finding.told)}" for finding in findings)
+        yield Heading("Images that show the same")
+        yield make_table(["image", "its copy", "kind", "bits of 64 that differ"], rows, 3)
 
 
 def summarise(findings: Sequence[Finding]) -> str:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.files import write_text
-from harness.report.page.csv_text import Cell, csv_text
+from harness.report.page import cells, csv_text
+from harness.report.page.markdown import render_markdown
+from harness.report.page.model import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Figure,
+    Heading,
+    Page,
+    Row,
+    Table,
+    Text,
+    make_table,
+)
 from harness.report.page.sentences import conclude
-from harness.report.page.text import NOTHING, code, counted, decimal, escape, fenced, points, setting, table
+from harness.report.page.text import NOTHING, code, counted, escape, points, setting
 from harness.report.study.record import Report, to_json
 from harness.spec.tuning import Tuning
 from harness.tune.figures import draw_search, figure_names
 from harness.tune.optuna_study import FEWEST
-from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, as_setting, choice_of, make_record
+from harness.tune.record import (
+    KnobRecord,
+    TunedVariant,
+    TuningRecord,
+    Value,
+    as_setting,
+    choice_of,
+    make_record,
+)
 from harness.tune.winners import Searched
 
 PRUNERS = {
@@ -40,20 +62,24 @@ def write_tuning(tuning: Tuning, searches: Sequence[Searched], report: Report, f
 
 def render_tuning(record: TuningRecord) -> str:
     """Return the report as Markdown."""
-    parts = [
-        f"# Tuning: {escape(record.study)}",
-        _how(record),
-        "## Best settings against the settings as written",
-        _seen(record),
-        *(_gains(record, variant) for variant in record.variants),
-        "The whole comparison, tuned variants with each other too: [report.md](report.md).",
-        "## Cost",
+    return render_markdown(tuning_page(record))
+
+
+def tuning_page(record: TuningRecord) -> Page:
+    """Return the page: what was gained first, then what it cost, then each variant's search."""
+    blocks: list[Block] = [
+        Text(_how(record)),
+        Heading("Best settings against the settings as written"),
+        Text(_seen(record)),
+        *(Bullets(_gains(record, variant)) for variant in record.variants),
+        Text("The whole comparison, tuned variants with each other too: [report.md](report.md)."),
+        Heading("Cost"),
         _cost(record),
-        *(part for variant in record.variants for part in _variant(record, variant)),
-        "## Again",
-        fenced(record.command, "sh"),
+        *(block for variant in record.variants for block in _variant(record, variant)),
+        Heading("Again"),
+        Code(record.command, "sh"),
     ]
-    return "\n\n".join(parts) + "\n"
+    return Page(f"Tuning: {escape(record.study)}", tuple(blocks))
 
 
 def _how(record: TuningRecord) -> str:
@@ -84,42 +110,54 @@ def _seen(record: TuningRecord) -> str:
     )
 
 
-def _gains(record: TuningRecord, variant: TunedVariant) -> str:
+def _gains(record: TuningRecord, variant: TunedVariant) -> tuple[str, ...]:
     if variant.best is None:
-        return f"- {escape(variant.name)}: no trial is finished and keeps the constraints."
+        return (f"{escape(variant.name)}: no trial is finished and keeps the constraints.",)
     if not variant.gains:
-        return f"- {escape(variant.name)}: the two could not be compared, see report.md."
-    return "\n".join(f"- On {escape(claim.split)}: {conclude(claim, record.margin)}" for claim in variant.gains)
+        return (f"{escape(variant.name)}: the two could not be compared, see report.md.",)
+    return tuple(f"On {escape(claim.split)}: {conclude(claim, record.margin)}" for claim in variant.gains)
 
 
-def _cost(record: TuningRecord) -> str:
+def _cost(record: TuningRecord) -> Table:
     states = ("finished", "pruned", "failed", "running")
-    rows = []
+    rows: list[Row] = []
     for variant in record.variants:
         counts = [sum(trial.state == state for trial in variant.trials) for state in states]
         epochs = sum(len(trial.epochs) for trial in variant.trials)
-        hours = [decimal(variant.search_hours, 2), decimal(variant.final_hours, 2)]
-        cells = [str(len(variant.trials)), *map(str, counts), str(epochs) if epochs else NOTHING, *hours]
-        rows.append([escape(variant.name), *cells])
-    return table(["variant", "trials", *states, "epochs scored", "hours of search", "hours of final runs"], rows)
+        hours = (cells.plain(variant.search_hours, 2), cells.plain(variant.final_hours, 2))
+        told = [str(len(variant.trials)), *map(str, counts), str(epochs) if epochs else NOTHING]
+        rows.append([escape(variant.name), *told, *hours])
+    return make_table(["variant", "trials", *states, "epochs scored", "hours of search", "hours of final runs"], rows)
 
 
-def _variant(record: TuningRecord, variant: TunedVariant) -> list[str]:
-    rows = [
-        [code(knob.key), _space(knob), *(setting(as_setting(knob, value)) for value in (knob.written, knob.best))]
+def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
+    rows: list[Row] = [
+        [
+            code(knob.key),
+            _space(knob),
+            *(cells.number(setting(as_setting(knob, value)), _measured(value)) for value in (knob.written, knob.best)),
+        ]
         for knob in variant.knobs
     ]
+    yield Heading(escape(variant.name))
     winner = f"best (trial {variant.best})" if variant.best else "best"
-    parts = [
-        f"## {escape(variant.name)}",
-        table(["setting", "searched", "as written", winner], rows, numeric_from=4),
-        _winner(record, variant),
-    ]
+    yield make_table(["setting", "searched", "as written", winner], rows, numeric_from=4)
+    yield Text(_winner(record, variant))
     if len(record.objectives) > 1:
-        parts.append(_front(record, variant))
-    figures = figure_names(record, variant)
-    parts += [f"![{title}](figures/{name})" for name, title in figures.items()]
-    return [*parts, _importance(variant)]
+        scores: list[Row] = [
+            [str(trial.number), *(cells.number(f"{score:.4f}", score) for score in trial.scores)]
+            for trial in variant.trials
+            if trial.number in variant.front
+        ]
+        yield make_table(["trial of the front", *map(escape, record.objectives)], scores)
+    for name, title in figure_names(record, variant).items():
+        yield Figure(f"figures/{name}", title)
+    yield from _importance(variant)
+
+
+def _measured(value: Value | None) -> float | None:
+    """Return what a setting is rounded from when it is shown; None where it is shown as it is."""
+    return value if isinstance(value, float) else None
 
 
 def _space(knob: KnobRecord) -> str:
@@ -144,37 +182,35 @@ def _winner(record: TuningRecord, variant: TunedVariant) -> str:
     return f"Trial {best.number} won: {told}."
 
 
-def _front(record: TuningRecord, variant: TunedVariant) -> str:
-    chosen = [trial for trial in variant.trials if trial.number in variant.front]
-    rows = [[str(trial.number), *(f"{score:.4f}" for score in trial.scores)] for trial in chosen]
-    return table(["trial of the front", *map(escape, record.objectives)], rows)
-
-
-def _importance(variant: TunedVariant) -> str:
+def _importance(variant: TunedVariant) -> Iterator[Block]:
     if not variant.importance:
-        return f"Importance is not given: fewer than {FEWEST} trials are finished."
+        yield Text(f"Importance is not given: fewer than {FEWEST} trials are finished.")
+        return
     ended = sum(trial.state == "finished" for trial in variant.trials)
-    rows = [
-        [
-            code(item.key),
-            escape(item.objective),
-            decimal(100 * item.share, 0),
-            f"{100 * item.low:.0f} to {100 * item.high:.0f}",
-        ]
-        for item in variant.importance
-    ]
-    told = (
+    yield Text(
         f"Importance: the share of a setting in what sets the best quarter of the {ended} finished trials apart "
         "(PED-ANOVA, Watanabe et al. 2023), with the 95 % interval of a bootstrap over trials. Pruned trials have no "
         "say, and nothing is said of values that were not tried."
     )
-    return told + "\n\n" + table(["setting", "objective", "importance (%)", "95 % interval"], rows, numeric_from=2)
+    rows: list[Row] = [
+        [
+            code(item.key),
+            escape(item.objective),
+            cells.share(item.share, 0),
+            Cell(
+                f"{100 * item.low:.0f} to {100 * item.high:.0f}",
+                f"{cells.exact(100 * item.low)} to {cells.exact(100 * item.high, '%')}",
+            ),
+        ]
+        for item in variant.importance
+    ]
+    yield make_table(["setting", "objective", "importance (%)", "95 % interval"], rows, numeric_from=2)
 
 
 def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
     keys = [knob.key for knob in variant.knobs]
     header = ["trial", "state", *keys, *record.objectives, "epochs", "seconds", "run_id", "reason"]
-    rows: list[list[Cell]] = [
+    rows: list[list[csv_text.Cell]] = [
         [
             trial.number,
             trial.state,
@@ -187,4 +223,4 @@ def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
         ]
         for trial in variant.trials
     ]
-    return csv_text(header, rows)
+    return csv_text.csv_text(header, rows)

@@ -11,11 +11,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from harness.report.page.model import Table
 from harness.report.study.summary import make_report
 from harness.spec.load import load_spec
 from harness.spec.tuning import Trial
 from harness.tune.record import make_record
-from harness.tune.report import render_tuning, write_tuning
+from harness.tune.report import render_tuning, tuning_page, write_tuning
 from harness.tune.winners import Searched
 
 SPEC = """
@@ -134,6 +135,10 @@ def test_several_objectives_show_their_front(load, report):
     assert record.variants[0].front == (6, 7, 8, 9)
     assert record.variants[0].best in (7, 8)
     page = render_tuning(record)
+    tables = [block for block in tuning_page(record).blocks if isinstance(block, Table)]
+    rounded = [cell for table in tables for row in table.rows for cell in row if re.search(r"\d\.\d", cell.text)]
+    assert len(rounded) > 10
+    assert all(cell.exact for cell in rounded if not cell.text.startswith("`"))
     assert "| trial of the front | miou\\_dataset | images\\_per\\_s |" in page.replace(
         "miou_dataset", "miou\\_dataset"
     ).replace("images_per_s", "images\\_per\\_s")

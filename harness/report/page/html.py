@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -30,7 +29,7 @@ from harness.report.page.model import (
     Text,
     walk,
 )
-from harness.report.page.viewer import png_uri
+from harness.report.page.viewer import TEMPLATES, png_uri
 
 MOST_FIGURE_BYTES = 3_000_000
 """Figures beyond this sum are named instead of embedded."""
@@ -47,19 +46,13 @@ def render_html(page: Page, folder: Path) -> str:
     Raises:
         OSError: a figure cannot be read.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.report"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
     templates = files("harness.report") / "templates"
     style, script = ((templates / name).read_text(encoding="utf-8").strip() for name in ("report.css", "report.js"))
     pictures, blocks = _embed(page, folder), page.blocks
+    # The contents list what begins with a heading of level 2; what stands before the first one is the answer.
     heads = {place: block.text for place, block in enumerate(blocks) if isinstance(block, Heading) and block.level == 2}
     ends = [*heads, len(blocks)]
-    return environment.get_template("report.html.j2").render(
+    return TEMPLATES.get_template("report.html.j2").render(
         title=_plain(page.title),
         question=_inline(page.question),
         lead=_render(blocks[: ends[0]], "", pictures),

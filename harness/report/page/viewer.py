@@ -16,6 +16,14 @@ from harness.records import Examples, RunResult
 from harness.report.figures.examples import IGNORED, Colours, Pixels
 from harness.report.study.variants import VariantRuns
 
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("harness.report"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=True,
+)
+"""Of pages in HTML; what enters them is escaped."""
 MOST_BYTES = 4_000_000
 """All pictures together; they are shrunk until they fit."""
 SMALLEST_PX = 128
@@ -156,11 +164,4 @@ def png_uri(data: bytes) -> str:
 
 def render_viewer(gallery: Gallery) -> str:
     """Return the image viewer as HTML, and the pictures as a table for readers without script."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.report"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
-    return environment.get_template("viewer.html.j2").render(gallery=gallery)
+    return TEMPLATES.get_template("viewer.html.j2").render(gallery=gallery)
