@@ -31,7 +31,6 @@ from harness.tune.record import (
     KnobRecord,
     TunedVariant,
     TuningRecord,
-    Value,
     as_setting,
     choice_of,
     make_record,
@@ -135,7 +134,10 @@ def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
         [
             code(knob.key),
             _space(knob),
-            *(cells.number(setting(as_setting(knob, value)), _measured(value)) for value in (knob.written, knob.best)),
+            *(
+                cells.number(setting(as_setting(knob, value)), value if isinstance(value, float) else None)
+                for value in (knob.written, knob.best)
+            ),
         ]
         for knob in variant.knobs
     ]
@@ -155,15 +157,10 @@ def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
     yield from _importance(variant)
 
 
-def _measured(value: Value | None) -> float | None:
-    """Return what a setting is rounded from when it is shown; None where it is shown as it is."""
-    return value if isinstance(value, float) else None
-
-
-def _space(knob: KnobRecord) -> str:
+def _space(knob: KnobRecord) -> Cell:
     if knob.kind == "choice":
-        return ", ".join(setting(choice_of(name)) for name in knob.choices)
-    return f"{knob.kind.replace('_', ' ')}, {knob.low:g} to {knob.high:g}"
+        return Cell(", ".join(setting(choice_of(name)) for name in knob.choices))
+    return Cell(f"{knob.kind.replace('_', ' ')}, {knob.low:g} to {knob.high:g}", f"{knob.low} to {knob.high}")
 
 
 def _winner(record: TuningRecord, variant: TunedVariant) -> str:
