@@ -15,7 +15,8 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from harness.data.taxonomy import Colour, Taxonomy
-from harness.report.figures.style import OKABE_ITO, add_legend, draw, inches, shorten, text_width
+from harness.report.figures.marks import shorten
+from harness.report.figures.style import OKABE_ITO, add_legend, draw, inches, text_width
 
 Pixels = npt.NDArray[np.uint8]
 IGNORED = 255

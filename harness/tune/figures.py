@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from harness.report.figures.style import INK, OKABE_ITO, SEQUENTIAL, add_legend, draw, inches, shorten, text_width
+from harness.report.figures.marks import shorten
+from harness.report.figures.style import INK, OKABE_ITO, SEQUENTIAL, add_legend, draw, inches, text_width
 from harness.spec.tuning import Trial
 from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, choice_of
 

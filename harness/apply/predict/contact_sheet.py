@@ -26,7 +26,7 @@ from harness.apply.predict.legend import (
 from harness.apply.predict.overlay import paint
 from harness.data.source import IGNORE, Image, Label
 from harness.data.taxonomy import Taxonomy
-from harness.report.figures.style import shorten
+from harness.report.figures.marks import shorten
 
 ROWS = 8
 """Pictures on one sheet."""

@@ -14,7 +14,8 @@ from PIL import ImageDraw, ImageFont
 from harness.apply.predict.png import cut_rows
 from harness.data.source import IGNORE, Label
 from harness.data.taxonomy import Colour, Taxonomy
-from harness.report.figures.style import SEQUENTIAL, font_file, shorten
+from harness.report.figures.marks import shorten
+from harness.report.figures.style import SEQUENTIAL, font_file
 
 PAPER, INK, RULE = (255, 255, 255), (34, 34, 34), (136, 136, 136)
 IGNORED_NAME = "ignored"

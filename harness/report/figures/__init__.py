@@ -1,1 +1,1 @@
-"""Figures, each a function of records."""
+"""The figures of a report: records of what they show, and how these are drawn as PNG and as HTML."""

@@ -1,77 +1,60 @@
-"""Attribution as a picture: shares that add up to the total, or each component's effect in two surroundings."""
+"""Attribution: shares that add up to the total, or each component's effect in two surroundings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from harness.report.figures.marks import Box, Key, Line, Row, Sheet, row_chart
+from harness.report.html_tips import one_line
+from harness.report.page.text import counted, decimal, points
+from harness.report.study.attribution_records import FamilyAttribution, Part
+from harness.report.study.record import Report
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from harness.report.figures.style import INK, OKABE_ITO, draw, inches, shorten, text_width
-from harness.report.study.attribution_records import BracketPart, FamilyAttribution, Part
-
-ROW, WIDTH = 0.42, 5.2
-GAIN, LOSS, TOTAL = OKABE_ITO[0], OKABE_ITO[4], "#777777"
-FEW, MANY = OKABE_ITO[0], OKABE_ITO[1]
+GAIN, LOSS = 0, 4
+"""Tones: blue and the red of Okabe and Ito."""
 
 
-def draw_attributions(items: Sequence[FamilyAttribution], path: Path) -> None:
-    """Draw one panel for each family: a waterfall where shares are known, else effects in two surroundings."""
-
-    def paint(figure: Figure) -> None:
-        left = 0.4 + text_width([shorten(name) for item in items for name in _names(item)])
-        top = 0.5
-        for item in items:
-            height = ROW * (len(_names(item)) + 0.4)
-            axes = figure.add_axes(inches(left, top, WIDTH, height))
-            _paint_shares(axes, item) if item.shapley else _paint_brackets(axes, item)
-            axes.axvline(0, color=INK, lw=0.8, zorder=1)
-            axes.set_title(f"{shorten(item.family)}, {item.split}", pad=8)
-            axes.set_xlabel("points of miou_dataset, 95 % interval")
-            axes.set_yticks(range(len(_names(item))), [shorten(name) for name in _names(item)])
-            axes.set_ylim(len(_names(item)) - 0.4, -0.6)
-            axes.grid(axis="x")
-            top += height + 1.2
-
-    draw(path, paint)
+def attribution_sheet(report: Report) -> Sheet:
+    """Return a chart for each family: a waterfall where shares are known, else effects in two surroundings."""
+    items = [item for item in report.attributions if item.shapley or item.brackets]
+    panels = [
+        row_chart(
+            f"{one_line(item.family)}, {item.split} (points of miou_dataset)",
+            _shares(item) if item.shapley else _surroundings(item),
+            rule=0.0,
+        )
+        for item in items
+    ]
+    keys = [Key("95 % interval", Line(((0, 6), (28, 6)), "whisker"))]
+    if any(item.shapley for item in items):
+        keys += [Key(name, Box(((0, 0), (28, 12)), "bar"), tone) for name, tone in (("gain", GAIN), ("loss", LOSS))]
+    return Sheet(tuple(panels), tuple(keys))
 
 
-def _names(item: FamilyAttribution) -> list[str]:
-    if item.shapley:
-        return [*(share.name for share in item.shapley), "all together"]
-    return [bracket.name for bracket in item.brackets]
-
-
-def _paint_shares(axes: Axes, item: FamilyAttribution) -> None:
-    reached = 0.0
-    for row, share in enumerate(item.shapley):
-        axes.barh(row, 100 * share.delta, left=100 * reached, height=0.6, color=GAIN if share.delta >= 0 else LOSS)
-        _whisker(axes, row, share, offset=reached)
+def _shares(item: FamilyAttribution) -> list[Row]:
+    """Each bar begins where the one above it ends, so that they add up to the last."""
+    rows, reached = [], 0.0
+    for share in item.shapley:
+        rows.append(_row(share.name, share, GAIN if share.delta >= 0 else LOSS, base=reached))
         reached += share.delta
-        axes.plot([100 * reached] * 2, [row - 0.3, row + 1.3], color=INK, lw=0.7, ls=(0, (2, 2)))
-    if item.total is not None:
-        axes.barh(len(item.shapley), 100 * item.total.delta, height=0.6, color=TOTAL)
-        _whisker(axes, len(item.shapley), item.total)
+    return rows if item.total is None else [*rows, _row("all together", item.total, None, base=0.0)]
 
 
-def _paint_brackets(axes: Axes, item: FamilyAttribution) -> None:
-    for row, bracket in enumerate(item.brackets):
-        _paint_bracket(axes, row, bracket)
-    axes.plot([], [], "o", color=FEW, label="among the fewest others")
-    if any(bracket.interaction for bracket in item.brackets):
-        axes.plot([], [], "s", color=MANY, label="among the most others")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0)
+def _surroundings(item: FamilyAttribution) -> list[Row]:
+    rows = []
+    for bracket in item.brackets:
+        rows.append(_row(bracket.name, bracket.few, 0, note="fewest others"))
+        if bracket.interaction:
+            rows.append(_row(bracket.name, bracket.many, 1, note="most others"))
+    return rows
 
 
-def _paint_bracket(axes: Axes, row: int, bracket: BracketPart) -> None:
-    _whisker(axes, row - 0.12, bracket.few, colour=FEW)
-    axes.plot(100 * bracket.few.delta, row - 0.12, "o", color=FEW, zorder=4)
-    if bracket.interaction:
-        _whisker(axes, row + 0.12, bracket.many, colour=MANY)
-        axes.plot(100 * bracket.many.delta, row + 0.12, "s", color=MANY, zorder=4)
-
-
-def _whisker(axes: Axes, row: float, part: Part, *, offset: float = 0.0, colour: str = INK) -> None:
-    if part.low is not None and part.high is not None:
-        axes.plot([100 * (offset + part.low), 100 * (offset + part.high)], [row, row], color=colour, lw=1.6, zorder=3)
+def _row(name: str, found: Part, tone: int | None, *, note: str = "", base: float | None = None) -> Row:
+    ends = [100 * (value + (base or 0.0)) for value in (found.low, found.high) if value is not None]
+    low, high = ends if len(ends) == 2 else (None, None)
+    exact = [f"{one_line(name)} {note}".rstrip(), f"{decimal(100 * found.delta, 3)} points"]
+    if found.low is not None and found.high is not None:
+        exact.append(f"95 % interval {decimal(100 * found.low, 3)} to {decimal(100 * found.high, 3)}")
+    exact += [] if found.p_adjusted is None else [f"p = {found.p_adjusted:.4g}, adjusted"]
+    start = None if base is None else 100 * base
+    value = 100 * (found.delta + (base or 0.0))
+    tip = "\n".join([*exact, f"{counted(found.seeds, 'seed')}, {counted(found.groups, 'image group')}"])
+    return Row(one_line(name), f"{points(found.delta)}  {note}".rstrip(), tone, value, tip, low, high, start)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.records import Counts, Examples, Plan, RunResult
-from harness.report.figures.attribution import draw_attributions
-from harness.report.figures.curves import draw_curves, draw_scores
+from harness.records import Examples, Plan, RunResult
+from harness.report.figures import charts
 from harness.report.figures.evidence import draw_evidence
-from harness.report.figures.examples import Strip, draw_strips, truth_strips
-from harness.report.figures.heatmaps import draw_confusions, draw_delta, draw_iou
+from harness.report.figures.examples import Strip, class_legend, draw_strips, truth_strips
+from harness.report.figures.heatmaps import draw_confusions, draw_grids
+from harness.report.figures.marks import Sheet
+from harness.report.figures.png import draw_sheet
 from harness.report.study.common_labels import find_common
 from harness.report.study.file_names import confusion_name
 from harness.report.study.record import Report
@@ -24,15 +25,11 @@ from harness.report.study.variants import VariantRuns, group_runs
 def draw_figures(report: Report, plan: Plan, results: Mapping[str, RunResult], folder: Path) -> None:
     """Draw every figure that the report lists, as PNG files in a folder."""
     groups = group_runs(plan, results)
-    for name, paint in (
-        ("attribution.png", _draw_attribution),
-        ("curves.png", draw_curves),
-        ("scores.png", draw_scores),
-        ("iou_class.png", draw_iou),
-        ("delta_class.png", draw_delta),
-    ):
-        if name in report.figures:
-            paint(report, folder / name)
+    for chart in charts.CHARTS:
+        if chart.name in report.figures:
+            sheet = chart.make(report)
+            path = folder / chart.name
+            draw_sheet(sheet, path) if isinstance(sheet, Sheet) else draw_grids(sheet, path)
     if "examples.png" in report.figures:
         _draw_examples(groups, folder / "examples.png")
     common = find_common(groups)
@@ -42,23 +39,14 @@ def draw_figures(report: Report, plan: Plan, results: Mapping[str, RunResult], f
             _draw_confusions(group, folder / confusion_name(variant))
 
 
-def _draw_attribution(report: Report, path: Path) -> None:
-    draw_attributions([item for item in report.attributions if item.shapley or item.brackets], path)
-
-
 def _draw_confusions(group: VariantRuns, path: Path) -> None:
     """Draw a variant's confusion matrix of each split, counts summed over its seeds."""
     counts = [result.counts for result in group.results.values()]
     sums = {
-        split: _summed([by_split[split] for by_split in counts if split in by_split])
+        split: np.sum([by_split[split].confusion_CC() for by_split in counts if split in by_split], axis=0)
         for split in order_splits(split for by_split in counts for split in by_split)
     }
     draw_confusions(sums, next(iter(counts[0].values())).classes, path)
-
-
-def _summed(counts: list[Counts]) -> npt.NDArray[np.int64]:
-    total: npt.NDArray[np.int64] = np.sum([item.confusion_CC() for item in counts], axis=0)
-    return total
 
 
 def _draw_examples(groups: tuple[VariantRuns, ...], path: Path) -> None:
@@ -70,15 +58,16 @@ def _draw_examples(groups: tuple[VariantRuns, ...], path: Path) -> None:
     common = find_common(groups)
     seen = groups if common is None else common.groups
     kept = [(group.name, result) for group in seen for result in [r for r in group.results.values() if r.examples][:1]]
-    first = kept[0][1]
-    shown, classes = first.examples, _classes(first)
+    shown, colours = kept[0][1].examples, kept[0][1].colours
+    classes = _classes(kept[0][1])[: len(colours)]
     assert shown is not None
     predictions = [
         Strip(name, _matched(shown.names, result.examples))
         for name, result in kept
-        if result.examples and _classes(result)[: len(first.colours)] == classes[: len(first.colours)]
+        if result.examples and _classes(result)[: len(colours)] == classes
     ]
-    draw_strips((*truth_strips(shown), *predictions), shown.names, classes[: len(first.colours)], first.colours, path)
+    strips = (*truth_strips(shown), *predictions)
+    draw_strips(strips, shown.names, colours, class_legend(strips, classes, colours), path)
 
 
 def _classes(result: RunResult) -> tuple[str, ...]:

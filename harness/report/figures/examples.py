@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,14 @@ from matplotlib.patches import Patch
 
 from harness.records import Counts, Examples
 from harness.report.figures.heatmaps import draw_confusions
-from harness.report.figures.style import add_legend, draw, inches, shorten
+from harness.report.figures.marks import shorten
+from harness.report.figures.style import add_legend, draw, inches
 
 IGNORED = 255
 MOST_COLUMNS = 6
 LEGEND_CLASSES = 24
+LEFT, GAP = 0.5, 0.08
+"""Inches: room for names at the left, and between pictures."""
 Pixels = npt.NDArray[np.uint8]
 Colours = Sequence[tuple[int, int, int]]
 
@@ -40,7 +44,7 @@ def draw_confusion(counts: Counts, path: Path) -> None:
 def draw_examples(examples: Examples, classes: Sequence[str], colours: Colours, path: Path) -> None:
     """Draw one run's examples as PNG: image, truth, prediction, and a legend of the classes' colours."""
     strips = (*truth_strips(examples), Strip("prediction", examples.predictions))
-    draw_strips(strips, examples.names, classes, colours, path)
+    draw_strips(strips, examples.names, colours, class_legend(strips, classes, colours), path)
 
 
 def truth_strips(examples: Examples) -> tuple[Strip, Strip]:
@@ -49,43 +53,49 @@ def truth_strips(examples: Examples) -> tuple[Strip, Strip]:
 
 
 def draw_strips(
-    strips: Sequence[Strip], names: Sequence[str], classes: Sequence[str], colours: Colours, path: Path
+    strips: Sequence[Strip],
+    names: Sequence[str],
+    colours: Colours,
+    legend: Sequence[tuple[Artist, str]],
+    path: Path,
+    *,
+    heading: str = "",
 ) -> None:
-    """Draw a grid of pictures: strips are columns, or rows where there are more of them than fit side by side."""
-    upright = len(strips) <= MOST_COLUMNS
-    num_columns = len(strips) if upright else len(names)
-    cell_w = min(3.0, max(1.7, 11 / num_columns))
-    height, width = strips[0].pictures[0].shape[:2] if strips[0].pictures[0] is not None else (1, 1)
-    cell_h = cell_w * height / width
-    num_rows = len(names) if upright else len(strips)
+    """Draw a grid of pictures: strips are columns, or rows where there are more of them than fit side by side.
+
+    Each row is as high as its highest picture needs; names may have two lines, of which each is shortened.
+    """
+    titles, sides = [strip.title for strip in strips], list(names)
+    rows = list(zip(*(strip.pictures for strip in strips), strict=True))
+    if len(strips) > MOST_COLUMNS:
+        titles, sides, rows = sides, titles, [strip.pictures for strip in strips]
+    cell_w = min(3.0, max(2.0, 11 / len(titles)))
+    shapes = [[picture.shape for picture in row if picture is not None] for row in rows]
+    heights = [max((cell_w * height / width for height, width, *_ in row), default=cell_w) for row in shapes]
 
     def paint(figure: Figure) -> None:
-        for order, strip in enumerate(strips):
-            for item, picture in enumerate(strip.pictures):
-                column, row = (order, item) if upright else (item, order)
-                rect = inches(0.4 + column * (cell_w + 0.08), 0.5 + row * (cell_h + 0.08), cell_w, cell_h)
-                axes = figure.add_axes(rect)
+        figure.text(LEFT / 10, 1, heading, fontweight="bold", va="bottom")
+        top = 0.3 + 0.2 * max(title.count("\n") + 1 for title in titles)
+        for place, (row, side, height) in enumerate(zip(rows, sides, heights, strict=True)):
+            for column, (picture, title) in enumerate(zip(row, titles, strict=True)):
+                axes = figure.add_axes(inches(LEFT + column * (cell_w + GAP), top, cell_w, height))
                 axes.set_axis_off()
                 if picture is not None:
-                    axes.imshow(coloured(picture, colours), interpolation="nearest", aspect="auto")
-                top, side = (strip.title, names[item]) if upright else (names[item], strip.title)
-                if row == 0:
-                    axes.set_title(shorten(top, int(cell_w / 0.1)), loc="center", pad=6)
-                if column == 0:
-                    fits = max(6, int(cell_h / 0.1))
-                    axes.text(
-                        -0.05 / cell_w,
-                        0.5,
-                        shorten(side, fits),
-                        rotation=90,
-                        ha="right",
-                        va="center",
-                        transform=axes.transAxes,
-                    )
-        bottom = 0.5 + num_rows * (cell_h + 0.08) + 0.12
-        add_legend(figure, class_legend(strips, classes, colours), 0.4, bottom, num_columns * (cell_w + 0.08))
+                    axes.imshow(coloured(picture, colours), interpolation="nearest")
+                if place == 0:
+                    axes.set_title(_fit(title, cell_w), loc="center", pad=6)
+            middle = ((LEFT - 0.08) / 10, 1 - (top + height / 2) / 10)
+            look: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "center", "multialignment": "center"}
+            figure.text(*middle, _fit(side, height), **look)
+            top += height + GAP
+        add_legend(figure, legend, LEFT, top + 0.1, len(titles) * (cell_w + GAP))
 
     draw(path, paint)
+
+
+def _fit(text: str, length: float) -> str:
+    """Return lines of text cut to a length (inches)."""
+    return "\n".join(shorten(line, max(6, int(length / 0.1))) for line in text.splitlines())
 
 
 def coloured(picture: Pixels, colours: Colours) -> Pixels:

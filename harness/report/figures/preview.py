@@ -9,16 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from harness.report.figures.examples import Colours, Pixels, Strip, class_legend, coloured
-from harness.report.figures.style import FONT_PT, SEQUENTIAL, add_legend, draw, inches, shorten, text_width
+from harness.report.figures.examples import Colours, Pixels, Strip, class_legend, coloured, draw_strips
+from harness.report.figures.style import SEQUENTIAL
 
-_LEFT, _GAP, _HEAD = 0.4, 0.12, 1.05
-"""Inches: room for names at the left, between pictures, and for titles above."""
-_WIDEST, _HIGHEST = 3.0, 2.2
-"""Inches: the largest picture."""
 _MASK_SHARE = 0.5
 """Of the class colour in an overlay."""
 _UNKNOWN = "#e69f00"
@@ -47,32 +42,8 @@ def draw_looks(looks: Sequence[Look], classes: Sequence[str], colours: Colours, 
     Pictures keep their shape. Ignored pixels are black with grey stripes, also where an augmentation made them up.
     """
     strips = _strips(looks, colours)
-    aspects = [max(picture.shape[1] / picture.shape[0] for picture in _pictures(strip)) for strip in strips]
-    cell_h = min(_HIGHEST, _WIDEST / max(aspects))
-    widths = [
-        max(cell_h * aspect, text_width(strip.title.splitlines()))
-        for strip, aspect in zip(strips, aspects, strict=True)
-    ]
-    lefts = [_LEFT + sum(widths[:k]) + k * _GAP for k in range(len(strips))]
-
-    def paint(figure: Figure) -> None:
-        figure.text(_LEFT / 10, 1 - 0.25 / 10, title, fontweight="bold", va="center")
-        for strip, left, width in zip(strips, lefts, widths, strict=True):
-            for row, picture in enumerate(_pictures(strip)):
-                axes = figure.add_axes(inches(left, _HEAD + row * (cell_h + _GAP), width, cell_h))
-                axes.set_axis_off()
-                smoothing = "auto" if picture.ndim == 3 else "nearest"
-                axes.imshow(coloured(picture, colours), interpolation=smoothing, aspect="equal")
-                if row == 0:
-                    axes.set_title(strip.title, loc="center", pad=6, fontsize=FONT_PT)
-        for row, look in enumerate(looks):
-            middle = _HEAD + row * (cell_h + _GAP) + cell_h / 2
-            name = shorten(look.name, max(6, int(cell_h / 0.066)))
-            figure.text((_LEFT - 0.06) / 10, 1 - middle / 10, name, rotation=90, ha="right", va="center", fontsize=8)
-        bottom = _HEAD + len(looks) * (cell_h + _GAP) + 0.12
-        add_legend(figure, _entries(looks, strips, classes, colours), _LEFT, bottom, sum(widths))
-
-    draw(path, paint)
+    names = [look.name for look in looks]
+    draw_strips(strips, names, colours, _entries(looks, strips, classes, colours), path, heading=title)
 
 
 def _strips(looks: Sequence[Look], colours: Colours) -> list[Strip]:
@@ -88,10 +59,6 @@ def _strips(looks: Sequence[Look], colours: Colours) -> list[Strip]:
         ("label of the input", tuple(look.seen_label for look in looks)),
     )
     return [Strip(f"{title}\n{_sizes(pictures)}", pictures) for title, pictures in columns if pictures]
-
-
-def _pictures(strip: Strip) -> list[Pixels]:
-    return [picture for picture in strip.pictures if picture is not None]
 
 
 def _sizes(pictures: Sequence[Pixels]) -> str:

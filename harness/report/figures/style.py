@@ -28,8 +28,6 @@ INK, MISSING = "#222222", "#ececec"
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 """Okabe and Ito 2008, Color Universal Design; yellow is left out: it is hard to see on white."""
-Dashes = str | tuple[int, tuple[float, ...]]
-DASHES: tuple[Dashes, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 SEQUENTIAL = LinearSegmentedColormap.from_list("rise", ("#f7fbff", "#9ecae1", "#2f7fbc", "#08306b"))
 DIVERGING = LinearSegmentedColormap.from_list("both", ("#8c3b00", "#e08a45", "#ffffff", "#4f9fd0", "#004a80"))
@@ -51,6 +49,7 @@ STYLE = {
     "text.color": INK,
     "text.parse_math": False,
     "legend.frameon": False,
+    "lines.scale_dashes": False,
     "hatch.linewidth": 0.6,
 }
 
@@ -101,20 +100,6 @@ def text_width(texts: Sequence[str], size_pt: float = FONT_PT) -> float:
     with _missing_glyphs_allowed():
         widths = [_MEASURE.get_text_width_height_descent(text, font, ismath=False)[0] for text in texts]
     return max(widths, default=0.0) / 72
-
-
-def shorten(text: str, longest: int = 28) -> str:
-    """Return a name that fits a figure: its middle gives way to an ellipsis, line breaks to spaces."""
-    text = " ".join(text.split())
-    if len(text) <= longest:
-        return text
-    tail = longest // 3
-    return f"{text[: longest - tail - 1]}…{text[-tail:]}"
-
-
-def variant_look(place: int) -> tuple[str, Dashes]:
-    """Return colour and dashes of the variant at a place in the study; dashes change when colours are used up."""
-    return OKABE_ITO[place % len(OKABE_ITO)], DASHES[place // len(OKABE_ITO) % len(DASHES)]
 
 
 def add_legend(figure: Figure, entries: Sequence[tuple[Artist, str]], left: float, top: float, width: float) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.report.figures.charts import chart_figures
 from harness.report.html_tips import signed
 from harness.report.page.cells import exact
-from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_table
+from harness.report.page.model import Block, Cell, Heading, Row, Table, Text, make_table
 from harness.report.page.text import NOTHING, counted, escape, points
 from harness.report.study.attribution_records import FamilyAttribution, Part
 from harness.report.study.record import Report
@@ -17,8 +18,7 @@ def attribution_section(report: Report) -> Iterator[Block]:
     if not report.attributions:
         return
     yield Heading("Which component did it")
-    if "attribution.png" in report.figures:
-        yield Figure("figures/attribution.png", "What each component adds")
+    yield from chart_figures(report, "Which component did it")
     for item in report.attributions:
         yield Text(summary(item))
         if item.main:

@@ -5,39 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from harness.report.figures.charts import chart_figures
+from harness.report.figures.classes import FULL_HEAT
 from harness.report.html_tips import claim_tip, one_line
 from harness.report.page import cells
 from harness.report.page.many_classes import MOST_CLASSES, extremes, mean_known, tell_left_out
-from harness.report.page.model import Block, Cell, Details, Figure, Heading, Row, Table, Text, make_table
+from harness.report.page.model import Block, Cell, Details, Heading, Row, Table, Text, make_table
 from harness.report.page.result_sections import is_compared, ordered_splits
-from harness.report.page.sentences import bounds, class_sentences, is_doubted, outcome_word
+from harness.report.page.sentences import bounds, class_sentences, outcome_word
 from harness.report.page.text import NOTHING, difference, escape, points
 from harness.report.study.claims import Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import Estimate, Report, VariantSummary
 
 CLASS_TABLE, DELTA_TABLE = "tables/iou_class.csv", "tables/differences.csv"
-FULL_HEAT = 0.10
-"""Difference of IoU that is painted with the full colour (fraction)."""
 Tell = Callable[[Claim | None, Estimate | None], str]
 """How a difference is written: as a claim where there is one, or its mean over seeds."""
-SIGNS = {"improved": " ▲", "regressed": " ▼"}
-NOTE = (
-    "Colour tells direction and size, in full from 10 points on. ▲ and ▼ mark classes that improved or regressed, the "
-    "whole table judged as one family; a cell without a mark is undecided, whatever its colour. "
-    "A mark with a question mark was called at an earlier look, and the interval of all seeds no longer says so."
-)
 
 
 def class_section(report: Report) -> Iterator[Block]:
     """Yield figures and tables of the classes, the primary split first."""
     if report.splits:
         yield Heading("Classes")
-    if "delta_class.png" in report.figures:
-        alt = "Difference of each class's IoU to the reference"
-        yield Figure("figures/delta_class.png", alt, tuple(_coloured_differences(report)))
-    if "iou_class.png" in report.figures:  # in HTML the table below is coloured
-        yield Figure("figures/iou_class.png", "IoU of each class by variant", ())
+    yield from chart_figures(report, "Classes")
     for place, split in enumerate(item.name for item in ordered_splits(report)):
         blocks = tuple(_class_blocks(report, split))
         if place == 0:
@@ -52,8 +42,8 @@ def class_section(report: Report) -> Iterator[Block]:
             yield Details(told, (class_delta_table(report, split), *_told(_deltas_left_out(report, split))))
 
 
-def _told(text: str, *, is_small: bool = False) -> list[Text]:
-    return [Text(text, is_small)] if text else []
+def _told(text: str) -> list[Text]:
+    return [Text(text)] if text else []
 
 
 def _class_blocks(report: Report, split: str) -> Iterator[Block]:
@@ -121,28 +111,6 @@ def class_delta_table(report: Report, split: str) -> Table:
         [escape(name), *row] for name, row in zip(names, _changes(report, split, names, tell), strict=True)
     ]
     return make_table(["class", *(escape(variant.name) for variant in report.variants if variant.delta)], rows)
-
-
-def _coloured_differences(report: Report) -> Iterator[Block]:
-    """Yield a table of the primary split that is read by its colours: differences alone, marked where called."""
-    split, by_name = report.primary, {item.name: item for item in report.classes}
-    if split not in [item.name for item in report.splits]:
-        return
-
-    def tell(claim: Claim | None, found: Estimate | None) -> str:
-        if claim is None:
-            return points(found.mean if found else None)
-        return points(claim.delta) + SIGNS.get(claim.outcome, "") + ("?" if is_doubted(claim) else "")
-
-    names = extremes(changes_by_class(report, split)) if len(by_name) > MOST_CLASSES else tuple(by_name)
-    rows: list[Row] = [
-        [escape(name), cells.class_share(by_name[name], split), *row]
-        for name, row in zip(names, _changes(report, split, names, tell), strict=True)
-    ]
-    variants = (escape(variant.name) for variant in report.variants if variant.delta)
-    title = f"Difference of class IoU to {one_line(report.reference)} on {split} (points)"
-    yield make_table(["class", "share of pixels (%)", *variants], rows, caption=title)
-    yield from _told(" ".join(filter(None, [NOTE, _deltas_left_out(report, split)])), is_small=True)
 
 
 def _changes(report: Report, split: str, names: Sequence[str], tell: Tell) -> Iterator[list[Cell]]:

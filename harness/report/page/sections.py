@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.report.html_charts import score_charts
-from harness.report.html_curves import curve_charts
+from harness.report.figures.charts import chart_figures
 from harness.report.html_tips import SCORE
 from harness.report.page import cells
 from harness.report.page.attribution_sections import attribution_section
@@ -122,8 +121,7 @@ def _result(report: Report) -> Iterator[Block]:
             f"{'' if over_folds else ' and image group'}; how intervals and verdicts are made: see the end."
         )
     yield Text(told)
-    charts = (Fragment(score_charts(report)),)
-    yield Figure("figures/scores.png", "miou_dataset by variant: every seed a dot, the mean a bar", charts)
+    yield from chart_figures(report, "Result")
 
 
 def _selection(report: Report) -> str:
@@ -231,10 +229,9 @@ def _changes(report: Report) -> Iterator[Block]:
 
 
 def _pictures(report: Report, gallery: Gallery | None) -> Iterator[Block]:
-    if "curves.png" in report.figures:
+    if curves := tuple(chart_figures(report, "Learning curves")):
         yield Heading("Learning curves")
-        charts = (Fragment(curve_charts(report)),)
-        yield Figure("figures/curves.png", "Training loss and validation miou_dataset by epoch", charts)
+        yield from curves
         yield Text(
             "Thin lines are seeds, thick lines their mean at the epochs that every finished seed reached. Epoch 0 is "
             "the evaluation of the weights that a warm-started run begins with; it is no candidate for the best epoch. "

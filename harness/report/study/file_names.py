@@ -27,21 +27,6 @@ def make_slugs(names: Iterable[str]) -> dict[str, str]:
     return slugs
 
 
-def figure_names(variants: Sequence[VariantSummary], *, has_examples: bool, has_attribution: bool) -> tuple[str, ...]:
-    """Return the file names of the figures that these variants' results can fill."""
-    scored = [variant for variant in variants if has_scores(variant)]
-    names = [
-        ("curves.png", any(seed.epochs for variant in variants for seed in variant.seeds)),
-        ("scores.png", bool(scored)),
-        ("attribution.png", has_attribution),
-        ("iou_class.png", bool(scored)),
-        ("delta_class.png", any(variant.delta for variant in variants)),
-        ("examples.png", has_examples),
-    ]
-    confusions = [confusion_name(variant) for variant in with_confusions(scored)]
-    return tuple(name for name, wanted in names if wanted) + tuple(confusions)
-
-
 def with_confusions(variants: Sequence[VariantSummary]) -> list[VariantSummary]:
     """Return the variants whose confusion matrices are drawn: the reference, and those that differ most from it."""
 
@@ -49,8 +34,9 @@ def with_confusions(variants: Sequence[VariantSummary]) -> list[VariantSummary]:
         found = variant.delta.scores.get("val", {}).get("miou_dataset") if variant.delta else None
         return math.inf if found is None or found.mean is None else abs(found.mean)
 
-    chosen = {variant.name for variant in sorted(variants, key=moved, reverse=True)[:MOST_CONFUSIONS]}
-    return [variant for variant in variants if variant.name in chosen]
+    scored = [variant for variant in variants if has_scores(variant)]
+    chosen = {variant.name for variant in sorted(scored, key=moved, reverse=True)[:MOST_CONFUSIONS]}
+    return [variant for variant in scored if variant.name in chosen]
 
 
 def table_names(variants: Sequence[VariantSummary]) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ from harness.judged import judged_results, primary_split
 from harness.records import Concern, Counts, Plan, Run, RunResult
 from harness.report.diagnosis.make import make_diagnosis
 from harness.report.evidence.make import evidence_figures, make_evidence
+from harness.report.figures.charts import chart_names
 from harness.report.study.answer import make_answer
 from harness.report.study.attribution import make_attributions
 from harness.report.study.class_bands import compare_bands, make_bands
 from harness.report.study.common_labels import find_common, summarise_common
 from harness.report.study.estimates import make_difference, make_estimate
-from harness.report.study.file_names import figure_names, make_slugs, table_names
+from harness.report.study.file_names import confusion_name, make_slugs, table_names, with_confusions
 from harness.report.study.folds import counts_by_split
 from harness.report.study.judge import judge_splits, make_comparisons, make_floors
 from harness.report.study.notes import constant_notes, fold_notes, make_notes, primary_notes
@@ -116,15 +117,13 @@ def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ())
         diagnosis=make_diagnosis(plan, results, bands, comparisons),
         floors=make_floors(on_primary, plan.reference, looks),
         provenance=make_facts(plan, results),
-        figures=figure_names(
-            variants,
-            has_examples=any(result.examples for result in finished),
-            has_attribution=any(item.shapley or item.brackets for item in attributions),
-        )
-        + evidence_figures(evidence),
+        figures=(),
         tables=table_names(variants),
     )
-    return report.model_copy(update={"answer": make_answer(report)})
+    pictured = ["examples.png"] if any(result.examples for result in finished) else []
+    confusions = [confusion_name(variant) for variant in with_confusions(variants)]
+    figures = (*chart_names(report), *pictured, *confusions, *evidence_figures(evidence))
+    return report.model_copy(update={"answer": make_answer(report), "figures": figures})
 
 
 def _find_concerns(plan: Plan, counts: Mapping[str, Counts]) -> tuple[Concern, ...]:

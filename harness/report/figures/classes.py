@@ -1,0 +1,115 @@
+"""IoU of each class (rows) by variant (columns), and its difference to the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from harness.report.figures.grid import Grid, GridSheet
+from harness.report.html_tips import SCORE, claim_tip, estimate_tip, one_line
+from harness.report.page.cells import class_share
+from harness.report.page.many_classes import extremes, mean_known, tell_left_out
+from harness.report.page.model import Cell
+from harness.report.page.result_sections import headline, ordered_splits
+from harness.report.page.sentences import is_doubted
+from harness.report.page.text import NOTHING, percent, points
+from harness.report.study.claims import Claim
+from harness.report.study.file_names import has_scores
+from harness.report.study.record import Delta, Estimate, Report, VariantSummary
+
+FULL_HEAT = 0.10
+"""Difference of IoU that is painted with the full colour (fraction)."""
+SIGNS = {"improved": " ▲", "regressed": " ▼"}
+NOTE = (
+    "Colour tells direction and size, in full from 10 points on. ▲ and ▼ mark classes that improved or regressed, the "
+    "whole table judged as one family; a cell without a mark is undecided, whatever its colour. "
+    "A mark with a question mark was called at an earlier look, and the interval of all seeds no longer says so."
+)
+
+Entry = tuple[float | None, str, str]
+"""Fraction, text, exact words."""
+MISSING: Entry = (None, NOTHING, "")
+
+
+def iou_sheet(report: Report) -> GridSheet:
+    """Return the mean over seeds of each class's IoU."""
+    variants = [variant for variant in report.variants if has_scores(variant)]
+
+    def cell(variant: VariantSummary, split: str, name: str) -> Entry:
+        found = _estimate(variant, split, name)
+        if found is None or found.mean is None:
+            return MISSING
+        return found.mean, percent(found.mean), estimate_tip(one_line(variant.name), _measure(name), split, found)
+
+    return GridSheet(_panels(report, variants, cell), "IoU (%), mean over seeds", head_rows=1)
+
+
+def delta_sheet(report: Report) -> GridSheet:
+    """Return the paired difference of each class's IoU to the reference, marked where it is called."""
+    variants = [variant for variant in report.variants if variant.delta]
+    chosen = [item for item in report.comparisons if item.against == report.reference]
+    claims = {(item.variant, item.split, claim.measure): claim for item in chosen for claim in item.classes}
+
+    def cell(variant: VariantSummary, split: str, name: str) -> Entry:
+        found = _estimate(variant.delta, split, name)
+        whole = headline(report, variant.name, report.reference, split)
+        claim = whole if name == SCORE else claims.get((variant.name, split, name))
+        if claim is not None:
+            return claim.delta, f"{points(claim.delta)}{_sign(claim)}", claim_tip(claim)
+        if found is None or found.mean is None:
+            return MISSING
+        what = f"{_measure(name)}, difference to {one_line(variant.compared_with or '')}"
+        return found.mean, points(found.mean), estimate_tip(one_line(variant.name), what, split, found)
+
+    panels = _panels(report, variants, cell)
+    unit = f"difference of class IoU to {one_line(report.reference)} (points)"
+    shown = len(panels[0].rows) - 1 if panels else 0
+    left_out = tell_left_out(shown, len(report.classes), "mean difference", "tables/differences.csv")
+    note = " ".join([NOTE, left_out]).strip()
+    return GridSheet(panels, unit, high=100 * FULL_HEAT, both_ways=True, cell=(0.9, 0.36), head_rows=1, note=note)
+
+
+def _estimate(of: VariantSummary | Delta | None, split: str, name: str) -> Estimate | None:
+    if of is None:
+        return None
+    return of.scores.get(split, {}).get(SCORE) if name == SCORE else of.iou_class.get(split, {}).get(name)
+
+
+def _measure(name: str) -> str:
+    return SCORE if name == SCORE else f"IoU of {one_line(name)}"
+
+
+def _sign(claim: Claim) -> str:
+    return f"{SIGNS.get(claim.outcome, '')}{'?' if is_doubted(claim) else ''}"
+
+
+def _panels(
+    report: Report, variants: Sequence[VariantSummary], cell: Callable[[VariantSummary, str, str], Entry]
+) -> tuple[Grid, ...]:
+    """Return a panel for each split, the primary one first; of too many classes all show those chosen on that one."""
+    if not variants:
+        return ()
+    splits = [split.name for split in ordered_splits(report)]
+    means = {
+        item.name: mean_known([cell(variant, split, item.name)[0] for variant in variants for split in splits[:1]])
+        for item in report.classes
+    }
+    shown, by_name = extremes(means), {item.name: item for item in report.classes}
+    panels = []
+    for split in splits:
+        cells = [[cell(variant, split, name) for variant in variants] for name in (SCORE, *shown)]
+        shares = [class_share(by_name[name], split) for name in shown]
+        values = [[np.nan if value is None else 100 * value for value, _, _ in row] for row in cells]
+        panels.append(
+            Grid(
+                split,
+                np.array(values, dtype=float).reshape(len(cells), len(variants)),
+                (SCORE, *map(one_line, shown)),
+                tuple(one_line(variant.name) for variant in variants),
+                tuple(tuple(text for _, text, _ in row) for row in cells),
+                tuple(tuple(tip for _, _, tip in row) for row in cells),
+                (Cell(NOTHING), *shares),
+            )
+        )
+    return tuple(panels)

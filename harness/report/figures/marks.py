@@ -1,0 +1,223 @@
+"""What a chart shows: marks at values on two axes, and the words that tell each mark's exact values.
+
+`png.py` and `page.py` draw the same record. Lengths on a sheet are units of 1/96 inch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from harness.report.page.text import decimal
+
+TONES = 7
+"""So many colours tell variants apart; of more, dashes do."""
+DASHES: tuple[tuple[float, ...], ...] = ((), (7, 3), (2, 2.5), (8, 3, 2, 3))
+WIDTH, RIGHT, TOP = 480.0, 470.0, 6.0
+TICK_ROOM, TITLE_ROOM = 24.0, 18.0
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values from `low`, at the left or the bottom, to `high`; `ticks` are values and their labels."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A shape at points (x, y); its look is the name of a style, which is also its CSS class."""
+
+    points: tuple[Point, ...]
+    look: str
+
+
+@dataclass(frozen=True)
+class Line(Shape):
+    """A line through its points."""
+
+
+@dataclass(frozen=True)
+class Dot(Shape):
+    """A dot, ring or cross at its only point."""
+
+
+@dataclass(frozen=True)
+class Box(Shape):
+    """The rectangle between two corners."""
+
+
+@dataclass(frozen=True)
+class Text(Shape):
+    """A line of text, upright in the middle of its only point; the look says which end is there."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Shapes that belong together; with a tip, a reader can point at them and is told it."""
+
+    shapes: tuple[Shape, ...]
+    tip: str = ""
+    tone: int | None = None
+    """Place of the variant in the study, which gives colour and dashes; None draws in ink."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Marks on two axes; later ones lie on earlier ones."""
+
+    title: str
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...]
+    height: float = 256.0
+    """Of the area between the axes."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend; its shape lies in a box of 28 x 12 units."""
+
+    text: str
+    shape: Shape
+    tone: int | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A figure: charts with one legend."""
+
+    panels: tuple[Chart, ...]
+    keys: tuple[Key, ...] = ()
+    note: str = ""
+
+
+def make_axis(values: Iterable[float], *, whole: bool = False, most: int = 6, title: str = "") -> Axis:
+    """Return an axis that holds all values with some room at both ends, and about `most` round ticks.
+
+    A `whole` axis has ticks at whole numbers alone.
+    """
+    found = [value for value in values if math.isfinite(value)] or [0.0]
+    low, high = min(found), max(found)
+    room = 0.3 if whole else 0.06 * (high - low) or max(abs(high) * 0.05, 0.5)
+    low, high = low - room, high + room
+    ticks = [(value, label) for value, label in _ticks(low, high, most) if not whole or value == int(value)]
+    return Axis(low, high, tuple(ticks), title)
+
+
+def _ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    least = (high - low) / most
+    size = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= least * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    values = [round(number * step, 10) + 0.0 for number in range(first, last + 1)]
+    return [(value, decimal(value, decimals)) for value in values]
+
+
+def lay_out(chart: Chart) -> tuple[float, list[Mark]]:
+    """Return the height of a chart that is `WIDTH` wide, and its marks with grid and labels; units from its top left.
+
+    The grid is level where the upright axis has ticks, else upright.
+    """
+    left, bottom = (46.0 if chart.y.ticks else 10.0), TOP + chart.height
+
+    def at(point: Point) -> Point:
+        return _scale(point[0], chart.x, left, RIGHT), _scale(point[1], chart.y, bottom, TOP)
+
+    grid: list[Shape] = []
+    for value, label in chart.y.ticks:
+        _, y = at((chart.x.low, value))
+        grid += [Line(((left, y), (RIGHT, y)), "grid"), Text(((left - 8, y),), "scale", label)]
+    for value, label in chart.x.ticks:
+        x, _ = at((value, chart.y.low))
+        grid += [] if chart.y.ticks else [Line(((x, TOP), (x, bottom)), "grid")]
+        grid.append(Text(((x, bottom + 13),), "tick", label))
+    if chart.x.title:
+        grid.append(Text((((left + RIGHT) / 2, bottom + 13 + TITLE_ROOM),), "tick", chart.x.title))
+    height = bottom + TICK_ROOM + (TITLE_ROOM if chart.x.title else 0)
+    placed = [
+        replace(mark, shapes=tuple(replace(shape, points=tuple(map(at, shape.points))) for shape in mark.shapes))
+        for mark in chart.marks
+    ]
+    return height, [Mark(tuple(grid)), *placed]
+
+
+def _scale(value: float, axis: Axis, start: float, end: float) -> float:
+    return round(start + (value - axis.low) / (axis.high - axis.low) * (end - start), 1)
+
+
+def dashes(shape: Shape, tone: int | None) -> tuple[float, ...]:
+    """Return the dashes of a variant's line, strokes and gaps in turn; empty where it is full."""
+    return DASHES[tone // TONES % len(DASHES)] if tone and shape.look in ("thin", "thick") else ()
+
+
+def shorten(text: str, longest: int = 28) -> str:
+    """Return a name that fits a figure: its middle gives way to an ellipsis, line breaks to spaces."""
+    text = " ".join(text.split())
+    if len(text) <= longest:
+        return text
+    tail = longest // 3
+    return f"{text[: longest - tail - 1]}…{text[-tail:]}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a chart of rows: a value, drawn upright, or as a bar from `base`, with interval and single values."""
+
+    name: str
+    note: str
+    tone: int | None
+    value: float | None = None
+    """None where there is nothing to draw."""
+    tip: str = ""
+    low: float | None = None
+    high: float | None = None
+    base: float | None = None
+    dots: tuple[tuple[float, str], ...] = ()
+    """Single values and their tips."""
+
+
+def row_chart(title: str, rows: Sequence[Row], *, rule: float | None = None, margin: float = 0.0) -> Chart:
+    """Return a chart of values below each other; `rule` is a value to compare with, `margin` a band around it."""
+    values = [v for row in rows for v in (row.value, row.low, row.high, row.base, *(dot for dot, _ in row.dots))]
+    values += [] if rule is None else [rule - margin, rule + margin]
+    x = make_axis(value for value in values if value is not None)
+    marks = []
+    if rule is not None:
+        band = Box(((rule - margin, 0), (rule + margin, len(rows))), "margin")
+        marks.append(Mark((*((band,) if margin else ()), Line(((rule, 0), (rule, len(rows))), "rule"))))
+    marks += [mark for order, row in enumerate(rows) for mark in _row_marks(row, order, x)]
+    return Chart(title, x, Axis(len(rows), 0), tuple(marks), height=48.0 * len(rows))
+
+
+def _row_marks(row: Row, top: float, x: Axis) -> list[Mark]:
+    texts = (
+        Text(((x.low, top + 0.24),), "name", shorten(row.name)),
+        Text(((x.high, top + 0.24),), "value", row.note),
+    )
+    if row.value is None:
+        return [Mark(texts)]
+    lane = top + 0.69
+    hit = Box(((x.low, top), (x.high, top + 1)), "hit")
+    shapes: list[Shape] = [Line(((row.value, lane - 0.23), (row.value, lane + 0.23)), "mean")]
+    if row.base is not None:
+        shapes = [Box(((row.base, lane - 0.2), (row.value, lane + 0.2)), "bar")]
+    if row.low is not None and row.high is not None:
+        ends = [Line(((end, lane - 0.1), (end, lane + 0.1)), "whisker") for end in (row.low, row.high)]
+        shapes = [*shapes, Line(((row.low, lane), (row.high, lane)), "whisker"), *ends]
+    # Equal values of several seeds would hide each other on one line.
+    step = min(0.07, 0.28 / max(len(row.dots), 1))
+    lanes = [lane + step * (place - (len(row.dots) - 1) / 2) for place in range(len(row.dots))]
+    dots = [
+        Mark((Dot(((value, at),), "seed"),), tip, row.tone) for (value, tip), at in zip(row.dots, lanes, strict=True)
+    ]
+    return [Mark((hit, *texts, *shapes), row.tip, row.tone), *dots]
