@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_steps import MADE, find
 
 from benchmarks.gpu.__main__ import STEPS
 from benchmarks.gpu.record import PARTS, Record, Row, load, save
-from benchmarks.gpu.steps import Found, Rig, Step, make_steps, supervise
+from benchmarks.gpu.steps import Rig, Step, make_steps, supervise
 
 ROOT = Path(__file__).parents[2]
 NAMED = ("torch", "torchvision", "numpy", "scipy", "pillow", "pydantic", "segmentation-models-pytorch")
@@ -101,33 +102,12 @@ def test_every_step_runs_on_a_cpu_with_the_named_packages_alone(which, tmp_path)
     assert all(f"| {step.name} | ok |" in table for step in STEPS)
 
 
-def fail(rig):
-    raise ValueError("no such kernel\non this device")
-
-
-def die(rig):
-    os._exit(3)
-
-
-def hang(rig):
-    time.sleep(600)
-
-
-def find(rig):
-    return Found("1.5 times faster", {"times": 1.5, "noise": float("nan")})
-
-
-def be_wrong(rig):
-    return Found("counts differ", right=False)
-
-
-MADE = [Step(PARTS[0], work.__name__, work, 2.0) for work in (fail, die, hang, find, be_wrong)]
 CHILD = """
 import sys
 from pathlib import Path
 import torch
 sys.path.insert(0, {here!r})
-from test_gpu_program import MADE
+from made_steps import MADE
 from benchmarks.gpu.steps import Rig, make_steps
 make_steps(MADE, Rig(torch.device("cpu"), Path({out!r})), Path({out!r}), {until})
 """

@@ -10,30 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cached_arrays import NUMBER, assert_right, read
 
 from harness.data import cache
 from harness.data.cache import clear_caches, list_caches, open_cache
 from harness.errors import InputError
 
-NUMBER = 40
-
-
-def read(index: int) -> dict[str, np.ndarray]:
-    """Arrays of different shapes and types."""
-    picture = np.random.default_rng(index).integers(0, 256, (3 + index % 4, 5, 3), np.uint8)
-    return {"picture": picture, "far": np.full((2, index % 3), index, np.float32)}
-
 
 def unread(index: int) -> dict[str, np.ndarray]:
     raise AssertionError("read again")
-
-
-def assert_right(rows) -> None:
-    for index in (*range(NUMBER), 0):
-        for kind, expected in read(index).items():
-            got = rows(index)[kind]
-            assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
-            np.testing.assert_array_equal(got, expected)
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -73,7 +58,7 @@ def test_bytes_do_not_depend_on_the_threads(own_cache: Path, monkeypatch):
 PROGRAM = """
 import sys, time, os
 sys.path.insert(0, {tests!r})
-from test_cache import NUMBER, read, assert_right
+from cached_arrays import NUMBER, read, assert_right
 from harness.data.cache import open_cache
 def slow(index):
     print("read %d\\n" % index, end="", flush=True)  # in one piece: threads write at once
@@ -263,7 +248,7 @@ def test_too_little_room_is_said_before_anything_is_written(own_cache: Path, mon
 FULL = """
 import resource, sys
 sys.path.insert(0, {tests!r})
-from test_cache import NUMBER, read, assert_right
+from cached_arrays import NUMBER, read, assert_right
 from harness.data.cache import open_cache
 from harness.errors import InputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

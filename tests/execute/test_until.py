@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_until_plans import claim
+from open_claims import claim
 from tiny_study import harness_command
 
 from harness import api

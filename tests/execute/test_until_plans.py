@@ -1,6 +1,7 @@
 """Which seeds are added at the next look, and until when: from made-up plans and claims, nothing is trained."""
 
 import pytest
+from open_claims import claim
 
 from harness.errors import InputError
 from harness.execute.until_decided import (
@@ -14,43 +15,7 @@ from harness.execute.until_decided import (
     restrict,
 )
 from harness.records import Plan, Run, Start
-from harness.report.study.claims import Claim, Comparison
-from harness.stats.power import Outlook
-
-
-def claim(variant, against="a", outcome="undecided", chance=0.5, reason="noise", seeds=3):
-    ahead = None if chance is None else Outlook(seeds=10, chance=chance, groups=None, chance_most=chance)
-    return Claim(
-        variant=variant,
-        against=against,
-        split="val",
-        measure="miou_dataset",
-        delta=0.01,
-        low=-0.01,
-        high=0.03,
-        p=0.3,
-        scope="new seeds and images",
-        outcome=outcome,
-        reason="" if outcome not in ("undecided", "not judged") else reason,
-        p_adjusted=0.3,
-        family=2,
-        low_margin=None,
-        high_margin=None,
-        margin_level=0.9,
-        look=1,
-        looks=None,
-        look_level=0.04,
-        seeds=tuple(range(seeds)),
-        by_seed=(0.01,) * seeds,
-        groups=20,
-        images=20,
-        alone=(),
-        folds=None,
-        all_folds=None,
-        power=None,
-        outlook=None if outcome != "undecided" else ahead,
-        chances=None,
-    )
+from harness.report.study.claims import Comparison
 
 
 def test_looks_are_the_declared_ones_or_the_planned_seeds_and_then_each_number():

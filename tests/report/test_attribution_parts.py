@@ -1,7 +1,7 @@
 """Every number of an attribution as it is reported: that of the statistics, judged in its family at its look."""
 
 import pytest
-from test_ranking import judged_of
+from judged_splits import judged_of
 
 from harness.records import Plan, Run
 from harness.report.study.attribution import make_attributions

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from test_ranking import judged_of
+from judged_splits import judged_of
 
 from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons, make_floors
 from harness.report.study.variants import group_runs

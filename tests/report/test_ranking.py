@@ -4,28 +4,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_report_claims import CLAIM, outlook
+from claims_made import CLAIM, outlook
+from judged_splits import judged_of
 
 from harness.records import Plan, Run
 from harness.report.study.claims import Comparison
-from harness.report.study.judge import Judged
 from harness.report.study.ranking import make_rankings, propose_next
 from harness.settings import DataChoice
-from harness.stats.effects import compare, make_study
+from harness.stats.effects import compare
 from harness.stats.looks import Look, Looks
-from harness.stats.margins import HEADLINE, Margins
+from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import holm
-
-
-def judged_of(hits, groups=6):
-    """Return a split of two classes: variant -> seed -> mean IoU in 1/1000; groups are not alike."""
-    runs = tuple((variant, seed) for variant, seeds in hits.items() for seed in seeds)
-    jitter_G = np.linspace(-5, 5, groups).round().astype(int)
-    hit_KG = np.array([hits[variant][seed] + jitter_G * (seed + 1) for variant, seed in runs])
-    hit_KGC = np.stack([hit_KG + 20, hit_KG - 20], axis=2)
-    true_GC = np.full((groups, 2), 1000)
-    study = make_study(Margins(runs, tuple("ghijkl"[:groups]), ("road", "sky"), groups, hit_KGC, hit_KGC, true_GC))
-    return Judged("test", study, {})
 
 
 def test_means_are_of_the_seeds_that_are_there_and_only_pairs_that_share_some_are_tested():

@@ -17,34 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from written_pages import render
 
 from harness.records import RunResult
 from harness.report.page import viewer
 from harness.report.page.html import render_html
 from harness.report.page.model import Bullets, Cell, Details, Page, Text, make_table
-from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclusions, floor_sentence
 from harness.report.page.text import escape
 from harness.report.page.viewer import make_gallery
-from harness.report.study.summary import make_report
 from harness.report.study.variants import group_runs
 
 HOSTILE = '<script>alert(\'x\')</script>" onclick="alert(1)" & </style> ![p](http://e.org/p.png)'
-
-
-def draw_grey(report, folder: Path):
-    (folder / "figures").mkdir()
-    for name in report.figures:
-        Image.new("L", (1, 1)).save(folder / "figures" / name)
-
-
-def render(made, folder: Path):
-    """Write the page of a study and return the record and the page; figures are one grey pixel each."""
-    report = make_report(made.plan, made.results)
-    draw_grey(report, folder)
-    page = render_html(make_page(report, make_gallery(group_runs(made.plan, made.results))), folder)
-    (folder / "report.html").write_text(page)
-    return report, page
 
 
 @pytest.fixture(scope="module")

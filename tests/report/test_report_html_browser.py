@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from test_report_html import render
+from written_pages import render
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_report_folds import fold_up
+from folded import fold_up
 
 from harness.report.page.sentences import conclude
 from harness.report.study.judge import HEADLINE, Judged, find_earlier_call, judge_splits, make_comparisons, make_floors

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_plan import as_table, plan_of
+from plans import FAMILIES, as_table, plan_of
 from toys import MINIMAL
 
 from harness.spec.combinations import member_name
@@ -19,39 +19,6 @@ from harness.spec.plan import select
 from harness.spec.plan_json import plan_from_json, plan_to_json
 
 GOLDEN = Path(__file__).parent / "golden"
-FAMILIES = """\
-study: families
-question: Which of them helps?
-base:
-  data: {name: toy_scenes}
-  model: {name: toy_net}
-  loss: {toy_entropy: {}}
-  optimizer: {name: toy_descent, lr: 0.1}
-  schedule: {name: toy_flat}
-variants:
-  plain: {}
-  phase:
-    from: plain@best
-    components:
-      rare: {loss.toy_entropy.class_weights: rare}
-      overlap: {loss.toy_overlap: {}}
-      mirror: {augment.toy_mirror: {}}
-      cut: {augment.toy_cut: {size: [4, 4]}}
-    design: [leave_one_out, add_one_in]
-  after: {from: phase@best, like: phase-no-cut}
-  kinds:
-    like: phase
-    components:
-      slow: {optimizer.lr: 0.01}
-      fast: {optimizer.lr: 1.0}
-      smooth: {model: {name: toy_net, width: 4}}
-      wide: {model.width: 16}
-    needs: {wide: [smooth]}
-    excludes: {slow: [fast]}
-    design: factorial
-seeds: [0, 1]
-compare: {reference: phase}
-"""
 
 
 def test_golden_plan_of_families(write_spec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_plan import plan_of
+from plans import plan_of
 from toys import MINIMAL
 
 from harness.spec.factors import Comparisons

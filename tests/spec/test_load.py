@@ -6,40 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from plans import STUDY
 from toys import MINIMAL
 
 from harness import registry
 from harness.spec.load import load_spec, read_study_name
-
-STUDY = """\
-study: toy-2.b
-question: Does it work?
-notes: Only a toy.
-base:
-  data: {name: toy_scenes, size: [8, 8]}
-  model: {name: toy_net}
-  loss: {toy_entropy: {}}
-  optimizer: {name: toy_descent, lr: 0.1}
-  schedule: {name: toy_flat}
-variants:
-  child: {from: plain@last, set: {model.freeze: backbone}}
-  grandchild: {like: child, notes: as above, set: {optimizer.lr: 0.3}}
-  plain: {}
-  mixed:
-    from: child@best
-    components:
-      mirror: {augment.toy_mirror: {p: 0.25}}
-      overlap: {loss.toy_overlap: {weight: 0.5}, loss.toy_entropy: {class_weights: rare}}
-    design: together
-  more: {like: mixed, components: {slow: {optimizer.lr: 0.01}}}
-seeds: [3, 1]
-compare: {reference: plain, margin: 0.01}
-profiles:
-  full:
-    set: {data.size: [64, 64], optimizer.lr: 0.2}
-    seeds: [7]
-    components: {mirror: {augment.toy_mirror: {p: 1.0}}}
-"""
 
 
 def by_name(spec):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_load import STUDY
+from plans import STUDY, as_table, plan_of
 from toys import MINIMAL
 
 from harness import registry
@@ -21,37 +21,15 @@ from harness.settings import AugmentChoice, ModelChoice
 from harness.spec.compare import compare_anew
 from harness.spec.lint import lint
 from harness.spec.load import load_spec
-from harness.spec.plan import differences, make_plan, narrow, run_id, select, unite
+from harness.spec.plan import differences, narrow, run_id, select, unite
 from harness.spec.plan_json import plan_from_json, plan_to_json
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def inputs(config):
-    """Stand for the reader of digests: what is read is named after its content, wherever it lies."""
-    found = {"data": f"digest of {Path(config.data.own['root']).name}"}
-    if config.model.own.get("weights", "none") not in ("none", "default"):
-        found["model.weights"] = f"digest of {Path(config.model.own['weights']).name}"
-    return found
-
-
-def plan_of(path, **options):
-    return make_plan(load_spec(path, **options), inputs)
-
-
 def id_of(path, **options):
     """Return the id of the first variant's first run."""
     return plan_of(path, **options).runs[0].id
-
-
-def as_table(plan: Plan) -> str:
-    labels = {run.id: run.label for run in plan.runs}
-    lines = []
-    for run in plan.runs:
-        start = f" <- {labels[run.start.run_id]}@{run.start.which}" if run.start else ""
-        lines.append(f"{run.id} {run.label}{start}")
-        lines += [f"    {key}: {before} -> {after}" for key, (before, after) in run.changed.items()]
-    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("profile", [None, "full"])

@@ -5,10 +5,9 @@ from __future__ import annotations
 import jsonschema
 import pytest
 import yaml
-from test_families import FAMILIES
-from test_load import STUDY
-from test_wrong_specs import HERE, WRONG
+from plans import FAMILIES, STUDY
 from toys import MINIMAL
+from wrong_specs import HERE, WRONG
 
 from harness.spec.schema import json_schema
 

@@ -10,8 +10,8 @@ import sqlite3
 import optuna
 import pytest
 import scipy.stats
-from test_wrong_specs import HERE, top
 from toys import MINIMAL
+from wrong_specs import HERE, top
 
 from harness.errors import HarnessError, InputError
 from harness.spec.conflicts import find_clash

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from test_plan import plan_of
-from test_wrong_specs import top
+from plans import plan_of
 from toys import MINIMAL
+from wrong_specs import top
 
 from harness.errors import InputError
 from harness.spec.compare import compare_anew

@@ -6,7 +6,7 @@ import threading
 from contextlib import closing, contextmanager
 
 import pytest
-from test_failing_client import ask_all
+from every_call import ask_all
 from toy_study import finish, toy_plan
 
 from harness.tracking.mlflow_store import MlflowStore

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from test_mlflow_store import SPEC, epoch, finish
 from tiny_study import TINY, harness_command
+from toy_study import SPEC, epoch, finish
 
 from harness.errors import InputError
 from harness.execute.inputs import make_reader

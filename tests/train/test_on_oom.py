@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_train import make_config, make_setup, same, weights_of, without_speed
+from tiny_runs import make_config, make_setup, same, weights_of, without_speed
 
 from harness.errors import RunFailed, is_out_of_memory
 from harness.execute.events import Warned
@@ -30,8 +30,8 @@ import resource, sys
 from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_on_oom import large_config
-from test_train import make_setup
+from tiny_runs import large_config
+from tiny_runs import make_setup
 from harness.execute.run import run_one
 from harness.errors import RunFailed
 from harness.records import Machine, Run
@@ -54,15 +54,6 @@ try:
 except RunFailed as error:
     print(error)
 """
-
-
-def large_config(on_oom):
-    scenes = {"size": [96, 96], "train_images": 64, "val_images": 2, "test_images": 2, "normalize": "centered"}
-    return make_config(
-        data=choose("data", "desert", scenes),
-        model=choose("model", "unet", {"base_channels": 32}),
-        train=TrainSettings(epochs=1, batch_size=64, on_oom=on_oom),
-    )
 
 
 @pytest.mark.slow

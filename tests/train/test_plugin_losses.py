@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_train import make_config, make_setup
+from tiny_runs import make_config, make_setup
 
 from harness import registry
 from harness.errors import InputError

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_runs import make_config, make_setup, same, weights_of, without_speed
 
 from harness.errors import InputError, RunFailed
 from harness.predictions import unpack
-from harness.records import Machine, Progress, RunConfig
+from harness.records import Progress
 from harness.registry import choose
 from harness.settings import EarlyStop, EvaluateSettings, TrainSettings
 from harness.train.batches import cut, make_batch, training_order
@@ -17,42 +18,7 @@ from harness.train.checkpoint import Checkpoint, copy_weights, load_newest, save
 from harness.train.evaluate import evaluate, evaluate_in_detail
 from harness.train.loop import stops_early, train
 from harness.train.regions import count_confusion
-from harness.train.setup import build_setup, prepare_process
-
-
-def make_config(**changes) -> RunConfig:
-    scenes = {"size": [32, 32], "train_images": 9, "val_images": 4, "test_images": 2, "normalize": "centered"}
-    config = RunConfig(
-        data=choose("data", "desert", scenes),
-        model=choose("model", "unet", {"base_channels": 4}),
-        loss=(choose("loss", "cross_entropy", {}),),
-        augment=(choose("augment", "flip", {}),),
-        optimizer=choose("optimizer", "adam", {"lr": 3e-3}),
-        schedule=choose("schedule", "poly", {}),
-        train=TrainSettings(epochs=3, batch_size=4),
-        evaluate=EvaluateSettings(),
-        seed=0,
-    )
-    return replace(config, **changes)
-
-
-def make_setup(config=None, start=None):
-    config = config or make_config()
-    prepare_process(config)
-    return build_setup(config, Machine("cpu"), start=start)
-
-
-def weights_of(setup):
-    return {name: value.clone() for name, value in setup.state.network.module.state_dict().items()}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def without_speed(progress: Progress) -> dict[str, str]:
-    """Return the figures as exact text, in which a NaN equals itself."""
-    return {name: repr(value) for name, value in progress.metrics.items() if name != "train/images_per_s"}
+from harness.train.setup import prepare_process
 
 
 def test_a_process_is_prepared_for_one_order_of_sums_on_a_gpu_and_a_users_own_workspace_stays(monkeypatch):
