@@ -35,7 +35,12 @@ from harness.settings import CHOICES, Choice, Location, Settings
 Kind = Literal["data", "model", "loss", "augment", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = ("data", "model", "loss", "augment", "optimizer", "schedule")
 Checked = TypeVar("Checked", bound=Settings)
-COMMON = {kind: create_model(kind, __base__=Settings, **choice.of_kind()) for kind, choice in CHOICES.items()}
+UNWRITTEN: Any = {"use_attribute_docstrings": False}
+"""Of classes that nobody wrote there is no source to search for docstrings of fields, and searching takes seconds."""
+COMMON = {
+    kind: create_model(kind, __base__=Settings, __cls_kwargs__=UNWRITTEN, **choice.of_kind())
+    for kind, choice in CHOICES.items()
+}
 """Kind -> the settings that a spec may write of every part of it."""
 
 
@@ -146,7 +151,8 @@ def _make_part(kind: Kind, function: Callable[..., Any], version: int, takes: tu
         fields: dict[str, Any] = {name: (hints[name], default) for name, default in defaults.items()}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Field name .* shadows an attribute")  # such as copy: harmless here
-            schema = create_model(function.__name__, __base__=COMMON[kind], __doc__=doc, **fields)
+            name = function.__name__
+            schema = create_model(name, __base__=COMMON[kind], __doc__=doc, __cls_kwargs__=UNWRITTEN, **fields)
     except Exception as error:  # the types are the author's: pydantic may raise anything
         raise wrong(f"no spec can write settings of these types: {str(error).splitlines()[0]}") from error
     _check_defaults(schema, defaults, wrong)
