@@ -1,4 +1,8 @@
-"""Regions of an image by its label, and the confusion matrices counted in them. Letters: H, W; C class."""
+"""Regions of an image by its label, and the confusion matrices counted in them. Letters: H, W; C class.
+
+Scores of the band along label borders are what Cheng et al. 2021 (Boundary IoU) call Trimap IoU: the label alone says
+where the band is. Their Boundary IoU also takes the band of the predicted borders.
+"""
 
 from __future__ import annotations
 
