@@ -4,11 +4,18 @@ import os
 import signal
 import subprocess
 import textwrap
+from collections import Counter
 
 import pytest
 from tiny_study import TINY, harness_command
 
 from harness.registry import load_shipped
+
+
+def pytest_collection_modifyitems(items):
+    """Put files with many slow tests first: a worker takes file by file, and none is to be left with a long one."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True, scope="session")
