@@ -1,6 +1,7 @@
 """The shape of the house: imports point down, outside libraries have one door each, the command line starts fast."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,8 @@ DOORS = {
     "yaml": ["strict_yaml/", "report/page/text.py", "execute/run.py"],
 }
 FILES = sorted(ROOT.rglob("*.py"))
+HERE = "tests/core/test_imports.py"
+MOST_LINES = 500
 
 
 def unit(path: Path) -> str:
@@ -56,28 +59,72 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down(path):
-    here = unit(path)
-    if here == "__init__":
-        return
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] != "harness" or len(parts) == 1 or parts[1] == here:
-            continue
-        assert FLOOR_OF[parts[1]] < FLOOR_OF[here], f"{here} imports {name}"
+def units_below(path: Path) -> set[str]:
+    """Return the other files and folders of harness/ that a file imports from."""
+    named = [name.split(".") for name in imported(path)]
+    return {parts[1] for parts in named if parts[0] == "harness" and len(parts) > 1} - {unit(path)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_outside_libraries_have_one_door(path):
-    place = path.relative_to(ROOT).as_posix()
-    for name in {name.split(".")[0] for name in imported(path)} & DOORS.keys():
-        assert any(place.startswith(door) for door in DOORS[name]), f"{place} imports {name}"
+def test_each_file_and_folder_is_on_a_floor():
+    below: dict[str, set[str]] = {}
+    for path in FILES:
+        below.setdefault(unit(path), set()).update(units_below(path))
+    missing = [
+        f"harness/{name} is on no floor: write '{name}' into FLOORS of {HERE}, on a floor above "
+        f"{max((FLOOR_OF[other] for other in found if other in FLOOR_OF), default='none')} (it imports "
+        f"{', '.join(sorted(found)) or 'nothing'})"
+        for name, found in below.items()
+        if name not in FLOOR_OF and name != "__init__"
+    ]
+    assert not missing, "\n".join(missing)
+    gone = FLOOR_OF.keys() - below.keys()
+    assert not gone, f"there is no harness/{', '.join(sorted(gone))} any more: take it out of FLOORS of {HERE}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= 500
+def test_imports_point_down():
+    wrong = [
+        f"{path.relative_to(ROOT.parent)} imports harness.{name}, which is not below it: move what both need to a "
+        f"floor below both, or move the file; FLOORS of {HERE} says which floor each is on"
+        for path in FILES
+        if unit(path) in FLOOR_OF
+        for name in sorted(units_below(path) & FLOOR_OF.keys())
+        if FLOOR_OF[name] >= FLOOR_OF[unit(path)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_outside_libraries_have_one_door():
+    wrong = [
+        f"{path.relative_to(ROOT.parent)} imports {name}: {' and '.join(DOORS[name])} alone do, and others call those; "
+        f"a new door is written into DOORS of {HERE}"
+        for path in FILES
+        for name in sorted({name.split(".")[0] for name in imported(path)} & DOORS.keys())
+        if not path.relative_to(ROOT).as_posix().startswith(tuple(DOORS[name]))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_files_are_short():
+    long = [str(path) for path in FILES if len(path.read_text().splitlines()) > MOST_LINES]
+    assert not long, f"more than {MOST_LINES} lines: give each concept of it a file of its own: {long}"
+
+
+TESTS = ROOT.parent / "tests"
+
+
+def test_no_test_module_imports_another():
+    """Nor has two of one name: pytest imports them all by their names alone."""
+    modules = sorted(TESTS.rglob("test_*.py"))
+    names = {path.stem for path in modules}
+    wrong = [
+        f"{path.relative_to(ROOT.parent)} imports {found[1]}: move what both need into a module beside it, "
+        "whose name does not begin with test_"
+        for path in TESTS.rglob("*.py")
+        for found in re.finditer(r"^\s*(?:from|import) (test_\w+)", path.read_text(), re.MULTILINE)
+        if found[1] in names
+    ]
+    assert not wrong, "\n".join(wrong)
+    assert len(names) == len(modules), "two test modules have one name: give one of them another"
 
 
 HEAVY = ["torch", "torchvision", "mlflow", "optuna", "ray", "segmentation_models_pytorch", "sklearn", "pandas"]

@@ -1,9 +1,11 @@
 """Scores: hand-worked images, and three independent programs as oracles."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
+from harness.report.markdown import MEANINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,9 +13,19 @@ from PIL import Image
 
 from harness import scores
 from harness.counts import make_counts
+from harness.settings import ScoreName
 
 C = 4
 IGNORE = 255
+
+
+def test_a_spec_can_name_each_score_and_each_has_a_meaning():
+    named, computed, told = set(get_args(ScoreName)), scores.SCORES.keys(), MEANINGS.keys()
+    assert named == computed == told, (
+        f"{', '.join(sorted((named | computed | told) - (named & computed & told)))}: a score is a name in ScoreName "
+        "(harness/settings.py), a function in SCORES (harness/scores.py) and a line in MEANINGS "
+        "(harness/report/markdown.py)"
+    )
 
 
 def confusion(label, predicted, num_classes=C):

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from golden_files import require_golden
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from layout_trees import make_cityscapes, make_kaggle, make_offroad
@@ -59,8 +60,7 @@ def as_text(plan) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_plans_are_as_they_were(case, tmp_path):
-    path = GOLDEN / f"{case}.txt"
-    assert as_text(api.make_plan(load(case, tmp_path, small=False))) == path.read_text()
+    require_golden(GOLDEN / f"{case}.txt", as_text(api.make_plan(load(case, tmp_path, small=False))))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -51,10 +51,6 @@ def step(request):
     return build(*request.param)
 
 
-def test_every_augmentation_is_there():
-    assert set(AUGMENTS) == {"flip", "rotate", "crop", "scale", "colour", "blur"}
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_types_sizes_and_labels(step, seed):
     image, label = picture()

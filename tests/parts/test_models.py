@@ -44,18 +44,6 @@ def network(request) -> Network:
     return network
 
 
-def test_every_kind_of_model_is_there():
-    assert set(MODELS) == {
-        "unet",
-        "deeplabv3_resnet50",
-        "deeplabv3_resnet101",
-        "deeplabv3_mobilenet_v3_large",
-        "fcn_resnet50",
-        "lraspp_mobilenet_v3_large",
-        "smp",
-    }
-
-
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (65, 34)])
 def test_logits_have_the_input_size(network, size):
     network.module.eval()

@@ -31,10 +31,6 @@ def torch_factors(make) -> list[float]:
     return rates
 
 
-def test_every_schedule_is_there():
-    assert set(SCHEDULES) == {"constant", "poly", "cosine", "step", "plateau"}
-
-
 @pytest.mark.parametrize("name", SCHEDULES)
 @given(
     position=st.floats(0, 2 * EPOCHS),

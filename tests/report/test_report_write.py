@@ -19,13 +19,12 @@ import harness.report
 from harness.records import RunResult
 from harness.report.figures.examples import draw_confusion, draw_examples
 from harness.report.page.markdown import render_markdown
-from harness.report.page.sections import MEANINGS, make_page
+from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclude
 from harness.report.page.text import code, escape, fenced, points, setting
 from harness.report.study.record import report_schema, to_json
 from harness.report.study.summary import make_report
 from harness.report.write import write_report
-from harness.scores import SCORES
 
 SCHEMA = Path(harness.report.__file__).parent / "report.schema.json"
 
@@ -214,10 +213,6 @@ def test_pictures_of_one_run(study, tmp_path):
     with Image.open(tmp_path / "predictions.png") as picture:
         shown = {tuple(colour) for colour in np.asarray(picture.convert("RGB")).reshape(-1, 3)[::7].tolist()}
     assert {result.colours[8], result.colours[9], (0, 0, 0), (110, 110, 110)} <= shown
-
-
-def test_every_score_is_explained():
-    assert set(MEANINGS) == set(SCORES)
 
 
 def test_text_is_shown_as_it_is():

@@ -6,10 +6,13 @@ import itertools
 import math
 import re
 import sqlite3
+from dataclasses import replace
+from typing import get_args
 
 import optuna
 import pytest
 import scipy.stats
+from harness.spec.tune_settings import SamplerName
 from toys import MINIMAL
 from wrong_specs import HERE, top
 
@@ -18,7 +21,7 @@ from harness.spec.conflicts import find_clash
 from harness.spec.load import load_spec
 from harness.spec.space import with_values, written_values
 from harness.spec.tuning import Bound, Trial, front, winner
-from harness.tune.optuna_study import Search, measure_importance
+from harness.tune.optuna_study import Search, _make_sampler, _quiet, measure_importance
 from harness.tune.winners import Searched as Found
 from harness.tune.winners import plan_finals, plan_trial, search_name, trial_seed
 
@@ -51,6 +54,19 @@ def test_what_is_not_written_has_its_default(write_spec):
     assert (width.low, width.high, width.step, width.when) == (2, 11, 3, {"model.name": ("toy_net",)})
 
 
+SAMPLERS = get_args(SamplerName)
+
+
+def test_every_sampler_is_its_own_and_is_tried(write_spec):
+    told = "a sampler is a name in SamplerName (harness/spec/tune_settings.py), a line in _make_sampler"
+    told += " (harness/tune/optuna_study.py), and a row in SETTINGS of tests/spec/test_search.py"
+    tuning = load(write_spec, NUMBERS).tune
+    with _quiet():  # Optuna says of some that they may change
+        made = {name: type(_make_sampler(replace(tuning, sampler=name), 0)) for name in SAMPLERS}
+    assert len(set(made.values())) == len(made), f"{made}: {told}"
+    assert {sampler for sampler, _, _ in SETTINGS} == set(SAMPLERS), told
+
+
 def tune(lines, space="optimizer.lr: {uniform: [0.1, 0.5]}"):
     return top("tune:\n  space:\n    " + space + "\n" + "\n".join(f"  {line}" for line in lines.splitlines()))
 
@@ -59,7 +75,10 @@ WRONG = {
     "no space": (top(f"tune: {HERE}{{trials: 3}}"), ["'space' is missing"]),
     "empty space": (top(f"tune:\n  space: {HERE}{{}}"), ["empty"]),
     "unknown key": (tune(f"{HERE}trial: 3"), ["trials"]),
-    "unknown sampler": (tune(f"sampler: {HERE}bayes"), ["'tpe', 'gp', 'random' or 'cmaes'"]),
+    "unknown sampler": (
+        tune(f"sampler: {HERE}bayes"),
+        [f"{str(SAMPLERS[:-1])[1:-1]} or {SAMPLERS[-1]!r}"],
+    ),
     "no trials": (tune(f"trials: {HERE}0"), ["greater than or equal to 1"]),
     "key that leads nowhere": (tune("", f"{HERE}optimiser.lr: {{uniform: [0.1, 0.5]}}"), ["did you mean 'optimizer'"]),
     "setting that is not there": (tune("", f"{HERE}optimizer.rate: {{uniform: [0.1, 0.5]}}"), ["no such setting"]),
