@@ -1,8 +1,12 @@
 """A study that runs in seconds, and the program as a user runs it."""
 
+import contextlib
+import io
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -29,6 +33,29 @@ seeds: [0, 1]
 
 def harness_command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from harness.cli.app import main; main()", *arguments]
+
+
+def harness_here(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the program in this process, for what does not ask for a process of its own: a start takes seconds."""
+    from harness.cli.app import app
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    heard = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGHUP)}
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        contextlib.chdir(cwd or Path.cwd()),
+        mock.patch.object(sys, "argv", ["harness", *arguments]),
+    ):
+        try:
+            app.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            for signum, handler in heard.items():
+                signal.signal(signum, handler)
+    return subprocess.CompletedProcess(arguments, code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 
 def hear_signals() -> None:

@@ -1,13 +1,13 @@
 """A trained study on real files, shared by the tests of what is done with its winner. Its data are then taken away."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_study import harness_here
 
 SPEC = """
 study: rough
@@ -74,17 +74,12 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def call(trained, monkeypatch, capsys):
+def call(trained, monkeypatch):
     """Return a function that runs the program where the study was run, in this process; returns exit code, out, err."""
-    from harness.cli.app import app
-
     monkeypatch.chdir(trained.place)
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
+        done = harness_here(*map(str, arguments))
+        return done.returncode, done.stdout, done.stderr
 
     return call

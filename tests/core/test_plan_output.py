@@ -1,11 +1,10 @@
 """What `harness plan` prints beside the runs: concerns, most serious first, and combinations that are left out."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_study import harness_command
+from tiny_study import harness_here
 
 PHASE3 = Path(__file__).parents[2] / "ablations" / "phase3.yaml"
 
@@ -15,9 +14,8 @@ def plan(spec, *options, cwd):
 
 
 def both_streams(spec, *options, cwd):
-    done = subprocess.run(
-        harness_command("plan", str(spec), *options), capture_output=True, text=True, check=True, cwd=cwd
-    )
+    done = harness_here("plan", str(spec), *options, cwd=cwd)
+    assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
 

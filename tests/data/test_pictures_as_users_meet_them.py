@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from picture_files import chunk, exif_of, noise, write_bare_png, write_png, write_tiff
 from PIL import Image
+from tiny_study import harness_here
 
 from harness.audit.measure import audit_source
 from harness.data import open_whole
@@ -105,7 +106,7 @@ def test_init_audit_and_run_refuse_what_would_be_lost_in_one_message(tmp_path, e
         Image.fromarray(noise(8, 8, 1, seed=k)[..., 0] % 2).save(masks / f"p{k}.png")
     (tmp_path / "s.yaml").write_text(SPEC)
     for words in (["init", "d"], ["data", "audit", "s.yaml"], ["run", "s.yaml"], ["data", "show", "s.yaml"]):
-        done = run(tmp_path, *words)
+        done = harness_here(*words, cwd=tmp_path)
         assert done.returncode == 2, words
         assert told in done.stdout + done.stderr, words
         assert "Traceback" not in done.stderr

@@ -1,13 +1,12 @@
 """The table of a run's files in docs/record.md against the files of real runs, and against what `harness gc` knows."""
 
 import re
-import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import yaml
-from tiny_study import TINY, harness_command
+from tiny_study import TINY, harness_here
 
 from harness.tracking.garbage import OWN_FILES
 
@@ -26,7 +25,7 @@ def names(tmp_path_factory):
     child = {"from": "baseline@last", "set": {"optimizer.lr": 1.0e-3}}
     spec |= {"variants": {"baseline": {}, "child": child}, "seeds": [0]}
     (folder / "s.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
-    subprocess.run(harness_command("run", "s.yaml"), cwd=folder, check=True, capture_output=True)
+    assert harness_here("run", "s.yaml", cwd=folder).returncode == 0
     return {
         "/".join(path.parts[len(folder.parts) + 3 :]) for path in folder.glob("mlruns/runs/*/**/*") if path.is_file()
     }

@@ -1,13 +1,12 @@
 """A budget: what comes first, when it stops, and that what was left is done later, to the same numbers."""
 
 import json
-import subprocess
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_study import TINY, final_counts, harness_command
+from tiny_study import TINY, final_counts, harness_here
 
 from harness.execute.budget import Budget, order_runs, within
 from harness.execute.events import Beat, Ended, Started, Warned
@@ -145,8 +144,7 @@ def test_a_study_in_three_calls_ends_whole(tmp_path):
 
 
 def run_tiny(place, *options):
-    command = harness_command("run", "tiny.yaml", "--json", *options)
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, check=False)
+    done = harness_here("run", "tiny.yaml", "--json", *options, cwd=place)
     return done.returncode, [row["status"] for row in json.loads(done.stdout)["runs"]], done.stderr
 
 

@@ -1,11 +1,10 @@
 """What `harness plan` says of the disk: by earlier runs of the same networks, and whether it will fit."""
 
 import shutil
-import subprocess
 from collections import namedtuple
 
 import yaml
-from tiny_study import TINY, harness_command
+from tiny_study import TINY, harness_here
 
 from harness import api
 from harness.execute.disk_forecast import DiskForecast, foresee_disk
@@ -38,9 +37,7 @@ def test_it_is_what_an_earlier_run_of_the_network_left(tmp_path, monkeypatch):
     assert found.resume_bytes == 12 * weights
     wider = plan_of(tmp_path, "wider", [0], base_channels=8)
     assert foresee_disk(root, (*later.runs, *wider.runs), ()).known == 2
-    told = subprocess.run(
-        harness_command("plan", "later.yaml", "--root", "m"), cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    told = harness_here("plan", "later.yaml", "--root", "m", cwd=tmp_path)
     assert "note: disk: 2 runs to do keep about" in told.stderr
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(1, 1, found.kept_bytes))
     text = foresee_disk(root, later.runs, ()).in_words

@@ -113,7 +113,7 @@ def test_a_run_is_finished_when_its_process_is_and_its_helpers_end_with_it(harne
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_however_a_command_ends_nothing_of_its_runs_is_left(workplace, signum):
     write_study(workplace, "helpers", "waiting")
     process = subprocess.Popen(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_study import TINY, final_counts, harness_command
+from tiny_study import TINY, final_counts, harness_command, harness_here
 
 from harness import api
 from harness.execute.events import Ended, Warned
@@ -198,7 +198,7 @@ def test_no_room_for_a_checkpoint_stops_that_run_alone_and_is_made_good(workplac
     assert " bytes free of " in reason and "run the same command again" in reason
     assert "Traceback" not in limited.stderr
     assert not list(workplace.rglob(".*.partial"))
-    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
+    done = harness_here("run", "tiny.yaml", "--seeds", "0", "--json", cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert {row["status"] for row in json.loads(done.stdout)["runs"]} == {"finished"}
 
@@ -220,23 +220,23 @@ def on_folder(text: str) -> str:
 
 
 @pytest.mark.slow
-def test_data_changed_between_two_runs_stale_results_are_named_and_not_mixed(harness_cli, workplace):
+def test_data_changed_between_two_runs_stale_results_are_named_and_not_mixed(workplace):
     (workplace / "tiny.yaml").write_text(on_folder(TINY))
     make_dataset(workplace / "data")
     options = ("tiny.yaml", "--seeds", "0")
-    assert harness_cli("run", *options).returncode == 0
+    assert harness_here("run", *options).returncode == 0
     make_dataset(workplace / "data", changed=True)
     told = "baseline/seed0, finetune+dice/seed0: trained before on other data (digest of data "
-    planned = harness_cli("plan", *options)
+    planned = harness_here("plan", *options)
     assert told.split(",")[0] in planned.stderr and "is stale and not reported" in planned.stderr, planned.stderr
     assert "2 to do" in planned.stdout
-    partly = harness_cli("run", *options, "--only", "baseline", "--json")
+    partly = harness_here("run", *options, "--only", "baseline", "--json")
     assert partly.returncode == 0, partly.stderr
     assert "baseline/seed0: trained before on other data (digest of data " in partly.stderr
-    reported = harness_cli("report", "tiny", "--json")
+    reported = harness_here("report", "tiny", "--json")
     rows = {row["variant"].split("+")[0]: row["status"] for row in json.loads(reported.stdout)["runs"]}
     assert rows == {"baseline": "finished", "finetune": "to do"}, "the old result is not of this study any more"
-    again = harness_cli("plan", *options)
+    again = harness_here("plan", *options)
     assert "finetune" in again.stderr and "baseline/seed0" not in again.stderr
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_study import harness_here
 
 import harness.data
 from harness import api
@@ -66,9 +67,9 @@ def test_a_longer_training_called_a_better_method(tmp_path):
 
 
 @pytest.mark.slow
-def test_training_images_have_no_scores(workplace, harness_cli):
+def test_training_images_have_no_scores(workplace):
     """A score on training images is never in a table with validation scores: there is none."""
-    done = harness_cli("run", "tiny.yaml", "--seeds", "0", "--only", "baseline")
+    done = harness_here("run", "tiny.yaml", "--seeds", "0", "--only", "baseline")
     assert done.returncode == 0, done.stderr
     report = json.loads((workplace / "reports/tiny/report.json").read_text())
     scored = {split for variant in report["variants"] for split in variant["scores"]}
@@ -78,7 +79,7 @@ def test_training_images_have_no_scores(workplace, harness_cli):
         in (workplace / "reports/tiny/report.md").read_text()
     )
     shutil.rmtree(next(workplace.glob("mlruns/runs/*/checkpoints")))
-    missing = harness_cli("run", "tiny.yaml", "--seeds", "0", "--json")
+    missing = harness_here("run", "tiny.yaml", "--seeds", "0", "--json")
     assert missing.returncode == 0
     assert "the weights that others start from now were not kept; trained again for them" in missing.stderr
     assert {row["status"] for row in json.loads(missing.stdout)["runs"]} == {"finished"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from tiny_study import harness_command, hear_signals
+from tiny_study import harness_command, harness_here, hear_signals
 
 from harness import api
 from harness.errors import InputError
@@ -102,16 +102,16 @@ def assert_no_helper_left(workplace):
     assert not [pid for pid in helpers if psutil.pid_exists(pid)]
 
 
-def test_the_whole_study_is_refused_and_nothing_is_begun(workplace, harness_cli):
+def test_the_whole_study_is_refused_and_nothing_is_begun(workplace):
     plan_of(workplace, "size")
-    done = harness_cli("run", "fussy.yaml")
+    done = harness_here("run", "fussy.yaml")
     assert done.returncode == 2
     assert "one, slow: model fussy (about size) on 32x32: RuntimeError" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (workplace / "mlruns" / "runs").exists()
-    probed = harness_cli("plan", "fussy.yaml", "--probe")
+    probed = harness_here("plan", "fussy.yaml", "--probe")
     assert (probed.returncode, "one, slow: model fussy" in probed.stderr) == (2, True)
-    assert harness_cli("plan", "fussy.yaml").returncode == 0
+    assert harness_here("plan", "fussy.yaml").returncode == 0
 
 
 def test_a_small_u_net_on_one_small_picture(workplace):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_study import harness_command
+from tiny_study import harness_here
 
 from harness import api
 from harness.apply.choose import choose
@@ -194,9 +194,7 @@ def test_the_store_brings_all_counts_elsewhere(tmp_path):
 
 
 def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        harness_command(*arguments), cwd=trained().place, capture_output=True, text=True, timeout=300, check=False
-    )
+    return harness_here(*arguments, cwd=trained().place)
 
 
 @pytest.mark.slow

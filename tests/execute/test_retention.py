@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from tiny_study import TINY, final_counts, harness_command
+from tiny_study import TINY, final_counts, harness_here
 
 from harness import api
 from harness.execute.events import Ended, Started, Warned
@@ -75,9 +74,7 @@ def test_a_later_start_from_last_weights_makes_them_again_with_the_same_numbers(
     before = final_counts(tmp_path / "m")
     record = {path: path.read_bytes() for path in (tmp_path / "m" / "runs").rglob("*") if path.is_file()}
     path = write_study(tmp_path, variants=FROM_LAST)
-    told = subprocess.run(
-        harness_command("plan", str(path), "--root", str(tmp_path / "m")), capture_output=True, text=True, check=True
-    )
+    told = harness_here("plan", str(path), "--root", str(tmp_path / "m"))
     assert "note: baseline/seed0: finished, but the weights that others start from now were not kept" in told.stderr
     assert "2 runs, 2 to do" in told.stdout
     plan, events = execute(path, tmp_path / "m")
@@ -123,9 +120,9 @@ def test_asked_for_weights_are_linked_into_mlflow_also_later_and_take_no_room(tm
     path = write_study(tmp_path)
     plan, _ = execute(path, tmp_path / "m")
     best = run_folder(tmp_path / "m", plan.runs[0].id).best
-    command = harness_command("sync", "--root", str(tmp_path / "m"), "--upload-weights", "--json")
+    command = ("sync", "--root", str(tmp_path / "m"), "--upload-weights", "--json")
     for delivered in (1, 0):
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        told = harness_here(*command).stdout
         assert len(json.loads(told)[0]["delivered"]) == delivered
         linked = next((tmp_path / "m" / "artifacts").rglob("best.pt"))
         assert linked.samefile(best)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_study import TINY, final_counts, harness_command
+from tiny_study import TINY, final_counts, harness_command, harness_here
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,9 @@ def test_a_study_becomes_tracked_runs_and_a_report(undisturbed):
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_give_identical_counts(undisturbed, harness_cli, workplace):
+def test_two_runs_at_once_give_identical_counts(undisturbed, workplace):
     place, _ = undisturbed
-    done = harness_cli("run", "tiny.yaml", "--jobs", "2")
+    done = harness_here("run", "tiny.yaml", "--jobs", "2")
     assert done.returncode == 0, done.stderr
     assert final_counts(workplace / "mlruns") == final_counts(place / "mlruns")
     assert len(final_counts(workplace / "mlruns")) == 4
@@ -57,24 +57,24 @@ def test_the_second_time_it_does_nothing_and_says_so(undisturbed):
 
 
 @pytest.mark.slow
-def test_a_changed_comparison_is_reported_without_training(harness_cli, workplace):
+def test_a_changed_comparison_is_reported_without_training(workplace):
     options = ("run", "tiny.yaml", "--seeds", "0")
-    assert harness_cli(*options).returncode == 0
+    assert harness_here(*options).returncode == 0
     spec = workplace / "tiny.yaml"
     spec.write_text(spec.read_text() + "compare: {reference: baseline, margin: 0.25}\n")
-    done = harness_cli(*options)
+    done = harness_here(*options)
     assert done.returncode == 0, done.stderr
     assert "epoch 1/" not in done.stderr
     assert "nothing to do" not in done.stderr
     assert json.loads((workplace / "reports/tiny/report.json").read_text())["margin"] == 0.25
-    assert "nothing to do: all 2 runs are finished" in harness_cli(*options).stderr
+    assert "nothing to do: all 2 runs are finished" in harness_here(*options).stderr
 
 
 @pytest.mark.slow
-def test_killed_before_its_report_it_writes_that_the_next_time(harness_cli, workplace):
+def test_killed_before_its_report_it_writes_that_the_next_time(workplace):
     """The report of an earlier run of the study is there, and is not taken for this one's."""
     options = ("run", "tiny.yaml", "--seeds", "0")
-    assert harness_cli(*options).returncode == 0
+    assert harness_here(*options).returncode == 0
     spec, report = workplace / "tiny.yaml", workplace / "reports/tiny/report.json"
     spec.write_text(spec.read_text().replace("lr: 3.0e-3", "lr: 2.0e-3"))
     earlier = report.read_text()
@@ -85,27 +85,21 @@ def test_killed_before_its_report_it_writes_that_the_next_time(harness_cli, work
                 pass
         process.kill()
     assert report.read_text() == earlier
-    done = harness_cli(*options)
+    done = harness_here(*options)
     assert done.returncode == 0, done.stderr
     assert "epoch 1/" not in done.stderr
     assert "nothing to do" not in done.stderr
     assert report.read_text() != earlier
-    assert "nothing to do: all 2 runs are finished" in harness_cli(*options).stderr
+    assert "nothing to do: all 2 runs are finished" in harness_here(*options).stderr
     (workplace / "reports/tiny/report.md").write_text("another study's")
-    assert "nothing to do" not in harness_cli(*options).stderr
+    assert "nothing to do" not in harness_here(*options).stderr
     (workplace / "mlruns/studies/tiny/reported").write_bytes(b"\xff\xfe")
-    assert harness_cli(*options).returncode == 0
+    assert harness_here(*options).returncode == 0
 
 
 def test_report_is_made_again_from_the_store_alone(undisturbed, tmp_path):
     place, _ = undisturbed
-    done = subprocess.run(
-        harness_command("report", "tiny", "--reports", str(tmp_path)),
-        cwd=place,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = harness_here("report", "tiny", "--reports", str(tmp_path), cwd=place)
     assert done.returncode == 0, done.stderr
     first, again = place / "reports/tiny", tmp_path / "tiny"
     for path in first.rglob("*.*"):
@@ -133,19 +127,19 @@ def kill_study_after(workplace, seconds, signum):
         return process.wait(60)
 
 
-@pytest.mark.parametrize("seconds", [4.0, 6.0, 8.0, 10.0, 13.0])
+@pytest.mark.parametrize("seconds", [5.0, 10.0])
 @pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_counts(undisturbed, harness_cli, workplace, seconds):
+def test_killed_at_any_moment_it_ends_with_the_same_counts(undisturbed, workplace, seconds):
     place, _ = undisturbed
     kill_study_after(workplace, seconds, signal.SIGKILL)
-    done = harness_cli("run", "tiny.yaml")
+    done = harness_here("run", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     assert final_counts(workplace / "mlruns") == final_counts(place / "mlruns")
     assert set(mlflow_statuses(workplace).values()) == {"FINISHED"}
 
 
 @pytest.mark.slow
-def test_interrupt_ends_all_processes_marks_the_runs_and_is_resumable(undisturbed, harness_cli, workplace):
+def test_interrupt_ends_all_processes_marks_the_runs_and_is_resumable(undisturbed, workplace):
     place, _ = undisturbed
     process = subprocess.Popen(
         harness_command("run", "tiny.yaml"), cwd=workplace, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -155,7 +149,7 @@ def test_interrupt_ends_all_processes_marks_the_runs_and_is_resumable(undisturbe
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert "RUNNING" not in mlflow_statuses(workplace).values()
-    done = harness_cli("run", "tiny.yaml")
+    done = harness_here("run", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     assert final_counts(workplace / "mlruns") == final_counts(place / "mlruns")
 
@@ -192,11 +186,11 @@ def has_open(process, ending):
 
 
 @pytest.mark.slow
-def test_a_run_that_diverges_is_reported_and_the_others_go_on(harness_cli, workplace):
+def test_a_run_that_diverges_is_reported_and_the_others_go_on(workplace):
     spec = (workplace / "tiny.yaml").read_text()
     spec = spec.replace("  finetune:", "  hot: {set: {optimizer: {name: sgd, lr: 1.0e+30}}}\n  finetune:")
     (workplace / "tiny.yaml").write_text(spec)
-    done = harness_cli("run", "tiny.yaml", "--seeds", "0", "--json")
+    done = harness_here("run", "tiny.yaml", "--seeds", "0", "--json")
     assert done.returncode == 1, done.stderr
     runs = {row["variant"]: row for row in json.loads(done.stdout)["runs"]}
     assert runs["hot"]["status"] == "failed"
@@ -205,10 +199,10 @@ def test_a_run_that_diverges_is_reported_and_the_others_go_on(harness_cli, workp
     assert "hot" in (workplace / "reports/tiny/report.md").read_text()
 
 
-def test_bad_input_is_one_message_and_exit_code_2(harness_cli, workplace):
+def test_bad_input_is_one_message_and_exit_code_2(workplace):
     spec = (workplace / "tiny.yaml").read_text().replace("base_channels: 4", "base_chanels: 4")
     (workplace / "tiny.yaml").write_text(spec)
-    done = harness_cli("run", "tiny.yaml")
+    done = harness_here("run", "tiny.yaml")
     assert done.returncode == 2
     assert done.stderr.startswith("error: tiny.yaml:6:")
     assert "did you mean 'base_channels'" in done.stderr

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import optuna
 import pytest
-from tiny_study import harness_command
+from tiny_study import harness_command, harness_here
 
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Advanced, Ended, Started
@@ -308,7 +308,7 @@ def test_killed_twice_it_makes_the_same_trials_as_in_one_go(tmp_path):
     assert "optuna" not in said.lower()
     for trial in (1, 2):
         kill_after(command, places[1], f"trial {trial} of 4", 1.0)  # in the next trial
-    last = subprocess.run(command, cwd=places[1], capture_output=True, text=True, check=False)
+    last = harness_here("tune", "real.yaml", "--json", cwd=places[1])
     assert last.returncode == 0, last.stderr
     assert "trial 1 of 4" not in last.stderr  # what is finished is not run again
     assert real_trials(places[1]) == real_trials(places[0])
@@ -345,8 +345,8 @@ def _check_mlflow(place):
     }
 
 
-def test_a_study_without_tuning_says_so(harness_cli, workplace):
-    done = harness_cli("tune", "tiny.yaml")
+def test_a_study_without_tuning_says_so(workplace):
+    done = harness_here("tune", "tiny.yaml")
     assert done.returncode == 2
     assert (
         done.stderr

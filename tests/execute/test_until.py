@@ -6,14 +6,13 @@ Studies are real but for the training: counts come from known rates, so an obvio
 from __future__ import annotations
 
 import json
-import subprocess
 from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from open_claims import claim
-from tiny_study import harness_command
+from tiny_study import harness_here
 
 from harness import api
 from harness.counts import make_counts
@@ -315,5 +314,4 @@ def test_the_program_as_its_user_runs_it(tmp_path):
 
 
 def run_grown(place, *options):
-    command = harness_command("run", "grown.yaml", *options)
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600, check=False)
+    return harness_here("run", "grown.yaml", *options, cwd=place)

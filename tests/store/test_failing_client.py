@@ -2,16 +2,14 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from every_call import ask_all
 from faulty_mlflow import Faults, make_faulty
-from tiny_study import harness_command
+from tiny_study import harness_command, harness_here
 from toy_study import finish, toy_plan
 
-import harness.cli.app
 from harness.errors import InputError
 from harness.execute.events import Warned
 from harness.execute.study import execute_plan
@@ -134,26 +132,15 @@ COMMANDS = {
 }
 
 
-def call(monkeypatch, capsys, *arguments):
-    """Run the program in this process; return its exit code and what it printed."""
-    monkeypatch.setattr(sys, "argv", ["harness", *arguments])
-    try:
-        harness.cli.app.main()
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    return code, *capsys.readouterr()
-
-
-def run_commands(place: Path, monkeypatch, capsys) -> dict[str, tuple[int, str]]:
+def run_commands(place: Path) -> dict[str, tuple[int, str]]:
     """Run the commands anew; return each one's exit code and what it told the user, after checking what it wrote."""
     shutil.rmtree(place / "reports", ignore_errors=True)
     shutil.rmtree(place / "again", ignore_errors=True)
     ended = {}
     for name, arguments in COMMANDS.items():
-        code, _, err = call(monkeypatch, capsys, *arguments)
-        assert "Traceback" not in err, err
-        ended[name] = (code, err)
+        done = harness_here(*arguments)
+        assert "Traceback" not in done.stderr, done.stderr
+        ended[name] = (done.returncode, done.stderr)
     assert (place / "reports/small/report.md").exists()
     assert (place / "again/small/report.md").exists()
     assert (place / "again/small/gate.xml").exists()
@@ -161,7 +148,7 @@ def run_commands(place: Path, monkeypatch, capsys) -> dict[str, tuple[int, str]]
 
 
 @pytest.mark.slow
-def test_commands_end_as_without_a_store_whichever_call_fails(trained, tmp_path, new_root, monkeypatch, capsys):
+def test_commands_end_as_without_a_store_whichever_call_fails(trained, tmp_path, new_root, monkeypatch):
     faults = Faults()
     make_faulty(monkeypatch, faults)
     new_root(tmp_path / "database")
@@ -173,12 +160,12 @@ def test_commands_end_as_without_a_store_whichever_call_fails(trained, tmp_path,
         monkeypatch.chdir(place)
         return place
 
-    whole = run_commands(enter("whole"), monkeypatch, capsys)
+    whole = run_commands(enter("whole"))
     assert not any("warning: the tracking store" in err for _, err in whole.values())
     for number, name in enumerate(["*", "files.log_artifact"]):
         assert name == "*" or name in faults.asked
         faults.call, faults.error = name, KINDS[number % len(KINDS)]
-        ended = run_commands(enter(str(number)), monkeypatch, capsys)
+        ended = run_commands(enter(str(number)))
         assert "it fails; the results are safe on this disk" in ended["run"][1]
         assert ended["sync"] == (1, f"error: the tracking store fails: {type(faults.error).__name__}: it fails\n")
         del ended["sync"]

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_study import TINY, harness_command
+from tiny_study import TINY, harness_command, harness_here
 
 from harness.records import Plan
 from harness.tracking import background_sync as courier_module
@@ -33,11 +33,6 @@ def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
         if text in line:
             return lines
     raise AssertionError(f"no line with {text!r} in {''.join(lines)}")
-
-
-def call(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = harness_command(*arguments)
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, check=False)
 
 
 def stored_histories(uri: str, study: str) -> dict[str, list[tuple[int, float]]]:
@@ -94,17 +89,17 @@ def test_a_server_gone_for_good_costs_nothing_and_is_delivered_to_later(lab, tmp
     assert "harness sync gone" in err
     assert "Traceback" not in err
     assert (tmp_path / "reports/gone/report.html").exists()
-    again = call(tmp_path, "report", "gone", "--tracking-uri", uri, "--reports", "again")
+    again = harness_here("report", "gone", "--tracking-uri", uri, "--reports", "again", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "again/gone/report.md").read_bytes() == (tmp_path / "reports/gone/report.md").read_bytes()
-    undelivered = call(tmp_path, "sync", "--tracking-uri", uri)
+    undelivered = harness_here("sync", "--tracking-uri", uri, cwd=tmp_path)
     assert (undelivered.returncode, undelivered.stdout) == (1, "")
     assert undelivered.stderr == "error: the tracking store fails: its server does not answer\n"
     lab.start()
-    first = call(tmp_path, "sync", "--tracking-uri", uri)
+    first = harness_here("sync", "--tracking-uri", uri, cwd=tmp_path)
     assert (first.returncode, first.stdout) == (0, "gone: 2 brought to the store\n"), first.stderr
     assert stored_histories(lab.uri, "gone") == journals(tmp_path / "mlruns")
-    second = call(tmp_path, "sync", "gone", "--tracking-uri", uri)
+    second = harness_here("sync", "gone", "--tracking-uri", uri, cwd=tmp_path)
     assert (second.returncode, second.stdout) == (0, "gone: 2 there already\n"), second.stderr
     assert stored_histories(lab.uri, "gone") == journals(tmp_path / "mlruns")
     told = "".join([out, err, *(done.stdout + done.stderr for done in (again, undelivered, first, second))])

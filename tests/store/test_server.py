@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from tiny_study import TINY, harness_command
+from tiny_study import TINY, harness_command, harness_here
 from toy_study import SPEC, epoch, finish
 
 from harness.errors import InputError
@@ -50,8 +50,8 @@ def test_a_study_goes_through_the_server_and_is_reported_on_elsewhere(lab, tmp_p
     (tmp_path / "elsewhere").mkdir()
     save_study(here.root, plan)
     arguments = ("report", "toy", "--tracking-uri", lab.uri, "--json")
-    first = call(tmp_path, *arguments, "--root", "here", "--reports", "first")
-    other = call(tmp_path / "elsewhere", *arguments, "--reports", "../other")
+    first = harness_here(*arguments, "--root", "here", "--reports", "first", cwd=tmp_path)
+    other = harness_here(*arguments, "--reports", "../other", cwd=tmp_path / "elsewhere")
     assert (first.returncode, other.returncode) == (0, 0), first.stderr + other.stderr
     assert first.stdout.replace("first", "other") == other.stdout.replace("../other", "other")
     for path in (tmp_path / "first").rglob("*.*"):
