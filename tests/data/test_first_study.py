@@ -1,13 +1,11 @@
 """`harness init`: what it writes loads, plans and runs."""
 
-import sys
-
 import numpy as np
 import pytest
 from layout_trees import labels, make_cityscapes, make_kaggle, make_offroad, picture, save
+from tiny_study import harness_here
 
 import harness
-from harness.cli.app import main
 from harness.cli.init import init_spec
 from harness.errors import InputError
 
@@ -71,14 +69,12 @@ def test_sizes_are_of_nearly_the_same_shape_and_fit_the_network():
 
 
 @pytest.mark.slow
-def test_init_and_run_from_the_command_line(harness_cli, workplace, monkeypatch, capsys):
+def test_init_and_run_from_the_command_line(workplace):
     make_folder(workplace / "my data")
-    monkeypatch.setattr(sys, "argv", ["harness", "init", "my data", "--out", "first.yaml"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "next: harness plan first.yaml"
+    told = harness_here("init", "my data", "--out", "first.yaml")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[-1] == "next: harness plan first.yaml"
     options = ("--set", "train.epochs=1", "--seeds", "0", "--only", "augmented", "--device", "cpu")
-    done = harness_cli("run", "first.yaml", *options, timeout=500)
+    done = harness_here("run", "first.yaml", *options)
     assert done.returncode == 0, done.stderr
     assert "1 of 2 runs are finished" in done.stdout

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from tiny_study import harness_command
+from tiny_study import harness_command, harness_here
 
 from harness import api
 from harness.environment import CPU_TUNABLES, NUMERIC, OWN, differing, read_environment
@@ -65,12 +65,12 @@ def test_a_variable_that_changes_numbers_shows_in_record_run_report_and_reproduc
     (tmp_path / "env.yaml").write_text(SPEC)
 
     def call(*arguments: str) -> str:
-        done = subprocess.run(harness_command(*arguments), capture_output=True, text=True, timeout=240, check=False)
+        done = harness_here(*arguments)
         assert done.returncode in (0, 1), done.stderr
         return done.stdout + done.stderr
 
-    clean.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
-    call("run", "env.yaml", "--only", "baseline")
+    clean.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")  # read where a process begins
+    subprocess.run(harness_command("run", "env.yaml", "--only", "baseline"), capture_output=True, check=True)
     plan = api.make_plan(api.load_spec("env.yaml"))
     recorded = [json.loads(run_folder(tmp_path / "mlruns", run.id).provenance.read_text()) for run in plan.runs[:1]]
     assert [facts["environment"] for facts in recorded] == [{"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"}]
