@@ -37,11 +37,11 @@ from harness.runs.plugin_copy import keep_plugins
 from harness.runs.provenance import read_provenance
 from harness.spec.plugins import import_plugin
 from harness.train.auto_batch_size import fit_micro_batch
+from harness.train.batch_counter import BatchCounter
 from harness.train.checkpoint import Checkpoint, copy_weights, load_newest, save_state, save_weights
 from harness.train.evaluate import evaluate, evaluate_in_detail, make_examples
 from harness.train.loop import train
 from harness.train.memory import MicroBatch, OutOfMemory, translate_oom
-from harness.train.pulse import BatchCounter
 from harness.train.self_test import require_threads
 from harness.train.setup import Setup, build_setup, prepare_process
 

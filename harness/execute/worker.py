@@ -20,7 +20,7 @@ from harness.execute.fork_server import forget_setting, lead_family
 from harness.execute.output_log import print_into
 from harness.records import Machine, Run
 from harness.runs.folder import RunFolder
-from harness.train.pulse import BatchCounter
+from harness.train.batch_counter import BatchCounter
 
 PULSE_S = 1.0
 """How often a run's process says how far it is."""

@@ -29,11 +29,11 @@ from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Machine, RunConfig
 from harness.settings import ModelChoice
 from harness.spec.conflicts import find_clash, find_small_batch
+from harness.train.batch_counter import BatchCounter
 from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing, read_images
 from harness.train.feature_cache import FeatureCache, make_feature_caches
 from harness.train.gpu_dataset import GpuDataset, load_gpu_datasets, spare_bytes
 from harness.train.memory import MicroBatch
-from harness.train.pulse import BatchCounter
 from harness.train.seeding import seed_torch
 
 GROUPS: tuple[Literal["backbone", "head"], ...] = ("backbone", "head")

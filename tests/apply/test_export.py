@@ -12,8 +12,9 @@ from finished_study import finished
 from torch.nn import functional
 
 from harness.apply.card.write import Licences, default_path
-from harness.apply.export.export import Options, export_run, parity, quantize
-from harness.apply.export.export import export as export_module
+from harness.apply.export import export as export_module
+from harness.apply.export import parity, quantize
+from harness.apply.export.export import Options, export_run
 from harness.counts import make_counts
 from harness.data import open_source
 from harness.errors import HarnessError, InputError

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from harness.apply.model import Model
+from harness.apply.predict import tiles
 from harness.apply.predict.infer import Predictor, Views
-from harness.apply.predict.run import tiles
 from harness.apply.predict.tiles import (
     SAFETY,
     Tiling,
@@ -194,8 +194,8 @@ def test_tiles_for_a_model_that_resizes_are_refused():
 
 def test_a_very_wide_picture_is_predicted_in_strips_of_columns_as_in_strips_of_rows(monkeypatch):
     """The same tiles and sums: labels differ at most where two classes are all but tied."""
+    from harness.apply.predict import infer
     from harness.apply.predict.infer import _Read
-    from harness.apply.predict.run import infer
 
     torch.manual_seed(3)
     model = make_model(make_unet(4, in_channels=3, base_channels=4), 4)

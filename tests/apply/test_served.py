@@ -23,7 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from harness.apply.export.export import Options, export_run, served
+from harness.apply.export import served
+from harness.apply.export.export import Options, export_run
 from harness.apply.export.mlflow import log_export
 from harness.apply.model import load_model
 from harness.data import open_source

@@ -5,7 +5,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from harness.report.markdown import MEANINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,6 +12,7 @@ from PIL import Image
 
 from harness import scores
 from harness.counts import make_counts
+from harness.report.page.sections import MEANINGS
 from harness.settings import ScoreName
 
 C = 4
@@ -24,7 +24,7 @@ def test_a_spec_can_name_each_score_and_each_has_a_meaning():
     assert named == computed == told, (
         f"{', '.join(sorted((named | computed | told) - (named & computed & told)))}: a score is a name in ScoreName "
         "(harness/settings.py), a function in SCORES (harness/scores.py) and a line in MEANINGS "
-        "(harness/report/markdown.py)"
+        "(harness/report/page/sections.py)"
     )
 
 

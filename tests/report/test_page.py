@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from families_made import SKILLS, as_family, with_taxonomies
 from PIL import Image
-from test_report_attribution import SKILLS, as_family
-from test_report_common import with_taxonomies
 
 from harness.report.page.html import render_html
 from harness.report.page.markdown import render_markdown

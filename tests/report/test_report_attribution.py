@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from families_made import SKILLS, as_family
 
 from harness.report.page.attribution_sections import brackets_table, open_question, parts_table, summary
 from harness.report.page.markdown import render_markdown
@@ -13,9 +14,6 @@ from harness.report.write import write_report
 from harness.stats.looks import Look, TakenLook
 from harness.stats.verdicts import holm
 
-SKILLS = {"all": 0.72, "none": 0.6, "only-crop": 0.63, "only-dice": 0.68}
-ON = {"all": {"crop", "dice"}, "none": set(), "only-crop": {"crop"}, "only-dice": {"dice"}}
-
 
 @pytest.fixture
 def factorial(simulate):
@@ -24,19 +22,6 @@ def factorial(simulate):
 
 def written(table: Table) -> str:
     return render_markdown(Page("s", (table,))).removeprefix("# s\n\n")
-
-
-def as_family(study, design):
-    runs = tuple(
-        replace(
-            run,
-            family="all",
-            design=design,
-            components={name: name in ON[run.variant] for name in ("crop", "dice")},
-        )
-        for run in study.plan.runs
-    )
-    return replace(study, plan=replace(study.plan, runs=runs, reference="none"))
 
 
 def test_shares_add_up_to_the_total(factorial):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from families_made import GREEN, MERGED, with_taxonomies
 
 from harness.class_mapping import merge_counts
 from harness.records import Predictions
@@ -12,24 +13,6 @@ from harness.report.study.summary import make_report
 from harness.report.study.variants import group_runs
 from harness.report.write import write_report
 from harness.scores import miou_dataset
-
-GREEN = (0, 0, 0, 0, 1, 1, 1, 1, 2, 3)
-"""Plants, things, ground, sky: the ten classes in four."""
-MERGED = ("plants", "things", "ground", "sky")
-IDS = [(100 * k, k) for k in range(10)]
-
-
-def with_taxonomies(study, coarse_variant="b", class_of=True):
-    results = {}
-    for run in study.plan.runs:
-        result = study.results[run.id]
-        contract = {**result.contract, "taxonomy": "ten", **({"class_of": IDS} if class_of else {})}
-        if run.variant == coarse_variant:
-            counts = {split: merge_counts(c, GREEN, MERGED) for split, c in result.counts.items()}
-            contract |= {"taxonomy": "four", **({"class_of": [(raw, GREEN[k]) for raw, k in IDS]} if class_of else {})}
-            result = replace(result, counts=counts, last_counts={}, colours=result.colours[:4])
-        results[run.id] = replace(result, contract=contract)
-    return results
 
 
 @pytest.mark.parametrize("coarse_variant", ["a", "b"])

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.records import Concern
-from harness.report.markdown import render_markdown
+from harness.report.page.markdown import render_markdown
+from harness.report.page.sections import make_page
 from harness.report.study.summary import make_report
 from harness.report.write import write_report
 
@@ -28,7 +29,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def of_plugin(run):
     """Return a run of a model that only a plugin defines, which is nowhere."""
-    model = replace(run.config.model, name="only_in_the_plugin")
+    model = run.config.model.model_copy(update={"name": "only_in_the_plugin"})
     return replace(run, config=replace(run.config, model=model, plugins=("plugin_that_is_gone",)))
 
 
@@ -51,5 +52,5 @@ def test_what_was_noted_when_planned_is_told_and_nothing_is_looked_for_again(sim
     noted = Concern("few_groups", ("a", "b"), "val holds 2 recordings", "record more")
     told = make_report(replace(made.plan, concerns=(noted,)), made.results)
     assert told.concerns == (noted,)
-    assert "al holds 2 recordings" in render_markdown(told)
+    assert "al holds 2 recordings" in render_markdown(make_page(told))
     assert make_report(replace(made.plan, concerns=()), made.results).concerns == ()

@@ -12,7 +12,6 @@ from typing import get_args
 import optuna
 import pytest
 import scipy.stats
-from harness.spec.tune_settings import SamplerName
 from toys import MINIMAL
 from wrong_specs import HERE, top
 
@@ -20,7 +19,7 @@ from harness.errors import HarnessError, InputError
 from harness.spec.conflicts import find_clash
 from harness.spec.load import load_spec
 from harness.spec.space import with_values, written_values
-from harness.spec.tuning import Bound, Trial, front, winner
+from harness.spec.tuning import Bound, SamplerName, Trial, front, winner
 from harness.tune.optuna_study import Search, _make_sampler, _quiet, measure_importance
 from harness.tune.winners import Searched as Found
 from harness.tune.winners import plan_finals, plan_trial, search_name, trial_seed
@@ -58,7 +57,7 @@ SAMPLERS = get_args(SamplerName)
 
 
 def test_every_sampler_is_its_own_and_is_tried(write_spec):
-    told = "a sampler is a name in SamplerName (harness/spec/tune_settings.py), a line in _make_sampler"
+    told = "a sampler is a name in SamplerName (harness.spec.tuning.py), a line in _make_sampler"
     told += " (harness/tune/optuna_study.py), and a row in SETTINGS of tests/spec/test_search.py"
     tuning = load(write_spec, NUMBERS).tune
     with _quiet():  # Optuna says of some that they may change

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.report.figures.marks import Box, Chart, Dot, Key, Line, Mark, Shape, Sheet, make_axis, shorten
-from harness.report.html_tips import SCORE, one_line
 from harness.report.page.text import decimal
+from harness.report.page.tooltips import SCORE, one_line
 from harness.report.study.record import Report, SeedResult, VariantSummary
 
 METRICS = (("train/loss", "Training loss", 1.0, 4), (f"val/{SCORE}", f"Validation {SCORE} (%)", 100.0, 2))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from harness.report.figures.marks import Box, Dot, Key, Line, Row, Sheet, row_chart, shorten
-from harness.report.html_tips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.page.result_sections import headline, ordered_splits
 from harness.report.page.sentences import is_doubted
 from harness.report.page.text import decimal, mean_sd, points
+from harness.report.page.tooltips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.study.record import Report, VariantSummary
 
 WORDS = {"improved": "▲ improved", "regressed": "▼ regressed", "equivalent": "= equivalent", "undecided": "undecided"}
@@ -15,19 +15,21 @@ DOUBT = "A verdict with a question mark was called at an earlier look, and the i
 
 def score_sheet(report: Report) -> Sheet:
     """Return the scores on each split, the primary one first, and on that one the differences to the reference."""
-    panels, differences = [], list[Row]()
+    panels, differences, compared = [], list[Row](), False
     for split in (item.name for item in ordered_splits(report)):
         scored = [(place, row) for place, item in enumerate(report.variants) if (row := _score_row(item, place, split))]
+        if not scored:  # no variant has a score there
+            continue
         means = {row.name: row.value for _, row in scored}
         rule = means.get(one_line(report.reference))
         panels.append(row_chart(f"{SCORE} on {split} (%)", [row for _, row in scored], rule=rule))
         if split == report.primary:
             differences = [_difference_row(report, place, split) for place, _ in scored]
-        if split == report.primary and any(row.dots for row in differences):
-            title = f"Difference to {one_line(report.reference)} on {split} (points)"
-            panels.append(row_chart(title, differences, rule=0.0, margin=100 * report.margin))
+            if compared := any(row.dots for row in differences):
+                title = f"Difference to {one_line(report.reference)} on {split} (points)"
+                panels.append(row_chart(title, differences, rule=0.0, margin=100 * report.margin))
     note = DOUBT if any(row.note.endswith("?") for row in differences) else ""
-    return Sheet(tuple(panels), _keys(report, compared=len(panels) > len(report.splits)), note)
+    return Sheet(tuple(panels), _keys(report, compared=compared), note)
 
 
 def _keys(report: Report, *, compared: bool) -> tuple[Key, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.report.figures.charts import chart_figures
-from harness.report.html_tips import signed
 from harness.report.page.cells import exact
 from harness.report.page.model import Block, Cell, Heading, Row, Table, Text, make_table
 from harness.report.page.text import NOTHING, counted, escape, points
+from harness.report.page.tooltips import signed
 from harness.report.study.attribution_records import FamilyAttribution, Part
 from harness.report.study.record import Report
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.report.html_tips import estimate_tip, one_line
 from harness.report.page.model import Cell, Tone
 from harness.report.page.text import NOTHING, decimal, mean_sd, percent
+from harness.report.page.tooltips import estimate_tip, one_line
 from harness.report.study.record import ClassSummary, Estimate
 
 TONES: Mapping[str, Tone] = {"improved": "gain", "regressed": "loss", "equivalent": "same", "undecided": "open"}

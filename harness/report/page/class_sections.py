@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from harness.report.figures.charts import chart_figures
 from harness.report.figures.classes import FULL_HEAT
-from harness.report.html_tips import claim_tip, one_line
 from harness.report.page import cells
 from harness.report.page.many_classes import MOST_CLASSES, extremes, mean_known, tell_left_out
 from harness.report.page.model import Block, Cell, Details, Heading, Row, Table, Text, make_table
 from harness.report.page.result_sections import is_compared, ordered_splits
 from harness.report.page.sentences import bounds, class_sentences, outcome_word
 from harness.report.page.text import NOTHING, difference, escape, points
+from harness.report.page.tooltips import claim_tip, one_line
 from harness.report.study.claims import Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import Estimate, Report, VariantSummary

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.report.evidence.records import Evidence, ImageChange, Move, Paired
-from harness.report.html_tips import signed
 from harness.report.page import cells
 from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_list, make_table
 from harness.report.page.text import NOTHING, counted, escape, fine_points, percent, points
+from harness.report.page.tooltips import signed
 
 BY_REGION = (
     "miou_dataset of only the pixels in a region, differences in percentage points. border: pixels with a pixel of "

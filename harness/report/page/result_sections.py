@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.report.html_tips import SCORE, claim_tip
 from harness.report.page import cells
 from harness.report.page.model import Cell, Row, Table, make_table
 from harness.report.page.sentences import bounds, outcome_word
 from harness.report.page.text import NOTHING, escape, percent, points
+from harness.report.page.tooltips import SCORE, claim_tip
 from harness.report.study.claims import Claim
 from harness.report.study.record import Report, SplitSummary, VariantSummary
 

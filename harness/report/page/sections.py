@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.report.figures.charts import chart_figures
-from harness.report.html_tips import SCORE
 from harness.report.page import cells
 from harness.report.page.attribution_sections import attribution_section
 from harness.report.page.class_sections import class_conclusions, class_section
@@ -30,6 +29,7 @@ from harness.report.page.model import (
 from harness.report.page.result_sections import is_compared, ordered_splits, results_table, row_name
 from harness.report.page.sentences import conclusions, floor_sentence, ranking_sentence
 from harness.report.page.text import NOTHING, capital, code, counted, decimal, difference, escape, setting
+from harness.report.page.tooltips import SCORE
 from harness.report.page.viewer import Gallery, render_viewer
 from harness.report.study.file_names import confusion_name, epochs_name, has_scores
 from harness.report.study.own_training import own_training_lines
