@@ -20,9 +20,9 @@ from benchmarks.looks_calibration import DECLARED, MARGIN, STEPS, take
 from benchmarks.simulated_counts import World, draw_margins, true_delta, true_iou
 from harness.execute.until_decided import headlines, next_seeds
 from harness.report.study.claims import Claim, Comparison
-from harness.report.study.judge import Judged, make_comparisons
+from harness.report.study.judge import SplitComparisons, make_comparisons
 from harness.stats.effects import compare, make_study
-from harness.stats.looks import Looks, TakenLook
+from harness.stats.looks import LookSchedule, TakenLook
 from harness.stats.margins import HEADLINE, Margins
 
 Pair = tuple[str, str]
@@ -56,12 +56,12 @@ def simulate(world: World, counts: tuple[int, ...], declared: tuple[int, ...], s
         taken: tuple[TakenLook, ...] = ()
         ever: set[Pair] = set()
         while seeds:
-            last, at = seeds, Looks(declared, taken)
+            last, at = seeds, LookSchedule(declared, taken)
             claims = headlines(_report(margins, seeds, at, only=[HEADLINE]))
             ever |= _called(headlines(_report(margins, seeds, _forget(at), only=[HEADLINE])))
             taken = (*taken, take(seeds))
             seeds = _with_starts(next_seeds(claims, seeds, counts))
-        alone = _called(headlines(_report(margins, last, _forget(Looks(declared, taken[:-1])), only=[HEADLINE])))
+        alone = _called(headlines(_report(margins, last, _forget(LookSchedule(declared, taken[:-1])), only=[HEADLINE])))
         _count(ended, world, claims, (ever, alone))
         ended.runs.append(sum(last.values()))
     return ended
@@ -76,7 +76,7 @@ def _count(ended: Ended, world: World, claims: Sequence[Claim], judged_again: tu
     ended.back += [len(called - alone) / len(called)] if called else []
 
 
-def _forget(looks: Looks) -> Looks:
+def _forget(looks: LookSchedule) -> LookSchedule:
     """Return the looks without what could be called at them again: their number and levels stay."""
     return replace(looks, taken=tuple(replace(look, is_whole=False) for look in looks.taken))
 
@@ -91,10 +91,12 @@ def _with_starts(seeds: Mapping[str, int]) -> dict[str, int]:
     return {name: max(seeds[later] for later in names[place:]) for place, name in enumerate(names)}
 
 
-def _report(margins: Margins, seeds: Mapping[str, int], looks: Looks, only: list[str] | None) -> tuple[Comparison, ...]:
+def _report(
+    margins: Margins, seeds: Mapping[str, int], looks: LookSchedule, only: list[str] | None
+) -> tuple[Comparison, ...]:
     study = make_study(margins).keep({(name, seed) for name, seed in margins.runs if seed < seeds[name]})
     pairs = [pair for pair in CHAIN if pair[0] in study.variants]
-    judged = Judged("val", study, {pair: compare(study, *pair, only=only) for pair in pairs})
+    judged = SplitComparisons("val", study, {pair: compare(study, *pair, only=only) for pair in pairs})
     return make_comparisons([judged], MARGIN, looks, "val")
 
 
@@ -106,8 +108,10 @@ def simulate_tables(
     for _ in range(studies):
         study = make_study(draw_margins(replace(world, seeds=counts[-1]), generator))
         taken = tuple(take(dict.fromkeys(study.variants, number)) for number in counts[:-1])
-        judged = Judged("val", study, {(name, "v0"): compare(study, name, "v0") for name in study.variants[1:]})
-        claims = make_comparisons([judged], margin, Looks(declared, taken), "val")
+        judged = SplitComparisons(
+            "val", study, {(name, "v0"): compare(study, name, "v0") for name in study.variants[1:]}
+        )
+        claims = make_comparisons([judged], margin, LookSchedule(declared, taken), "val")
         table = any(cell.outcome in CALLED for item in claims for cell in item.classes)
         found.append((table, float(np.mean([item.headline.outcome == "equivalent" for item in claims]))))
     return found

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from harness.stats.effects import LEVEL, Effect, compare, contrast
 from harness.stats.folds import FoldStudy, make_fold_study
-from harness.stats.looks import Look
+from harness.stats.looks import LookHistory
 from harness.stats.margins import HEADLINE, Margins
 from harness.stats.spread import p_value
 from harness.stats.verdicts import CLASS_SEEDS, Verdict, judge
@@ -183,7 +183,7 @@ def look_repeatedly(study: FoldStudy, counts: tuple[int, ...]) -> tuple[bool, bo
     level, naive, others = False, False, study.variants[1:]
     for place, count in enumerate(counts):
         effects = {name: compare(first_seeds(study, count), name, "v0", only=[HEADLINE])[HEADLINE] for name in others}
-        look = Look(counts[: place + 1])
+        look = LookHistory(counts[: place + 1])
         level |= any_called(judge(effects, 0.0, looks=dict.fromkeys(effects, look)))
         naive |= any_called(judge(effects, 0.0))
     return level, naive

@@ -95,7 +95,7 @@ def prepare_classes(num_classes: int) -> Callable[[], object]:
 def prepare_plan(runs: int) -> Callable[[], object]:
     """Return planning so many runs, up to ten seeds of each variant."""
     from harness.spec.load import load_spec
-    from harness.spec.plan import make_plan
+    from harness.spec.plan import expand
 
     seeds = min(runs, 10)
     variants = "".join(
@@ -111,7 +111,7 @@ def prepare_plan(runs: int) -> Callable[[], object]:
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / "study.yaml"
             path.write_text(text)
-            made = make_plan(load_spec(path, seeds=list(range(seeds))), lambda config: {"data": "x"})
+            made = expand(load_spec(path, seeds=list(range(seeds))), lambda config: {"data": "x"})
         assert len(made.runs) == runs
         return made
 

@@ -22,9 +22,9 @@ from benchmarks.calibration import CALLED, FIVE_POINTS, SD_LITTLE, SD_TWO, TWO_P
 from benchmarks.simulated_counts import World, draw_margins
 from harness.execute.until_decided import headlines, next_seeds
 from harness.report.study.claims import Claim
-from harness.report.study.judge import Judged, make_comparisons
+from harness.report.study.judge import SplitComparisons, make_comparisons
 from harness.stats.effects import Effect, compare, make_study
-from harness.stats.looks import Look, Looks, TakenLook
+from harness.stats.looks import LookHistory, LookSchedule, TakenLook
 from harness.stats.margins import HEADLINE, Margins, keep_rows
 from harness.stats.power import Levels, forecast
 from harness.stats.verdicts import FAMILY_ERROR, TOST_LEVEL, Verdict, judge
@@ -74,7 +74,7 @@ def simulate(world: World, looks: tuple[int, ...], declared: tuple[int, ...], st
         naive: set[str] = set()
         for place, seeds in enumerate(looks):
             effects = compare_all(keep_seeds(margins, seeds))
-            look = Look(looks[: place + 1], declared)
+            look = LookHistory(looks[: place + 1], declared)
             at = dict.fromkeys(_names(judge(effects, 0.0, looks=dict.fromkeys(effects, look))), seeds) | at
             single = _names(judge(effects, 0.0))
             naive |= single
@@ -99,7 +99,7 @@ def _counts(called: set[str], better: set[str]) -> bool:
 def simulate_forecasts(world: World, studies: int, seed: int) -> list[tuple[float, bool]]:
     """Return, for each comparison that is undecided at a first look at 3 seeds, the chance told and what came of it."""
     generator = np.random.default_rng(seed)
-    first, told = Look((3,)), []
+    first, told = LookHistory((3,)), []
     for _ in range(studies):
         margins = draw_margins(replace(world, seeds=10), generator)
         effects = compare_all(keep_seeds(margins, 3))
@@ -138,7 +138,7 @@ def simulate_until(world: World, counts: tuple[int, ...], declared: tuple[int, .
         seeds = dict.fromkeys(dict(margins.runs), counts[0])
         taken: tuple[TakenLook, ...] = ()
         while seeds:
-            runs, claims = sum(seeds.values()), look(margins, seeds, Looks(declared, taken))
+            runs, claims = sum(seeds.values()), look(margins, seeds, LookSchedule(declared, taken))
             taken = (*taken, take(seeds))
             seeds = next_seeds(claims, seeds, counts)
         outcomes = [claim.outcome for claim in claims]
@@ -152,12 +152,12 @@ def take(seeds: Mapping[str, int]) -> TakenLook:
     return TakenLook({name: dict.fromkeys(range(number), "") for name, number in seeds.items()})
 
 
-def look(margins: Margins, seeds: Mapping[str, int], looks: Looks) -> tuple[Claim, ...]:
+def look(margins: Margins, seeds: Mapping[str, int], looks: LookSchedule) -> tuple[Claim, ...]:
     """Return what a report says of each variant against the first, where each has its first seeds."""
     rows = [row for row, (name, seed) in enumerate(margins.runs) if seed < seeds[name]]
     study = make_study(keep_rows(margins, rows))
     effects = {(name, "v0"): compare(study, name, "v0", only=[HEADLINE]) for name in study.variants[1:]}
-    return headlines(make_comparisons([Judged("val", study, effects)], MARGIN, looks, "val"))
+    return headlines(make_comparisons([SplitComparisons("val", study, effects)], MARGIN, looks, "val"))
 
 
 WORLDS = (
@@ -233,7 +233,7 @@ def until_row(case: Case, studies: int) -> str:
 
 def first_row(case: Case, studies: int) -> str:
     """Return the share of comparisons that an undeclared first look calls, and that a single look at 5 % does."""
-    generator, look = np.random.default_rng(case.seed), Look(case.counts)
+    generator, look = np.random.default_rng(case.seed), LookHistory(case.counts)
     single, first = [], []
     for _ in range(studies):
         effects = compare_all(draw_margins(replace(case.world, seeds=case.counts[0]), generator))

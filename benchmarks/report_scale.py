@@ -21,11 +21,11 @@ from harness.counts import make_counts
 from harness.judged import digest_counts
 from harness.records import Counts, Plan, Run, RunConfig, RunResult
 from harness.registry import choose
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.write import write_report
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.stats.effects import compare, make_study
-from harness.stats.looks import Look, TakenLook
+from harness.stats.looks import LookHistory, TakenLook
 from harness.stats.margins import HEADLINE, sum_margins
 from harness.stats.power import Levels, forecast
 from harness.stats.verdicts import judge
@@ -89,7 +89,7 @@ def main() -> None:
     compared = {name: compare(study, name, "v0") for name in study.variants[1:]}
     times.append(("comparisons", time.perf_counter()))
     heads = {name: effects[HEADLINE] for name, effects in compared.items()}
-    now = Look((SEEDS,))
+    now = LookHistory((SEEDS,))
     looks = dict.fromkeys(heads, now)
     cells = {(name, key): effect for name, effects in compared.items() for key, effect in effects.items()}
     judge(cells, 0.0, looks=dict.fromkeys(cells, now))
@@ -103,9 +103,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_report(plan, results, Path(folder))
     times.append(("the whole report, written", time.perf_counter()))
-    make_report(plan, results)
+    summarise(plan, results)
     times.append(("its record alone", time.perf_counter()))
-    make_report(plan, results, tuple(look_at(results, seeds) for seeds in (3, 4)))
+    summarise(plan, results, tuple(look_at(results, seeds) for seeds in (3, 4)))
     times.append(("its record after two earlier looks", time.perf_counter()))
     for (_, start), (step, end) in itertools.pairwise(times):
         print(f"{step}: {end - start:.1f} s")

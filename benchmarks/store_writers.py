@@ -18,7 +18,7 @@ from harness.errors import HarnessError
 from harness.records import Plan, Progress
 from harness.runs.folder import append_progress, run_folder
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 from harness.tracking.mlflow_client import Connection
 from harness.tracking.mlflow_store import MlflowStore
 
@@ -34,7 +34,7 @@ variants: {{baseline: {{}}}}
 def plan_of(place: Path, process: int) -> Plan:
     """Return the runs of one process: seeds of its own."""
     seeds = range(process * RUNS, (process + 1) * RUNS)
-    return make_plan(load_spec(place / "study.yaml", seeds=list(seeds)), lambda config: {"data": "x"})
+    return expand(load_spec(place / "study.yaml", seeds=list(seeds)), lambda config: {"data": "x"})
 
 
 def write(place: Path, uri: str | None, process: int) -> tuple[int, float, float]:

@@ -22,7 +22,7 @@ from benchmarks.rivals import make_plain, write_pngs
 from benchmarks.setting import describe, harness_command, print_table
 from harness.records import Machine, Plan
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 from harness.train.setup import build_setup
 
 REPOSITORY = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("study", nargs="?", type=Path, default=REPOSITORY / "ablations" / "phase3.yaml")
     given = parser.parse_args()
     print(describe("cpu", ["torchvision", "mlflow", "scikit-learn"]))
-    plan = make_plan(load_spec(given.study), lambda config: {"data": "x"})
+    plan = expand(load_spec(given.study), lambda config: {"data": "x"})
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         ours = run_harness(given.study, place)

@@ -14,7 +14,7 @@ from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
 from harness.parts.augment import Augment
 from harness.parts.class_weights import weigh_classes
-from harness.parts.geometric_transforms import Geometric, Move
+from harness.parts.geometric_transforms import Geometric, Transform
 from harness.parts.losses import ClassWeighted, Loss
 from harness.parts.sample import Sample
 from harness.parts.schedules import Schedule
@@ -33,7 +33,6 @@ __all__ = [
     "Geometric",
     "InputError",
     "Loss",
-    "Move",
     "Network",
     "NonNegative",
     "Pair",
@@ -46,6 +45,7 @@ __all__ = [
     "Split",
     "Stages",
     "Taxonomy",
+    "Transform",
     "Whole",
     "make_source",
     "part",

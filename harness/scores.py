@@ -27,14 +27,14 @@ def iou_class(confusion_CC: Confusion) -> Values:
 
     A class that occurs in the ground truth and is never predicted scores 0.
     """
-    true_C, predicted_C, hit_C = _margins(confusion_CC)
-    return _where_present(true_C, hit_C, true_C + predicted_C - hit_C)
+    true_C, predicted_C, true_positives_C = _margins(confusion_CC)
+    return _where_present(true_C, true_positives_C, true_C + predicted_C - true_positives_C)
 
 
 def dice_class(confusion_CC: Confusion) -> Values:
     """Return 2 |A and B| / (|A| + |B|) of each class, [C]; NaN for a class absent from the ground truth (Dice 1945)."""
-    true_C, predicted_C, hit_C = _margins(confusion_CC)
-    return _where_present(true_C, 2 * hit_C, true_C + predicted_C)
+    true_C, predicted_C, true_positives_C = _margins(confusion_CC)
+    return _where_present(true_C, 2 * true_positives_C, true_C + predicted_C)
 
 
 def miou_dataset(confusion_CC: Confusion) -> float:
@@ -55,8 +55,8 @@ def pixel_accuracy(confusion_CC: Confusion) -> float:
 
 def mean_class_accuracy(confusion_CC: Confusion) -> float:
     """Return the mean, over classes in the ground truth, of the share of a class's pixels that is predicted right."""
-    true_C, _, hit_C = _margins(confusion_CC)
-    return _mean(_where_present(true_C, hit_C, true_C))
+    true_C, _, true_positives_C = _margins(confusion_CC)
+    return _mean(_where_present(true_C, true_positives_C, true_C))
 
 
 def frequency_weighted_iou(confusion_CC: Confusion) -> float:

@@ -107,10 +107,10 @@ def on_ray(
     if find_spec("ray") is None:
         raise InputError("--on ray: Ray is not installed; pip install ablation-harness[ray]")
     from harness.execute.remote.ray import Cluster, execute_ray
-    from harness.execute.time_limits import Patience
+    from harness.execute.time_limits import TimeLimits
 
     cluster = Cluster(address, cpus_per_run, gpus_per_run, device)
-    return partial(execute_ray, cluster=cluster, patience=Patience(run_timeout_s))
+    return partial(execute_ray, cluster=cluster, patience=TimeLimits(run_timeout_s))
 
 
 def on_this_machine(
@@ -128,10 +128,10 @@ def on_this_machine(
     Raises:
         InputError: a GPU, or a share of one, that is not there.
     """
-    from harness.execute.device_slots import make_places
+    from harness.execute.device_slots import make_device_slots
     from harness.execute.local import Local
-    from harness.execute.machine import read_offer
-    from harness.execute.time_limits import Patience
+    from harness.execute.machine import read_capacity
+    from harness.execute.time_limits import TimeLimits
 
-    make_places(read_offer(device, threads=1), device, gpus_per_run=gpus_per_run)
-    return Local(Machine(device), jobs, gpus_per_run, Patience(run_timeout_s))
+    make_device_slots(read_capacity(device, threads=1), device, gpus_per_run=gpus_per_run)
+    return Local(Machine(device), jobs, gpus_per_run, TimeLimits(run_timeout_s))

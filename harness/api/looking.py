@@ -139,7 +139,7 @@ def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Rep
         InputError: the data cannot be trained on.
     """
     from harness.execute.until_decided import first_plan, next_plan
-    from harness.report.study.summary import make_report
+    from harness.report.study.summary import summarise
 
     began, started, told = time.monotonic(), 0, set[str]()
     plan: Plan | None = first_plan(until.whole, until.counts)
@@ -148,7 +148,7 @@ def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Rep
         budget = means.budget.after((time.monotonic() - began) / 3600, started)
         looked = look_once(plan, replace(means, budget=budget, progress=_once(means.progress, told)))
         started += looked.started
-        report = make_report(plan, looked.results, looked.taken)
+        report = summarise(plan, looked.results, looked.taken)
         yield looked, report
         plan = None if looked.stopped else next_plan(until.whole, plan, report.comparisons, until.counts)
 

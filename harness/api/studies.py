@@ -12,15 +12,15 @@ from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 from harness.records import Concern, Machine, Plan, Run, RunResult
 
 if TYPE_CHECKING:
-    from harness.apply.choose import Chosen
-    from harness.apply.predict.run import Wanted
+    from harness.apply.choose import ChosenRun
+    from harness.apply.predict.run import PredictOptions
     from harness.execute.probe import Forecast
     from harness.report.study.record import Report
     from harness.spec.load import Spec
     from harness.stats.looks import Taken
     from harness.tracking.garbage import Garbage, Inventory
     from harness.tracking.protocol import Store
-    from harness.tracking.sync import Delivery
+    from harness.tracking.sync import SyncResult
 
 
 def make_plan(spec: Spec) -> Plan:
@@ -36,7 +36,7 @@ def make_plan(spec: Spec) -> Plan:
 
     from harness.execute.feasibility import check_feasible
     from harness.execute.inputs import check_split, make_reader
-    from harness.spec.plan import make_plan as expand
+    from harness.spec.plan import expand as expand
 
     plan = expand(spec, make_reader())
     if spec.compare.split is not None:
@@ -127,13 +127,13 @@ def load_results(
     from harness.judged import primary_split
     from harness.spec.compare import compare_anew
     from harness.spec.plan import narrow, unite
-    from harness.tracking.load import recall_study
+    from harness.tracking.load import find_study
 
     store = store or open_store()
     plans: list[Plan] = []
     results: dict[str, RunResult] = {}
     for study in studies:
-        plan, found = recall_study(store, study, warn)
+        plan, found = find_study(store, study, warn)
         plans.append(plan)
         results |= found
     united = compare_anew(unite(plans), overrides)
@@ -155,11 +155,11 @@ def load_written(
         InputError: data or weights are not where the spec says.
     """
     from harness.runs.stale import describe_difference, find_stale
-    from harness.tracking.load import recall_results
+    from harness.tracking.load import find_results
 
     store = store or open_store()
     plan = make_plan(spec)
-    results = recall_results(store, plan, warn)
+    results = find_results(store, plan, warn)
     ids = {run.label: run.id for run in plan.runs}
     for item in find_stale(store.root, plan):
         id_ = ids[item.label]
@@ -169,7 +169,7 @@ def load_written(
     return plan, results
 
 
-def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAULT_REPORTS) -> tuple[Delivery, ...]:
+def sync(*studies: str, store: Store | None = None, reports: str | Path = DEFAULT_REPORTS) -> tuple[SyncResult, ...]:
     """Bring studies (all that were run here, unless some are named) from their folders to the store.
 
     Runs, their epochs and files, and reports that lie in `reports`; what the store has is left as it is.
@@ -201,10 +201,10 @@ def load_looks(
     the store fails, and the files here must do.
     """
     from harness.runs.looks import merge_looks, taken_looks
-    from harness.tracking.load import recall_looks
+    from harness.tracking.load import find_looks
 
     store = store or open_store()
-    looks = (look for study in studies or (plan.study,) for look in recall_looks(store, study, warn))
+    looks = (look for study in studies or (plan.study,) for look in find_looks(store, study, warn))
     return taken_looks(plan, merge_looks(looks))
 
 
@@ -289,7 +289,7 @@ def _open(root: str | Path, tracking_uri: str | None) -> tuple[Path, Store | Non
     return place, open_store(place, tracking_uri) if there else None
 
 
-def choose_run(run: str, *, store: Store | None = None) -> Chosen:
+def choose_run(run: str, *, store: Store | None = None) -> ChosenRun:
     """Return a finished run by `STUDY/VARIANT@best`, `STUDY/VARIANT/seed1@last`, a run id or a `models:/` URI.
 
     Its files are brought here from the store where need be. `store` is by default the one of `open_store()`.
@@ -303,7 +303,12 @@ def choose_run(run: str, *, store: Store | None = None) -> Chosen:
 
 
 def predict(
-    run: str, images: Sequence[str], out: str | Path, *, wanted: Wanted | None = None, store: Store | None = None
+    run: str,
+    images: Sequence[str],
+    out: str | Path,
+    *,
+    wanted: PredictOptions | None = None,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Predict pictures (files, folders, patterns) with a run, write files below `out`, and return the record of them.
 
@@ -317,7 +322,7 @@ def predict(
     from harness.apply.predict import run as job_of
 
     chosen = choose_run(run, store=store)
-    job = job_of.prepare_job(chosen, images, Path(out), wanted or job_of.Wanted())
+    job = job_of.prepare_job(chosen, images, Path(out), wanted or job_of.PredictOptions())
     for _ in job_of.run_job(job, job_of.make_predictor(job)):
         pass
     record: dict[str, Any] = json.loads((job.out / job_of.RECORD).read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.spec.load import Spec
     from harness.tracking.protocol import Store
     from harness.tune.loop import TuneEvent
-    from harness.tune.winners import Searched
+    from harness.tune.winners import SearchOutcome
 
 
 def tune(  # noqa: PLR0913 - as many as the command has
@@ -29,7 +29,7 @@ def tune(  # noqa: PLR0913 - as many as the command has
     device: str = "auto",
     run_timeout_s: float | None = None,
     listen: Callable[[TuneEvent], None] = lambda event: None,
-) -> tuple[Searched, ...]:
+) -> tuple[SearchOutcome, ...]:
     """Search for the best settings of variants, by default of all, and return what the searches have found.
 
     An interrupted call is continued by the next one: finished trials are not run again. `storage` is the URL of the
@@ -42,7 +42,7 @@ def tune(  # noqa: PLR0913 - as many as the command has
     """
     from harness.execute.inputs import check_data, make_reader
     from harness.tracking.server import database_uri
-    from harness.tune.loop import open_site, searched, tune_variant
+    from harness.tune.loop import open_search, searched, tune_variant
     from harness.tune.winners import choose_variants
 
     chosen = choose_variants(spec, variants)
@@ -51,14 +51,14 @@ def tune(  # noqa: PLR0913 - as many as the command has
     url = storage or database_uri(store.root / "optuna.db")
     executor = on_this_machine(jobs=1, device=device, run_timeout_s=run_timeout_s)
     read_inputs = make_reader()
-    sites = [open_site(spec, variant, store, executor, read_inputs, url=url) for variant in chosen]
+    sites = [open_search(spec, variant, store, executor, read_inputs, url=url) for variant in chosen]
     for site in sites:
         for event in tune_variant(site):
             listen(event)
     return tuple(searched(site) for site in sites)
 
 
-def make_tuned_plan(spec: Spec, searches: Sequence[Searched]) -> Plan:
+def make_tuned_plan(spec: Spec, searches: Sequence[SearchOutcome]) -> Plan:
     """Return the study in which the winners meet the variants as written, on all seeds.
 
     Raises:
@@ -72,7 +72,7 @@ def make_tuned_plan(spec: Spec, searches: Sequence[Searched]) -> Plan:
 
 
 def make_tuning_report(
-    spec: Spec, searches: Sequence[Searched], report: Report, folder: str | Path = DEFAULT_REPORTS
+    spec: Spec, searches: Sequence[SearchOutcome], report: Report, folder: str | Path = DEFAULT_REPORTS
 ) -> None:
     """Write `tuning.md`, its figures and tables beside the report on the winners."""
     from harness.tune.report import write_tuning

@@ -16,7 +16,7 @@ from harness.errors import InputError, did_you_mean
 from harness.judged import INHERITED, counts_at, is_inherited, last_epoch
 from harness.records import Counts, Run, RunConfig, RunResult, Which
 from harness.runs.folder import RunFolder, is_finished, load_result, require_model_file, run_folder
-from harness.tracking.load import recall_plan
+from harness.tracking.load import find_plan
 from harness.tracking.mlflow_client import MODELS
 from harness.tracking.protocol import Store, StoreError
 
@@ -28,7 +28,7 @@ _NAMED = re.compile(r"(?P<study>[^/]+)/(?P<variant>[^/]+?)(/seed(?P<seed>\d+))?"
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenRun:
     """A finished run of which one checkpoint is used."""
 
     run_id: str
@@ -79,7 +79,7 @@ class _Found:
     note: str = ""
 
 
-def choose(text: str, store: Store) -> Chosen:
+def choose(text: str, store: Store) -> ChosenRun:
     """Return the run that a text means (`FORMS`); brings its files into its folder here where they are elsewhere.
 
     Without a seed it is the seed whose checkpoint has the highest score on the images that select epochs, the first of
@@ -105,7 +105,7 @@ def choose(text: str, store: Store) -> Chosen:
     require_model_file(folder, folder.config)
     weights = _find_weights(text, folder, which)
     differing = import_recorded(folder, result)
-    return Chosen(
+    return ChosenRun(
         run_id=found.run_id,
         study=found.study,
         variant=found.variant,
@@ -133,7 +133,7 @@ def _split_which(text: str) -> tuple[str, Which]:
 
 def _find_named(text: str, named: re.Match[str], which: Which, store: Store) -> _Found:
     study, variant = named["study"], named["variant"]
-    plan = recall_plan(store, study)
+    plan = find_plan(store, study)
     if plan is None:
         raise InputError(
             f"{text}: the store of {store.root.absolute()} has no study '{study}'; "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.data.source import Image
 from harness.errors import InputError
 from harness.models.network import Network
@@ -51,7 +51,7 @@ class Model:
         return nullcontext()
 
 
-def load_model(chosen: Chosen, *, device: str = "auto", threads: int | None = None) -> Model:
+def load_model(chosen: ChosenRun, *, device: str = "auto", threads: int | None = None) -> Model:
     """Return a chosen run's model in evaluation mode; sets this process's threads, by default to those of the run.
 
     Raises:
@@ -75,7 +75,7 @@ def load_model(chosen: Chosen, *, device: str = "auto", threads: int | None = No
     return Model(config, len(chosen.classes), where, network, normalize)
 
 
-def read_preprocessing(chosen: Chosen) -> Preprocessing:
+def read_preprocessing(chosen: ChosenRun) -> Preprocessing:
     """Return how pictures become the numbers that the run's model sees, as its provenance keeps it.
 
     Raises:

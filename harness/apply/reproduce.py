@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.apply.recorded_run import import_recorded, read_config
 from harness.environment import UNSET, read_environment
 from harness.errors import HarnessError, InputError
@@ -55,7 +55,7 @@ class SplitOutcome:
 
 
 @dataclass(frozen=True)
-class Again:
+class Rerun:
     """What is to be run, and where."""
 
     runs: tuple[Run, ...]
@@ -66,7 +66,7 @@ class Again:
     changes: tuple[Change, ...]
 
 
-def prepare(chosen: Chosen, store: Store, folder: Path, *, device: str | None, from_scratch: bool) -> Again:
+def prepare(chosen: ChosenRun, store: Store, folder: Path, *, device: str | None, from_scratch: bool) -> Rerun:
     """Return what running a chosen run again in `folder` takes, and what differs from its record.
 
     A run that starts from another one's weights takes those from the store; `from_scratch` runs that one again, too.
@@ -88,10 +88,10 @@ def prepare(chosen: Chosen, store: Store, folder: Path, *, device: str | None, f
         folders[start.run_id] = run_folder(folder, start.run_id)
     recorded = chosen.result.provenance
     machine = Machine(device or recorded.get("device", {}).get("torch", "auto"))
-    return Again(tuple(runs), folders, machine, _find_changes(recorded, runs[-1], machine))
+    return Rerun(tuple(runs), folders, machine, _find_changes(recorded, runs[-1], machine))
 
 
-def run_again(again: Again, listen: Callable[[Event], None]) -> RunResult:
+def run_again(again: Rerun, listen: Callable[[Event], None]) -> RunResult:
     """Train and judge; return what became of the recorded run. `listen` is told each event.
 
     Raises:

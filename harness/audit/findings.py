@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.audit.measure import Audit, SplitAudit
-from harness.audit.near_duplicates import NEAR_BITS, Twin
+from harness.audit.near_duplicates import NEAR_BITS, NearDuplicate
 from harness.audit.reading import UNDECODABLE
 from harness.data.faults import NEVER_SKIPPED
 from harness.data.pairs import UNKNOWN
@@ -98,9 +98,9 @@ def _copies(audit: Audit) -> Iterator[Finding]:
             yield Finding("warning", "near-duplicates", told)
 
 
-def _by_splits(twins: Sequence[Twin]) -> list[list[Twin]]:
+def _by_splits(twins: Sequence[NearDuplicate]) -> list[list[NearDuplicate]]:
     """Return twins of one kind and pair of splits together: exact ones across splits, near ones, then those within."""
-    together: dict[tuple[bool, str, tuple[str, str]], list[Twin]] = {}
+    together: dict[tuple[bool, str, tuple[str, str]], list[NearDuplicate]] = {}
     for twin in twins:
         together.setdefault((twin.splits[0] == twin.splits[1], twin.kind, twin.splits), []).append(twin)
     return [together[key] for key in sorted(together, key=lambda key: key[:2])]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.audit.near_duplicates import Twin, find_twins
-from harness.audit.reading import Seen, read_split
+from harness.audit.near_duplicates import NearDuplicate, find_near_duplicates
+from harness.audit.reading import ImageMeasures, read_split
 from harness.data.faults import NEVER_SKIPPED
 from harness.data.source import IGNORE, Fault, Source, Split
 from harness.data.taxonomy import Taxonomy
@@ -24,7 +24,7 @@ Listener = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
-class Alike:
+class LabelAgreement:
     """How far labels agree: the mean share of points that have the same class in two images (fraction)."""
 
     neighbours: float
@@ -53,7 +53,7 @@ class SplitAudit:
     """Unit that may be resampled -> images."""
     recordings: Mapping[str, int]
     """Recording -> images; empty where nobody knows."""
-    alike: Alike | None
+    alike: LabelAgreement | None
     """None where there are fewer than two measured images, or nothing to compare."""
 
     @property
@@ -93,7 +93,7 @@ class Audit:
     """What is wrong with single files, those included that only decoding every picture shows."""
     unknown: Mapping[int, UnknownId]
     """Raw id without a class -> where it is."""
-    twins: tuple[Twin, ...]
+    twins: tuple[NearDuplicate, ...]
     """Images that show the same."""
     mean_rgb: tuple[float, ...]
     """Mean of each channel over the training pixels, values from 0 to 1; empty without training images."""
@@ -160,7 +160,7 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
     faults = [*source.listed, *source.check()]
     total = sum(len(split.names) for split in source.splits.values())
     splits: dict[str, SplitAudit] = {}
-    seen_of: dict[str, list[Seen]] = {}
+    seen_of: dict[str, list[ImageMeasures]] = {}
     for name, split in source.splits.items():
         # Images known to be bad are not read again; what reading finds is added, split by split, so that progress can
         # be told over all.
@@ -177,14 +177,14 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
         splits=splits,
         faults=tuple(faults),
         unknown=_unknown(faults),
-        twins=find_twins(looks, {name: split.names for name, split in splits.items()}),
+        twins=find_near_duplicates(looks, {name: split.names for name, split in splits.items()}),
         mean_rgb=mean_rgb,
         std_rgb=std_rgb,
         notes=source.notes,
     )
 
 
-def _summarise(split: Split, seen: Sequence[Seen], num_classes: int) -> SplitAudit:
+def _summarise(split: Split, seen: Sequence[ImageMeasures], num_classes: int) -> SplitAudit:
     return SplitAudit(
         images=len(split.names),
         names=tuple(split.names[item.index] for item in seen),
@@ -198,7 +198,7 @@ def _summarise(split: Split, seen: Sequence[Seen], num_classes: int) -> SplitAud
     )
 
 
-def _compare_labels(split: Split, seen: Sequence[Seen]) -> Alike | None:
+def _compare_labels(split: Split, seen: Sequence[ImageMeasures]) -> LabelAgreement | None:
     """Return how far labels agree. Where each image is its own group, any two that follow one another are neighbours.
 
     A pair of labels is compared at the points of a grid that both count.
@@ -214,10 +214,10 @@ def _compare_labels(split: Split, seen: Sequence[Seen]) -> Alike | None:
     half = len(seen) // 2
     apart = [(seen[place], seen[place + half]) for place in range(len(seen) - half)] if half else []
     means = [_mean_agreement(pairs) for pairs in (neighbours, apart)]
-    return None if means[0] is None or means[1] is None else Alike(means[0], means[1])
+    return None if means[0] is None or means[1] is None else LabelAgreement(means[0], means[1])
 
 
-def _mean_agreement(pairs: Sequence[tuple[Seen, Seen]]) -> float | None:
+def _mean_agreement(pairs: Sequence[tuple[ImageMeasures, ImageMeasures]]) -> float | None:
     shares = []
     for first, second in pairs:
         counted = (first.label_grid != IGNORE) & (second.label_grid != IGNORE)
@@ -226,7 +226,7 @@ def _mean_agreement(pairs: Sequence[tuple[Seen, Seen]]) -> float | None:
     return sum(shares) / len(shares) if shares else None
 
 
-def _colour_statistics(seen: Sequence[Seen]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _colour_statistics(seen: Sequence[ImageMeasures]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of each channel over all pixels."""
     pixels = sum(item.size[0] * item.size[1] for item in seen)
     if not pixels:

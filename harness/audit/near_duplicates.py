@@ -35,7 +35,7 @@ _FLAT = 1.0
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageHash:
     """What an image looks like, in few bytes."""
 
     sha256: str
@@ -45,7 +45,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Twin:
+class NearDuplicate:
     """Two images that show the same, in one split or in two."""
 
     kind: Literal["exact", "near"]
@@ -55,7 +55,7 @@ class Twin:
     """In how many of 64 bits their perceptual hashes differ."""
 
 
-def look_at(image_HW3: Image) -> Look:
+def hash_image(image_HW3: Image) -> ImageHash:
     """Return what an image looks like; the perceptual hash is pHash (Zauner 2010): which DCT terms exceed their median.
 
     The picture is made 32x32 and grey; of its 8x8 lowest frequencies but the constant ones, each bit says whether the
@@ -67,22 +67,22 @@ def look_at(image_HW3: Image) -> Look:
     small = PIL.Image.fromarray(image_HW3).convert("L").resize((_SIDE, _SIDE), PIL.Image.Resampling.BILINEAR)
     grey = np.array(small, np.float64)
     if grey.std() < _FLAT:
-        return Look(sha.hexdigest(), None)
+        return ImageHash(sha.hexdigest(), None)
     terms_FF = _COSINES @ grey @ _COSINES.T
     bits = (terms_FF > np.median(terms_FF)).ravel()
-    return Look(sha.hexdigest(), int.from_bytes(np.packbits(bits).tobytes(), "big"))
+    return ImageHash(sha.hexdigest(), int.from_bytes(np.packbits(bits).tobytes(), "big"))
 
 
-def find_copies(looks: Sequence[Look]) -> Iterator[tuple[int, int]]:
+def find_copies(hashes: Sequence[ImageHash]) -> Iterator[tuple[int, int]]:
     """Yield (first, other) for each image whose pixels are those of an earlier one."""
     first_of: dict[str, int] = {}
-    for index, look in enumerate(looks):
-        first = first_of.setdefault(look.sha256, index)
+    for index, image_hash in enumerate(hashes):
+        first = first_of.setdefault(image_hash.sha256, index)
         if first != index:
             yield first, index
 
 
-def find_near(looks_N: Sequence[Look], looks_M: Sequence[Look]) -> Iterator[tuple[int, int, int]]:
+def find_near(looks_N: Sequence[ImageHash], looks_M: Sequence[ImageHash]) -> Iterator[tuple[int, int, int]]:
     """Yield (n, m, bits) for each m of the second images and the n of the first that it resembles most, if any does."""
     known_N, hashes_N = _hashes(looks_N)
     known_M, hashes_M = _hashes(looks_M)
@@ -96,35 +96,41 @@ def find_near(looks_N: Sequence[Look], looks_M: Sequence[Look]) -> Iterator[tupl
                 yield known_N[column], known_M[start + row], bits
 
 
-def _hashes(looks: Sequence[Look]) -> tuple[list[int], npt.NDArray[np.uint64]]:
-    known = [(index, look.phash) for index, look in enumerate(looks) if look.phash is not None]
+def _hashes(hashes: Sequence[ImageHash]) -> tuple[list[int], npt.NDArray[np.uint64]]:
+    known = [(index, image_hash.phash) for index, image_hash in enumerate(hashes) if image_hash.phash is not None]
     return [index for index, _ in known], np.array([phash for _, phash in known], np.uint64)
 
 
-def find_twins(looks: Mapping[str, Sequence[Look]], names: Mapping[str, Sequence[str]]) -> tuple[Twin, ...]:
+def find_near_duplicates(
+    hashes: Mapping[str, Sequence[ImageHash]], names: Mapping[str, Sequence[str]]
+) -> tuple[NearDuplicate, ...]:
     """Return the images of later splits that show what an image of an earlier one shows, and copies within a split.
 
     Each image stands for one twin at most: its exact copy if it has one, else the nearest image.
     """
-    order = list(looks)
-    found: list[Twin] = []
+    order = list(hashes)
+    found: list[NearDuplicate] = []
     for place, split in enumerate(order):
-        for first, other in find_copies(looks[split]):
-            found.append(Twin("exact", (split, split), (names[split][first], names[split][other]), 0))
+        for first, other in find_copies(hashes[split]):
+            found.append(NearDuplicate("exact", (split, split), (names[split][first], names[split][other]), 0))
         for earlier in order[:place]:
-            found += _across(earlier, split, looks, names)
+            found += _across(earlier, split, hashes, names)
     return tuple(found)
 
 
 def _across(
-    earlier: str, split: str, looks: Mapping[str, Sequence[Look]], names: Mapping[str, Sequence[str]]
-) -> Iterator[Twin]:
+    earlier: str, split: str, hashes: Mapping[str, Sequence[ImageHash]], names: Mapping[str, Sequence[str]]
+) -> Iterator[NearDuplicate]:
     place_of = defaultdict(list)
-    for index, look in enumerate(looks[earlier]):
-        place_of[look.sha256].append(index)
-    copied = {other: place_of[look.sha256][0] for other, look in enumerate(looks[split]) if look.sha256 in place_of}
+    for index, image_hash in enumerate(hashes[earlier]):
+        place_of[image_hash.sha256].append(index)
+    copied = {
+        other: place_of[image_hash.sha256][0]
+        for other, image_hash in enumerate(hashes[split])
+        if image_hash.sha256 in place_of
+    }
     for other, first in copied.items():
-        yield Twin("exact", (earlier, split), (names[earlier][first], names[split][other]), 0)
-    for first, other, bits in find_near(looks[earlier], looks[split]):
+        yield NearDuplicate("exact", (earlier, split), (names[earlier][first], names[split][other]), 0)
+    for first, other, bits in find_near(hashes[earlier], hashes[split]):
         if other not in copied:
-            yield Twin("near", (earlier, split), (names[earlier][first], names[split][other]), bits)
+            yield NearDuplicate("near", (earlier, split), (names[earlier][first], names[split][other]), bits)

@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from harness.audit.near_duplicates import Look, look_at
+from harness.audit.near_duplicates import ImageHash, hash_image
 from harness.data.source import Fault, Label, Source, Split
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
@@ -27,7 +27,7 @@ UNDECODABLE = "cannot be decoded"
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageMeasures:
     """What one image and its label hold."""
 
     index: int
@@ -39,7 +39,7 @@ class Seen:
     """Pixels that the taxonomy ignores."""
     label_grid: Label
     """Label at the points of `GRID`, [48, 64]."""
-    look: Look
+    look: ImageHash
     rgb_sum: npt.NDArray[np.float64]
     """Sum of each channel over the pixels, values from 0 to 1; [3]."""
     rgb_squares: npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ class Seen:
 
 def read_split(
     source: Source, name: str, bad: Collection[str], listen: Callable[[int], object]
-) -> tuple[list[Seen], list[Fault]]:
+) -> tuple[list[ImageMeasures], list[Fault]]:
     """Return what the images of a split hold, in their order, and the faults that only decoding shows.
 
     Images named in `bad` are passed over: they have faults already. `listen` is told after each image how many
@@ -56,11 +56,11 @@ def read_split(
     """
     split = source.splits[name]
     wanted = [index for index, image in enumerate(split.names) if image not in bad]
-    seen: list[Seen] = []
+    seen: list[ImageMeasures] = []
     faults: list[Fault] = []
     answers = _each(lambda index: _see(split, source.taxonomy, index), wanted)
     for done, (index, answer) in enumerate(zip(wanted, answers, strict=True), start=1):
-        if isinstance(answer, Seen):
+        if isinstance(answer, ImageMeasures):
             seen.append(answer)
         else:
             told = str(answer).removeprefix(f"{source.root}/")
@@ -69,12 +69,14 @@ def read_split(
     return seen, faults
 
 
-def _each(see: Callable[[int], Seen | InputError], wanted: Sequence[int]) -> Iterator[Seen | InputError]:
+def _each(
+    see: Callable[[int], ImageMeasures | InputError], wanted: Sequence[int]
+) -> Iterator[ImageMeasures | InputError]:
     """Yield what `see` returns for each index, in order; a few images are in memory at a time."""
     workers = min(8, os.cpu_count() or 1)
     left = iter(wanted)
     with ThreadPoolExecutor(workers) as pool:
-        running: deque[Future[Seen | InputError]] = deque(
+        running: deque[Future[ImageMeasures | InputError]] = deque(
             pool.submit(see, index) for index in islice(left, 2 * workers)
         )
         while running:
@@ -82,7 +84,7 @@ def _each(see: Callable[[int], Seen | InputError], wanted: Sequence[int]) -> Ite
             running.extend(pool.submit(see, index) for index in islice(left, 1))
 
 
-def _see(split: Split, taxonomy: Taxonomy, index: int) -> Seen | InputError:
+def _see(split: Split, taxonomy: Taxonomy, index: int) -> ImageMeasures | InputError:
     try:
         image_HW3, ids_HW = split.read_image(index), split.read_ids(index)
     except InputError as error:
@@ -96,13 +98,13 @@ def _see(split: Split, taxonomy: Taxonomy, index: int) -> Seen | InputError:
         np.linspace(0, length - 1, points).round().astype(int)
         for length, points in zip(ids_HW.shape, GRID, strict=True)
     )
-    return Seen(
+    return ImageMeasures(
         index=index,
         size=(image_HW3.shape[0], image_HW3.shape[1]),
         pixels_C=counts[:num_classes].astype(np.int64),
         ignored=int(counts[255]),
         label_grid=np.minimum(label_HW[np.ix_(rows, columns)], 255).astype(np.uint8),
-        look=look_at(image_HW3),
+        look=hash_image(image_HW3),
         rgb_sum=np.array([histogram @ values for histogram in channels]),
         rgb_squares=np.array([histogram @ values**2 for histogram in channels]),
     )

@@ -15,7 +15,7 @@ from harness.errors import InputError, did_you_mean
 from harness.files import DEFAULT_ROOT
 
 if TYPE_CHECKING:
-    from harness.apply.choose import Chosen
+    from harness.apply.choose import ChosenRun
     from harness.apply.export.export import Export, Target
     from harness.apply.reproduce import Change, SplitOutcome
     from harness.tracking.protocol import Store
@@ -28,7 +28,7 @@ DataLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the dat
 WeightsLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the weights, for the model card.")]
 
 
-def _choose(run: str, store: Store) -> Chosen:
+def _choose(run: str, store: Store) -> ChosenRun:
     from harness.apply.choose import choose
 
     chosen = choose(run, store)
@@ -105,7 +105,7 @@ def _describe(made: Export) -> list[str]:
     return lines
 
 
-def _log(chosen: Chosen, made: Export, store: Store, name: str | None, alias: str | None) -> list[str]:
+def _log(chosen: ChosenRun, made: Export, store: Store, name: str | None, alias: str | None) -> list[str]:
     from harness.apply.export.mlflow import log_export
     from harness.tracking.server import mlflow_command
 
@@ -120,11 +120,11 @@ def _log(chosen: Chosen, made: Export, store: Store, name: str | None, alias: st
     return [*lines, f"serve it: {serve}"]
 
 
-def _margin(chosen: Chosen, store: Store) -> float:
+def _margin(chosen: ChosenRun, store: Store) -> float:
     from harness.spec.compare import DEFAULT_MARGIN
-    from harness.tracking.load import recall_plan
+    from harness.tracking.load import find_plan
 
-    plan = recall_plan(store, chosen.study) if chosen.study else None
+    plan = find_plan(store, chosen.study) if chosen.study else None
     return plan.margin if plan else DEFAULT_MARGIN
 
 

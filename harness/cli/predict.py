@@ -16,9 +16,9 @@ from harness.errors import InputError, did_you_mean
 from harness.files import DEFAULT_ROOT
 
 if TYPE_CHECKING:
-    from harness.apply.predict.infer import Failed
+    from harness.apply.predict.infer import FailedPicture
     from harness.apply.predict.outputs import Ids
-    from harness.apply.predict.run import Done, Job
+    from harness.apply.predict.run import Job, PredictedPicture
     from harness.apply.predict.tiles import Tiling
 
 PREDICTIONS = Path("predictions")
@@ -69,14 +69,14 @@ def predict(
     """
     from harness import api
     from harness.apply.predict.infer import Views
-    from harness.apply.predict.outputs import Form
-    from harness.apply.predict.run import Wanted, prepare_job
+    from harness.apply.predict.outputs import OutputFormat
+    from harness.apply.predict.run import PredictOptions, prepare_job
 
     known: dict[str, Ids] = {"train": "train", "raw": "raw"}
     if ids not in known:
         raise InputError(f"--ids {ids}: {did_you_mean(ids, known)}")
-    wanted = Wanted(
-        form=Form(known[ids], palette, opacity),
+    wanted = PredictOptions(
+        form=OutputFormat(known[ids], palette, opacity),
         views=Views(_parse_scales(scales), flip),
         tiling=_make_tiling(tile, overlap),
         memory_bytes=round(memory * 2**30),
@@ -122,26 +122,26 @@ def _parse_scales(text: str) -> tuple[float, ...]:
     return scales
 
 
-def _follow(job: Job) -> tuple[list[Done], list[Failed], float]:
+def _follow(job: Job) -> tuple[list[PredictedPicture], list[FailedPicture], float]:
     """Run a job, showing progress, and a warning for each picture with a fault; return also the seconds it took."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from harness.apply.predict.infer import Failed
+    from harness.apply.predict.infer import FailedPicture
     from harness.apply.predict.run import make_predictor, run_job
     from harness.cli.progress import count_plainly, warn_beside
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     predictor = make_predictor(job)
-    done: list[Done] = []
-    failed: list[Failed] = []
+    done: list[PredictedPicture] = []
+    failed: list[FailedPicture] = []
     seen: set[str] = set()
     total, began = len(job.pictures), time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("pictures", total=total)
         for item in run_job(job, predictor):
-            if isinstance(item, Failed):
+            if isinstance(item, FailedPicture):
                 failed.append(item)
                 warn_beside(console, item.reason)
             else:
@@ -160,7 +160,7 @@ def _record(job: Job) -> dict[str, Any]:
     return record
 
 
-def _print_outcome(job: Job, done: list[Done], seconds: float) -> None:
+def _print_outcome(job: Job, done: list[PredictedPicture], seconds: float) -> None:
     turned = sum(item.turned for item in done)
     tiled = sum(item.tile is not None for item in done)
     kinds = sorted({kind for item in done for kind in item.files}) + ["grid"] * job.wanted.grid

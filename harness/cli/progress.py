@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.status import Status
 
-from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
+from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
 from harness.records import IMAGES_AT_ONCE, Run, RunResult
 from harness.records import Progress as Epoch
 
@@ -94,7 +94,7 @@ class _Plain:
                 text = f"{describe_end(event)}{self._epochs.time_left()}"
             case Warned(warning):
                 text = f"warning: {warning}"
-            case Beat():
+            case Tick():
                 return
         print(text, file=sys.stderr, flush=True)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.execute.study import Executor
     from harness.spec.load import Spec
     from harness.tracking.protocol import Store
-    from harness.tune.winners import Searched
+    from harness.tune.winners import SearchOutcome
 
 
 def tune(
@@ -93,7 +93,7 @@ def _refuse_shared(storage: str | None, tracking_uri: str | None, root: Path) ->
 
 def _compare(
     study: Spec,
-    searches: tuple[Searched, ...],
+    searches: tuple[SearchOutcome, ...],
     store: Store,
     executor: Executor,
     *,

@@ -130,7 +130,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CacheFolder:
     """A cache on disk."""
 
     folder: Path
@@ -164,10 +164,12 @@ def open_cache(
         return _map(folder, read)
 
 
-def list_caches() -> tuple[Kept, ...]:
+def list_caches() -> tuple[CacheFolder, ...]:
     """Return the caches on disk, finished or not, in the order of their titles."""
     folders = [path for path in _root().glob("*") if path.is_dir()]
-    return tuple(sorted((Kept(path, _title(path), _size(path)) for path in folders), key=lambda kept: kept.title))
+    return tuple(
+        sorted((CacheFolder(path, _title(path), _size(path)) for path in folders), key=lambda kept: kept.title)
+    )
 
 
 def clear_caches() -> int:

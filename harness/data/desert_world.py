@@ -38,7 +38,7 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """What one desert looks like. Each pair is a range; a scene draws its own value within it."""
 
     zenith: tuple[Rgb, Rgb]
@@ -54,7 +54,7 @@ class Look:
     growth: Mapping[Kind, Growth]
 
 
-SAGE_DESERT = Look(
+SAGE_DESERT = Style(
     zenith=((0.20, 0.40, 0.70), (0.34, 0.55, 0.84)),
     haze=((0.72, 0.78, 0.84), (0.90, 0.90, 0.88)),
     soil=((0.62, 0.49, 0.34), (0.80, 0.66, 0.48)),
@@ -73,7 +73,7 @@ SAGE_DESERT = Look(
         "rock": Growth((3, 13), (0.3, 1.6), (1.1, 1.9), 4.0, 50.0),
     },
 )
-RED_DESERT = Look(
+RED_DESERT = Style(
     zenith=((0.42, 0.52, 0.66), (0.58, 0.62, 0.70)),
     haze=((0.88, 0.76, 0.64), (0.95, 0.85, 0.74)),
     soil=((0.60, 0.33, 0.21), (0.74, 0.44, 0.29)),
@@ -155,7 +155,7 @@ def make_scene(split: SplitName, index: int) -> Scene:
     )
 
 
-def _scatter(generator: np.random.Generator, look: Look, focal: float) -> tuple[Thing, ...]:
+def _scatter(generator: np.random.Generator, look: Style, focal: float) -> tuple[Thing, ...]:
     """Place things: about evenly over the picture's ground, so that far ones are many."""
     things = []
     for kind, growth in look.growth.items():

@@ -14,7 +14,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Places:
+class DeviceSlots:
     """Room for runs: so many at once, and so many on each device."""
 
     jobs: int
@@ -31,7 +31,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Offer:
+class Capacity:
     """What a machine has for runs of so many threads."""
 
     cores: int
@@ -39,7 +39,9 @@ class Offer:
     threads: int = 1
 
 
-def make_places(offer: Offer, device: str, *, jobs: int | None = None, gpus_per_run: float | None = None) -> Places:
+def make_device_slots(
+    offer: Capacity, device: str, *, jobs: int | None = None, gpus_per_run: float | None = None
+) -> DeviceSlots:
     """Return the room for runs on a device as the user names it: `auto`, `cpu`, `cuda` (any GPU) or `cuda:N`.
 
     A run has a GPU of its own, or, with `gpus_per_run` below 1, shares one. `jobs` is by default as many as the cores
@@ -53,13 +55,13 @@ def make_places(offer: Offer, device: str, *, jobs: int | None = None, gpus_per_
         _check_share(gpus_per_run, gpus=bool(offer.gpus) and device != "cpu")
     by_cores = max(offer.cores // offer.threads, 1)
     if device == "cpu" or not offer.gpus:  # a GPU that torch alone knows of is the run's own affair
-        return Places(jobs or by_cores, (device,), jobs or by_cores)
+        return DeviceSlots(jobs or by_cores, (device,), jobs or by_cores)
     devices = offer.gpus if device in ("auto", "cuda") else (device,)
     if missing := [name for name in devices if name not in offer.gpus]:
         raise InputError(f"--device {missing[0]}: this machine has {', '.join(offer.gpus)}")
     per_device = floor(1 / (gpus_per_run or 1) + ROUNDING)
     held = per_device * len(devices)
-    return Places(min(jobs or by_cores, held), devices, per_device)
+    return DeviceSlots(min(jobs or by_cores, held), devices, per_device)
 
 
 def _check_share(gpus_per_run: float, *, gpus: bool) -> None:

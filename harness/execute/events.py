@@ -44,8 +44,8 @@ class Stopped(Warned):
 
 
 @dataclass(frozen=True)
-class Beat:
+class Tick:
     """Nothing has happened for a while: a moment to look at the clock. No listener of a study is told."""
 
 
-Event = Started | Advanced | Ended | Warned | Beat
+Event = Started | Advanced | Ended | Warned | Tick

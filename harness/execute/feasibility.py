@@ -19,7 +19,7 @@ from harness.data.source import IGNORE, Source, Split
 from harness.data.subsets import hold_out
 from harness.errors import InputError, name_some
 from harness.execute.inputs import name_content, open_all
-from harness.parts.geometric_transforms import Geometric, Shape, Window
+from harness.parts.geometric_transforms import CropWindow, Geometric, Shape
 from harness.records import Plan, RunConfig
 from harness.spec.conflicts import find_small_batch, smallest_batch
 
@@ -111,7 +111,7 @@ def has_labels(split: Split) -> bool:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _BatchPicture:
     """A training picture as it enters a batch."""
 
     name: str
@@ -143,7 +143,7 @@ def _describe_padding(config: RunConfig, train: Split) -> str:
     return f"augment.crop is larger than the pictures: {padding:.0%} of what is trained on is ignored padding"
 
 
-def _walk(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_Seen]:
+def _walk(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_BatchPicture]:
     """Yield training pictures as augmentations leave them, a few draws of each; none where a plugin's may resize."""
     parts = [registry.find_part("augment", step.name).function.__module__ for step in config.augment]
     if not all(module.startswith("harness.") for module in parts):
@@ -155,15 +155,15 @@ def _walk(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_Seen]:
             yield _follow(name, size, [step for step in steps if isinstance(step, Geometric)], rng)
 
 
-def _follow(name: str, size: Shape, steps: Iterable[Geometric], rng: np.random.Generator) -> _Seen:
+def _follow(name: str, size: Shape, steps: Iterable[Geometric], rng: np.random.Generator) -> _BatchPicture:
     padding = 0.0
     for step in steps:
         move = step.draw(size, rng)
-        if isinstance(move, Window):
+        if isinstance(move, CropWindow):
             held = min(move.size[0], size[0]) * min(move.size[1], size[1]) / (move.size[0] * move.size[1])
             padding = 1 - (1 - padding) * held
         size = size if move is None else move.shape(size)
-    return _Seen(name, size, padding)
+    return _BatchPicture(name, size, padding)
 
 
 def _sizes(config: RunConfig, train: Split, *, whole: bool) -> list[tuple[str, Shape]]:

@@ -17,7 +17,7 @@ LIBRARIES = ("ablation-harness", "torch", "torchvision", "timm", "segmentation-m
 
 
 @dataclass(frozen=True)
-class Still:
+class FrozenWeights:
     """What was found by building a model once."""
 
     names: tuple[str, ...]
@@ -26,7 +26,7 @@ class Still:
     """Parameters in all."""
 
 
-def find_still(config: RunConfig, num_classes: int, inputs: Mapping[str, str]) -> Still:
+def find_frozen_weights(config: RunConfig, num_classes: int, inputs: Mapping[str, str]) -> FrozenWeights:
     """Build a plugin's model and see; remembered by its source, its settings and the libraries that it may build on.
 
     A model that harness ships keeps nothing still, and is not built; of one that cannot be built nothing is found.
@@ -34,7 +34,7 @@ def find_still(config: RunConfig, num_classes: int, inputs: Mapping[str, str]) -
     """
     part = registry.find_part("model", config.model.name)
     if part.plugin is None:
-        return Still((), 0)
+        return FrozenWeights((), 0)
     sources = read_sources([part.plugin, *config.plugins])
     told = {
         "model": [config.model.name, config.model.version, config.model.settings],
@@ -49,11 +49,11 @@ def find_still(config: RunConfig, num_classes: int, inputs: Mapping[str, str]) -
         key = digest_bytes([canonical(told).encode()])
         found = json.loads(remember("still", key, lambda: canonical(asdict(_build(config, num_classes)))))
     except Exception:  # noqa: BLE001 - a model that cannot be built: its run says why, and the others go on
-        return Still((), 0)
-    return Still(tuple(found["names"]), found["total"])
+        return FrozenWeights((), 0)
+    return FrozenWeights(tuple(found["names"]), found["total"])
 
 
-def _build(config: RunConfig, num_classes: int) -> Still:
+def _build(config: RunConfig, num_classes: int) -> FrozenWeights:
     from harness.models.network import kept_against
     from harness.train.batches import Preprocessing
     from harness.train.setup import build_network
@@ -61,10 +61,10 @@ def _build(config: RunConfig, num_classes: int) -> Still:
     channels = Preprocessing(config.data.inputs, (), ()).channels
     network, _ = build_network(config, num_classes, channels, None)
     names = sorted(kept_against(network, config.model.freeze))
-    return Still(tuple(names), len(list(network.module.parameters())))
+    return FrozenWeights(tuple(names), len(list(network.module.parameters())))
 
 
-def describe_still(model: str, still: Still) -> str:
+def describe_frozen_weights(model: str, still: FrozenWeights) -> str:
     """Return what a reader must know of it."""
     return (
         f"model '{model}': {len(still.names)} of {still.total} tensors stay as they are, because the model itself was "
@@ -72,6 +72,6 @@ def describe_still(model: str, still: Still) -> str:
     )
 
 
-def mark(still: Still) -> dict[str, str]:
+def mark(still: FrozenWeights) -> dict[str, str]:
     """Return what a run's inputs say of it: nothing where the model keeps no weight still against `model.freeze`."""
     return {OWN_FREEZE: fingerprint(list(still.names))} if still.names else {}

@@ -11,7 +11,7 @@ from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
 from harness.errors import InputError, describe_missing
-from harness.execute.frozen_weights import describe_still, find_still, mark
+from harness.execute.frozen_weights import describe_frozen_weights, find_frozen_weights, mark
 from harness.fingerprint import canonical, digest_file, fingerprint
 from harness.judged import primary_split
 from harness.records import OWN_FREEZE, Plan, Run, RunConfig
@@ -37,7 +37,7 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
         model = canonical([config.model.name, config.model.settings, num_classes, config.data.inputs])
         if model not in models:
             files = _digest_files(config.model)
-            models[model] = {**files, **mark(find_still(config, num_classes, files))}
+            models[model] = {**files, **mark(find_frozen_weights(config, num_classes, files))}
         return {"data": digest, **models[model]}
 
     return read_inputs
@@ -95,7 +95,9 @@ def read_notes(plan: Plan) -> tuple[str, ...]:
 def _read_still(plan: Plan) -> Iterator[str]:
     for run in {run.variant: run for run in plan.runs if OWN_FREEZE in run.inputs}.values():
         classes = len(open_source(run.config.data, run.config.seed).taxonomy.classes)
-        yield describe_still(run.config.model.name, find_still(run.config, classes, _digest_files(run.config.model)))
+        yield describe_frozen_weights(
+            run.config.model.name, find_frozen_weights(run.config, classes, _digest_files(run.config.model))
+        )
 
 
 def tell_judged_split(plan: Plan) -> str:

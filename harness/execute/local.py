@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.execute.device_slots import Places, make_places
-from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
+from harness.execute.device_slots import DeviceSlots, make_device_slots
+from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
 from harness.execute.fork_server import end_processes
-from harness.execute.machine import read_memory, read_offer
-from harness.execute.memory import GIB, Needs, UnderWay
-from harness.execute.scheduler import Order
-from harness.execute.time_limits import STATED, Patience
+from harness.execute.machine import read_capacity, read_memory
+from harness.execute.memory import GIB, MemoryNeeds, RunningRun
+from harness.execute.scheduler import Scheduler
+from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker_monitor import Worker, wait_for
 from harness.records import Machine, Progress, Run
 from harness.runs.folder import RunFolder, load_result
@@ -22,7 +22,7 @@ POLL_S = 1.0
 LONGEST_WORDS = 200
 
 
-Active = list[tuple[UnderWay, Worker]]
+Active = list[tuple[RunningRun, Worker]]
 """Runs that have a process."""
 
 
@@ -35,7 +35,7 @@ class Local:
     """Runs at once; None for as many as fill the machine."""
     gpus_per_run: float | None = None
     """None for a GPU of its own where there are any; below 1, runs share one."""
-    patience: Patience = STATED
+    patience: TimeLimits = STATED
     """What is had with each."""
 
     def __call__(self, runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
@@ -47,8 +47,8 @@ class Local:
         Raises:
             InputError: a GPU, or a share of one, that is not there.
         """
-        offer = read_offer(self.machine.device, _threads(runs))
-        places = make_places(offer, self.machine.device, jobs=self.jobs, gpus_per_run=self.gpus_per_run)
+        offer = read_capacity(self.machine.device, _threads(runs))
+        places = make_device_slots(offer, self.machine.device, jobs=self.jobs, gpus_per_run=self.gpus_per_run)
         if self.jobs is not None and places.jobs < self.jobs:
             yield Warned(
                 f"{places.jobs} runs at once, not {self.jobs}: with {places.per_device} on each of "
@@ -59,7 +59,7 @@ class Local:
 
 def default_jobs(runs: Sequence[Run], device: str = "auto") -> int:
     """Return how many of these runs fill this machine: its cores over the threads of a run, and one a GPU."""
-    return make_places(read_offer(device, _threads(runs)), device).jobs
+    return make_device_slots(read_capacity(device, _threads(runs)), device).jobs
 
 
 def _threads(runs: Sequence[Run]) -> int:
@@ -67,19 +67,19 @@ def _threads(runs: Sequence[Run]) -> int:
 
 
 def execute_in(
-    places: Places,
+    places: DeviceSlots,
     runs: Sequence[Run],
     folders: Mapping[str, RunFolder],
     machine: Machine,
     *,
     available: Callable[[], int] = read_memory,
-    patience: Patience = STATED,
+    patience: TimeLimits = STATED,
 ) -> Iterator[Event]:
     """Execute runs as `Local` does, in these places; `available` reads the memory still to be had (bytes).
 
     A run that memory would not hold beside those under way waits, and those behind it with it; one run always goes.
     """
-    order, needs = Order(runs, folders), Needs()
+    order, needs = Scheduler(runs, folders), MemoryNeeds()
     active: Active = []
     warned = False
     try:
@@ -97,7 +97,7 @@ def execute_in(
                 order.take(run)
                 own, start = replace(machine, device=device), order.start_file(run)
                 worker = Worker(run, folders[run.id], own, start, patience)
-                active.append((UnderWay(run, worker.pid, device), worker))
+                active.append((RunningRun(run, worker.pid, device), worker))
                 yield Started(run)
             yield from _listen(active, folders, order, needs)
     finally:
@@ -105,7 +105,7 @@ def execute_in(
 
 
 def _lack_of_memory(
-    run: Run, device: str, under_way: Sequence[UnderWay], needs: Needs, available: Callable[[], int]
+    run: Run, device: str, under_way: Sequence[RunningRun], needs: MemoryNeeds, available: Callable[[], int]
 ) -> str:
     """Return that a run has to wait for memory, in words for the user; nothing where it has not."""
     need, free = needs.of(run, device), available() - needs.promised(under_way)
@@ -117,7 +117,7 @@ def _lack_of_memory(
     )
 
 
-def _listen(active: Active, folders: Mapping[str, RunFolder], order: Order, needs: Needs) -> Iterator[Event]:
+def _listen(active: Active, folders: Mapping[str, RunFolder], order: Scheduler, needs: MemoryNeeds) -> Iterator[Event]:
     """Yield what the processes say, or, where they have said nothing for a while, a beat."""
     silent = not wait_for([worker for _, worker in active], POLL_S)
     for item, worker in list(active):
@@ -132,10 +132,10 @@ def _listen(active: Active, folders: Mapping[str, RunFolder], order: Order, need
             active.remove((item, worker))
             yield _conclude(item.run, worker, folders[item.run.id], order)
     if silent:
-        yield Beat()
+        yield Tick()
 
 
-def _conclude(run: Run, worker: Worker, folder: RunFolder, order: Order) -> Ended:
+def _conclude(run: Run, worker: Worker, folder: RunFolder, order: Scheduler) -> Ended:
     """Note what became of a run whose process has ended; where that is no result, it has failed."""
     why = worker.failure
     result = load_result(folder) if why is None else None

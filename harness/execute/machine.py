@@ -10,16 +10,16 @@ from math import ceil
 from pathlib import Path
 
 from harness.environment import count_cores
-from harness.execute.device_slots import Offer
+from harness.execute.device_slots import Capacity
 
 GPU_DEVICES = ("dev/nvidiactl", "dev/kfd", "dev/dxg")
 """Device files of drivers that torch knows: NVIDIA's, AMD's, and that of Windows' Linux."""
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 
-def read_offer(device: str, threads: int) -> Offer:
+def read_capacity(device: str, threads: int) -> Capacity:
     """Return what this machine has for runs of so many threads, on a device as the user names it."""
-    return Offer(read_cores(), () if device == "cpu" else list_gpus(), threads)
+    return Capacity(read_cores(), () if device == "cpu" else list_gpus(), threads)
 
 
 def read_cores(root: Path = Path("/")) -> int:

@@ -24,7 +24,7 @@ GROWTH = 1.1
 """Needed / measured at the end of an epoch: judging at the end of a run can take a little more."""
 
 
-class UnderWay(NamedTuple):
+class RunningRun(NamedTuple):
     """A run and its process."""
 
     run: Run
@@ -32,13 +32,13 @@ class UnderWay(NamedTuple):
     device: str
 
 
-class Needs:
+class MemoryNeeds:
     """What runs need, learned from those that were seen: runs of one kind have all settings but the seed in common."""
 
     def __init__(self) -> None:
         self._peaks: dict[tuple[str, bool], int] = {}
 
-    def learn(self, item: UnderWay) -> None:
+    def learn(self, item: RunningRun) -> None:
         """Note what a run has used at most; to be called when it has done a whole epoch."""
         kind = _kind(item.run, item.device)
         self._peaks[kind] = max(self._peaks.get(kind, 0), peak_bytes(item.pid))
@@ -48,7 +48,7 @@ class Needs:
         peak = self._peaks.get(_kind(run, device))
         return round(GROWTH * peak) if peak else guess(run.config, device)
 
-    def promised(self, under_way: Sequence[UnderWay]) -> int:
+    def promised(self, under_way: Sequence[RunningRun]) -> int:
         """Return the bytes that runs under way will still ask for."""
         return sum(max(self.of(item.run, item.device) - resident_bytes(item.pid), 0) for item in under_way)
 

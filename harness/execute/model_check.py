@@ -57,7 +57,7 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
     kinds: dict[str, list[Run]] = {}
     for run in runs:
         kinds.setdefault(_kind(run.config), []).append(run)
-    patience = _Patience(patience_s)
+    patience = _StepLimits(patience_s)
     with ThreadPoolExecutor(min(read_cores(), max(len(kinds), 1))) as pool:
         try:
             answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine, patience), kinds))
@@ -90,7 +90,7 @@ def _kind(config: RunConfig) -> str:
 
 
 @dataclass(frozen=True)
-class _Patience:
+class _StepLimits:
     """How long a step may take, and whether no answer is wanted any more."""
 
     seconds: float
@@ -107,7 +107,7 @@ class _NotKnown(Exception):
     """What is not to be remembered: a problem in words, or nothing."""
 
 
-def _ask(kind: str, run: Run, machine: Machine, patience: _Patience) -> str:
+def _ask(kind: str, run: Run, machine: Machine, patience: _StepLimits) -> str:
     """Return what is wrong with a kind of run; nothing where it works, or where that cannot be told."""
     content = [kind, dict(run.inputs), bool(run.start), machine.device, version("torch"), version("torchvision")]
 
@@ -127,7 +127,7 @@ def _ask(kind: str, run: Run, machine: Machine, patience: _Patience) -> str:
     return ""
 
 
-def _try_apart(run: Run, machine: Machine, patience: _Patience) -> str:
+def _try_apart(run: Run, machine: Machine, patience: _StepLimits) -> str:
     """Try a step in another process. Return its answer: nothing where it died, of memory perhaps, or takes long."""
     context = run_context()
     ours, theirs = context.Pipe(duplex=False)

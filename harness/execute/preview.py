@@ -16,7 +16,7 @@ from harness.data.source import Depth, Image, Source
 from harness.errors import InputError, did_you_mean
 from harness.parts.augment import Augment
 from harness.records import RunConfig
-from harness.report.figures.preview import Look, draw_looks
+from harness.report.figures.preview import Preview, draw_previews
 from harness.train.batch_augment import finish_batch, read_batch
 from harness.train.batches import NORMALIZATIONS, Batch, Preprocessing, make_normalizer
 from harness.train.setup import prepare_split
@@ -43,7 +43,7 @@ def show_data(config: RunConfig, split: str, *, images: int, epoch: int, title: 
     chosen = spread(range(len(view.prepared)), images)
     looks = [_look(view, config, index, epoch) for index in chosen]
     taxonomy = view.source.taxonomy
-    draw_looks(
+    draw_previews(
         looks, taxonomy.classes, taxonomy.colours, title=f"{title}, {_describe(config, split, epoch)}", path=path
     )
 
@@ -64,12 +64,12 @@ def _describe(config: RunConfig, split: str, epoch: int) -> str:
     return f"split train, seed {config.seed}, epoch {epoch}: {steps}"
 
 
-def _look(view: _View, config: RunConfig, index: int, epoch: int) -> Look:
+def _look(view: _View, config: RunConfig, index: int, epoch: int) -> Preview:
     files = view.source.splits[view.name]
     batch = read_batch(config, view.prepared, view.augment, [index], epoch)
     batch = finish_batch(config, view.prepared, view.augment, batch, epoch)
     colour, depth = _seen(batch, config)
-    return Look(
+    return Preview(
         files.names[index], files.read_image(index), files.read_label(index), colour, depth, batch.labels_BHW[0].numpy()
     )
 

@@ -10,7 +10,7 @@ from harness.records import Run, RunResult, Status
 from harness.runs.folder import RunFolder, is_finished, load_result, read_progress, save_result
 
 
-class Order:
+class Scheduler:
     """Runs that are neither under way nor at their end, each after the run it starts from."""
 
     def __init__(self, runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> None:

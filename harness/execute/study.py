@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 
 from harness.errors import InputError
-from harness.execute.events import Advanced, Beat, Ended, Event, Started, Warned
+from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
 from harness.execute.remake_weights import again_folder, describe_lost, find_lost_starts, keep_weights
 from harness.files import locked
 from harness.records import Plan, Run, Status
 from harness.runs.folder import RunFolder, is_finished, is_running, load_result, run_folder
 from harness.runs.studies import drop_last, save_study
-from harness.tracking.background_sync import Courier
+from harness.tracking.background_sync import BackgroundSync
 from harness.tracking.protocol import NoWeights, Store, StoreError, study_lock
 from harness.tracking.server import sync_command
 
@@ -41,7 +41,7 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
     yield from warned
     folders = {run.id: run_folder(store.root, run.id) for run in plan.runs}
     unique = tuple({run.id: run for run in runs}.values())
-    courier = Courier(store, plan, opened=not warned)
+    courier = BackgroundSync(store, plan, opened=not warned)
     status: Status = "interrupted"
     try:
         with locked(study_lock(store.root, plan.study), shared=True):
@@ -66,7 +66,7 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
 
 
 def _execute(
-    runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: Courier, executor: Executor
+    runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: BackgroundSync, executor: Executor
 ) -> Iterator[Event]:
     """Execute runs, each once, and tell of them; the courier is done when this ends."""
     under_way: dict[str, Run] = {}
@@ -76,7 +76,7 @@ def _execute(
         yield from map(Warned, describe_lost(tuple(lost.values())))
         yield from _recall([run for run in runs if run.id not in {item.id for item in to_do}], folders, courier)
         for event in _make_again(lost, to_do, folders, executor):
-            if not isinstance(event, Beat):
+            if not isinstance(event, Tick):
                 yield event
                 _follow(event, courier, folders, under_way, lost)
             yield from map(Warned, courier.news())
@@ -90,7 +90,7 @@ def _execute(
     yield from map(Warned, courier.news())
 
 
-def _recall(runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: Courier) -> Iterator[Ended]:
+def _recall(runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: BackgroundSync) -> Iterator[Ended]:
     """Tell of runs that are finished already."""
     for run in runs:
         result = load_result(folders[run.id])
@@ -139,7 +139,7 @@ def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, 
 
 def _follow(
     event: Event,
-    courier: Courier,
+    courier: BackgroundSync,
     folders: Mapping[str, RunFolder],
     under_way: dict[str, Run],
     lost: Collection[str],

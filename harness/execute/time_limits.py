@@ -12,7 +12,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
-class Patience:
+class TimeLimits:
     """Limits of one run's process."""
 
     run_s: float | None = None
@@ -44,13 +44,13 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-STATED = Patience()
+STATED = TimeLimits()
 
 
-class Watch:
+class ProgressWatch:
     """What is known of a run's progress: how many batches it has been through, and when it was last heard of."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: TimeLimits) -> None:
         self._patience = patience
         self._began = self._last = time.monotonic()
         self._first: tuple[float, int] | None = None

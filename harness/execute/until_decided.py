@@ -16,7 +16,7 @@ from harness.errors import InputError
 from harness.records import Plan
 from harness.report.study.claims import Claim, Comparison
 from harness.spec.plan import keep_runs
-from harness.stats.looks import FEWEST_FOLDS, Look
+from harness.stats.looks import FEWEST_FOLDS, LookHistory
 
 FEWEST_FIRST = 3
 """Seeds at the first look of a study that declares none: two find hardly anything, and the first look spends most."""
@@ -33,7 +33,7 @@ def look_counts(declared: Sequence[int], planned: int, most: int | None) -> tupl
         InputError: `most` is before the first look, or after the last.
     """
     first = declared[0] if declared else max(planned, FEWEST_FIRST)
-    counts = tuple(declared) or (first, *Look((first,)).later)
+    counts = tuple(declared) or (first, *LookHistory((first,)).later)
     if most is not None and most > counts[-1]:
         remedy = "give that or less" if declared else "give that or less, or declare compare.looks"
         raise InputError(f"--max-seeds {most}: nothing is called after the last look, at {counts[-1]} seeds; {remedy}")

@@ -34,7 +34,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Moved:
+class BatchesDone:
     """The run has trained on, or judged, so many batches by now."""
 
     batches: int
@@ -84,7 +84,7 @@ def _tell_batches(counter: BatchCounter, tell: Callable[[object], None]) -> None
     while not still.wait(PULSE_S):
         if counter.batches != told:
             told = counter.batches
-            tell(Moved(told))
+            tell(BatchesDone(told))
 
 
 def _explain(error: Exception) -> str:

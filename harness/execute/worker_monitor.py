@@ -16,8 +16,8 @@ from pathlib import Path
 from harness.execute.events import Warned
 from harness.execute.fork_server import end_family, end_processes, run_context
 from harness.execute.output_log import cut_middle
-from harness.execute.time_limits import Patience, Watch, in_words
-from harness.execute.worker import Failure, Moved, run_in_child
+from harness.execute.time_limits import ProgressWatch, TimeLimits, in_words
+from harness.execute.worker import BatchesDone, Failure, run_in_child
 from harness.records import Machine, Progress, Run
 from harness.runs.folder import RunFolder
 
@@ -34,7 +34,7 @@ _FRAMES = "most recent call first"
 class Worker:
     """A run's process, which starts when this is made."""
 
-    def __init__(self, run: Run, folder: RunFolder, machine: Machine, start: Path | None, patience: Patience) -> None:
+    def __init__(self, run: Run, folder: RunFolder, machine: Machine, start: Path | None, patience: TimeLimits) -> None:
         context = run_context()
         self._pipe, theirs = context.Pipe()
         arguments = (run, folder, machine, start, theirs)
@@ -45,7 +45,7 @@ class Worker:
         self.failure: Failure | None = None
         """Why there will be no result, where that is known before the process has ended or in its last words."""
         self._run, self._log = run, folder.log
-        self._patience, self._watch = patience, Watch(patience)
+        self._patience, self._watch = patience, ProgressWatch(patience)
 
     @property
     def pid(self) -> int:
@@ -90,7 +90,7 @@ class Worker:
         with suppress(EOFError, ConnectionResetError):
             while self._pipe.poll():
                 message = self._pipe.recv()
-                if isinstance(message, Moved):
+                if isinstance(message, BatchesDone):
                     self._watch.note(message.batches)
                 elif isinstance(message, Failure):
                     self.failure = message

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.errors import InputError
-from harness.parts.geometric_transforms import Geometric, Mirror, Move, Resize, Shape, Turn, Window
+from harness.parts.geometric_transforms import CropWindow, Geometric, HorizontalFlip, Resize, Rotation, Shape, Transform
 from harness.parts.sample import Sample
 from harness.registry import part
 from harness.settings import Fraction, Positive, Size
@@ -29,8 +29,8 @@ HalfTurn = Annotated[float, Field(ge=0, le=0.5)]
 def flip(*, p: Fraction = 0.5) -> Augment:
     """Mirror left and right, with probability p."""
 
-    def draw(have: Shape, rng: np.random.Generator) -> Move | None:
-        return Mirror() if rng.random() < p else None
+    def draw(have: Shape, rng: np.random.Generator) -> Transform | None:
+        return HorizontalFlip() if rng.random() < p else None
 
     return Geometric(draw)
 
@@ -39,8 +39,8 @@ def flip(*, p: Fraction = 0.5) -> Augment:
 def rotate(*, degrees: Angle, p: Fraction = 1.0) -> Augment:
     """Turn about the centre by up to `degrees` either way, with probability p; what comes into view is ignored."""
 
-    def draw(have: Shape, rng: np.random.Generator) -> Move | None:
-        return Turn(rng.uniform(-degrees, degrees)) if rng.random() < p else None
+    def draw(have: Shape, rng: np.random.Generator) -> Transform | None:
+        return Rotation(rng.uniform(-degrees, degrees)) if rng.random() < p else None
 
     return Geometric(draw)
 
@@ -49,12 +49,12 @@ def rotate(*, degrees: Angle, p: Fraction = 1.0) -> Augment:
 def crop(*, size: Size) -> Augment:
     """Cut out a random window of `size` (height, width); an image that is smaller is set into ignored pixels first."""
 
-    def draw(have: Shape, rng: np.random.Generator) -> Move:
+    def draw(have: Shape, rng: np.random.Generator) -> Transform:
         missing = [max(0, want - side) for side, want in zip(have, size, strict=True)]
         before = [int(rng.integers(lack + 1)) for lack in missing]
         room = [side + lack - want for side, lack, want in zip(have, missing, size, strict=True)]
         top, left = (int(rng.integers(free + 1)) - lack for free, lack in zip(room, before, strict=True))
-        return Window(top, left, (size[0], size[1]))
+        return CropWindow(top, left, (size[0], size[1]))
 
     return Geometric(draw)
 
@@ -68,7 +68,7 @@ def scale(*, low: Positive = 0.5, high: Positive = 2.0) -> Augment:
     if low > high:
         raise InputError(f"augment.scale: low is {low:g}, above high, {high:g}; exchange them")
 
-    def draw(have: Shape, rng: np.random.Generator) -> Move:
+    def draw(have: Shape, rng: np.random.Generator) -> Transform:
         factor = rng.uniform(low, high)
         height, width = (max(1, round(side * factor)) for side in have)
         return Resize((height, width))

@@ -24,7 +24,7 @@ Affine = npt.NDArray[np.float64]
 """[2, 3]: a position (x, y, 1) after a move -> the position before it."""
 
 
-class Move(Protocol):
+class Transform(Protocol):
     """One change of place."""
 
     def apply(self, sample: Sample) -> Sample:
@@ -41,7 +41,7 @@ class Move(Protocol):
 class Geometric:
     """An augmentation that does nothing but move pixels: a move is drawn for each sample, or none."""
 
-    draw: Callable[[Shape, np.random.Generator], Move | None]
+    draw: Callable[[Shape, np.random.Generator], Transform | None]
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Draw a move for a sample, and return the sample after it."""
@@ -51,7 +51,7 @@ class Geometric:
 
 
 @dataclass(frozen=True)
-class Mirror:
+class HorizontalFlip:
     """Left and right exchanged."""
 
     def apply(self, sample: Sample) -> Sample:
@@ -68,7 +68,7 @@ class Mirror:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Rotation:
     """A turn about the centre, counter-clockwise; what comes into view is made up."""
 
     degrees: float
@@ -95,7 +95,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Window:
+class CropWindow:
     """A part of a sample, of a given size; it may reach over the border, and what lies beyond is made up."""
 
     top: int

@@ -17,7 +17,7 @@ from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
 from harness.report.page.viewer import make_gallery
 from harness.report.study.record import Report, to_json
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.study.variants import group_runs
 from harness.stats.looks import Taken
 
@@ -36,7 +36,7 @@ def write_report(
         OSError: the folder cannot be written.
     """
     results = judged_results(plan, results)
-    report = made or make_report(plan, results, taken)
+    report = made or summarise(plan, results, taken)
     earlier = _listed(folder / "report.json")
     draw_figures(report, plan, results, folder / "figures")
     for name, text in make_tables(report, results).items():

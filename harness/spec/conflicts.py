@@ -7,7 +7,7 @@ from typing import NamedTuple
 from harness.records import RunConfig
 
 
-class Clash(NamedTuple):
+class Conflict(NamedTuple):
     """Settings of a run that do not go together."""
 
     key: str
@@ -47,13 +47,13 @@ def find_small_batch(config: RunConfig, images: int, min_batch: int) -> str | No
     )
 
 
-def find_clash(config: RunConfig) -> Clash | None:
+def find_conflict(config: RunConfig) -> Conflict | None:
     """Return what does not go together in a config, or None."""
     train = config.train
     if train.augment_as == "one_sampling" and config.data.size == "native":
-        return Clash("augment_as", "one_sampling needs images of one size; set data.size, or use steps")
+        return Conflict("augment_as", "one_sampling needs images of one size; set data.size, or use steps")
     if train.compile == "reduce-overhead" and (train.accumulate > 1 or train.on_oom == "accumulate"):
-        return Clash(
+        return Conflict(
             "compile",
             "reduce-overhead replays whole steps, and gradients added up over batches are lost between them; use"
             " default, or train.accumulate: 1 and train.on_oom: fail",

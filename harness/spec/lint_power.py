@@ -10,7 +10,7 @@ from scipy import special
 
 from harness.judged import primary_split
 from harness.records import Concern, Plan
-from harness.stats.looks import Looks, Taken
+from harness.stats.looks import LookSchedule, Taken
 from harness.stats.verdicts import FAMILY_ERROR
 
 FEWEST_GROUPS = 20
@@ -157,7 +157,7 @@ def even_number(sizes: Sequence[int]) -> float:
 
 def past_last_look(plan: Plan, taken: Taken) -> Iterator[str]:
     """Yield a line where a plan has more seeds than the last look, or than the looks that it declares."""
-    looks = Looks(plan.looks, taken)
+    looks = LookSchedule(plan.looks, taken)
     seeds: dict[str, set[int]] = {}
     for run in plan.runs:
         seeds.setdefault(run.variant, set()).add(run.seed)

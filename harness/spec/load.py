@@ -12,7 +12,7 @@ from harness.errors import InputError, did_you_mean
 from harness.fingerprint import canonical
 from harness.records import JudgedSplit, RunConfig
 from harness.spec.compare import SPLITS, Compare, is_of_compare, override_compare, split_override
-from harness.spec.conflicts import find_clash
+from harness.spec.conflicts import find_conflict
 from harness.spec.names import read_slug
 from harness.spec.outline import Outline, Profile, Variant, VariantOutline, read_modules, read_outline, seeds_problem
 from harness.spec.overrides import apply_change, apply_changes, overlap
@@ -173,7 +173,7 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
         trees[written.name] = _with_components(start, written)
         on[written.name] = frozenset(written.components) | (on[written.like] if written.like else frozenset())
         config = resolve(trees[written.name], plugins)
-        if clash := find_clash(config):
+        if clash := find_conflict(config):
             raise trees[written.name].mapping()["train"].mapping()[clash.key].error(clash.problem)
         unchecked = [name for name in written.components if (written.family, name) not in checked]
         _refuse_idle_components(start, written, unchecked, config)

@@ -28,7 +28,7 @@ WARM_VERSION = 2
 """Of training on from a start: in version 1, which ids do not name, the start itself could be a run's best epoch."""
 
 
-def make_plan(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) -> Plan:
+def expand(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) -> Plan:
     """Expand a study into runs. `read_inputs` gives the digest of each thing that a config reads from disk.
 
     A variant comes after the one it starts from, otherwise in the order of the spec; the seeds of a variant stand

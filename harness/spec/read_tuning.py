@@ -11,7 +11,7 @@ from harness.settings import ScoreName
 from harness.spec.outline import Variant
 from harness.spec.overrides import overlap
 from harness.spec.resolve import check_settings
-from harness.spec.space import KINDS, Kind, Knob, check_space
+from harness.spec.space import KINDS, Kind, SearchParameter, check_space
 from harness.spec.tuning import IOU, SECONDS, SIDES, SPEED, Bound, KnobSettings, TuneSettings, Tuning
 from harness.strict_yaml.located import Node
 
@@ -51,7 +51,7 @@ def read_tuning(node: Node, variants: Sequence[Variant]) -> Tuning:
     return tuning
 
 
-def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Sequence[Variant]) -> Knob:
+def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Sequence[Variant]) -> SearchParameter:
     if key.partition(".")[0] == "evaluate":
         raise node.key_error("what judges trials cannot be searched; write it in base")
     entries = node.mapping()
@@ -60,7 +60,7 @@ def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Sequence[
     low, high = settings.log_uniform or settings.uniform or settings.whole or (0, 1)
     if not low < high:
         raise values.error(f"{values.shown()} was given; write the lowest value first, then a higher one")
-    knob = Knob(
+    knob = SearchParameter(
         key=key,
         kind=kind,
         node=replace(values, key_where=node.key_where),
@@ -92,7 +92,7 @@ def _read_kind(node: Node) -> Kind:
     return kinds[0]
 
 
-def _refuse_undone(knobs: Sequence[Knob]) -> None:
+def _refuse_undone(knobs: Sequence[SearchParameter]) -> None:
     for place, knob in enumerate(knobs):
         for earlier in knobs[:place]:
             if overlap(knob.key, earlier.key) and not knob.key.startswith(f"{earlier.key}."):

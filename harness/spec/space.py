@@ -24,7 +24,7 @@ MOST_WORLDS = 1000
 
 
 @dataclass(frozen=True)
-class Knob:
+class SearchParameter:
     """One setting that is searched."""
 
     key: str
@@ -60,11 +60,11 @@ class Knob:
 
 Values = Mapping[str, int | float | str]
 """Dotted key -> value: a number, or the label of a choice. Settings that are not searched are absent."""
-Suggest = Callable[[Knob, Node], float | str]
+Suggest = Callable[[SearchParameter, Node], float | str]
 """Knob, settings so far -> its value."""
 
 
-def walk(tree: Node, knobs: Sequence[Knob], suggest: Suggest) -> tuple[Node, dict[str, float | str]]:
+def walk(tree: Node, knobs: Sequence[SearchParameter], suggest: Suggest) -> tuple[Node, dict[str, float | str]]:
     """Return settings with each knob that is searched there set to what `suggest` says, and these values.
 
     Raises:
@@ -79,12 +79,12 @@ def walk(tree: Node, knobs: Sequence[Knob], suggest: Suggest) -> tuple[Node, dic
     return tree, values
 
 
-def with_values(tree: Node, knobs: Sequence[Knob], values: Values) -> Node:
+def with_values(tree: Node, knobs: Sequence[SearchParameter], values: Values) -> Node:
     """Return settings with the values of a trial."""
     return walk(tree, knobs, lambda knob, _: values[knob.key])[0]
 
 
-def written_values(tree: Node, knobs: Sequence[Knob]) -> dict[str, float | str] | None:
+def written_values(tree: Node, knobs: Sequence[SearchParameter]) -> dict[str, float | str] | None:
     """Return the values that settings have as written; None where one lies outside the space."""
     values: dict[str, float | str] = {}
     for knob in knobs:
@@ -97,7 +97,7 @@ def written_values(tree: Node, knobs: Sequence[Knob]) -> dict[str, float | str] 
     return values
 
 
-def check_space(spaces: Sequence[tuple[Variant, Sequence[Knob]]]) -> None:
+def check_space(spaces: Sequence[tuple[Variant, Sequence[SearchParameter]]]) -> None:
     """Check that the ends of every knob are settings that work, in each variant in which it is searched.
 
     Raises:
@@ -116,7 +116,7 @@ def check_space(spaces: Sequence[tuple[Variant, Sequence[Knob]]]) -> None:
             raise knob.node.key_error(f"this is searched nowhere: in no variant, with no choice, is {wanted}")
 
 
-def _check_end(variant: Variant, knob: Knob, config: RunConfig) -> None:
+def _check_end(variant: Variant, knob: SearchParameter, config: RunConfig) -> None:
     if variant.start and what_weights_need(config) != what_weights_need(variant.config):
         raise knob.node.key_error(
             f"'{variant.name}' starts from weights that do not fit every value of this; name under `variants` those in"
@@ -124,7 +124,7 @@ def _check_end(variant: Variant, knob: Knob, config: RunConfig) -> None:
         )
 
 
-def _worlds(knobs: Sequence[Knob]) -> Iterator[Values]:
+def _worlds(knobs: Sequence[SearchParameter]) -> Iterator[Values]:
     """Yield each combination of the choices that other knobs depend on."""
     needed = {key for knob in knobs for key in knob.when}
     deciding = [
@@ -140,7 +140,7 @@ def _worlds(knobs: Sequence[Knob]) -> Iterator[Values]:
         yield dict(zip((knob.key for knob in deciding), labels, strict=True))
 
 
-def _ends_in(tree: Node, knobs: Sequence[Knob], fixed: Values) -> list[tuple[Knob, float | str]]:
+def _ends_in(tree: Node, knobs: Sequence[SearchParameter], fixed: Values) -> list[tuple[SearchParameter, float | str]]:
     _, active = walk(tree, knobs, lambda knob, _: fixed.get(knob.key, knob.ends()[0]))
     searched = [knob for knob in knobs if knob.key in active]
     return [(knob, end) for knob in searched for end in ([fixed[knob.key]] if knob.key in fixed else knob.ends())]
@@ -159,7 +159,7 @@ def _lookup(settings: Any, key: str) -> Any:
     return settings
 
 
-def _written_choice(knob: Knob, tree: Node, knobs: Sequence[Knob]) -> str | None:
+def _written_choice(knob: SearchParameter, tree: Node, knobs: Sequence[SearchParameter]) -> str | None:
     """Return the choice that makes settings what they are, those aside that are searched themselves."""
     others = [item.key for item in knobs if item is not knob]
     written = _without(resolve(tree, ()).to_dict(), others)
@@ -178,7 +178,7 @@ def _without(settings: Any, keys: Sequence[str], path: str = "") -> Any:
     return {key: _without(settings[key], keys, at) for key, at in inside.items() if at not in keys}
 
 
-def _written_number(knob: Knob, tree: Node) -> float | None:
+def _written_number(knob: SearchParameter, tree: Node) -> float | None:
     value = _lookup(resolve(tree, ()).to_dict(), knob.key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not knob.low <= value <= knob.high:
         return None

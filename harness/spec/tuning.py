@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from harness.settings import Count, Positive, Settings, Whole
-from harness.spec.space import Knob, Values
+from harness.spec.space import SearchParameter, Values
 
 IOU = "iou/"
 SPEED, SECONDS = "images_per_s", "run_seconds"
@@ -98,14 +98,14 @@ class Bound:
 class Tuning:
     """A search as asked for."""
 
-    knobs: tuple[Knob, ...]
+    knobs: tuple[SearchParameter, ...]
     objectives: tuple[str, ...]
     """Measures that are raised."""
     bounds: tuple[Bound, ...]
     settings: TuneSettings
     """How it is gone about: sampler, pruner, trials and hours of each variant, ..."""
 
-    def knobs_of(self, variant: str, family: str) -> tuple[Knob, ...]:
+    def knobs_of(self, variant: str, family: str) -> tuple[SearchParameter, ...]:
         """Return what is searched in a variant."""
         return tuple(knob for knob in self.knobs if knob.variants is None or {variant, family} & set(knob.variants))
 

@@ -47,7 +47,7 @@ SCOPES: Mapping[tuple[bool, bool], Scope] = {
 
 
 @dataclass(frozen=True)
-class Held:
+class EvaluatedImages:
     """The images behind a measure."""
 
     groups: int
@@ -79,7 +79,7 @@ class Effect:
     scope: Scope
     by_seed: Mapping[int, float]
     """The effect within each seed."""
-    held: Held
+    held: EvaluatedImages
     spread: Spread
 
     @property
@@ -93,7 +93,7 @@ class Effect:
 
 
 AnyStudy = TypeVar("AnyStudy", bound="Study")
-Estimate = Callable[[int, Chosen], tuple[Spread, Held, Scope]]
+Estimate = Callable[[int, Chosen], tuple[Spread, EvaluatedImages, Scope]]
 """Index of a measure, and the classes behind it -> how sure a contrast of it is, and what that speaks for."""
 
 
@@ -151,7 +151,7 @@ class CrossedStudy(Study):
         moves_SGC = _weighted_moves(self, weights, seeds)
         noise = moderate(self.noise, scores_SM, sum(weight**2 for weight in weights.values()))
 
-        def of(index: int, chosen_C: Chosen) -> tuple[Spread, Held, Scope]:
+        def of(index: int, chosen_C: Chosen) -> tuple[Spread, EvaluatedImages, Scope]:
             moves = moves_SGC[:, :, chosen_C] / len(chosen_C)
             between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index]))
             held = _held(self, chosen_C)
@@ -265,10 +265,10 @@ def _weighted_moves(study: CrossedStudy, weights: Mapping[str, float], seeds: tu
     )
 
 
-def _held(study: CrossedStudy, chosen_C: Chosen) -> Held:
+def _held(study: CrossedStudy, chosen_C: Chosen) -> EvaluatedImages:
     held_GC = study.margins.true_GC[:, chosen_C] > 0
     alone = chosen_C[held_GC.sum(axis=0) == 1]
-    return Held(
+    return EvaluatedImages(
         groups=int(held_GC.any(axis=1).sum()),
         images=study.margins.images,
         alone=tuple(study.classes[c] for c in alone),
@@ -276,7 +276,10 @@ def _held(study: CrossedStudy, chosen_C: Chosen) -> Held:
 
 
 def _make_effect(
-    measure: str, weights: Mapping[str, float], by_seed: Mapping[int, float], found: tuple[Spread, Held, Scope]
+    measure: str,
+    weights: Mapping[str, float],
+    by_seed: Mapping[int, float],
+    found: tuple[Spread, EvaluatedImages, Scope],
 ) -> Effect:
     spread, held, scope = found
     se = math.nan if scope in ("these weights on these images", "these folds") else spread.se

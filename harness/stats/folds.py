@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import Counts
-from harness.stats.effects import Estimate, Held, Scope, Study, make_study, score_table
+from harness.stats.effects import Estimate, EvaluatedImages, Scope, Study, make_study, score_table
 from harness.stats.looks import FEWEST_FOLDS
 from harness.stats.margins import Margins, RunKey, Values, keep_rows, score_runs, sum_margins
 from harness.stats.noise import ROUNDING
@@ -101,7 +101,7 @@ class FoldStudy(Study):
         """Return the corrected variance over folds, of each measure over the folds whose truth holds it."""
         fold_S = np.array(seeds) % self.all_folds
 
-        def of(index: int, chosen_C: Chosen) -> tuple[Spread, Held, Scope]:
+        def of(index: int, chosen_C: Chosen) -> tuple[Spread, EvaluatedImages, Scope]:
             known_S = ~np.isnan(scores_SM[:, index])
             spread = make_fold_spread(scores_SM[known_S, index], fold_S[known_S], self.all_folds)
             held = _held([self.by_fold[fold] for fold in np.unique(fold_S[known_S]).tolist()], chosen_C)
@@ -119,14 +119,14 @@ class FoldStudy(Study):
         return make_fold_study(by_fold, tuple(run for run in self.runs if run in runs), self.all_folds)
 
 
-def _held(folds: Sequence[Margins], chosen_C: Chosen) -> Held:
+def _held(folds: Sequence[Margins], chosen_C: Chosen) -> EvaluatedImages:
     groups = {
         group
         for margins in folds
         for group, true_C in zip(margins.groups, margins.true_GC[:, chosen_C], strict=True)
         if true_C.any()
     }
-    return Held(groups=len(groups), images=sum(margins.images for margins in folds), alone=())
+    return EvaluatedImages(groups=len(groups), images=sum(margins.images for margins in folds), alone=())
 
 
 def study_of(counts: Mapping[RunKey, Counts], split: str, folds: int | None) -> Study:

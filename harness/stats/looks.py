@@ -60,7 +60,7 @@ Taken = tuple[TakenLook, ...]
 
 
 @dataclass(frozen=True)
-class Look:
+class LookHistory:
     """A look at a comparison, and all before it."""
 
     counts: tuple[int, ...]
@@ -96,13 +96,13 @@ class Look:
         chosen = self.declared or range(self.last + 1)
         return tuple(count for count in chosen if count > self.counts[-1])
 
-    def after(self, seeds: int) -> Look:
+    def after(self, seeds: int) -> LookHistory:
         """Return the look at more seeds that follows this one."""
-        return Look((*self.counts, seeds), self.declared)
+        return LookHistory((*self.counts, seeds), self.declared)
 
 
 @dataclass(frozen=True)
-class Looks:
+class LookSchedule:
     """The looks at a study: those that it declares, and those that were taken and recorded."""
 
     declared: tuple[int, ...] = ()
@@ -126,7 +126,7 @@ class Looks:
                 found = (*found, earlier | seeds)
         return found
 
-    def at(self, variants: Collection[str], seeds: Collection[int], before: int | None = None) -> Look:
+    def at(self, variants: Collection[str], seeds: Collection[int], before: int | None = None) -> LookHistory:
         """Return the look at some complete seeds of some variants, after recorded looks (the first `before`) at them.
 
         Only new seeds make another look, and what counts is how many different ones were seen by then. Seeds that were
@@ -134,7 +134,7 @@ class Looks:
         """
         seen = self.seen(variants, before)
         now = frozenset(seeds).union(*seen[-1:])
-        return Look(tuple(dict.fromkeys((*map(len, seen), len(now)))), self.declared)
+        return LookHistory(tuple(dict.fromkeys((*map(len, seen), len(now)))), self.declared)
 
 
 def look_levels(shares: tuple[float, ...], alpha: float, spend: Spending) -> tuple[float, ...]:

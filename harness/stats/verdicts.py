@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from harness.stats.effects import JUDGED, Effect
-from harness.stats.looks import Look
+from harness.stats.looks import LookHistory
 
 Outcome = Literal["improved", "regressed", "equivalent", "undecided"]
 Reason = Literal[
@@ -93,7 +93,7 @@ class Verdict:
     """Its level: 90 % where there is one look."""
     left: int = 0
     """Of the family, those that no earlier look had called: Holm's first step shares the error among so many."""
-    look: Look | None = None
+    look: LookHistory | None = None
     """The look that gave the verdict."""
     effect: Effect | None = None
     """What an earlier look measured, where that look gave the verdict."""
@@ -104,7 +104,7 @@ def judge(
     margin: float,
     *,
     fewest_seeds: int = 2,
-    looks: Mapping[Key, Look] | None = None,
+    looks: Mapping[Key, LookHistory] | None = None,
     called: int = 0,
     settled: int = 0,
 ) -> dict[Key, Verdict]:
@@ -153,7 +153,7 @@ CORRECTION = Correction("holm", "Holm", holm, lambda left: FAMILY_ERROR / max(le
 """The correction of every family. Another one that steps down, as `harness.stats.first_call` needs it, goes in here."""
 
 
-def _test(effect: Effect, look: Look | None) -> tuple[float, float, float]:
+def _test(effect: Effect, look: LookHistory | None) -> tuple[float, float, float]:
     """Return what is the same for two effects of the same runs; last the p-value, adjusted for the look."""
     spent = effect.p
     if look is not None:
@@ -161,7 +161,7 @@ def _test(effect: Effect, look: Look | None) -> tuple[float, float, float]:
     return abs(effect.delta), effect.se, spent
 
 
-def _unjudged(effect: Effect, fewest_seeds: int, look: Look | None) -> Reason:
+def _unjudged(effect: Effect, fewest_seeds: int, look: LookHistory | None) -> Reason:
     """Return why an effect is not judged; empty where it is."""
     if effect.scope == "these folds":
         return "few folds"
@@ -187,15 +187,15 @@ def _call(effect: Effect, p_adjusted: float, tost: tuple[float, float], margin: 
 
 
 @dataclass(frozen=True)
-class Moment(Generic[Key]):
+class FamilyAtLook(Generic[Key]):
     """A family as it was at one look."""
 
     effects: Mapping[Key, Effect]
-    looks: Mapping[Key, Look]
+    looks: Mapping[Key, LookHistory]
     """Which look at each this was."""
 
 
-def judge_in_order(moments: Sequence[Moment[Key]], margin: float, *, fewest_seeds: int = 2) -> dict[Key, Verdict]:
+def judge_in_order(moments: Sequence[FamilyAtLook[Key]], margin: float, *, fewest_seeds: int = 2) -> dict[Key, Verdict]:
     """Return the verdict of each present comparison by the first look that called it, else by the present one.
 
     The moments are in the order of time, the present one last. What differs in no run and no group is judged again at

@@ -13,7 +13,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """How long a store that fails is left alone: twice as long each time."""
 
 
-class Courier:
+class BackgroundSync:
     """One thread that mirrors runs. It keeps the last status told of each run, so a slow store makes no backlog.
 
     A run whose delivery fails is delivered later, after a pause that grows; what it is to hold comes from its folder.

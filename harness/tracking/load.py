@@ -13,7 +13,7 @@ from harness.tracking.protocol import Store, StoreError
 from harness.tracking.server import sync_command
 
 
-def recall_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple[Plan, dict[str, RunResult]]:
+def find_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple[Plan, dict[str, RunResult]]:
     """Return a study's plan, and run id -> result of those that have ended.
 
     The store's plan is the one that was run last, wherever that was. `warn` is told when the store fails and the
@@ -35,10 +35,10 @@ def recall_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple
     if plan is None:
         known = sorted({*store.studies(), *studies_here(store.root)})
         raise InputError(f"the store of {store.root.absolute()} has no study '{study}'; {did_you_mean(study, known)}")
-    return plan, recall_results(store, plan, warn)
+    return plan, find_results(store, plan, warn)
 
 
-def recall_plan(store: Store, study: str) -> Plan | None:
+def find_plan(store: Store, study: str) -> Plan | None:
     """Return the plan that a study was last run with: the store's, else the one that is kept here.
 
     Raises:
@@ -53,7 +53,7 @@ def recall_plan(store: Store, study: str) -> Plan | None:
         return plan
 
 
-def recall_results(store: Store, plan: Plan, warn: Callable[[str], None]) -> dict[str, RunResult]:
+def find_results(store: Store, plan: Plan, warn: Callable[[str], None]) -> dict[str, RunResult]:
     """Return run id -> result of a plan's runs that have ended, here or as the store knows them.
 
     `warn` is told when the store fails and the folders here must do.
@@ -68,7 +68,7 @@ def recall_results(store: Store, plan: Plan, warn: Callable[[str], None]) -> dic
     return {**stored, **here, **{id_: item for id_, item in stored.items() if item.status == "finished"}}
 
 
-def recall_looks(store: Store, study: str, warn: Callable[[str], None]) -> tuple[RecordedLook, ...]:
+def find_looks(store: Store, study: str, warn: Callable[[str], None]) -> tuple[RecordedLook, ...]:
     """Return the looks at a study that are known here or to the store, the earliest first.
 
     `warn` is told when the store fails and the files here must do.

@@ -13,9 +13,9 @@ from typing import Any
 
 from harness.errors import InputError, did_you_mean
 from harness.files import locked
-from harness.tracking.mlflow_guard import Guarded, explain, guarded, silence
+from harness.tracking.mlflow_guard import GuardedClient, explain, guarded, silence
 from harness.tracking.protocol import StoreError
-from harness.tracking.relocation import ARTIFACTS, Home, adopt, local_path
+from harness.tracking.relocation import ARTIFACTS, StoreLocation, adopt, local_path
 from harness.tracking.server import find_uri, is_server, make_database, mlflow_command, sqlite_file
 
 QUIET = {
@@ -52,12 +52,12 @@ class Connection:
         self.uri = find_uri(root, tracking_uri)
         self._say = say
         file = sqlite_file(self.uri)
-        self._home = Home(file, self.root) if file else None
+        self._home = StoreLocation(file, self.root) if file else None
 
     @functools.cached_property
     def client(self) -> Any:
         """Connect. The first connection makes the database, which two processes at once must not do."""
-        return Guarded(self._connect())
+        return GuardedClient(self._connect())
 
     @guarded
     def _connect(self) -> Any:
@@ -87,11 +87,11 @@ class Connection:
     def files(self, uri: str) -> Any:
         """Return MLflow's access to the files of a run or of a model, whose address is `uri`.
 
-        Those of a local database are looked for where `Home.resolve` says.
+        Those of a local database are looked for where `StoreLocation.resolve` says.
         """
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        return Guarded(guarded(get_artifact_repository)(self.place_of(uri), tracking_uri=self.uri))
+        return GuardedClient(guarded(get_artifact_repository)(self.place_of(uri), tracking_uri=self.uri))
 
     def place_of(self, uri: str) -> str:
         """Return the address of the files of a run or of a model, where the database says that they are at `uri`."""

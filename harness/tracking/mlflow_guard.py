@@ -49,7 +49,7 @@ def guarded(call: Call) -> Call:
     return guarding()(call)
 
 
-class Guarded:
+class GuardedClient:
     """An object of MLflow's, each of whose methods is guarded."""
 
     def __init__(self, subject: Any) -> None:

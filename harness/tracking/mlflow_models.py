@@ -17,7 +17,7 @@ NAME = "segmentation"
 
 
 @dataclass(frozen=True)
-class Package:
+class ModelFiles:
     """What an MLflow model is made of."""
 
     code: Path
@@ -35,7 +35,7 @@ class Package:
 
 
 @dataclass(frozen=True)
-class Logged:
+class LoggedModel:
     """A model that MLflow keeps."""
 
     model_id: str
@@ -53,7 +53,7 @@ class Logged:
         return f"models:/{self.model_id}"
 
 
-def log_model(store: Store, run_id: str, study: str, package: Package, tags: Mapping[str, str]) -> Logged:
+def log_model(store: Store, run_id: str, study: str, package: ModelFiles, tags: Mapping[str, str]) -> LoggedModel:
     """Log a model with the run that trained it; `run_id` is harness's.
 
     The model is tagged with `harness.id`, the run's id, and with `tags`. Nothing of the run is changed.
@@ -79,10 +79,10 @@ def log_model(store: Store, run_id: str, study: str, package: Package, tags: Map
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     except StoreError as error:
         raise StoreError(f"the model is not logged: {error}") from error
-    return Logged(model.model_id, mlflow_run, connection.place_of(model.artifact_location), all_tags)
+    return LoggedModel(model.model_id, mlflow_run, connection.place_of(model.artifact_location), all_tags)
 
 
-def register(store: Store, logged: Logged, name: str, alias: str | None) -> Logged:
+def register(store: Store, logged: LoggedModel, name: str, alias: str | None) -> LoggedModel:
     """Register a logged model as the next version of `name`, tagged like the model; `alias` then points to it.
 
     Raises:
@@ -116,7 +116,7 @@ def _find_run(connection: Connection, run_id: str, study: str) -> Any:
     raise InputError(f"the tracking store does not hold run {run_id}; harness run SPEC brings it up to date")
 
 
-def _write(folder: Path, package: Package, model: Any, mlflow_run: str) -> None:
+def _write(folder: Path, package: ModelFiles, model: Any, mlflow_run: str) -> None:
     """Write the model as MLflow keeps it."""
     import mlflow.pyfunc
     import pandas as pd

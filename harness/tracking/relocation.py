@@ -43,7 +43,7 @@ _ROOTS = """
 
 
 @dataclass(frozen=True)
-class Home:
+class StoreLocation:
     """Where a local database is, and the folder below which the run folders of its user lie."""
 
     database: Path
@@ -82,7 +82,7 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
-def adopt(home: Home) -> str:
+def adopt(home: StoreLocation) -> str:
     """Have the database of a copied or moved store name the files that are below its own root; return what was done.
 
     MLflow's own programs find them then. Only harness's studies are changed, and of them only what names the folder
@@ -112,12 +112,12 @@ def adopt_at(root: Path, tracking_uri: str | None) -> str:
     file = sqlite_file(find_uri(root, tracking_uri))
     if file is None:
         return ""
-    home = Home(file, root.resolve())
+    home = StoreLocation(file, root.resolve())
     with home.lock():
         return adopt(home)
 
 
-def _has_moved(home: Home, uri: str) -> bool:
+def _has_moved(home: StoreLocation, uri: str) -> bool:
     old, new = local_path(uri), local_path(home.resolve(uri))
     if old is None or new is None or old == new:
         return False
@@ -141,7 +141,7 @@ def _is_in_use(root: Path) -> bool:
     return False
 
 
-def _adopt_study(database: sqlite3.Connection, home: Home, id_: int, uri: str) -> int:
+def _adopt_study(database: sqlite3.Connection, home: StoreLocation, id_: int, uri: str) -> int:
     """Change all that the database says of one study's place; return the number of its runs."""
     for table, column, whose in _ADDRESSES:
         rows = database.execute(f"SELECT rowid, {column} FROM {table} WHERE {whose}", {"id": id_}).fetchall()

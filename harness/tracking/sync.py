@@ -18,7 +18,7 @@ WORST_FIRST: tuple[Status, ...] = ("interrupted", "failed", "skipped")
 
 
 @dataclass(frozen=True)
-class Delivery:
+class SyncResult:
     """What became of a study's runs (labels) on their way to a store."""
 
     study: str
@@ -65,7 +65,7 @@ def find_studies(root: Path, source: Store | None, names: Sequence[str]) -> tupl
     return tuple(plan for plan in plans if plan is not None)
 
 
-def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delivery:
+def sync_study(plan: Plan, target: Store, source: Store | None = None) -> SyncResult:
     """Bring a study's runs from their folders to a store. Doing it twice changes nothing.
 
     Runs whose folder is gone are first fetched from `source`, if it has them.
@@ -96,7 +96,7 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> Delive
     with locked(lock, wait=False) as alone:
         if alone:
             target.close_study(_worst(folders[run.id] for run in runs))
-    return Delivery(plan.study, **{name: tuple(entries) for name, entries in outcomes.items()})
+    return SyncResult(plan.study, **{name: tuple(entries) for name, entries in outcomes.items()})
 
 
 def _fetch_gone(

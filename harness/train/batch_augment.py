@@ -19,7 +19,7 @@ from torch.nn import functional
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE
 from harness.parts.augment import Augment
-from harness.parts.geometric_transforms import GREY, Affine, Geometric, Move, Shape
+from harness.parts.geometric_transforms import GREY, Affine, Geometric, Shape, Transform
 from harness.parts.sample import UNKNOWN_DEPTH, Sample
 from harness.randomness import make_rng
 from harness.records import RunConfig
@@ -98,7 +98,7 @@ def _move(samples: Sequence[Sample], steps: Sequence[Geometric], rngs: Sequence[
 def _draw(have: Sequence[int], steps: Sequence[Geometric], rng: np.random.Generator) -> AffineChain:
     """Draw the moves of one image of a size, and compose them."""
     shape = (have[0], have[1])
-    moves: list[tuple[Move, Shape]] = []
+    moves: list[tuple[Transform, Shape]] = []
     for step in steps:
         if (move := step.draw(shape, rng)) is not None:
             moves.append((move, shape))

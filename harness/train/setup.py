@@ -28,7 +28,7 @@ from harness.parts.losses import ClassWeighted, Loss
 from harness.parts.schedules import Schedule, with_warmup
 from harness.records import Machine, RunConfig
 from harness.settings import ModelChoice
-from harness.spec.conflicts import find_clash, find_small_batch
+from harness.spec.conflicts import find_conflict, find_small_batch
 from harness.train.batch_counter import BatchCounter
 from harness.train.batches import Batch, Normalizer, make_normalizer, measure_preprocessing, read_images
 from harness.train.feature_cache import FeatureCache, make_feature_caches
@@ -314,7 +314,7 @@ def _build_optimizer(config: RunConfig, network: Network) -> tuple[torch.optim.O
 def _check(config: RunConfig, network: Network, device: torch.device, images: int) -> None:
     if problem := find_small_batch(config, images, network.min_batch):
         raise InputError(problem)
-    if clash := find_clash(config):
+    if clash := find_conflict(config):
         raise InputError(f"train.{clash.key}: {clash.problem}")
     check_compile(config, device)
     if config.train.precision == "bfloat16" and not has_bfloat16(device):

@@ -26,12 +26,12 @@ from harness.records import GROUP_PREFIX, Plan, Progress, Run, RunResult
 from harness.runs.folder import RunFolder, load_result, read_progress, save_result
 from harness.spec.load import Spec
 from harness.spec.outline import Variant
-from harness.spec.space import Knob, Values, with_values, written_values
+from harness.spec.space import SearchParameter, Values, with_values, written_values
 from harness.spec.tuning import IOU, SECONDS, SPEED, Trial, TrialState, Tuning, winner
 from harness.strict_yaml.located import Node
 from harness.tracking.protocol import Store, StoreError
 from harness.tune.optuna_study import Search
-from harness.tune.winners import ReadInputs, Searched, asked_tuning, plan_trial, search_name
+from harness.tune.winners import ReadInputs, SearchOutcome, asked_tuning, plan_trial, search_name
 
 ATTEMPTS = 2
 """A run that fails is tried once more, from its last checkpoint: its process may have been killed."""
@@ -60,13 +60,13 @@ TuneEvent = Event | TrialBegan | TrialEnded
 
 
 @dataclass(frozen=True)
-class Site:
+class SearchSetup:
     """All that the search of one variant needs."""
 
     tuning: Tuning
     spec: Spec
     variant: Variant
-    knobs: tuple[Knob, ...]
+    knobs: tuple[SearchParameter, ...]
     written: Values | None
     """The variant's own values; None where they lie outside the space."""
     search: Search
@@ -80,9 +80,9 @@ class Site:
         return self.store.root / "tuning" / self.search.name.replace("/", "-")
 
 
-def open_site(
+def open_search(
     spec: Spec, variant: Variant, store: Store, executor: Executor, read_inputs: ReadInputs, *, url: str
-) -> Site:
+) -> SearchSetup:
     """Open the search of one variant in the database at `url`.
 
     Raises:
@@ -97,7 +97,7 @@ def open_site(
     with locked(store.root / "tuning" / "lock"):  # two processes at once must not make the tables
         search = Search(url, search_name(spec, variant, knobs, as_written), tuning, variant.config.train.epochs)
     written = written_values(variant.tree, knobs)
-    return Site(tuning, spec, variant, knobs, written, search, store, executor, read_inputs)
+    return SearchSetup(tuning, spec, variant, knobs, written, search, store, executor, read_inputs)
 
 
 def _check_data(variant: Variant, tuning: Tuning) -> None:
@@ -110,7 +110,7 @@ def _check_data(variant: Variant, tuning: Tuning) -> None:
             raise InputError(f"tune: {measure}: no such class; {did_you_mean(name, source.taxonomy.classes)}")
 
 
-def tune_variant(site: Site) -> Iterator[TuneEvent]:
+def tune_variant(site: SearchSetup) -> Iterator[TuneEvent]:
     """Execute trials until the variant's budget is used. Closing the iterator leaves the search to be gone on with.
 
     Raises:
@@ -127,12 +127,12 @@ def tune_variant(site: Site) -> Iterator[TuneEvent]:
             yield TrialEnded(site.variant.name, ended, site.tuning.settings.trials, winner(site.search.trials()))
 
 
-def searched(site: Site) -> Searched:
+def searched(site: SearchSetup) -> SearchOutcome:
     """Return what the search has found so far."""
-    return Searched(site.variant, site.knobs, site.written, site.search.trials(), site.search.name)
+    return SearchOutcome(site.variant, site.knobs, site.written, site.search.trials(), site.search.name)
 
 
-def _take(site: Site, claim: ExitStack) -> tuple[Trial, Plan, tuple[Run, ...]] | None:
+def _take(site: SearchSetup, claim: ExitStack) -> tuple[Trial, Plan, tuple[Run, ...]] | None:
     """Return the trial to work on, held until the claim ends: one that was cut short, else a new one, else none."""
     with locked(site.folder / "lock"):
         trials = site.search.trials()
@@ -151,15 +151,15 @@ def _take(site: Site, claim: ExitStack) -> tuple[Trial, Plan, tuple[Run, ...]] |
         return trial, plan, runs
 
 
-def _plan(site: Site, number: int, tree: Node) -> tuple[Plan, tuple[Run, ...]]:
+def _plan(site: SearchSetup, number: int, tree: Node) -> tuple[Plan, tuple[Run, ...]]:
     return plan_trial(site.spec, site.variant, site.read_inputs, number=number, tree=tree)
 
 
-def _hold(site: Site, trial: Trial, claim: ExitStack) -> bool:
+def _hold(site: SearchSetup, trial: Trial, claim: ExitStack) -> bool:
     return claim.enter_context(locked(site.folder / f"trial{trial.number}.lock", wait=False))
 
 
-def _carry_out(site: Site, trial: Trial, plan: Plan, runs: tuple[Run, ...]) -> Generator[Event, None, Trial]:
+def _carry_out(site: SearchSetup, trial: Trial, plan: Plan, runs: tuple[Run, ...]) -> Generator[Event, None, Trial]:
     """Bring a trial to its end, from wherever its run's folder says it stands, and enter it."""
     began = time.monotonic()
 
@@ -181,7 +181,7 @@ def _carry_out(site: Site, trial: Trial, plan: Plan, runs: tuple[Run, ...]) -> G
 
 
 def _execute(
-    site: Site, plan: Plan, runs: tuple[Run, ...], judge: Callable[[Progress], str]
+    site: SearchSetup, plan: Plan, runs: tuple[Run, ...], judge: Callable[[Progress], str]
 ) -> Generator[Event, None, Ended]:
     """Execute a trial's run after those it starts from, and return how it ended.
 
@@ -237,7 +237,7 @@ def _first_reason(history: Sequence[Progress], judge: Callable[[Progress], str])
     return next((reason for reason in map(judge, history) if reason), "")
 
 
-def _judge_epoch(site: Site, number: int, progress: Progress) -> str:
+def _judge_epoch(site: SearchSetup, number: int, progress: Progress) -> str:
     """Enter an epoch's score; return why the trial should end there, or nothing. The last epoch ends it anyway."""
     value = progress.metrics[_metric(site.tuning.objectives[0])] if progress.epoch else math.nan
     if len(site.tuning.objectives) > 1 or math.isnan(value):
@@ -257,7 +257,7 @@ def _metric(measure: str) -> str:
     return f"train/{SPEED}" if measure == SPEED else f"val/{measure}"
 
 
-def _enter(site: Site, trial: Trial, result: RunResult, seconds: float) -> Trial:
+def _enter(site: SearchSetup, trial: Trial, result: RunResult, seconds: float) -> Trial:
     """Enter a finished run: objectives and bounds at its best epoch."""
     best = next(item for item in result.history if item.epoch == result.best_epoch)
     speeds = [item.metrics[_metric(SPEED)] for item in result.history if _metric(SPEED) in item.metrics]

@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.errors import HarnessError, describe, first_line
 from harness.fingerprint import digest_bytes
 from harness.randomness import derive, make_rng
-from harness.spec.space import Knob, Values, walk
+from harness.spec.space import SearchParameter, Values, walk
 from harness.spec.tuning import Importance, Trial, TrialState, Tuning
 from harness.strict_yaml.located import Node
 
@@ -45,7 +45,7 @@ often the trials are resampled for its interval."""
 
 
 @dataclass(frozen=True)
-class Draft:
+class DrawnValues:
     """Values drawn for a trial that is not in the book yet."""
 
     values: Values
@@ -110,7 +110,7 @@ class Search:
         return known
 
     @_quiet()
-    def draw(self, tree: Node, knobs: Sequence[Knob], first: Values | None) -> tuple[Node, Draft]:
+    def draw(self, tree: Node, knobs: Sequence[SearchParameter], first: Values | None) -> tuple[Node, DrawnValues]:
         """Draw the next trial's values; return settings with them. `first` are those of the very first trial."""
         known = self._known()
         copy = self._copy(map(_as_finished, known) if self._tuning.settings.sampler == "gp" else known)
@@ -119,7 +119,7 @@ class Search:
             copy.enqueue_trial(dict(first))
         drawn = copy.ask()
 
-        def suggest(knob: Knob, _: Node) -> float | str:
+        def suggest(knob: SearchParameter, _: Node) -> float | str:
             if knob.kind == "choice":
                 return str(drawn.suggest_categorical(knob.key, knob.labels))
             if knob.kind == "int":
@@ -127,10 +127,10 @@ class Search:
             return drawn.suggest_float(knob.key, knob.low, knob.high, log=knob.kind == "log_uniform")
 
         changed, values = walk(tree, knobs, suggest)
-        return changed, Draft(values, copy.trials[-1])
+        return changed, DrawnValues(values, copy.trials[-1])
 
     @_quiet()
-    def begin(self, draft: Draft, run_id: str) -> Trial:
+    def begin(self, draft: DrawnValues, run_id: str) -> Trial:
         """Enter a drawn trial into the book as running, in one transaction."""
         frozen = create_trial(
             state=State.RUNNING,
@@ -273,7 +273,7 @@ def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
 
 @_quiet()
 def measure_importance(
-    knobs: Sequence[Knob], trials: Sequence[Trial], objectives: Sequence[str]
+    knobs: Sequence[SearchParameter], trials: Sequence[Trial], objectives: Sequence[str]
 ) -> tuple[Importance, ...]:
     """Return each setting's importance for each objective, the largest first; none with few finished trials.
 
@@ -309,7 +309,7 @@ def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], obj
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
-def _distribution(knob: Knob) -> BaseDistribution:
+def _distribution(knob: SearchParameter) -> BaseDistribution:
     if knob.kind == "choice":
         return distributions.CategoricalDistribution(knob.labels)
     if knob.kind == "int":

@@ -12,10 +12,10 @@ from harness.report.study.base import Record
 from harness.report.study.chances import turn_chances
 from harness.report.study.claims import Claim, EarlierCall, Outcome
 from harness.report.study.record import Report
-from harness.spec.space import Knob
+from harness.spec.space import SearchParameter
 from harness.spec.tuning import Importance, Trial, Tuning, front
 from harness.tune.optuna_study import measure_importance
-from harness.tune.winners import TUNED, Searched
+from harness.tune.winners import TUNED, SearchOutcome
 
 Value = int | float | str
 
@@ -73,7 +73,7 @@ class TuningRecord(Record):
     variants: tuple[TunedVariant, ...]
 
 
-def make_record(tuning: Tuning, searches: Sequence[Searched], report: Report) -> TuningRecord:
+def make_record(tuning: Tuning, searches: Sequence[SearchOutcome], report: Report) -> TuningRecord:
     """Return what a tuning report says."""
     return TuningRecord(
         study=report.study,
@@ -86,7 +86,7 @@ def make_record(tuning: Tuning, searches: Sequence[Searched], report: Report) ->
     )
 
 
-def _make_variant(tuning: Tuning, search: Searched, report: Report) -> TunedVariant:
+def _make_variant(tuning: Tuning, search: SearchOutcome, report: Report) -> TunedVariant:
     name, best = search.variant.name, search.winner
     minutes = [seed.minutes for item in report.variants if item.name == f"{name}{TUNED}" for seed in item.seeds]
     return TunedVariant(
@@ -136,7 +136,7 @@ def _minus(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def _make_knob(knob: Knob, search: Searched, best: Trial | None) -> KnobRecord:
+def _make_knob(knob: SearchParameter, search: SearchOutcome, best: Trial | None) -> KnobRecord:
     is_choice = knob.kind == "choice"
     return KnobRecord(
         key=knob.key,

@@ -35,7 +35,7 @@ from harness.tune.record import (
     choice_of,
     make_record,
 )
-from harness.tune.winners import Searched
+from harness.tune.winners import SearchOutcome
 
 PRUNERS = {
     "median": "below the median of the earlier trials at that epoch",
@@ -44,7 +44,7 @@ PRUNERS = {
 }
 
 
-def write_tuning(tuning: Tuning, searches: Sequence[Searched], report: Report, folder: Path) -> TuningRecord:
+def write_tuning(tuning: Tuning, searches: Sequence[SearchOutcome], report: Report, folder: Path) -> TuningRecord:
     """Write the tuning report into the folder of the report on the winners, and return the record behind it.
 
     Raises:

@@ -10,9 +10,9 @@ from harness.fingerprint import fingerprint
 from harness.records import Plan, Run, RunConfig
 from harness.spec.load import Spec, command_of, parents_first
 from harness.spec.outline import Variant
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 from harness.spec.resolve import resolve
-from harness.spec.space import Knob, Values, with_values
+from harness.spec.space import SearchParameter, Values, with_values
 from harness.spec.tuning import Trial, Tuning, winner
 from harness.strict_yaml.located import Node
 
@@ -25,11 +25,11 @@ ReadInputs = Callable[[RunConfig], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchOutcome:
     """What a search of one variant has found so far."""
 
     variant: Variant
-    knobs: tuple[Knob, ...]
+    knobs: tuple[SearchParameter, ...]
     written: Values | None
     trials: tuple[Trial, ...]
     name: str
@@ -93,7 +93,7 @@ def plan_trial(
     return kept, tuple(run for run in plan.runs if run.variant in needed)
 
 
-def plan_finals(spec: Spec, searches: Sequence[Searched], read_inputs: ReadInputs) -> Plan:
+def plan_finals(spec: Spec, searches: Sequence[SearchOutcome], read_inputs: ReadInputs) -> Plan:
     """Return the study in which each variant with its winner's values meets itself as written.
 
     Raises:
@@ -121,7 +121,7 @@ def _changed(spec: Spec, variant: Variant, ending: str, tree: Node) -> Variant:
     return replace(variant, name=name, family=name, design=(), config=config, like=variant.name)
 
 
-def search_name(spec: Spec, variant: Variant, knobs: Sequence[Knob], written: Run) -> str:
+def search_name(spec: Spec, variant: Variant, knobs: Sequence[SearchParameter], written: Run) -> str:
     """Return the name of a variant's search: another one where anything differs that decides which trials are made.
 
     `written` is the run of the variant as written, with the trials' seed: its id covers settings, data and start.
@@ -147,7 +147,7 @@ def _plan(
     )
     compared = replace(spec.compare, reference=judged[0].name)
     whole = replace(spec, study=f"{spec.study}{ending}", seeds=seeds, variants=judged, compare=compared)
-    return make_plan(whole, read_inputs)
+    return expand(whole, read_inputs)
 
 
 def _judged(config: RunConfig, tuning: Tuning, ending: str) -> RunConfig:

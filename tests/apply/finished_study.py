@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import api
-from harness.apply.choose import Chosen, choose
+from harness.apply.choose import ChosenRun, choose
 from harness.records import Machine, RunConfig
 from harness.tracking.protocol import Store
 
@@ -40,13 +40,13 @@ class Finished:
     store: Store
     uri: str
 
-    def choose_last(self) -> Chosen:
+    def choose_last(self) -> ChosenRun:
         """Return a run at its last weights, which the study does not keep: those of its best epoch stand in."""
         folder = self.choose("small/second/seed0@best").folder
         shutil.copy(folder.best, folder.last)
         return self.choose("small/second/seed0@last")
 
-    def choose(self, name: str = WINNER) -> Chosen:
+    def choose(self, name: str = WINNER) -> ChosenRun:
         return choose(name, self.store)
 
 

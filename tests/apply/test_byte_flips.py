@@ -17,15 +17,15 @@ from harness.runs.folder import load_result, run_folder
 from harness.runs.looks import taken_looks
 from harness.runs.studies import load_study
 from harness.spec.plan_json import plan_to_json
-from harness.tracking.load import recall_looks, recall_study
+from harness.tracking.load import find_looks, find_study
 from harness.tracking.protocol import Store
 from harness.tracking.sync import sync_study
 
 
 def read_all(store: Store) -> bytes:
     """Return all that a report is made from, and what predict, card, export and reproduce go by."""
-    plan, results = recall_study(store, "small", warn=lambda text: None)
-    looks = taken_looks(plan, recall_looks(store, "small", warn=lambda text: None))
+    plan, results = find_study(store, "small", warn=lambda text: None)
+    looks = taken_looks(plan, find_looks(store, "small", warn=lambda text: None))
     chosen = choose("small/second/seed0@best", store)
     used = [str(chosen.config), chosen.weights.read_bytes(), str(chosen.taxonomy)]
     return pickle.dumps([plan_to_json(plan), results, looks, used])

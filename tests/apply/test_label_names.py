@@ -8,7 +8,7 @@ from PIL import Image
 
 from harness import registry
 from harness.apply.export.parity import find_pictures
-from harness.apply.predict.run import Wanted, prepare_job
+from harness.apply.predict.run import PredictOptions, prepare_job
 from harness.data.label_sets import shipped_taxonomy
 from harness.errors import InputError
 
@@ -16,7 +16,7 @@ from harness.errors import InputError
 def prepare(place, images, truth, data, **settings):
     choice = registry.choose("data", data, {"root": "gone", **settings})
     chosen = SimpleNamespace(config=SimpleNamespace(data=choice), taxonomy=shipped_taxonomy("cityscapes19"))
-    return prepare_job(chosen, [str(place / images)], place / "out", Wanted(truth=truth and place / truth))
+    return prepare_job(chosen, [str(place / images)], place / "out", PredictOptions(truth=truth and place / truth))
 
 
 def make(place, *names):

@@ -17,7 +17,7 @@ from harness import api
 from harness.apply.model import load_model
 from harness.apply.predict.legend import class_entries, count_labels
 from harness.apply.predict.overlay import blend
-from harness.apply.predict.run import Wanted
+from harness.apply.predict.run import PredictOptions
 from harness.counts import load_counts, make_counts
 from harness.data.images import read_ids, resize_image
 from harness.data.label_sets import shipped_taxonomy
@@ -103,7 +103,7 @@ def test_truth_is_scored_as_others_score_it(call, trained, store, tmp_path):
 def test_views_are_averaged_as_probabilities_at_the_pictures_size(trained, store, tmp_path):
     from harness.apply.predict.infer import Views
 
-    wanted = Wanted(views=Views((0.5, 1.0), flip=True), maps=True, device="cpu")
+    wanted = PredictOptions(views=Views((0.5, 1.0), flip=True), maps=True, device="cpu")
     api.predict(RUN, [str(trained.images / "val_0001.png")], tmp_path, wanted=wanted, store=store)
     image = np.array(Image.open(trained.images / "val_0001.png"))
     model = load_model(api.choose_run(RUN, store=store), device="cpu")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.apply.predict.contact_sheet import draw_sheet, make_row
-from harness.apply.predict.legend import Entry, draw_legend, legend_height
+from harness.apply.predict.legend import LegendEntry, draw_legend, legend_height
 from harness.apply.predict.overlay import Panel, _fit_legend, draw_overlay
 from harness.apply.predict.png import write_png
 from harness.data.label_sets import shipped_taxonomy
@@ -97,7 +97,7 @@ def test_large_pictures_on_a_sheet_are_thinned_and_small_ones_are_not():
 
 
 def test_a_legend_of_many_classes_fits_a_large_picture():
-    entries = [Entry((k, k, k), f"a class with a long name {k}") for k in range(250)]
+    entries = [LegendEntry((k, k, k), f"a class with a long name {k}") for k in range(250)]
     size_px = _fit_legend(entries, 8000, 160, 6000)
     assert 12 < size_px < 160
     assert legend_height(entries, 8000, size_px) <= 3000

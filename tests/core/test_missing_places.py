@@ -15,7 +15,7 @@ from harness.cli.app import main
 from harness.data import open_whole
 from harness.errors import InputError, describe_missing
 from harness.execute.inputs import _digest_weights
-from harness.tracking.load import recall_study
+from harness.tracking.load import find_study
 
 ROOT = Path(__file__).parents[2] / "harness"
 WHERE_IT_IS_WORDED = ("errors.py", "strict_yaml/located.py")
@@ -84,7 +84,7 @@ def test_every_command(tmp_path, monkeypatch, capsys, command):
 
 
 @pytest.mark.parametrize(
-    "ask", [lambda store: choose("lost/plain", store), lambda store: recall_study(store, "lost", print)]
+    "ask", [lambda store: choose("lost/plain", store), lambda store: find_study(store, "lost", print)]
 )
 def test_a_study_that_is_not_in_the_store(tmp_path, monkeypatch, ask):
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ import yaml
 
 from harness.errors import InputError
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 
 ABLATIONS = Path(__file__).parents[2] / "ablations"
 STUDIES = sorted(ABLATIONS.glob("*.yaml"))
@@ -20,13 +20,13 @@ def test_shipped_studies_load_and_fit_their_schema(path):
     content = yaml.safe_load(path.read_text())
     jsonschema.validate(content, json.loads((ABLATIONS / "study.schema.json").read_text()))
     for profile in (None, *content.get("profiles", {})):
-        plan = make_plan(load_spec(path, profile=profile), lambda config: {"data": "digest"})
+        plan = expand(load_spec(path, profile=profile), lambda config: {"data": "digest"})
         assert {run.family for run in plan.runs} == content["variants"].keys()
         assert len(plan.runs) == len(plan.variants) * len({run.seed for run in plan.runs})
 
 
 def test_phase3_differs_from_gentle_backbone_in_its_four_components_alone():
-    plan = make_plan(load_spec(ABLATIONS / "phase3.yaml"), lambda config: {"data": "digest"})
+    plan = expand(load_spec(ABLATIONS / "phase3.yaml"), lambda config: {"data": "digest"})
     phase3 = next(run for run in plan.runs if run.variant == "phase3")
     assert phase3.settings_from == "gentle-backbone"
     assert set(phase3.changed) == {"loss.cross_entropy.class_weights", "loss.dice", "augment.crop", "augment.flip"}
@@ -34,7 +34,7 @@ def test_phase3_differs_from_gentle_backbone_in_its_four_components_alone():
 
 def test_phase3_attribution_tries_every_combination_and_trains_again_nothing_of_phase3():
     whole, attribution = (
-        make_plan(load_spec(ABLATIONS / f"{name}.yaml"), lambda config: {"data": "digest"})
+        expand(load_spec(ABLATIONS / f"{name}.yaml"), lambda config: {"data": "digest"})
         for name in ("phase3", "phase3-attribution")
     )
     assert len(attribution.combinations("phase3")) == 2**4
@@ -46,4 +46,4 @@ def test_data_that_is_not_there_is_named():
     from harness.execute.inputs import make_reader
 
     with pytest.raises(InputError, match="data/camvid"):
-        make_plan(load_spec(ABLATIONS / "camvid.yaml"), make_reader())
+        expand(load_spec(ABLATIONS / "camvid.yaml"), make_reader())

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layout_trees import picture
 
-from harness.audit.near_duplicates import NEAR_BITS, Look, Twin, find_near, find_twins, look_at
+from harness.audit.near_duplicates import (
+    NEAR_BITS,
+    ImageHash,
+    NearDuplicate,
+    find_near,
+    find_near_duplicates,
+    hash_image,
+)
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.exists(), reason="real data not at ../shared/data")
@@ -17,7 +24,7 @@ HASHES = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30)
 
 
 def bits(first: np.ndarray, second: np.ndarray) -> int:
-    hashes = look_at(first).phash, look_at(second).phash
+    hashes = hash_image(first).phash, hash_image(second).phash
     assert hashes[0] is not None
     assert hashes[1] is not None
     return (hashes[0] ^ hashes[1]).bit_count()
@@ -50,30 +57,30 @@ def test_the_hash_agrees_with_scipys_transform() -> None:
     grey = np.array(PIL.Image.fromarray(pixels).convert("L"), np.float64)
     terms = dctn(grey)[1:9, 1:9]
     expected = "".join("1" if term > np.median(terms) else "0" for term in terms.ravel())
-    assert look_at(pixels).phash == int(expected, 2)
+    assert hash_image(pixels).phash == int(expected, 2)
 
 
 def test_exact_copies_share_a_digest_and_size_counts() -> None:
     pixels = picture(1)
-    assert look_at(pixels).sha256 == look_at(pixels.copy()).sha256
-    assert look_at(pixels).sha256 != look_at(np.ascontiguousarray(pixels.reshape(64, 32, 3))).sha256
+    assert hash_image(pixels).sha256 == hash_image(pixels.copy()).sha256
+    assert hash_image(pixels).sha256 != hash_image(np.ascontiguousarray(pixels.reshape(64, 32, 3))).sha256
     other = pixels.copy()
     other[0, 0, 0] ^= 1
-    assert look_at(pixels).sha256 != look_at(other).sha256
+    assert hash_image(pixels).sha256 != hash_image(other).sha256
 
 
 def test_pictures_without_structure_resemble_none() -> None:
     grey, black = np.full((40, 40, 3), 127, np.uint8), np.zeros((40, 40, 3), np.uint8)
-    assert look_at(grey).phash is None
-    looks = {"train": [look_at(grey), look_at(black)], "val": [look_at(black[:20])]}
-    assert find_twins(looks, {"train": ["a", "b"], "val": ["c"]}) == ()
+    assert hash_image(grey).phash is None
+    looks = {"train": [hash_image(grey), hash_image(black)], "val": [hash_image(black[:20])]}
+    assert find_near_duplicates(looks, {"train": ["a", "b"], "val": ["c"]}) == ()
 
 
 @settings(deadline=None, max_examples=60)
 @given(HASHES, HASHES)
 def test_nearest_pairs_agree_with_a_plain_search(first: list[int], second: list[int]) -> None:
     near = [hash_ ^ 0b1011 for hash_ in first[:5]]  # so that some are found
-    looks = [[Look(str(k), hash_) for k, hash_ in enumerate(hashes)] for hashes in (first, second + near)]
+    looks = [[ImageHash(str(k), hash_) for k, hash_ in enumerate(hashes)] for hashes in (first, second + near)]
     expected = {}
     for m, hash_ in enumerate(second + near):
         distances = [(hash_ ^ other).bit_count() for other in first]
@@ -86,19 +93,19 @@ def test_nearest_pairs_agree_with_a_plain_search(first: list[int], second: list[
 def test_large_splits_are_searched_in_blocks() -> None:
     rng = np.random.default_rng(0)
     hashes = [int(value) for value in rng.integers(0, 2**63, 1300)]
-    looks = [Look(str(k), hash_) for k, hash_ in enumerate(hashes)]
+    looks = [ImageHash(str(k), hash_) for k, hash_ in enumerate(hashes)]
     assert list(find_near(looks, looks)) == [(k, k, 0) for k in range(1300)]
 
 
 def test_each_image_stands_for_one_twin_and_an_exact_one_first() -> None:
-    a, b, c = (look_at(picture(k)) for k in range(3))
-    near_a = look_at(as_jpeg(picture(0), 60))
+    a, b, c = (hash_image(picture(k)) for k in range(3))
+    near_a = hash_image(as_jpeg(picture(0), 60))
     looks = {"train": [near_a, a, b], "val": [a, near_a, c], "test": [c]}
     names = {"train": ["t0", "t1", "t2"], "val": ["v0", "v1", "v2"], "test": ["x0"]}
-    assert find_twins(looks, names) == (
-        Twin("exact", ("train", "val"), ("t1", "v0"), 0),
-        Twin("exact", ("train", "val"), ("t0", "v1"), 0),
-        Twin("exact", ("val", "test"), ("v2", "x0"), 0),
+    assert find_near_duplicates(looks, names) == (
+        NearDuplicate("exact", ("train", "val"), ("t1", "v0"), 0),
+        NearDuplicate("exact", ("train", "val"), ("t0", "v1"), 0),
+        NearDuplicate("exact", ("val", "test"), ("v2", "x0"), 0),
     )
 
 

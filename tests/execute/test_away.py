@@ -8,9 +8,9 @@ import pytest
 from harness import api
 from harness.execute.events import Advanced, Ended, Started, Warned
 from harness.execute.remote import driver
-from harness.execute.remote.driver import Over, execute_away
-from harness.execute.remote.transfer import Piece
-from harness.execute.remote.worker import Begun, Died, Kept
+from harness.execute.remote.driver import RunClosed, execute_remote
+from harness.execute.remote.transfer import Chunk
+from harness.execute.remote.worker import RunSent, RunTaken, WorkerDied
 from harness.execute.worker import Failure
 from harness.files import locked, write_text
 from harness.records import Machine, Progress, RunResult
@@ -38,9 +38,9 @@ class Machines:
     def receive(self, seconds):
         arrived = []
         for run_id in list(self._coming):
-            message = next(self._coming[run_id], Over())
+            message = next(self._coming[run_id], RunClosed())
             arrived.append((run_id, message))
-            if isinstance(message, Over):
+            if isinstance(message, RunClosed):
                 del self._coming[run_id]
         return arrived
 
@@ -57,12 +57,12 @@ def epoch(number):
 
 
 def file(name, text):
-    return Piece(name, text.encode(), is_last=True)
+    return Chunk(name, text.encode(), is_last=True)
 
 
 def working(run):
     """Take the run up and finish two epochs."""
-    yield Begun("elsewhere")
+    yield RunTaken("elsewhere")
     for number in (1, 2):
         yield file("checkpoints/best.pt", f"best {number}")
         yield file("checkpoints/state.pt", f"state {number}")
@@ -73,7 +73,7 @@ def finishing(run):
     yield from working(run)
     sums = {"checkpoints/best.pt": hashlib.sha256(b"best 2").hexdigest()}
     yield file("result.json", json.dumps({**RESULT, "run_id": run.id, "model_sha256": sums}))
-    yield Kept(("best.pt",))
+    yield RunSent(("best.pt",))
 
 
 RESULT = {
@@ -89,16 +89,16 @@ RESULT = {
 
 def dying(run):
     yield from working(run)
-    yield Piece("checkpoints/state.pt", b"cut", is_last=False)
-    yield Over(Died("its node died"))
+    yield Chunk("checkpoints/state.pt", b"cut", is_last=False)
+    yield RunClosed(WorkerDied("its node died"))
 
 
 def dying_at_once(run):
-    yield Over(Died("its node died"))
+    yield RunClosed(WorkerDied("its node died"))
 
 
 def failing(run):
-    yield Begun("elsewhere")
+    yield RunTaken("elsewhere")
     yield Failure("the loss is nan")
 
 
@@ -121,7 +121,7 @@ def no_waiting(monkeypatch):
 
 def execute(plan, folders, scripts):
     machines = Machines(scripts)
-    return machines, list(execute_away(plan.runs, folders, Machine("cpu"), machines))
+    return machines, list(execute_remote(plan.runs, folders, Machine("cpu"), machines))
 
 
 def ends(events):
@@ -167,9 +167,9 @@ def test_a_run_whose_workers_die_again_and_again_has_failed_and_its_children_are
 
 def test_deaths_are_counted_from_the_last_new_epoch(plan, folders):
     def further(run):
-        yield Begun("elsewhere")
+        yield RunTaken("elsewhere")
         yield epoch(3)
-        yield Died("its process ended by SIGKILL")
+        yield WorkerDied("its process ended by SIGKILL")
 
     script = [dying_at_once, dying_at_once, dying, dying_at_once, dying_at_once, further, dying_at_once, finishing]
     machines, events = execute(plan, folders, {"baseline/seed0": script})
@@ -199,14 +199,14 @@ def test_a_run_that_another_process_works_on_is_left_to_it(plan, folders):
             return super().receive(seconds)
 
     machines = Patient({})
-    events = list(execute_away(plan.runs, folders, Machine("cpu"), machines))
+    events = list(execute_remote(plan.runs, folders, Machine("cpu"), machines))
     assert [label for label, *_ in machines.sent] == ["finetune/seed0"]
     assert ends(events)["baseline/seed0"].status == "finished"
 
 
 def test_an_interrupt_recalls_every_run_and_frees_its_folder(plan, folders):
     machines = Machines({"baseline/seed0": [working]})
-    events = execute_away(plan.runs, folders, Machine("cpu"), machines)
+    events = execute_remote(plan.runs, folders, Machine("cpu"), machines)
     next(events)
     with locked(folders[plan.runs[0].id].lock, wait=False) as held:
         assert not held
@@ -246,7 +246,7 @@ def test_when_no_machine_takes_up_a_run_the_user_is_told_why(plan, folders):
             return [(run_id, message) for run_id, message in super().receive(seconds) if message is not None]
 
     machines = Sleepy({"baseline/seed0": [asleep]})
-    events = list(execute_away(plan.runs, folders, Machine("cpu"), machines))
+    events = list(execute_remote(plan.runs, folders, Machine("cpu"), machines))
     warned = [event.text for event in events if isinstance(event, Warned)]
     assert warned
     assert set(warned) == {"no machine has taken up a run for 60 s: they sleep"}

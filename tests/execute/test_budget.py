@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny_study import TINY, final_counts, harness_here
 
 from harness.execute.budget import Budget, order_runs, within
-from harness.execute.events import Beat, Ended, Started, Warned
+from harness.execute.events import Ended, Started, Tick, Warned
 from harness.records import Plan, Run, RunResult, Start
 from harness.runs.folder import run_folder, save_result
 
@@ -65,7 +65,7 @@ class Clock:
                     yield Started(run)
                     for _ in range(hours * 10):
                         self.now += HOUR / 10
-                        yield Beat()
+                        yield Tick()
                     result = RunResult(run.id, "finished")
                     save_result(folders[run.id], result)
                     yield Ended(run, result)

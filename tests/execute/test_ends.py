@@ -14,10 +14,10 @@ from tiny_study import TINY, harness_command, hear_signals
 
 from harness import api
 from harness.errors import InputError
-from harness.execute.device_slots import Places
+from harness.execute.device_slots import DeviceSlots
 from harness.execute.events import Ended, Warned
 from harness.execute.local import execute_in
-from harness.execute.time_limits import Patience, Watch, parse_duration
+from harness.execute.time_limits import ProgressWatch, TimeLimits, parse_duration
 from harness.records import Machine
 from harness.runs.folder import read_progress, run_folder
 
@@ -174,14 +174,14 @@ loop.forward = forward
 """
 
 
-def run_one_that_stands(place: Path, monkeypatch, seconds: int, patience: Patience):
+def run_one_that_stands(place: Path, monkeypatch, seconds: int, patience: TimeLimits):
     monkeypatch.syspath_prepend(place)
     (place / "standing.py").write_text(STANDING.replace("SECONDS", str(seconds)))
     (place / "tiny.yaml").write_text(TINY)
     first, other = api.make_plan(api.load_spec(place / "tiny.yaml")).runs[:2]
     standing = replace(first, config=replace(first.config, plugins=("standing",)))
     folders = {run.id: run_folder(place, run.id) for run in (standing, other)}
-    events = list(execute_in(Places(2, ("cpu",), 2), (standing, other), folders, Machine(), patience=patience))
+    events = list(execute_in(DeviceSlots(2, ("cpu",), 2), (standing, other), folders, Machine(), patience=patience))
     ends = {event.run.id: event.result for event in events if isinstance(event, Ended)}
     assert ends[other.id].status == "finished"
     return ends[standing.id], [event.text for event in events if isinstance(event, Warned)], folders[standing.id]
@@ -189,7 +189,7 @@ def run_one_that_stands(place: Path, monkeypatch, seconds: int, patience: Patien
 
 @pytest.mark.slow
 def test_a_run_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path, monkeypatch):
-    result, _, folder = run_one_that_stands(tmp_path, monkeypatch, 600, Patience(run_s=45))
+    result, _, folder = run_one_that_stands(tmp_path, monkeypatch, 600, TimeLimits(run_s=45))
     assert result.status == "failed"
     assert result.reason == (
         "it took longer than --run-timeout (45 s), and was ended; run again to continue from its last epoch"
@@ -199,7 +199,7 @@ def test_a_run_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path, monke
 
 @pytest.mark.slow
 def test_of_a_run_that_stands_still_it_is_said_once_where(tmp_path, monkeypatch):
-    result, told, folder = run_one_that_stands(tmp_path, monkeypatch, 30, Patience(silence_s=15, steps=1))
+    result, told, folder = run_one_that_stands(tmp_path, monkeypatch, 30, TimeLimits(silence_s=15, steps=1))
     assert result.status == "finished", "it is not ended"
     (said,) = (text for text in told if "standing.py" in text)
     assert "baseline/seed0 has trained or judged nothing for" in said
@@ -213,7 +213,7 @@ def test_silence_is_measured_by_the_usual_batch_and_told_once(monkeypatch):
     """Of batches of 5 s each the limit is 20 of them, above the 60 s that are stated."""
     now = iter([0, 10, 60, 159, 161, 170, 175, 200, 300])
     monkeypatch.setattr("harness.execute.time_limits.time.monotonic", lambda: next(now))
-    watch = Watch(Patience(silence_s=60))
+    watch = ProgressWatch(TimeLimits(silence_s=60))
     watch.note(2)  # at 10 s
     watch.note(12)  # at 60 s
     assert [watch.silence() for _ in range(3)] == [0, 101, 0]

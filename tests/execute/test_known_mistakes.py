@@ -14,7 +14,7 @@ from harness import api
 from harness.errors import InputError
 from harness.parts.sample import Sample
 from harness.registry import build, choose
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 
 SPEC = """\
 study: mistakes
@@ -40,7 +40,7 @@ compare: {reference: old, margin: 0.005}
 def plan_of(tmp_path, text):
     path = tmp_path / "study.yaml"
     path.write_text(text)
-    return make_plan(api.load_spec(path), lambda config: {"data": "digest"})
+    return expand(api.load_spec(path), lambda config: {"data": "digest"})
 
 
 def told_of(plan, code):

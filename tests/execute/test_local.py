@@ -18,11 +18,11 @@ from tiny_study import TINY, final_counts, harness_command
 from harness import api
 from harness.errors import InputError
 from harness.execute import memory
-from harness.execute.device_slots import Offer, Places, make_places
+from harness.execute.device_slots import Capacity, DeviceSlots, make_device_slots
 from harness.execute.events import Ended, Started, Warned
 from harness.execute.local import execute_in
 from harness.execute.machine import peak_bytes, read_cores, read_memory, resident_bytes
-from harness.execute.memory import GIB, Needs, UnderWay, guess
+from harness.execute.memory import GIB, MemoryNeeds, RunningRun, guess
 from harness.records import Machine
 from harness.runs.folder import is_running, run_folder
 
@@ -38,45 +38,45 @@ def plan(tmp_path):
 @pytest.mark.parametrize(
     ("offer", "device", "share", "places"),
     [
-        (Offer(2), "auto", None, Places(2, ("auto",), 2)),
-        (Offer(9, threads=4), "cpu", None, Places(2, ("cpu",), 2)),
-        (Offer(1, threads=4), "cpu", None, Places(1, ("cpu",), 1)),
-        (Offer(16, FOUR), "auto", None, Places(4, FOUR, 1)),
-        (Offer(16, FOUR), "cuda", 0.25, Places(16, FOUR, 4)),
-        (Offer(3, FOUR), "auto", 0.25, Places(3, FOUR, 4)),
-        (Offer(16, FOUR), "cuda:2", 0.3, Places(3, ("cuda:2",), 3)),
-        (Offer(16, FOUR), "cuda:2", 0.1, Places(10, ("cuda:2",), 10)),
-        (Offer(16, FOUR), "cpu", None, Places(16, ("cpu",), 16)),
-        (Offer(16), "cuda:0", None, Places(16, ("cuda:0",), 16)),
+        (Capacity(2), "auto", None, DeviceSlots(2, ("auto",), 2)),
+        (Capacity(9, threads=4), "cpu", None, DeviceSlots(2, ("cpu",), 2)),
+        (Capacity(1, threads=4), "cpu", None, DeviceSlots(1, ("cpu",), 1)),
+        (Capacity(16, FOUR), "auto", None, DeviceSlots(4, FOUR, 1)),
+        (Capacity(16, FOUR), "cuda", 0.25, DeviceSlots(16, FOUR, 4)),
+        (Capacity(3, FOUR), "auto", 0.25, DeviceSlots(3, FOUR, 4)),
+        (Capacity(16, FOUR), "cuda:2", 0.3, DeviceSlots(3, ("cuda:2",), 3)),
+        (Capacity(16, FOUR), "cuda:2", 0.1, DeviceSlots(10, ("cuda:2",), 10)),
+        (Capacity(16, FOUR), "cpu", None, DeviceSlots(16, ("cpu",), 16)),
+        (Capacity(16), "cuda:0", None, DeviceSlots(16, ("cuda:0",), 16)),
     ],
 )
 def test_places_on_a_machine(offer, device, share, places):
-    assert make_places(offer, device, gpus_per_run=share) == places
+    assert make_device_slots(offer, device, gpus_per_run=share) == places
 
 
 def test_more_jobs_than_the_gpus_hold_are_not_placed():
-    assert make_places(Offer(16, FOUR), "auto", jobs=9).jobs == 4
-    assert make_places(Offer(16, FOUR), "auto", jobs=9, gpus_per_run=0.5).jobs == 8
-    assert make_places(Offer(1), "cpu", jobs=9).jobs == 9
+    assert make_device_slots(Capacity(16, FOUR), "auto", jobs=9).jobs == 4
+    assert make_device_slots(Capacity(16, FOUR), "auto", jobs=9, gpus_per_run=0.5).jobs == 8
+    assert make_device_slots(Capacity(1), "cpu", jobs=9).jobs == 9
 
 
 @pytest.mark.parametrize(
     ("offer", "device", "share", "message"),
     [
-        (Offer(4, FOUR), "auto", 2, "--gpus-per-run 2: a run uses one GPU"),
-        (Offer(4, FOUR), "auto", 1.5, "--gpus-per-run 1.5: a run uses one GPU"),
-        (Offer(4, FOUR), "auto", 0, "--gpus-per-run 0: give 1, or a fraction"),
-        (Offer(4, FOUR), "auto", float("nan"), "--gpus-per-run nan: give 1"),
-        (Offer(4, FOUR), "cpu", 0.5, "the runs are not on a GPU"),
-        (Offer(4), "auto", 1, "the runs are not on a GPU"),
-        (Offer(4), "mps", None, "--device mps: Apple's GPUs lack the float64 that harness computes with"),
-        (Offer(4), "gpu", None, "--device gpu: no such device; use auto, cpu, cuda or cuda:N"),
-        (Offer(4, FOUR), "cuda:7", None, "--device cuda:7: this machine has cuda:0, cuda:1"),
+        (Capacity(4, FOUR), "auto", 2, "--gpus-per-run 2: a run uses one GPU"),
+        (Capacity(4, FOUR), "auto", 1.5, "--gpus-per-run 1.5: a run uses one GPU"),
+        (Capacity(4, FOUR), "auto", 0, "--gpus-per-run 0: give 1, or a fraction"),
+        (Capacity(4, FOUR), "auto", float("nan"), "--gpus-per-run nan: give 1"),
+        (Capacity(4, FOUR), "cpu", 0.5, "the runs are not on a GPU"),
+        (Capacity(4), "auto", 1, "the runs are not on a GPU"),
+        (Capacity(4), "mps", None, "--device mps: Apple's GPUs lack the float64 that harness computes with"),
+        (Capacity(4), "gpu", None, "--device gpu: no such device; use auto, cpu, cuda or cuda:N"),
+        (Capacity(4, FOUR), "cuda:7", None, "--device cuda:7: this machine has cuda:0, cuda:1"),
     ],
 )
 def test_shares_and_devices_that_cannot_be_are_refused(offer, device, share, message):
     with pytest.raises(InputError, match=message):
-        make_places(offer, device, gpus_per_run=share)
+        make_device_slots(offer, device, gpus_per_run=share)
 
 
 @given(
@@ -87,7 +87,7 @@ def test_shares_and_devices_that_cannot_be_are_refused(offer, device, share, mes
 )
 def test_no_device_is_given_to_more_runs_than_it_holds_nor_kept_from_one(gpus, per_device, jobs, moves):
     """Runs come (None) and go (which); every time a device is given, it is one of the emptiest, if any has room."""
-    places = Places(jobs, tuple(f"cuda:{index}" for index in range(gpus)), per_device)
+    places = DeviceSlots(jobs, tuple(f"cuda:{index}" for index in range(gpus)), per_device)
     taken: list[str] = []
     for move in moves:
         if move is not None:
@@ -105,7 +105,7 @@ def test_no_device_is_given_to_more_runs_than_it_holds_nor_kept_from_one(gpus, p
 def test_each_run_is_told_its_device(plan, tmp_path):
     """Two devices that torch takes for the CPU stand in for GPUs."""
     folders = {run.id: run_folder(tmp_path, run.id) for run in plan.runs}
-    places = Places(2, ("cpu:0", "cpu:1"), 1)
+    places = DeviceSlots(2, ("cpu:0", "cpu:1"), 1)
     events = list(execute_in(places, plan.runs[:2], folders, Machine()))
     asked = {json.loads(folders[run.id].provenance.read_text())["device_asked"] for run in plan.runs[:2]}
     assert asked == {"cpu:0", "cpu:1"}
@@ -123,7 +123,7 @@ def largest_together(events):
 def test_where_memory_holds_one_run_the_others_wait_and_it_is_said_once(plan, tmp_path):
     folders = {run.id: run_folder(tmp_path, run.id) for run in plan.runs}
     runs = plan.runs[:2]
-    places = Places(2, ("cpu",), 2)
+    places = DeviceSlots(2, ("cpu",), 2)
     events = list(execute_in(places, runs, folders, Machine(), available=lambda: 0))
     said = [event.text for event in events if isinstance(event, Warned)]
     assert largest_together(events) == 1
@@ -140,7 +140,7 @@ def test_a_run_starts_as_soon_as_the_first_has_shown_how_little_its_kind_needs(p
         for run in plan.runs[:2]
     )
     folders = {run.id: run_folder(tmp_path, run.id) for run in plan.runs}
-    events = list(execute_in(Places(2, ("cpu",), 2), long, folders, Machine(), available=lambda: 8 * GIB))
+    events = list(execute_in(DeviceSlots(2, ("cpu",), 2), long, folders, Machine(), available=lambda: 8 * GIB))
     assert largest_together(events) == 2
     order = [(type(event).__name__, event.run.seed) for event in events if isinstance(event, Started | Ended)]
     assert order[:2] == [("Started", 0), ("Started", 1)]
@@ -152,7 +152,7 @@ def test_needs_are_what_runs_of_the_kind_used_and_a_guess_before(plan):
     larger = replace(
         run, id="larger", config=replace(run.config, train=run.config.train.model_copy(update={"batch_size": 8}))
     )
-    needs, here = Needs(), UnderWay(run, os.getpid(), "cpu")
+    needs, here = MemoryNeeds(), RunningRun(run, os.getpid(), "cpu")
     assert needs.of(run, "cpu") == guess(run.config, "cpu") == GIB + 8192 * 32 * 32 * 4
     needs.learn(here)
     peak = peak_bytes(os.getpid())
@@ -208,7 +208,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_checkpoint_and_others_go
     parent, child, other = plan.runs[0], plan.runs[2], plan.runs[1]
     optimizer = child.config.optimizer.with_settings(lr=1e30)
     hot = replace(child, config=replace(child.config, optimizer=optimizer))
-    events = list(execute_in(Places(2, ("cpu",), 2), (parent, hot, other), folders, Machine()))
+    events = list(execute_in(DeviceSlots(2, ("cpu",), 2), (parent, hot, other), folders, Machine()))
     ends = {event.run.id: event.result for event in events if isinstance(event, Ended)}
     assert ends[parent.id].status == ends[other.id].status == "finished"
     assert ends[hot.id].status == "failed"

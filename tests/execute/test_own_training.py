@@ -26,7 +26,7 @@ from harness.records import Machine, Plan, RunResult
 from harness.runs.folder import load_result, read_progress, run_folder, save_result
 from harness.runs.stale import remember_runs
 from harness.scores import miou_dataset
-from harness.tune.loop import open_site, searched, tune_variant
+from harness.tune.loop import open_search, searched, tune_variant
 
 SPEC = """\
 study: ruin
@@ -280,7 +280,7 @@ def test_a_search_scores_what_its_trials_trained(tmp_path):
     spec = api.load_spec(tmp_path / "tuned.yaml")
     ruin = next(variant for variant in spec.variants if variant.name == "ruin")
     store, url = api.open_store(tmp_path / "mlruns"), f"sqlite:///{tmp_path}/optuna.db"
-    site = open_site(spec, ruin, store, in_this_process, make_reader(), url=url)
+    site = open_search(spec, ruin, store, in_this_process, make_reader(), url=url)
     for _ in tune_variant(site):
         pass
     trials = searched(site).trials

@@ -21,7 +21,7 @@ from harness.execute.inputs import make_reader
 from harness.records import Progress, RunResult
 from harness.runs.folder import append_progress, load_result, read_progress, run_folder, save_result
 from harness.spec.load import load_spec
-from harness.tune.loop import TrialEnded, open_site, searched, tune_variant
+from harness.tune.loop import TrialEnded, open_search, searched, tune_variant
 
 SPEC = """
 study: hill
@@ -120,7 +120,7 @@ def spec(tmp_path):
 
 
 def search(spec, root, cutter, trained, store=None):
-    site = open_site(
+    site = open_search(
         spec,
         spec.variants[0],
         store or Folders(root),
@@ -134,7 +134,7 @@ def search(spec, root, cutter, trained, store=None):
 
 
 def outcome(spec, root):
-    site = open_site(spec, spec.variants[0], Folders(root), None, make_reader(), url=f"sqlite:///{root}/optuna.db")
+    site = open_search(spec, spec.variants[0], Folders(root), None, make_reader(), url=f"sqlite:///{root}/optuna.db")
     return [(t.number, t.state, t.values, t.scores, t.epochs, t.run_id) for t in searched(site).trials]
 
 
@@ -194,7 +194,7 @@ def test_hours_end_a_search(spec, tmp_path):
 def test_bounds_are_kept_by_the_winner(spec, tmp_path):
     text = SPEC.replace("startup: 2", "startup: 9\n  constraints: {images_per_s: {at_least: 31}}")
     list(search(spec(text), tmp_path, Cutter(), []))
-    site = open_site(
+    site = open_search(
         spec(text),
         spec(text).variants[0],
         Folders(tmp_path),
@@ -229,7 +229,7 @@ def test_a_trial_that_fails_is_tried_once_more_and_the_search_goes_on(spec, tmp_
             yield Ended(run, result)
 
     plain = spec(SPEC.replace("trials: 7", "trials: 2"))
-    site = open_site(plain, plain.variants[0], Folders(tmp_path), execute, make_reader(), url="sqlite:///:memory:")
+    site = open_search(plain, plain.variants[0], Folders(tmp_path), execute, make_reader(), url="sqlite:///:memory:")
     ended = [event.trial for event in tune_variant(site) if isinstance(event, TrialEnded)]
     assert [(trial.state, trial.reason) for trial in ended] == [("failed", "the loss is nan")] * 2
     assert len(attempts) == 4
@@ -242,7 +242,7 @@ def test_trials_of_a_variant_whose_start_fails_are_not_made(spec, tmp_path):
         yield Ended(runs[0], result)
 
     both = spec(SPEC.replace("  plain: {}", "  plain: {}\n  child: {from: plain@best}"))
-    site = open_site(both, both.variants[1], Folders(tmp_path), execute, make_reader(), url="sqlite:///:memory:")
+    site = open_search(both, both.variants[1], Folders(tmp_path), execute, make_reader(), url="sqlite:///:memory:")
     with pytest.raises(HarnessError, match="plain/seed1 failed, from which trials start: the loss is nan"):
         list(tune_variant(site))
 

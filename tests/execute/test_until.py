@@ -23,7 +23,7 @@ from harness.execute.until_decided import count_seeds, first_plan
 from harness.files import write_text
 from harness.records import Progress, Run, RunResult
 from harness.report.study.claims import EarlierCall
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.study.until_decided import look_line, next_line, savings_sentence, until_sentences
 from harness.runs.folder import save_result, write_progress
 from harness.runs.looks import looks_folder, read_looks
@@ -216,9 +216,9 @@ def test_another_machine_finds_the_looks_in_the_store(bench, tmp_path):
     _, looks = bench.grow()
     elsewhere = api.open_store(tmp_path / "elsewhere", bench.store.uri)
     plan, results = api.load_results("grown", store=elsewhere)
-    report = make_report(plan, results, api.load_looks(plan, store=elsewhere))
+    report = summarise(plan, results, api.load_looks(plan, store=elsewhere))
     assert outcomes(report) == outcomes(looks[-1][1])
-    assert outcomes(make_report(plan, results))["same"] == ("undecided", 1, 6)
+    assert outcomes(summarise(plan, results))["same"] == ("undecided", 1, 6)
     assert not (tmp_path / "elsewhere/studies").exists()
     fetched = Bench(tmp_path, root="elsewhere")
     fetched.grow()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.report.study.judge import Judged
+from harness.report.study.judge import SplitComparisons
 from harness.stats.effects import make_study
 from harness.stats.margins import Margins
 
@@ -15,4 +15,4 @@ def judged_of(hits, groups=6):
     hit_KGC = np.stack([hit_KG + 20, hit_KG - 20], axis=2)
     true_GC = np.full((groups, 2), 1000)
     study = make_study(Margins(runs, tuple("ghijkl"[:groups]), ("road", "sky"), groups, hit_KGC, hit_KGC, true_GC))
-    return Judged("test", study, {})
+    return SplitComparisons("test", study, {})

@@ -12,7 +12,7 @@ from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclusions
 from harness.report.study.answer import make_answer
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.stats.chances import Chances
 
 TWO = {"Sky": (0, 0, 255), "Grass": (0, 255, 0), "Logs": (99, 60, 20)}
@@ -23,7 +23,7 @@ SHARES = np.array([0.6, 0.395, 0.005])
 def one(simulate):
     """Reference, one variant, two splits; classes of 60, 39.5 and 0.5 % of the pixels."""
     made = simulate({"old": 0.6, "new": 0.75}, seeds=(0, 1, 2, 3), colours=TWO, shares=SHARES)
-    return make_report(made.plan, made.results)
+    return summarise(made.plan, made.results)
 
 
 def told(report, *, claims=None, bands=None, **fields):
@@ -121,21 +121,21 @@ def test_a_band_is_the_mean_of_its_classes_seed_by_seed(one):
 
 def test_bands_are_judged_from_as_many_seeds_as_classes(simulate):
     made = simulate({"old": 0.4, "new": 0.8}, seeds=(0, 1), colours=TWO, shares=SHARES)
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     assert {(item.claim.outcome, item.claim.reason) for item in report.bands} == {("undecided", "few seeds")}
     assert report.answer[0].endswith("; classes are judged from 3 seeds on.")
 
 
 def test_one_seed_decides_nothing(simulate):
     made = simulate({"old": 0.4, "new": 0.8}, seeds=(0,))
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     delta = report.comparisons[0].headline.delta
     assert report.answer[0].startswith("One seed decides nothing about new against old on val: +")
     assert report.answer[1] == "More seeds are needed before anything is said."
     assert "interval" not in report.answer[0]
     assert delta > 0
     many = simulate({"old": 0.4, "new": 0.8, "newer": 0.9}, seeds=(0,))
-    assert make_report(many.plan, many.results).answer == (
+    assert summarise(many.plan, many.results).answer == (
         "Of 2 variants against old on val none is judged: one seed decides nothing.",
         "More seeds are needed before anything is said.",
     )
@@ -144,7 +144,7 @@ def test_one_seed_decides_nothing(simulate):
 def test_many_variants_are_counted_and_the_decided_ones_named_first(simulate):
     names = {"old": 0.6} | {name: 0.6 for name in "abcdef"}
     made = simulate(names, seeds=(0, 1, 2), colours=TWO, shares=SHARES)
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     more = {**BETTER, "delta": 0.06, "low": 0.03, "high": 0.09}
     claims = {"a": BETTER, "b": more, "c": WORSE, "d": SAME, "e": UNSURE, "f": UNSURE}
     answer = told(report, claims=claims, bands={"dominant": LOST, "rare": OPEN})
@@ -175,7 +175,7 @@ def test_the_steps_that_lead_to_the_reference_come_last(simulate):
     """The reference is the third of a chain; asked is about the fourth."""
     skills = {"baseline": 0.6, "head": 0.6, "gentle": 0.6, "phase3": 0.6}
     made = simulate(skills, seeds=(0, 1, 2), warm=True, colours=TWO, shares=SHARES)
-    report = make_report(replace(made.plan, reference="gentle"), made.results)
+    report = summarise(replace(made.plan, reference="gentle"), made.results)
     asked = {"claims": {"phase3": WORSE}, "bands": {"dominant": LOST, "rare": LOST_MORE}}
     first, second = told(with_steps(report, {"head": BETTER, "gentle": UNSURE}), **asked)
     assert first == (
@@ -194,7 +194,7 @@ def test_the_steps_that_lead_to_the_reference_come_last(simulate):
     assert told(with_steps(report, {"head": exact, "gentle": WORSE}), **asked)[1].startswith(
         "On the way to gentle, head scores exactly like baseline; gentle lost 3.5"
     )
-    back = make_report(replace(made.plan, reference="phase3"), made.results)
+    back = summarise(replace(made.plan, reference="phase3"), made.results)
     everything = told(back, claims=dict.fromkeys(("baseline", "head", "gentle"), WORSE))
     assert everything[0].startswith("Of 3 variants against phase3 on val, all regressed: ")
     assert not any("On the way" in sentence for sentence in everything), (
@@ -220,7 +220,7 @@ def test_where_there_is_nothing_to_say_it_says_why(simulate):
     failed = {run.id: RunResult(run.id, "failed", "out of memory") for run in plan.runs}
 
     def answer(plan, results):
-        (sentence,) = make_report(plan, results).answer
+        (sentence,) = summarise(plan, results).answer
         return sentence
 
     def only(variant):
@@ -246,7 +246,7 @@ def test_where_there_is_nothing_to_say_it_says_why(simulate):
 def test_runs_without_a_result_are_counted(simulate):
     made = simulate({"old": 0.4, "new": 0.8}, seeds=(0, 1, 2, 3))
     lost = made.plan.runs[-1]
-    report = make_report(made.plan, {**made.results, lost.id: RunResult(lost.id, "failed", "the loss is nan")})
+    report = summarise(made.plan, {**made.results, lost.id: RunResult(lost.id, "failed", "the loss is nan")})
     assert report.answer[0].startswith("new improved against old")
     assert report.answer[1] == "1 of 8 runs has no result."
 
@@ -257,23 +257,23 @@ def test_a_result_that_is_not_judged_is_not_said_to_be_absent(simulate):
     plan = replace(made.plan, epoch="last")
     older = {id_: replace(result, best_epoch=1, last_counts={}) for id_, result in made.results.items()}
     lost, unjudged = made.plan.runs[-1].id, made.plan.runs[-2].id
-    report = make_report(plan, {**made.results, unjudged: older[unjudged]})
+    report = summarise(plan, {**made.results, unjudged: older[unjudged]})
     assert report.answer[1] == "1 of 8 runs is finished but not judged; the notes say why."
     assert not any("no result" in note for note in report.notes)
     both = {**made.results, unjudged: older[unjudged], lost: RunResult(lost, "failed", "the loss is nan")}
-    report = make_report(plan, both)
+    report = summarise(plan, both)
     assert report.answer[1] == ("1 of 8 runs has no result, and 1 is finished but not judged; the notes say why.")
     assert [note for note in report.notes if "no result" in note] == [
         "1 of 8 runs has no result: new/seed3 (failed). Means are over the seeds that finished; differences are over "
         "the seeds that both variants have."
     ]
-    report = make_report(plan, older)
+    report = summarise(plan, older)
     assert report.answer == ("There is no answer: no run has a result that is judged; the notes say why.",)
     assert "There are no scores: no run has a result that is judged." in render_markdown(make_page(report))
 
 
 def test_what_is_evaluated_only_is_not_counted(simulate):
     made = simulate({"old": 0.4, "given": 0.9, "new": 0.8}, seeds=(0, 1, 2, 3))
-    report = make_report(still(made.plan, "given"), made.results)
+    report = summarise(still(made.plan, "given"), made.results)
     assert report.answer[0].startswith("new improved against old")
     assert not any("given" in sentence for sentence in report.answer)

@@ -6,7 +6,7 @@ from judged_splits import judged_of
 from harness.records import Plan, Run
 from harness.report.study.attribution import make_attributions
 from harness.stats.attribution import attribute
-from harness.stats.looks import Look, Looks, TakenLook
+from harness.stats.looks import LookHistory, LookSchedule, TakenLook
 from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import holm
 
@@ -65,9 +65,9 @@ def dumped(parts):
     return [part.model_dump() for part in parts]
 
 
-@pytest.mark.parametrize(("taken", "look"), [((), Look((3,))), ((TAKEN,), Look((2, 3)))])
+@pytest.mark.parametrize(("taken", "look"), [((), LookHistory((3,))), ((TAKEN,), LookHistory((2, 3)))])
 def test_all_of_a_factorial(taken, look):
-    (found,), made = make_parts(MEANS, Looks((), taken))
+    (found,), made = make_parts(MEANS, LookSchedule((), taken))
     assert (found.family, found.split, found.designs, found.combinations) == ("all", "test", ("factorial", "again"), 4)
     assert found.total.model_dump() == told("all components", made.total)
     assert dumped(found.main) == told_together(made.main.items(), look)
@@ -84,16 +84,16 @@ def test_all_of_a_factorial(taken, look):
 
 
 def test_two_combinations_are_enough_and_one_is_not():
-    (found,), made = make_parts({"none": 500, "crop": 560}, Looks())
+    (found,), made = make_parts({"none": 500, "crop": 560}, LookSchedule())
     assert (found.combinations, found.brackets[0].interaction) == (2, None)
-    assert dumped([found.brackets[0].few]) == told_together([("crop", made.brackets["crop"].few)], Look((3,)))
-    (found,), _ = make_parts({"crop": 560, "dice": 520}, Looks())
+    assert dumped([found.brackets[0].few]) == told_together([("crop", made.brackets["crop"].few)], LookHistory((3,)))
+    (found,), _ = make_parts({"crop": 560, "dice": 520}, LookSchedule())
     assert (found.total, found.brackets, found.main) == (None, (), ())
-    assert make_parts({"none": 500}, Looks())[0] == ()
-    assert make_parts(MEANS, Looks(), family="")[0] == make_parts(MEANS, Looks(), design=())[0] == ()
+    assert make_parts({"none": 500}, LookSchedule())[0] == ()
+    assert make_parts(MEANS, LookSchedule(), family="")[0] == make_parts(MEANS, LookSchedule(), design=())[0] == ()
 
 
 def test_what_differs_nowhere_is_undecided():
-    (found,), made = make_parts(dict.fromkeys(MEANS, 500), Looks(), apart=0)
+    (found,), made = make_parts(dict.fromkeys(MEANS, 500), LookSchedule(), apart=0)
     assert all(effect.is_nothing for effect in made.main.values())
     assert {part.outcome for part in found.main} == {"undecided"}

@@ -10,7 +10,7 @@ from harness.report.study.class_bands import compare_bands, make_bands
 from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons
 from harness.report.study.variants import group_runs
 from harness.stats.effects import compare, over_classes
-from harness.stats.looks import Look, Looks, TakenLook
+from harness.stats.looks import LookHistory, LookSchedule, TakenLook
 from harness.stats.verdicts import holm
 
 SKILLS = {"a": 0.6, "b": 0.75, "c": 0.61}
@@ -64,7 +64,7 @@ def test_bands_of_all_variants_are_one_family_at_their_looks(simulate, seeds):
     groups = group_runs(study.plan, study.results)
     bands = make_bands(groups, "a")
     judged = [item for item in judge_splits(groups, "a").judged if item.split == "val"]
-    looks = Looks((2, 3, 5), (TakenLook({name: {0: "", 1: ""} for name in "ab"}, is_whole=False),))
+    looks = LookSchedule((2, 3, 5), (TakenLook({name: {0: "", 1: ""} for name in "ab"}, is_whole=False),))
     found = compare_bands(judged, bands, "a", looks)
     assert [(item.claim.variant, item.claim.against, item.band) for item in found] == [
         (variant, "a", band) for variant in "bc" for band in ("dominant", "rare")
@@ -78,7 +78,7 @@ def test_bands_of_all_variants_are_one_family_at_their_looks(simulate, seeds):
         assert (claim.measure, claim.split, claim.outlook) == (item.band, "val", None)
         assert (claim.delta, claim.low, claim.high, claim.p) == (effect.delta, effect.low, effect.high, effect.p)
         earlier = (2,) if claim.variant == "b" and len(seeds) > 2 else ()
-        look = Look((*earlier, len(seeds)), (2, 3, 5))
+        look = LookHistory((*earlier, len(seeds)), (2, 3, 5))
         assert (claim.look, claim.looks) == (len(look.counts), 3)
         spent.append(look.adjusted(effect.p))
     if len(seeds) == 2:
@@ -94,9 +94,9 @@ def test_a_band_has_no_margin_and_counts_no_class_that_the_split_lacks(simulate)
     groups = group_runs(study.plan, study.results)
     (judged, _) = judge_splits(groups, "a").judged
     bands = [item.model_copy(update={"band": "rare"}) for item in make_bands(groups, "a")]
-    (found,) = compare_bands([judged], bands, "a", Looks())
+    (found,) = compare_bands([judged], bands, "a", LookSchedule())
     assert "Logs" in {item.name for item in bands}
     assert set(found.classes) == {item.name for item in bands} - {"Logs"}
-    (headline,) = [item.headline for item in make_comparisons([judged], 0.9, Looks(), "val")]
+    (headline,) = [item.headline for item in make_comparisons([judged], 0.9, LookSchedule(), "val")]
     assert found.claim.delta == pytest.approx(headline.delta), "all classes together"
     assert (headline.outcome, found.claim.outcome) == ("equivalent", "undecided")

@@ -22,7 +22,7 @@ from harness.report.figures.svg import sheet_html
 from harness.report.page.model import Cell, Table, walk
 from harness.report.page.text import decimal, escape
 from harness.report.study.attribution_records import BracketPart
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.write import write_report
 
 LONG = "a-variant-with-quite-a-long-name"
@@ -39,7 +39,7 @@ def report(simulate):
         )
         for run in made.plan.runs
     ]
-    return make_report(replace(made.plan, runs=tuple(runs)), made.results)
+    return summarise(replace(made.plan, runs=tuple(runs)), made.results)
 
 
 def painted(sheet, monkeypatch) -> Figure:

@@ -8,7 +8,7 @@ from judged_splits import judged_of
 from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons, make_floors
 from harness.report.study.variants import group_runs
 from harness.stats.effects import compare
-from harness.stats.looks import Look, Looks, TakenLook
+from harness.stats.looks import LookHistory, LookSchedule, TakenLook
 from harness.stats.power import Levels, forecast, power_of_difference, smallest_detectable
 from harness.stats.verdicts import CLASS_SEEDS, judge
 
@@ -18,8 +18,8 @@ HITS = {
     "c": {0: 512, 1: 505, 2: 516},
     "d": {1: 503, 2: 498},
 }
-LOOK = {"b": Look((2, 3), (2, 3, 9)), "c": Look((3,), (2, 3, 9)), "d": Look((2,), (2, 3, 9))}
-LOOKS = Looks((2, 3, 9), (TakenLook({name: {0: "", 1: ""} for name in "ab"}, is_whole=False),))
+LOOK = {"b": LookHistory((2, 3), (2, 3, 9)), "c": LookHistory((3,), (2, 3, 9)), "d": LookHistory((2,), (2, 3, 9))}
+LOOKS = LookSchedule((2, 3, 9), (TakenLook({name: {0: "", 1: ""} for name in "ab"}, is_whole=False),))
 MARGIN = 0.012
 OUTCOMES = {"b": "improved", "c": "undecided", "d": "equivalent"}
 
@@ -71,7 +71,7 @@ def effect_pair(effect):
 
 def ahead(effect, verdict, look):
     def levels(seeds):
-        after = Look((*look.counts, seeds), look.declared)
+        after = LookHistory((*look.counts, seeds), look.declared)
         return Levels(after.level(0.05 / verdict.family), 1 - after.level(0.1))
 
     later = [count for count in look.declared if count > look.counts[-1]]

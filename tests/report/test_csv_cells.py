@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.report.page.csv_tables import make_tables
 from harness.report.page.csv_text import FORMULA, csv_text
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.spec.tuning import Trial
 from harness.tune.record import TunedVariant, TuningRecord
 from harness.tune.report import _trials_csv
@@ -55,7 +55,7 @@ def test_the_tables_of_a_report_are_safe_whatever_classes_variants_and_settings_
     colours = {name: (10 * place, 0, 0) for place, name in enumerate([*NAMES, "g", "h", "i", "Sky"])}
     made = simulate({"baseline": 0.7, "=HYPERLINK(1)": 0.75, "-third": 0.72}, (0, 1), colours=colours)
     runs = [replace(run, changed={**run.changed, "loss.x": (-0.5, "=1")}) for run in made.plan.runs]
-    tables = make_tables(make_report(replace(made.plan, runs=tuple(runs)), made.results), made.results)
+    tables = make_tables(summarise(replace(made.plan, runs=tuple(runs)), made.results), made.results)
     assert len(tables) == 4 + 6
     found = set()
     for text in tables.values():

@@ -19,7 +19,7 @@ from harness.report.study.class_bands import find_band, make_bands
 from harness.report.study.judge import judge_splits, make_comparisons
 from harness.report.study.variants import group_runs
 from harness.settings import EarlyStop, TrainSettings
-from harness.stats.looks import Looks
+from harness.stats.looks import LookSchedule
 
 CLASSES = ("Sky", "Logs")
 
@@ -272,7 +272,7 @@ def test_bands_by_share_of_the_true_pixels():
 
 def diagnosed(plan: Plan, results):
     groups = group_runs(plan, results)
-    comparisons = make_comparisons(judge_splits(groups, plan.reference).judged, plan.margin, Looks(), "val")
+    comparisons = make_comparisons(judge_splits(groups, plan.reference).judged, plan.margin, LookSchedule(), "val")
     return make_diagnosis(plan, results, make_bands(groups, plan.reference), comparisons), comparisons
 
 

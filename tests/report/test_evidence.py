@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.counts import make_counts
 from harness.predictions import Seen, pack_predictions
 from harness.records import RunResult
-from harness.report.evidence.confusion_shift import confusion_change, find_moves
+from harness.report.evidence.confusion_shift import confusion_change, find_shifts
 from harness.report.evidence.contributions import contributions, measure_margins
 from harness.report.evidence.make import evidence_figures, make_evidence
 from harness.report.figures.evidence import draw_evidence, outcome_map
@@ -85,7 +85,7 @@ def test_what_the_counts_cannot_tell_is_bounded():
     after = before.copy()
     after[0] = [34, 28, 24, 14]
     change = confusion_change(after, before)
-    moves = find_moves(change[None], before.sum(axis=1), ("a", "b", "c", "d"))
+    moves = find_shifts(change[None], before.sum(axis=1), ("a", "b", "c", "d"))
     found = {(move.source, move.target): (move.share, move.least, move.most) for move in moves}
     assert found == {
         ("a", "c"): pytest.approx((0.03, 0.02, 0.04)),
@@ -102,7 +102,7 @@ def test_absent_classes_have_no_moves_and_a_common_set_may_have_a_last_class_mor
     change = confusion_change(here, there)
     assert np.allclose(change[0], [-0.3, 0.3, 0])
     assert np.isnan(change[1:]).all()
-    (move,) = find_moves(change[None], there.sum(axis=1), ("a", "b", "ignored"))
+    (move,) = find_shifts(change[None], there.sum(axis=1), ("a", "b", "ignored"))
     assert (move.source, move.target, move.share) == ("a", "b", pytest.approx(0.3))
 
 
@@ -171,7 +171,7 @@ def test_a_rare_class_weighs_more_than_its_pixels():
 def test_seeds_that_disagree_cancel_and_bounds_hold():
     up, down = np.zeros((2, 3, 3))
     up[0], down[0] = [-0.10, 0.07, 0.03], [0.04, -0.04, 0.0]
-    moves = find_moves(np.array([up, down]), np.array([100, 0, 0]), CLASSES)
+    moves = find_shifts(np.array([up, down]), np.array([100, 0, 0]), CLASSES)
     found = {(move.source, move.target): (move.share, move.least, move.most, move.agreeing) for move in moves}
     assert found == {
         ("grass", "rock"): pytest.approx((0.015, 0.015, 0.015, 1)),

@@ -15,11 +15,11 @@ from harness.report.study.judge import judge_splits, make_comparisons
 from harness.report.study.over_looks import known_looks
 from harness.report.study.own_training import make_own_training, own_training_lines
 from harness.report.study.ranking import make_rankings
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.study.variants import group_runs
 from harness.report.write import write_report
 from harness.runs.looks import new_look, taken_looks
-from harness.stats.looks import Look, Looks, TakenLook
+from harness.stats.looks import LookHistory, LookSchedule, TakenLook
 from harness.tune.record import _turned
 
 FIRST, ALL = range(3), range(8)
@@ -104,12 +104,12 @@ def test_the_interval_that_is_held_against_the_margin_is_of_all_seeds_too(turned
         item for item in judge_splits(group_runs(turned.plan, turned.results), "a").judged if item.split == "val"
     ]
     effect = item.effects["b", "a"]["miou_dataset"]
-    assert (now.low_margin, now.high_margin) == effect.interval(1 - Look((3,)).level(0.1))
+    assert (now.low_margin, now.high_margin) == effect.interval(1 - LookHistory((3,)).level(0.1))
     assert now.low_margin < now.delta < now.high_margin
 
 
 def test_what_was_called_before_has_its_probabilities_too(turned):
-    report = make_report(turned.plan, turned.results, (taken(turned),))
+    report = summarise(turned.plan, turned.results, (taken(turned),))
     claim = next(item.headline for item in report.comparisons if item.variant == "b" and item.split == "val")
     assert claim.called is not None
     assert conclude(claim, 0.005).endswith(tell_chances(claim))
@@ -159,7 +159,7 @@ def test_a_look_without_all_seeds_that_were_seen_before_judges_nothing(turned):
 def test_a_look_at_nothing_that_is_compared_here_calls_nothing(turned):
     judged = [item for item in judge_splits(group_runs(turned.plan, turned.results), "a").judged if item.split == "val"]
     for look in (TakenLook({"elsewhere": {0: "", 1: ""}}), taken(turned, names="c")):
-        found = make_comparisons(judged, 0.0, Looks((), (look,)), "val")
+        found = make_comparisons(judged, 0.0, LookSchedule((), (look,)), "val")
         assert {(item.headline.look, item.headline.called) for item in found} == {(1, None)}
 
 
@@ -212,7 +212,7 @@ def test_own_training_keeps_its_first_call(simulate):
 
 def test_what_training_made_of_its_start_is_told_with_its_doubt(simulate):
     study = flipped(simulate)
-    report = make_report(study.plan, study.results, (taken(study),))
+    report = summarise(study.plan, study.results, (taken(study),))
     doubt = " (called improved with 3 seeds; the interval of all 8 seeds"
     (step,) = [text for text in report.answer if text.startswith("On the way to b")]
     assert "b differs from a by \N{MINUS SIGN}" in step and doubt in step
@@ -222,7 +222,7 @@ def test_what_training_made_of_its_start_is_told_with_its_doubt(simulate):
 
 
 def test_an_answer_does_not_say_within_the_margin_of_what_no_longer_is(turned):
-    report = make_report(turned.plan, turned.results, (taken(turned),))
+    report = summarise(turned.plan, turned.results, (taken(turned),))
     (found,) = [item for item in report.comparisons if item.variant == "b" and item.split == "val"]
     claim = found.headline.model_copy(update={"outcome": "equivalent"})
     only = report.model_copy(update={"comparisons": (found.model_copy(update={"headline": claim}),)})
@@ -235,15 +235,15 @@ def test_an_answer_does_not_say_within_the_margin_of_what_no_longer_is(turned):
 
 def test_the_whole_report_is_a_function_of_the_looks(turned):
     looks = (taken(turned),)
-    report = make_report(turned.plan, turned.results, looks)
-    assert report == make_report(turned.plan, turned.results, looks)
+    report = summarise(turned.plan, turned.results, looks)
+    assert report == summarise(turned.plan, turned.results, looks)
     claim = next(item.headline for item in report.comparisons if item.variant == "b" and item.split == "val")
     assert claim.called.seeds == (0, 1, 2)
     assert "called improved with 3 seeds" in report.answer[0]
     later = (*looks, taken(turned, range(5)))
-    again = next(c.headline for c in make_report(turned.plan, turned.results, later).comparisons if c.variant == "b")
+    again = next(c.headline for c in summarise(turned.plan, turned.results, later).comparisons if c.variant == "b")
     assert (again.outcome, again.look, again.called) == (claim.outcome, claim.look, claim.called)
-    assert np.isclose(claim.look_level, Look((3,)).level(0.05))
+    assert np.isclose(claim.look_level, LookHistory((3,)).level(0.05))
 
 
 def test_pages_mark_what_all_seeds_do_not_say(turned, tmp_path):
@@ -252,7 +252,7 @@ def test_pages_mark_what_all_seeds_do_not_say(turned, tmp_path):
     assert page.count("▲ improved?") == 1, "the chart of differences"
     assert re.search(r"<td [^>]*>[^<]* ▲\?</td>", page), "the table of classes"
     assert "but the interval of all 8 seeds no longer excludes 0" in page
-    level = f"{100 * (1 - Look((3,)).level(0.1)):.2f}".rstrip("0").rstrip(".")
+    level = f"{100 * (1 - LookHistory((3,)).level(0.1)):.2f}".rstrip("0").rstrip(".")
     assert f"\n{level} % interval " in page
     plain = tmp_path / "plain"
     write_report(turned.plan, turned.results, plain)
@@ -260,7 +260,7 @@ def test_pages_mark_what_all_seeds_do_not_say(turned, tmp_path):
 
 
 def test_a_report_that_is_made_is_not_made_again(turned, tmp_path, monkeypatch):
-    made = make_report(turned.plan, turned.results)
+    made = summarise(turned.plan, turned.results)
     monkeypatch.setattr("harness.report.write.make_report", None)
     assert write_report(turned.plan, turned.results, tmp_path, made=made) is made
     assert made.answer[0] in (tmp_path / "report.md").read_text()
@@ -297,7 +297,7 @@ def test_leaving_out_a_seed_that_was_looked_at_calls_nothing(noisy):
         "; seed 23 was looked at and left out, and whoever chooses among seeds after a look calls nothing new; " in told
     )
     assert told.endswith(" Bring seed 23 back, among the study's seeds and by harness run: nothing new is said before.")
-    answer = make_report(noisy.plan, without(noisy, 23).results, looks).answer
+    answer = summarise(noisy.plan, without(noisy, 23).results, looks).answer
     assert "seed 23 was looked at and left out" in answer[0]
     assert answer[1].startswith("Bring seed 23 back")
 
@@ -314,7 +314,7 @@ def test_what_was_called_stands_where_later_seeds_are_left_out(turned):
 def test_a_seed_that_the_plan_drops_was_looked_at_all_the_same(noisy):
     looks = new_look(noisy.plan, noisy.results, ())
     plan = replace(noisy.plan, runs=tuple(run for run in noisy.plan.runs if run.seed != 23))
-    report = make_report(plan, without(noisy, 23).results, taken_looks(plan, looks))
+    report = summarise(plan, without(noisy, 23).results, taken_looks(plan, looks))
     claim = next(item.headline for item in report.comparisons if item.split == "val")
     assert (claim.outcome, claim.left_out) == ("undecided", (23,))
     assert report.answer[1].startswith("Bring seed 23 back, among the study's seeds")

@@ -17,7 +17,7 @@ from harness.report.page.markdown import render_markdown
 from harness.report.page.model import Cell, Details, Figure, Heading, Page, Table, walk
 from harness.report.page.sections import make_page
 from harness.report.study.record import Report
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 
 DOCS = Path(__file__).parents[2] / "docs" / "phase3"
 ROUNDED = re.compile(r"\d\.\d|\d %|\de-\d")
@@ -38,12 +38,12 @@ def reports(study, simulate):
     many = {f"class {index}": (index, 90, 255 - index) for index in range(70)}
     wide = simulate({"a": 0.6, "b": 0.7}, colours=many, shares=np.full(70, 1 / 70), splits=("val",))
     return {
-        "full": make_report(study.plan, study.results),
-        "common": make_report(common.plan, with_taxonomies(common)),
-        "factorial": make_report(factorial.plan, factorial.results),
-        "leave one out": make_report(replace(leave_one_out.plan, reference="all"), leave_one_out.results),
-        "unlike seeds": make_report(unlike.plan, apart),
-        "many classes": make_report(wide.plan, wide.results),
+        "full": summarise(study.plan, study.results),
+        "common": summarise(common.plan, with_taxonomies(common)),
+        "factorial": summarise(factorial.plan, factorial.results),
+        "leave one out": summarise(replace(leave_one_out.plan, reference="all"), leave_one_out.results),
+        "unlike seeds": summarise(unlike.plan, apart),
+        "many classes": summarise(wide.plan, wide.results),
         "shipped": Report.model_validate_json((DOCS / "report.json").read_text()),
     }
 

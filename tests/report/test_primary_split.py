@@ -19,7 +19,7 @@ from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
 from harness.report.study.notes import constant_notes, primary_notes
 from harness.report.study.record import ClassSummary, ClassTruth, Estimate
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.settings import EarlyStop, ScheduleChoice
 
 BOTH = ("val", "test")
@@ -114,7 +114,7 @@ def outcomes(value, split=None):
 @pytest.mark.parametrize(("primary", "other"), [("val", "test"), ("test", "val")])
 def test_no_other_split_has_a_verdict(simulate, primary, other):
     made = simulate({"a": 0.5, "b": 0.75, "c": 0.6}, seeds=(0, 1, 2), warm=True)
-    report = make_report(replace(made.plan, split=primary), made.results)
+    report = summarise(replace(made.plan, split=primary), made.results)
     data = json.loads(report.model_dump_json())
     found = set(outcomes(data))
     assert {outcome for split, outcome in found if split == other} == {"not judged"}
@@ -136,7 +136,7 @@ def test_no_other_split_has_a_verdict(simulate, primary, other):
 
 
 def test_the_page_has_one_table_in_which_the_other_split_stands_beside(made):
-    report = make_report(replace(made.plan, split="test"), made.results)
+    report = summarise(replace(made.plan, split="test"), made.results)
     lines = render_markdown(make_page(report)).splitlines()
     (head,) = [line for line in lines if line.startswith("| variant | starts from |")]
     assert head.index("test: difference to a (95 % interval)") < head.index("verdict") < head.index("val: difference")
@@ -148,7 +148,7 @@ def test_the_page_has_one_table_in_which_the_other_split_stands_beside(made):
 
 def test_a_split_that_no_result_has_is_said_and_nothing_is_judged(simulate):
     made = simulate({"a": 0.5, "b": 0.75}, splits=("val",))
-    report = make_report(replace(made.plan, split="test"), made.results)
+    report = summarise(replace(made.plan, split="test"), made.results)
     assert "compare.split names test, which no result has" in report.notes[-1]
     assert {outcome for _, outcome in outcomes(json.loads(report.model_dump_json()))} == {"not judged"}
     assert report.answer == ("There is no answer: verdicts are asked for on test, which no result has.",)
@@ -166,13 +166,13 @@ def test_the_gate_judges_what_it_is_asked_and_by_default_the_primary_split(made)
 def test_a_reference_that_changes_another_variant_is_what_that_is_compared_with(simulate):
     made = simulate({"a": 0.5, "b": 0.75})
     runs = tuple(replace(run, settings_from="b" if run.variant == "a" else "a") for run in made.plan.runs)
-    report = make_report(replace(made.plan, runs=runs), made.results)
+    report = summarise(replace(made.plan, runs=runs), made.results)
     assert {(item.variant, item.against) for item in report.comparisons} == {("b", "a")}
 
 
 @pytest.mark.parametrize(("mean", "is_told"), [(0.801, False), (0.399, True), (0.402, False), (None, False)])
 def test_scores_that_are_far_apart_are_said_to_be_of_images_of_different_kinds(made, mean, is_told):
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     other = next(split for split in BOTH if split != report.primary)
     means = {report.primary: 0.8, other: mean}
     (variant,) = [item for item in report.variants if item.name == report.reference]
@@ -193,7 +193,7 @@ def test_scores_that_are_far_apart_are_said_to_be_of_images_of_different_kinds(m
     ("means", "who"), [((0.3, 0.29), "b has no"), ((0.1, 0.29), "No variant has"), ((0.31, 0.4), None)]
 )
 def test_what_scores_no_more_than_one_class_everywhere_has_not_learned(made, means, who):
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     truths = {"Sky": ClassTruth(pixels=6, share=0.6), "Rock": ClassTruth(pixels=4, share=0.4)}
     classes = [ClassSummary(name=name, colour=None, truth={"val": truth}) for name, truth in truths.items()]
     classes.append(ClassSummary(name="Moss", colour=None, truth={"val": ClassTruth(pixels=0, share=0.0)}))

@@ -12,7 +12,7 @@ from harness.report.study.claims import Comparison
 from harness.report.study.ranking import make_rankings, propose_next
 from harness.settings import DataChoice
 from harness.stats.effects import compare
-from harness.stats.looks import Look, Looks
+from harness.stats.looks import LookHistory, LookSchedule
 from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import holm
 
@@ -20,31 +20,31 @@ from harness.stats.verdicts import holm
 def test_means_are_of_the_seeds_that_are_there_and_only_pairs_that_share_some_are_tested():
     hits = {"a": {0: 500, 1: 510, 2: 505}, "b": {0: 600, 1: 608, 2: 610}, "c": {7: 550}, "d": {1: 502, 2: 500}}
     judged = judged_of(hits)
-    (ranking,) = make_rankings([judged], Looks())
+    (ranking,) = make_rankings([judged], LookSchedule())
     assert (ranking.split, ranking.family) == ("test", 3), "a-b, a-d, b-d: c shares no seed"
     assert [rank.variant for rank in ranking.ranks] == ["b", "c", "a", "d"]
     expected = [np.mean(list(hits[name].values())) / 1000 for name in "bcad"]
     assert [rank.mean for rank in ranking.ranks] == pytest.approx(expected)
     pairs = [compare(judged.study, *pair)[HEADLINE] for pair in (("a", "b"), ("a", "d"), ("b", "d"))]
-    p_adjusted = holm([Look((len(effect.by_seed),)).adjusted(effect.p) for effect in pairs])
+    p_adjusted = holm([LookHistory((len(effect.by_seed),)).adjusted(effect.p) for effect in pairs])
     assert p_adjusted[0] < 0.05
     assert [rank.behind for rank in ranking.ranks] == [False, False, True, p_adjusted[2] <= 0.05]
 
 
 def test_without_a_seed_in_common_nobody_is_behind_and_one_variant_is_no_ranking():
-    (ranking,) = make_rankings([judged_of({"a": {0: 500}, "b": {1: 600}})], Looks())
+    (ranking,) = make_rankings([judged_of({"a": {0: 500}, "b": {1: 600}})], LookSchedule())
     assert (ranking.family, [(rank.variant, rank.behind) for rank in ranking.ranks]) == (
         0,
         [("b", False), ("a", False)],
     )
-    assert make_rankings([judged_of({"a": {0: 500}})], Looks()) == ()
+    assert make_rankings([judged_of({"a": {0: 500}})], LookSchedule()) == ()
 
 
 def test_no_margin_keeps_a_small_lead_from_being_told():
     judged = judged_of({"a": {0: 500, 1: 501, 2: 503}, "b": {0: 504, 1: 506, 2: 507}})
     effect = compare(judged.study, "b", "a")[HEADLINE]
     assert 0 < effect.interval(0.92)[1] < 0.01
-    (ranking,) = make_rankings([judged], Looks())
+    (ranking,) = make_rankings([judged], LookSchedule())
     assert [(rank.variant, rank.behind) for rank in ranking.ranks] == [("b", False), ("a", True)]
 
 

@@ -10,7 +10,7 @@ from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclude, conclusions, floor_sentence, ranking_sentence, what_next
 from harness.report.study.chances import give_chances, turn_chances
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.stats.chances import Chances
 
 HELD = "3 seeds, 48 image groups (48 images)"
@@ -19,7 +19,7 @@ SIZE = "+1.8 points of miou_dataset (95 % interval +0.4 to +3.2)"
 
 def test_planted_differences_are_found_and_none_is_invented(simulate):
     study = simulate({"a": 0.6, "better": 0.75, "same": 0.6, "worse": 0.45}, seeds=(0, 1, 2, 3))
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     chosen = [item for item in report.comparisons if (item.against, item.split) == ("a", "val")]
     outcomes = {item.variant: item.headline.outcome for item in chosen}
     assert outcomes["better"] == "improved"
@@ -34,7 +34,7 @@ def test_planted_differences_are_found_and_none_is_invented(simulate):
 
 def test_each_variant_is_held_against_the_reference_and_the_one_it_changes(simulate):
     study = simulate({"a": 0.6, "b": 0.7, "c": 0.7})
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     pairs = {(item.variant, item.against) for item in report.comparisons if item.split == "val"}
     assert pairs == {("b", "a"), ("c", "a"), ("c", "b")}
     assert {item.headline.family for item in report.comparisons if item.split == "val"} == {3}
@@ -42,7 +42,7 @@ def test_each_variant_is_held_against_the_reference_and_the_one_it_changes(simul
 
 def test_one_seed_gives_no_verdict(simulate):
     study = simulate({"a": 0.5, "b": 0.8}, seeds=(0,))
-    claim = make_report(study.plan, study.results).comparisons[0].headline
+    claim = summarise(study.plan, study.results).comparisons[0].headline
     assert (claim.outcome, claim.reason, claim.scope) == ("undecided", "one seed", "these weights")
     assert "speaks for these weights only" in conclude(claim, 0.005)
     assert "More seeds are needed" in conclude(claim, 0.005)
@@ -50,7 +50,7 @@ def test_one_seed_gives_no_verdict(simulate):
 
 def test_one_seed_on_one_group_has_no_interval_to_speak_of(simulate):
     study = simulate({"a": 0.5, "b": 0.8}, seeds=(0,))
-    claim = make_report(study.plan, study.results).comparisons[0].headline
+    claim = summarise(study.plan, study.results).comparisons[0].headline
     alone = claim.model_copy(update={"low": None, "high": None, "scope": "these weights on these images"})
     assert "interval" not in conclude(alone, 0.005)
     assert "one seed and images of one group" in conclude(alone, 0.005)
@@ -62,7 +62,7 @@ def test_counts_of_other_pixels_give_a_note_and_no_claim(simulate):
     counts = study.results[run.id].counts["val"]
     changed = replace(counts, pixels_K=counts.pixels_K + 1)
     results = {**study.results, run.id: replace(study.results[run.id], counts={"val": changed})}
-    report = make_report(study.plan, results)
+    report = summarise(study.plan, results)
     assert not [item for item in report.comparisons if item.split == "val"]
     assert any(note.startswith("No intervals or verdicts are given on val") for note in report.notes)
 
@@ -162,7 +162,7 @@ def test_probabilities_are_printed_from_five_seeds_on(simulate):
     pages = []
     for seeds in ((0, 1, 2), (0, 1, 2, 3, 4)):
         study = simulate({"a": 0.6, "b": 0.603, "c": 0.63}, seeds=seeds)
-        report = make_report(replace(study.plan, expected=0.02), study.results)
+        report = summarise(replace(study.plan, expected=0.02), study.results)
         pages.append(render_markdown(make_page(report)))
     few, enough = pages
     assert "prior" not in few
@@ -181,18 +181,18 @@ def test_probabilities_of_a_pair_in_the_other_order():
 
 def test_the_noise_floor_in_words(simulate):
     study = simulate({"a": 0.6, "b": 0.62})
-    floor = make_report(study.plan, study.results).floors[0]
+    floor = summarise(study.plan, study.results).floors[0]
     told = floor_sentence(floor)
     assert told.startswith("Noise floor on val: a's seeds differ by a standard deviation of ")
     assert "3 seeds" in told
     assert "80 % probability" in told
     alone = simulate({"a": 0.6, "b": 0.62}, seeds=(0,))
-    assert "one seed only" in floor_sentence(make_report(alone.plan, alone.results).floors[0])
+    assert "one seed only" in floor_sentence(summarise(alone.plan, alone.results).floors[0])
 
 
 def test_two_seeds_judge_headlines_and_no_class(simulate):
     study = simulate({"a": 0.4, "b": 0.8}, seeds=(0, 1))
-    comparison = make_report(study.plan, study.results).comparisons[0]
+    comparison = summarise(study.plan, study.results).comparisons[0]
     assert {claim.outcome for claim in comparison.classes} == {"undecided"}
     assert {claim.reason for claim in comparison.classes} == {"few seeds"}
     assert comparison.headline.family == 1
@@ -201,7 +201,7 @@ def test_two_seeds_judge_headlines_and_no_class(simulate):
 
 def test_the_ranking_shows_ties(simulate):
     study = simulate({"a": 0.6, "b": 0.75, "c": 0.751}, seeds=(0, 1, 2, 3))
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     ranking = next(item for item in report.rankings if item.split == "val")
     assert {rank.variant: rank.behind for rank in ranking.ranks} == {"b": False, "c": False, "a": True}
     assert ranking.family == 3
@@ -212,7 +212,7 @@ def test_the_ranking_shows_ties(simulate):
 
 def test_what_to_run_next_is_a_command_that_decides(simulate):
     study = simulate({"a": 0.6, "b": 0.63}, seeds=(0, 1))
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     claim = next(item.headline for item in report.comparisons if item.split == "val")
     assert claim.outcome == "undecided"
     assert 2 < claim.outlook.seeds <= 10
@@ -224,13 +224,13 @@ def test_what_to_run_next_is_a_command_that_decides(simulate):
 
 def test_the_next_seeds_keep_those_that_are_finished(simulate):
     study = simulate({"a": 0.6, "b": 0.63}, seeds=(41, 42))
-    assert " --seeds 41,42,0" in make_report(study.plan, study.results).next_runs[0]
+    assert " --seeds 41,42,0" in summarise(study.plan, study.results).next_runs[0]
 
 
 def test_many_undecided_differences_are_told_in_short(simulate):
     names = {f"v{k}": 0.6 for k in range(8)}
     study = simulate(names)
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     lines = conclusions(report)
     short = [line for line in lines if line.startswith("Undecided: ")]
     assert len(short) > 5
@@ -243,7 +243,7 @@ def test_combinations_of_a_design_are_compared_with_the_reference_alone(simulate
     runs = tuple(
         replace(run, family="c", design=("leave_one_out",)) if run.variant == "c" else run for run in study.plan.runs
     )
-    report = make_report(replace(study.plan, runs=runs), study.results)
+    report = summarise(replace(study.plan, runs=runs), study.results)
     assert {(item.variant, item.against) for item in report.comparisons} == {("b", "a"), ("c", "a")}
 
 

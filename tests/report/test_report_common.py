@@ -9,7 +9,7 @@ from harness.class_mapping import merge_counts
 from harness.records import Predictions
 from harness.report.evidence.make import make_evidence
 from harness.report.study.common_labels import find_common
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.study.variants import group_runs
 from harness.report.write import write_report
 from harness.scores import miou_dataset
@@ -19,7 +19,7 @@ from harness.scores import miou_dataset
 def test_differences_are_in_the_common_classes(simulate, coarse_variant):
     study = simulate({"a": 0.7, "b": 0.8})
     results = with_taxonomies(study, coarse_variant)
-    report = make_report(study.plan, results)
+    report = summarise(study.plan, results)
     assert report.common.taxonomy == "four"
     by_name = {variant.name: variant for variant in report.variants}
     expected = []
@@ -64,7 +64,7 @@ def test_the_report_says_so(simulate, tmp_path):
 
 def test_label_sets_that_do_not_nest_are_refused(simulate):
     study = simulate({"a": 0.7, "b": 0.8})
-    report = make_report(study.plan, with_taxonomies(study, class_of=False))
+    report = summarise(study.plan, with_taxonomies(study, class_of=False))
     assert report.common is None
     assert all(variant.delta is None for variant in report.variants)
     assert "taxonomy is four here and ten there" in report.notes[0]
@@ -78,12 +78,12 @@ def test_folds_are_judged_on_other_images_on_purpose(simulate):
         )
         for run in study.plan.runs
     }
-    refused = make_report(study.plan, results)
+    refused = summarise(study.plan, results)
     assert refused.variants[1].delta is None
     runs = tuple(
         replace(run, config=replace(run.config, data=run.config.data.with_settings(folds=3))) for run in study.plan.runs
     )
-    report = make_report(replace(study.plan, runs=runs), results)
+    report = summarise(replace(study.plan, runs=runs), results)
     assert len(report.variants[1].delta.scores["val"]["miou_dataset"].values) == 3
     assert any("The seeds validate on 3 of 3 folds" in note for note in report.notes)
 
@@ -92,4 +92,4 @@ def test_notes_of_the_data_come_first(simulate):
     study = simulate({"a": 0.7, "b": 0.8})
     note = "data.on_bad_image: skip left out 1 image: x (unreadable)"
     results = {key: replace(result, provenance={"data_notes": [note]}) for key, result in study.results.items()}
-    assert make_report(study.plan, results).notes[0] == f"D{note[1:]}."
+    assert summarise(study.plan, results).notes[0] == f"D{note[1:]}."

@@ -16,7 +16,7 @@ from harness.report.page.sentences import conclude, floor_sentence
 from harness.report.study.folds import counts_by_split
 from harness.report.study.judge import judge_splits
 from harness.report.study.ranking import propose_next
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.study.until_decided import look_line
 from harness.report.study.variants import group_runs
 from harness.report.write import write_report
@@ -34,7 +34,7 @@ def folded(simulate):
 
 def test_verdicts_over_folds_are_those_of_the_corrected_variance(folded):
     plan, results = folded
-    report = make_report(plan, results)
+    report = summarise(plan, results)
     score = {(run.variant, run.seed): miou_dataset(results[run.id].counts["val"].confusion_CC()) for run in plan.runs}
     difference_S = np.array([score["better", seed] - score["a", seed] for seed in range(5)])
     claim = next(item.headline for item in report.comparisons if (item.variant, item.split) == ("better", "val"))
@@ -50,7 +50,7 @@ def test_verdicts_over_folds_are_those_of_the_corrected_variance(folded):
 
 
 def test_every_part_of_the_report_rests_on_folds(folded):
-    report = make_report(*folded)
+    report = summarise(*folded)
     assert {item.claim.folds for item in report.bands} == {5}
     assert {item.claim.folds for item in report.own_training if item.split == "val"} == {5}
     assert {(claim.folds, claim.scope) for claim in report.comparisons[0].classes} == {(5, "new seeds and data")}
@@ -64,7 +64,7 @@ def test_every_part_of_the_report_rests_on_folds(folded):
 
 def test_a_split_that_all_seeds_share_is_crossed_with_them(folded):
     plan, results = folded
-    report = make_report(replace(plan, split="test"), results)
+    report = summarise(replace(plan, split="test"), results)
     claims = [item.headline for item in report.comparisons if item.split == "test"]
     assert {(claim.scope, claim.folds) for claim in claims} == {("new seeds and images", None)}
     assert {claim.outcome for claim in claims} & {"improved"}
@@ -74,10 +74,10 @@ def test_a_split_that_all_seeds_share_is_crossed_with_them(folded):
 def test_the_note_on_folds_tells_how_many_and_what_verdicts_speak_for(folded):
     plan, results = folded
     some = replace(plan, runs=tuple(run for run in plan.runs if run.seed in (0, 2)))
-    (note,) = [note for note in make_report(some, results).notes if "folds" in note]
+    (note,) = [note for note in summarise(some, results).notes if "folds" in note]
     assert note.startswith("The seeds validate on 2 of 5 folds of the data, each on one, and train on the others:")
     assert "Intervals over folds speak for new training images too" in note
-    (note,) = [note for note in make_report(replace(plan, split="test"), results).notes if "folds" in note]
+    (note,) = [note for note in summarise(replace(plan, split="test"), results).notes if "folds" in note]
     assert note.endswith(
         "Verdicts are given on test, whose images all seeds share, and do not speak for new training images;"
         " `compare.split: val` judges over the folds."
@@ -112,7 +112,7 @@ def test_a_split_holds_all_folds_each_image_once(simulate):
 
 def test_two_folds_say_nothing_of_other_data(simulate):
     plan, results = fold_up(simulate({"a": 0.6, "b": 0.7}, seeds=(0, 1), splits=ONE), 5)
-    report = make_report(plan, results)
+    report = summarise(plan, results)
     claim = report.comparisons[0].headline
     assert (claim.outcome, claim.reason, claim.low, claim.scope) == ("undecided", "few folds", None, "these folds")
     assert "on too few folds" in report.answer[0]
@@ -126,7 +126,7 @@ def test_two_folds_say_nothing_of_other_data(simulate):
 def test_a_look_at_two_folds_spends_nothing(simulate):
     plan, results = fold_up(simulate({"a": 0.6, "b": 0.62}, seeds=(0, 5, 1, 2, 3, 4), splits=ONE), 5)
     two = RecordedLook({run.id: digest_counts(results[run.id]) for run in plan.runs if run.seed in (0, 1, 5)}, 1)
-    before, after = (make_report(plan, results, taken) for taken in ((), taken_looks(plan, (two,))))
+    before, after = (summarise(plan, results, taken) for taken in ((), taken_looks(plan, (two,))))
     claim = after.comparisons[0].headline
     assert (claim.look, claim.folds) == (1, 5)
     assert claim == before.comparisons[0].headline
@@ -134,7 +134,7 @@ def test_a_look_at_two_folds_spends_nothing(simulate):
 
 def test_the_folds_that_are_left_may_decide(simulate):
     plan, results = fold_up(simulate({"a": 0.6, "b": 0.604}, seeds=(0, 1, 2), splits=ONE), 5)
-    claim = make_report(plan, results).comparisons[0].headline
+    claim = summarise(plan, results).comparisons[0].headline
     assert claim.outcome == "undecided"
     assert 4 <= claim.outlook.seeds <= 5
     assert f"{claim.outlook.seeds} seeds would decide it with a probability of about" in conclude(claim, 0.005)
@@ -145,7 +145,7 @@ def test_the_folds_that_are_left_may_decide(simulate):
 
 def test_what_is_advised_and_what_is_warned_of_name_the_same_seeds(simulate):
     plan, results = fold_up(simulate({"a": 0.6, "b": 0.61}, seeds=(0, 1, 7), splits=ONE), 5)
-    report = make_report(plan, results)
+    report = summarise(plan, results)
     (few,) = [item for item in report.concerns if item.code == "few_folds"]
     assert few.remedy.startswith("write seeds: [0, 1, 7, 3, 4]: ")
     claim = report.comparisons[0].headline
@@ -166,7 +166,7 @@ def test_attribution_over_folds_has_intervals_over_folds(simulate):
         for run in made.plan.runs
     )
     plan, results = fold_up(replace(made, plan=replace(made.plan, runs=runs)), 3)
-    (found,) = make_report(plan, results).attributions
+    (found,) = summarise(plan, results).attributions
     score = {(run.variant, run.seed): miou_dataset(results[run.id].counts["val"].confusion_CC()) for run in plan.runs}
     effect_S = np.array([(score["a+x", s] + score["a+x+y", s] - score["a", s] - score["a+y", s]) / 2 for s in range(3)])
     (main,) = [part for part in found.main if part.name == "x"]

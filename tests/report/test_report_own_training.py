@@ -14,7 +14,7 @@ from harness.records import Plan, Run
 from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
 from harness.report.study.own_training import own_training_lines
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.scores import miou_dataset
 
 GROUPS = 12
@@ -73,7 +73,7 @@ def fallen(simulate):
 
 
 def test_a_recipe_that_ruins_its_start_is_judged_by_what_it_made_of_it(fallen):
-    report = make_report(fallen.plan, fallen.results)
+    report = summarise(fallen.plan, fallen.results)
     (against_parent,) = report.comparisons
     (own,) = report.own_training
     assert (own.variant, own.start, own.split) == ("ruin", "parent@best", "val")
@@ -98,7 +98,7 @@ def test_kept_if_better_takes_each_seeds_choice_by_the_score_that_selects_epochs
         "child": {0: (50, 40, 60), 1: (70, 40, 60), 2: (45, 40, 60)},
     }
     study = with_counts(made, hits, {"child": {0: (0.6, 0.5), 1: (0.6, 0.6), 2: (0.4, 0.5)}})
-    (own,) = make_report(study.plan, study.results).own_training
+    (own,) = summarise(study.plan, study.results).own_training
     assert own.kept_start == (0, 1)
     assert [points(value) for value in own.kept.values] == [60, 60, 45]
     assert own.kept.mean == pytest.approx(0.55)
@@ -112,14 +112,14 @@ def test_kept_if_better_looks_at_the_epoch_that_is_compared(simulate):
     hits = {"parent": dict.fromkeys((0, 1), (60, 60, 0)), "child": dict.fromkeys((0, 1), (70, 40, 60))}
     study = with_counts(made, hits, {"child": {0: (0.4, 0.5), 1: (0.4, 0.5)}})
     for epoch, kept, value in (("best", (), 70), ("last", (0, 1), 60)):
-        (own,) = make_report(replace(study.plan, epoch=epoch), study.results).own_training
+        (own,) = summarise(replace(study.plan, epoch=epoch), study.results).own_training
         assert own.kept_start == kept
         assert [points(found) for found in own.kept.values] == [value] * 2
 
 
 def test_all_variants_that_trained_on_are_one_family(simulate):
     made = simulate({"parent": 0.7, "same": 0.7, "better": 0.9}, seeds=(0, 1, 2, 3), warm=True)
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     assert [(item.variant, item.start) for item in report.own_training if item.split == "test"] == [
         ("same", "parent@best"),
         ("better", "same@best"),
@@ -129,7 +129,7 @@ def test_all_variants_that_trained_on_are_one_family(simulate):
 
 
 def test_each_outcome_of_own_training_has_its_words(fallen):
-    report = make_report(fallen.plan, fallen.results)
+    report = summarise(fallen.plan, fallen.results)
     (own,) = report.own_training
 
     def first_line(**changes):
@@ -152,7 +152,7 @@ def test_each_outcome_of_own_training_has_its_words(fallen):
 @pytest.mark.parametrize("which", ["best", "last"])
 def test_the_epoch_that_is_compared_is_the_one_in_every_table(fallen, which):
     plan = replace(fallen.plan, epoch=which)
-    report = make_report(plan, fallen.results)
+    report = summarise(plan, fallen.results)
     ruin = report.variants[1]
     expected = {"best": [53, 51, 49, 47], "last": [40] * 4}[which]
     assert report.epoch == which
@@ -211,7 +211,7 @@ def test_a_stored_result_whose_best_epoch_is_its_parents_is_named_and_judged_now
     """As an older version kept it: under the recipe's name lie the parent's counts."""
     parents = {"counts": counted(80, 0), "best_epoch": 0}
     study = older(fallen, "ruin", **parents)
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     ruin = report.variants[1]
     assert {(seed.status, seed.best_epoch) for seed in ruin.seeds} == {("unjudged", None)}
     assert not any((ruin.scores, ruin.iou_class, ruin.delta, report.comparisons, report.evidence, report.own_training))
@@ -223,7 +223,7 @@ def test_a_stored_result_whose_best_epoch_is_its_parents_is_named_and_judged_now
 
 def test_an_older_result_with_a_best_epoch_of_its_own_is_judged_and_its_start_is_said_to_be_unknown(fallen):
     study = older(fallen, "ruin")
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     assert report.comparisons[0].headline.outcome == "regressed"
     assert report.own_training == ()
     assert any("kept no counts of its start" in note for note in report.notes)
@@ -234,9 +234,9 @@ def test_older_results_have_a_last_epoch_only_where_it_is_their_best(fallen):
     study = older(fallen, "")
     plan = replace(study.plan, epoch="last")
     results = {id_: replace(item, best_epoch=last[id_]) for id_, item in study.results.items()}
-    assert {seed.status for variant in make_report(plan, results).variants for seed in variant.seeds} == {"finished"}
+    assert {seed.status for variant in summarise(plan, results).variants for seed in variant.seeds} == {"finished"}
     results = {id_: replace(item, best_epoch=1) for id_, item in study.results.items()}
-    report = make_report(plan, results)
+    report = summarise(plan, results)
     assert {seed.status for variant in report.variants for seed in variant.seeds} == {"unjudged"}
     assert sum("kept no counts of its last epoch, which compare.epoch asks for" in note for note in report.notes) == 2
 
@@ -252,7 +252,7 @@ def idle(plan: Plan, variant: str) -> Plan:
 
 def test_what_is_evaluated_only_has_scores_and_no_verdict(simulate):
     made = simulate({"a": 0.6, "given": 0.9, "b": 0.7}, seeds=(0, 1, 2))
-    report = make_report(idle(made.plan, "given"), made.results)
+    report = summarise(idle(made.plan, "given"), made.results)
     assert [variant.evaluated_only for variant in report.variants] == [False, True, False]
     assert {(item.variant, item.against) for item in report.comparisons} == {("b", "a")}
     assert {item.variant for item in report.evidence} == {"b"}
@@ -267,7 +267,7 @@ def test_what_is_evaluated_only_has_scores_and_no_verdict(simulate):
 
 def test_recipes_may_be_held_against_given_weights(simulate):
     made = simulate({"given": 0.5, "a": 0.7}, seeds=(0, 1, 2))
-    report = make_report(idle(made.plan, "given"), made.results)
+    report = summarise(idle(made.plan, "given"), made.results)
     assert {(item.variant, item.against) for item in report.comparisons} == {("a", "given")}
     assert any(note.endswith("the others are compared with these.") for note in report.notes)
 
@@ -278,7 +278,7 @@ def test_a_run_of_an_odd_score_keeps_its_start_only_where_that_is_defined(simula
     hits = {"parent": dict.fromkeys((0, 1), (60, 60, 0)), "child": dict.fromkeys((0, 1), (50, 50, 60))}
     nan = float("nan")
     study = with_counts(made, hits, {"child": {0: (nan, 0.1), 1: (nan, nan)}})
-    (own,) = make_report(study.plan, study.results).own_training
+    (own,) = summarise(study.plan, study.results).own_training
     assert own.kept_start == (1,)
     assert [round(miou_dataset(counted(hit, 0)["val"].confusion_CC()), 2) for hit in (50, 60)] == [0.5, 0.6]
     assert [points(value) for value in own.kept.values] == [50, 60]

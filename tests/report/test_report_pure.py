@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.records import Concern
 from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.write import write_report
 
 PROGRAM = """
@@ -50,7 +50,7 @@ def test_neither_parts_nor_data_nor_plugins_are_imported(simulate, tmp_path):
 def test_what_was_noted_when_planned_is_told_and_nothing_is_looked_for_again(simulate):
     made = simulate({"a": 0.7, "b": 0.75}, seeds=(0, 1))
     noted = Concern("few_groups", ("a", "b"), "val holds 2 recordings", "record more")
-    told = make_report(replace(made.plan, concerns=(noted,)), made.results)
+    told = summarise(replace(made.plan, concerns=(noted,)), made.results)
     assert told.concerns == (noted,)
     assert "al holds 2 recordings" in render_markdown(make_page(told))
-    assert make_report(replace(made.plan, concerns=()), made.results).concerns == ()
+    assert summarise(replace(made.plan, concerns=()), made.results).concerns == ()

@@ -14,7 +14,7 @@ from harness.records import Plan, RunResult, Start
 from harness.report.study.estimates import make_difference, make_estimate
 from harness.report.study.file_names import make_slugs
 from harness.report.study.record import Report
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 
 COLOURS = {"a": (255, 0, 0), "b": (0, 255, 0), "never": (0, 0, 255)}
 
@@ -53,7 +53,7 @@ def variant(report: Report, name: str):
 
 
 def test_means_deviations_and_paired_differences_are_those_worked_by_hand(two):
-    report = make_report(*two)
+    report = summarise(*two)
     old, new = variant(report, "old"), variant(report, "new")
     first, second = (0.6 + 10 / 14) / 2, (0.5 + 8 / 12) / 2
     score = old.scores["val"]["miou_dataset"]
@@ -73,7 +73,7 @@ def test_means_deviations_and_paired_differences_are_those_worked_by_hand(two):
 
 
 def test_a_class_absent_from_the_truth_is_listed_and_not_averaged(two):
-    report = make_report(*two)
+    report = summarise(*two)
     never = next(item for item in report.classes if item.name == "never")
     assert never.truth["val"].pixels == 0
     assert never.colour == (0, 0, 255)
@@ -87,7 +87,7 @@ def test_differences_pair_only_seeds_that_both_have(two):
     plan, results = two
     failed = next(run for run in plan.runs if run.label == "old/seed0")
     results[failed.id] = RunResult(failed.id, "failed", "the loss is nan at epoch 3")
-    report = make_report(plan, results)
+    report = summarise(plan, results)
     change = variant(report, "new").delta.iou_class["val"]["a"]
     assert (change.seeds, change.sd, change.within_spread) == ((1,), None, True)
     assert change.mean == pytest.approx(0.5)
@@ -97,18 +97,18 @@ def test_differences_pair_only_seeds_that_both_have(two):
 
 def test_runs_without_a_result_are_missing(two):
     plan, results = two
-    report = make_report(plan, {})
+    report = summarise(plan, {})
     assert {seed.status for item in report.variants for seed in item.seeds} == {"missing"}
     assert "None of the 4 runs has finished" in " ".join(report.notes)
     assert report.splits == report.classes == ()
     assert report.figures == ()
     gone = next(run for run in plan.runs if run.label == "new/seed1")
-    partial = make_report(plan, {key: value for key, value in results.items() if key != gone.id})
+    partial = summarise(plan, {key: value for key, value in results.items() if key != gone.id})
     assert variant(partial, "new").scores["val"]["miou_dataset"].seeds == (0,)
 
 
 def test_val_and_test_stay_apart(study):
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     assert [split.name for split in report.splits] == ["val", "test"]
     for item in report.variants:
         assert item.scores["val"]["miou_dataset"].mean > item.scores["test"]["miou_dataset"].mean
@@ -121,7 +121,7 @@ def test_results_judged_otherwise_are_named_and_not_compared(two, contract):
     for run in plan.runs:
         if run.variant == "new":
             results[run.id] = replace(results[run.id], contract={**results[run.id].contract, **contract})
-    report = make_report(plan, results)
+    report = summarise(plan, results)
     assert variant(report, "new").delta is None
     assert variant(report, "new").scores["val"]["miou_dataset"].mean is not None
     assert "'new' was not judged like the reference 'old'" in report.notes[0]
@@ -133,7 +133,7 @@ def test_seeds_of_one_variant_judged_otherwise_are_not_averaged(two):
     plan, results = two
     run = next(run for run in plan.runs if run.label == "new/seed1")
     results[run.id] = replace(results[run.id], contract={"taxonomy": "other"})
-    report = make_report(plan, results)
+    report = summarise(plan, results)
     assert variant(report, "new").scores == {}
     assert variant(report, "new").delta is None
     assert variant(report, "new").seeds[1].scores["val"]["miou_dataset"] == 1.0
@@ -143,7 +143,7 @@ def test_seeds_of_one_variant_judged_otherwise_are_not_averaged(two):
 def test_one_run_under_two_names_is_said(two):
     plan, results = two
     twins = tuple(replace(run, variant="twin") for run in plan.runs if run.variant == "old")
-    report = make_report(replace(plan, runs=(*plan.runs, *twins)), results)
+    report = summarise(replace(plan, runs=(*plan.runs, *twins)), results)
     assert variant(report, "old").same_runs_as == ("twin",)
     assert variant(report, "twin").same_runs_as == ("old",)
     assert sum("have runs in common" in note for note in report.notes) == 1
@@ -154,7 +154,7 @@ def test_one_run_under_two_names_is_said(two):
 def test_a_plan_without_the_reference_has_no_differences(two):
     plan, results = two
     only = replace(plan, runs=tuple(run for run in plan.runs if run.variant == "new"))
-    report = make_report(only, results)
+    report = summarise(only, results)
     assert variant(report, "new").delta is None
     assert "not among the variants" in report.notes[0]
 
@@ -167,13 +167,13 @@ def test_starts_are_told_by_the_name_the_author_gave(two):
     child = [
         replace(run, start=Start(start.id, "last"), settings_from="twin") for run in plan.runs if run.variant == "new"
     ]
-    report = make_report(replace(plan, runs=(*runs, *twins, *child)), results)
+    report = summarise(replace(plan, runs=(*runs, *twins, *child)), results)
     assert variant(report, "new").starts_from == "twin@last"
     assert variant(report, "new").seeds[0].starts_from == "twin/seed0@last"
 
 
 def test_changes_are_told_against_the_parent_and_against_the_reference(study):
-    report = make_report(study.plan, study.results)
+    report = summarise(study.plan, study.results)
     head, gentle, last = report.variants[1:]
     told = {
         item.name: {change.key: (change.before, change.value) for change in item.changed} for item in report.variants
@@ -192,7 +192,7 @@ def test_provenance_tells_what_all_runs_share_and_what_some_do(two):
     odd = plan.runs[0]
     changed = {**results[odd.id].provenance, "commit": "fffffff", "diff": "x\n" * 5000}
     results[odd.id] = replace(results[odd.id], provenance=changed)
-    facts = {(fact.key, fact.value): fact.runs for fact in make_report(plan, results).provenance}
+    facts = {(fact.key, fact.value): fact.runs for fact in summarise(plan, results).provenance}
     assert facts["packages.torch", "2.15.0"] == ()
     assert facts["commit", "fffffff"] == (odd.label,)
     assert len(facts["commit", "c7be814"]) == 3
@@ -201,12 +201,12 @@ def test_provenance_tells_what_all_runs_share_and_what_some_do(two):
 
 
 def test_the_report_is_a_pure_function(study):
-    assert make_report(study.plan, study.results) == make_report(study.plan, dict(reversed(study.results.items())))
+    assert summarise(study.plan, study.results) == summarise(study.plan, dict(reversed(study.results.items())))
 
 
 def test_one_seed_has_no_deviation(simulate):
     made = simulate({"only": 0.7}, (4,))
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     assert report.variants[0].scores["val"]["miou_dataset"].sd is None
     assert isinstance(made.plan, Plan)
 

@@ -23,7 +23,7 @@ from harness.report.page.sections import make_page
 from harness.report.page.sentences import conclude
 from harness.report.page.text import code, escape, fenced, points, setting
 from harness.report.study.record import report_schema, to_json
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.write import write_report
 
 SCHEMA = Path(harness.report.__file__).parent / "report.schema.json"
@@ -102,7 +102,7 @@ def test_blocks_of_the_page_stand_apart(study, simulate, case):
         "nothing finished": (study.plan, {}),
         "nothing stated": (replace(one.plan, spec_text="", command="", margin=0.0), {}),
     }[case]
-    lines = render_markdown(make_page(make_report(plan, results))).splitlines()
+    lines = render_markdown(make_page(summarise(plan, results))).splitlines()
     for before, line in pairwise(lines):
         kinds = [
             next((mark for mark in ("#", "|", "- ", "![", "<") if text.startswith(mark)), "") for text in (before, line)

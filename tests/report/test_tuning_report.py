@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from harness.report.page.model import Table
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.spec.load import load_spec
 from harness.spec.tuning import Trial
 from harness.tune.record import make_record
 from harness.tune.report import render_tuning, tuning_page, write_tuning
-from harness.tune.winners import Searched
+from harness.tune.winners import SearchOutcome
 
 SPEC = """
 study: phase3
@@ -69,12 +69,12 @@ def load(tmp_path):
 @pytest.fixture(scope="module")
 def report(simulate):
     made = simulate({"plain": 0.62, "plain-tuned": 0.74}, seeds=(0, 1, 2))
-    return make_report(replace(made.plan, reference="plain-tuned"), made.results)
+    return summarise(replace(made.plan, reference="plain-tuned"), made.results)
 
 
 def found(spec, trials):
     written = {"optimizer": ADAM, "optimizer.lr": 1e-3}
-    return [Searched(spec.variants[0], spec.tune.knobs, written, trials, "phase3/plain/abc")]
+    return [SearchOutcome(spec.variants[0], spec.tune.knobs, written, trials, "phase3/plain/abc")]
 
 
 def test_it_says_what_was_gained_on_images_that_tuning_did_not_see(load, report, tmp_path):
@@ -105,7 +105,7 @@ def test_it_says_what_was_gained_on_images_that_tuning_did_not_see(load, report,
 
 def test_the_gain_is_the_same_whichever_is_the_reference(load, report, simulate):
     spec, made = load(), simulate({"plain": 0.62, "plain-tuned": 0.74}, seeds=(0, 1, 2))
-    turned = make_report(replace(made.plan, reference="plain"), made.results)
+    turned = summarise(replace(made.plan, reference="plain"), made.results)
     gains = [make_record(spec.tune, found(spec, make_trials()), item).variants[0].gains for item in (report, turned)]
     for one, other in zip(*gains, strict=True):
         outcome = "improved" if one.split == "val" else "not judged"

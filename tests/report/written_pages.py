@@ -9,7 +9,7 @@ from PIL import Image
 from harness.report.page.html import render_html
 from harness.report.page.sections import make_page
 from harness.report.page.viewer import make_gallery
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.report.study.variants import group_runs
 
 
@@ -22,7 +22,7 @@ def draw_grey(report, folder: Path):
 
 def render(made, folder: Path):
     """Write the page of a study and return the record and the page."""
-    report = make_report(made.plan, made.results)
+    report = summarise(made.plan, made.results)
     draw_grey(report, folder)
     page = render_html(make_page(report, make_gallery(group_runs(made.plan, made.results))), folder)
     (folder / "report.html").write_text(page)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.records import Plan
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 
 STUDY = """\
 study: toy-2.b
@@ -83,7 +83,7 @@ def inputs(config):
 
 
 def plan_of(path, **options):
-    return make_plan(load_spec(path, **options), inputs)
+    return expand(load_spec(path, **options), inputs)
 
 
 def as_table(plan: Plan) -> str:

@@ -16,12 +16,12 @@ from toys import MINIMAL
 from wrong_specs import HERE, top
 
 from harness.errors import HarnessError, InputError
-from harness.spec.conflicts import find_clash
+from harness.spec.conflicts import find_conflict
 from harness.spec.load import load_spec
 from harness.spec.space import with_values, written_values
 from harness.spec.tuning import Bound, SamplerName, Trial, front, winner
 from harness.tune.optuna_study import Search, _make_sampler, _quiet, measure_importance
-from harness.tune.winners import Searched as Found
+from harness.tune.winners import SearchOutcome as Found
 from harness.tune.winners import plan_finals, plan_trial, search_name, trial_seed
 
 SPACE = """\
@@ -412,7 +412,7 @@ def test_values_that_clash_are_one_trial_that_fails_and_not_the_end_of_the_searc
     plain = spec.variants[0]
     tree = with_values(plain.tree, spec.tune.knobs, values)
     _, runs = plan_trial(spec, plain, lambda config: {"data": "d"}, number=0, tree=tree)
-    assert find_clash(runs[-1].config).key == "compile"
+    assert find_conflict(runs[-1].config).key == "compile"
 
 
 def test_another_search_is_asked_where_anything_differs_that_decides_its_trials(write_spec):

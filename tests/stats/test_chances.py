@@ -13,7 +13,7 @@ from benchmarks.chance_calibration import draw_studies, make_zero_rows, state
 from benchmarks.simulated_counts import World
 from harness.stats import chances
 from harness.stats.chances import PRIOR_DEGREES, SAME, Chances, chances_by_prior, find_chances
-from harness.stats.effects import Effect, Held
+from harness.stats.effects import Effect, EvaluatedImages
 from harness.stats.margins import HEADLINE
 from harness.stats.spread import Spread
 
@@ -31,7 +31,7 @@ def make_effect(delta, se, degrees, *, seeds=5, seed_sd=0.0, seed_degrees=12.0):
         math.nan,
         "new seeds and images",
         dict.fromkeys(range(seeds), delta),
-        Held(50, 50, (), True),
+        EvaluatedImages(50, 50, (), True),
         Spread(seeds, seed_sd**2, seed_degrees, seed_sd**2, 0.0, 49.0, 0.0),
     )
 

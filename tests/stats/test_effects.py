@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.errors import InputError
-from harness.stats.effects import Held, compare, contrast, make_study, over_classes
+from harness.stats.effects import EvaluatedImages, compare, contrast, make_study, over_classes
 from harness.stats.influence import group_degrees, measure_influence
 from harness.stats.margins import HEADLINE, Margins
 from harness.stats.noise import moderate
@@ -198,9 +198,9 @@ def test_what_is_held_by_which_groups():
     hit_KGC = np.array([true_GC, true_GC // 2])
     margins = Margins((("a", 0), ("b", 0)), tuple("wxyz"), ("road", "bike", "bird"), 7, hit_KGC, hit_KGC, true_GC)
     effects = compare(make_study(margins), "b", "a")
-    assert effects["road"].held == Held(groups=3, images=7, alone=())
-    assert effects["bike"].held == Held(groups=1, images=7, alone=("bike",))
-    assert effects[HEADLINE].held == Held(groups=3, images=7, alone=("bike",))
+    assert effects["road"].held == EvaluatedImages(groups=3, images=7, alone=())
+    assert effects["bike"].held == EvaluatedImages(groups=1, images=7, alone=("bike",))
+    assert effects[HEADLINE].held == EvaluatedImages(groups=3, images=7, alone=("bike",))
     assert not measure_influence(margins).moves_KGC[:, :, 1:].any()
     assert group_degrees(np.zeros(3), measure_influence(margins)) == 0
 

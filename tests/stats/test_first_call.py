@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stats.effects import compare, make_study
-from harness.stats.looks import Look
+from harness.stats.looks import LookHistory
 from harness.stats.margins import HEADLINE, Margins
-from harness.stats.verdicts import Moment, judge_in_order
+from harness.stats.verdicts import FamilyAtLook, judge_in_order
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,13 @@ def effect():
     return compare(make_study(margins), "b", "a", only=[HEADLINE])[HEADLINE]
 
 
-FIRST, SECOND = Look((3,)), Look((3, 10))
+FIRST, SECOND = LookHistory((3,)), LookHistory((3, 10))
 
 
 def moment(effect, look, **p_values):
     """Return a moment with comparisons of these p-values; each is of a size of its own, so that none is a copy."""
     effects = {name: replace(effect, p=p, delta=0.01 + ord(name) / 1e6) for name, p in p_values.items()}
-    return Moment(effects, dict.fromkeys(effects, look))
+    return FamilyAtLook(effects, dict.fromkeys(effects, look))
 
 
 def test_a_call_stands_and_its_step_of_holm_is_done(effect):
@@ -58,7 +58,7 @@ def test_without_the_first_call_the_second_look_would_not_do(effect):
 
 def test_two_seeds_are_judged_unless_more_are_asked_for(effect):
     two = replace(effect, p=1e-9, delta=0.01, spread=replace(effect.spread, seeds=2))
-    moments = [Moment({"b": two}, {"b": Look((2,))})]
+    moments = [FamilyAtLook({"b": two}, {"b": LookHistory((2,))})]
     assert judge_in_order(moments, 0.0)["b"].outcome == "improved"
     assert judge_in_order(moments, 0.0, fewest_seeds=3)["b"].reason == "few seeds"
 
@@ -66,7 +66,7 @@ def test_two_seeds_are_judged_unless_more_are_asked_for(effect):
 def test_what_was_found_equivalent_keeps_its_share(effect):
     """b is equivalent and not called: c is judged among two at the second look as at the first."""
     near = {"b": replace(effect, p=0.9, delta=0.0, se=0.001), "c": replace(effect, p=0.3, delta=0.02)}
-    first = Moment(near, dict.fromkeys(near, FIRST))
+    first = FamilyAtLook(near, dict.fromkeys(near, FIRST))
     assert near["b"].interval(1 - FIRST.level(0.1))[1] < 0.01
     for share, outcome in ((0.99, "improved"), (1.01, "undecided")):
         p = share * SECOND.level(0.05 / 2)
@@ -78,7 +78,7 @@ def test_what_was_found_equivalent_keeps_its_share(effect):
 def test_what_is_equivalent_and_different_has_done_its_step(effect):
     """b is within the margin, and not 0: its p-value was called at the first look, so c has all that is left."""
     near = {"b": replace(effect, p=1e-6, delta=0.005, se=0.0005), "c": replace(effect, p=0.3, delta=0.02)}
-    first = Moment(near, dict.fromkeys(near, FIRST))
+    first = FamilyAtLook(near, dict.fromkeys(near, FIRST))
     for share, outcome in ((0.99, "improved"), (1.01, "undecided")):
         p = share * SECOND.level(0.05)
         found = judge_in_order([first, moment(effect, SECOND, b=0.001, c=p)], 0.01)
@@ -88,7 +88,7 @@ def test_what_is_equivalent_and_different_has_done_its_step(effect):
 
 def test_copies_that_were_called_count_once(effect):
     first = moment(effect, FIRST, b=0.001, c=0.3, d=0.3)
-    twin = Moment({**first.effects, "e": first.effects["b"]}, {**first.looks, "e": FIRST})
+    twin = FamilyAtLook({**first.effects, "e": first.effects["b"]}, {**first.looks, "e": FIRST})
     second = moment(effect, SECOND, b=0.001, c=0.3, d=0.3, e=0.001)
     found = judge_in_order([twin, second], 0.0)
     assert (found["e"].outcome, found["c"].family, found["c"].left) == ("improved", 3, 2)
@@ -96,16 +96,16 @@ def test_copies_that_were_called_count_once(effect):
 
 def test_what_differs_nowhere_is_not_closed(effect):
     nothing = replace(effect, p=1.0, delta=0.0, se=0.0, by_seed={0: 0.0, 1: 0.0, 2: 0.0})
-    first = Moment({"b": nothing}, {"b": FIRST})
+    first = FamilyAtLook({"b": nothing}, {"b": FIRST})
     found = judge_in_order([first, moment(effect, SECOND, b=1e-9)], 0.0)
     assert found["b"].outcome == "improved"
 
 
 def test_what_has_no_look_left_stays_in_the_family(effect):
     """What looks spent on d is spent: c is judged among two."""
-    past = Look((3, 10, 11))
+    past = LookHistory((3, 10, 11))
     effects = moment(effect, SECOND, c=1.01 * SECOND.level(0.05 / 2), d=1e-9).effects
-    found = judge_in_order([Moment(effects, {"c": SECOND, "d": past})], 0.0)
+    found = judge_in_order([FamilyAtLook(effects, {"c": SECOND, "d": past})], 0.0)
     assert (found["c"].outcome, found["d"].outcome, found["d"].reason) == ("undecided", "undecided", "no look left")
     assert found["c"].family == 2
 
@@ -123,7 +123,7 @@ def test_what_is_closed_stays_closed_whatever_is_added(effect, first, later):
     counts, moments, closed = (3,), [moment(effect, FIRST, **first)], {}
     for p_values in ({}, *later):
         counts = (*counts, counts[-1] + 1)
-        moments += [moment(effect, Look(counts), **p_values)] if p_values else []
+        moments += [moment(effect, LookHistory(counts), **p_values)] if p_values else []
         found = judge_in_order(moments, 0.0)
         for name, verdict in found.items():
             if name in closed:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.stats.effects import Effect, Held, compare, make_study
-from harness.stats.looks import Look
+from harness.stats.effects import Effect, EvaluatedImages, compare, make_study
+from harness.stats.looks import LookHistory
 from harness.stats.margins import HEADLINE
 from harness.stats.power import (
     Levels,
@@ -38,7 +38,7 @@ def make_effect(delta, seed_sd=0.01, group_se=0.002, seeds=3, groups=50, shared_
         p_value(delta, spread.se, spread.degrees),
         "new seeds and images" if seeds > 1 else "these weights",
         dict.fromkeys(range(seeds), delta),
-        Held(groups, groups, (), True),
+        EvaluatedImages(groups, groups, (), True),
         spread,
     )
 
@@ -252,18 +252,18 @@ def test_two_groups_are_too_few_to_call():
 
 def test_a_look_has_its_own_level():
     effect = make_effect(0.025)
-    first = judge({"b": effect}, 0.0, looks={"b": Look((3,))})["b"]
+    first = judge({"b": effect}, 0.0, looks={"b": LookHistory((3,))})["b"]
     assert first.p_adjusted == pytest.approx(effect.p / 0.8)
     assert first.tost_level == pytest.approx(0.92)
     assert first.tost == pytest.approx(effect.interval(0.92))
-    late = judge({"b": effect}, 0.0, looks={"b": Look((2, 3), (2, 3, 10))})["b"]
+    late = judge({"b": effect}, 0.0, looks={"b": LookHistory((2, 3), (2, 3, 10))})["b"]
     assert (late.outcome, late.reason) == ("undecided", "only before correction")
-    assert late.tost_level == pytest.approx(1 - Look((2, 3), (2, 3, 10)).level(0.1))
+    assert late.tost_level == pytest.approx(1 - LookHistory((2, 3), (2, 3, 10)).level(0.1))
 
 
 def test_holm_goes_over_the_levels_of_the_looks():
     # At a declared look at 5 of 10 seeds the levels of alpha and alpha / 2 are those of its tables.
-    look = Look((3, 5), (3, 5, 10))
+    look = LookHistory((3, 5), (3, 5, 10))
     strong, weak = look.level(0.025), look.level(0.05)
     effects = {"b": make_effect(0.02), "c": make_effect(0.01)}
     for shift, called in ((0.999, {"improved"}), (1.001, {"undecided"})):
@@ -314,8 +314,8 @@ def test_nothing_is_detectable_without_a_level_and_everything_without_noise():
         (3, 0.9, None, "few groups"),
         (3, 1.2, None, "few groups"),
         (3, 0.0, None, ""),  # groups that do not differ at all have no degrees of freedom
-        (3, 49.0, Look((3, 5, 10, 12), (3, 5, 10)), "no look left"),
-        (3, 49.0, Look((3, 5), (3, 5, 10)), ""),
+        (3, 49.0, LookHistory((3, 5, 10, 12), (3, 5, 10)), "no look left"),
+        (3, 49.0, LookHistory((3, 5), (3, 5, 10)), ""),
     ],
 )
 def test_why_an_effect_is_not_judged(seeds, group_degrees, look, reason):

@@ -15,7 +15,7 @@ from harness.execute.events import Warned
 from harness.execute.study import execute_plan
 from harness.runs.folder import run_folder
 from harness.tracking import mlflow_store
-from harness.tracking.mlflow_guard import Guarded, explain
+from harness.tracking.mlflow_guard import GuardedClient, explain
 from harness.tracking.mlflow_store import MlflowStore
 
 KINDS = (RuntimeError("it fails"), ImportError("it fails"), ValueError("it fails"))
@@ -73,7 +73,7 @@ def test_errors_of_harness_itself_and_interrupts_are_not_the_stores(plan, tmp_pa
 
     for error in (InputError("ours"), KeyboardInterrupt(), SystemExit(1)):
         with pytest.raises(type(error)):
-            Guarded(Client()).call(error)
+            GuardedClient(Client()).call(error)
 
 
 @pytest.mark.parametrize(

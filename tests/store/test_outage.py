@@ -12,7 +12,7 @@ from tiny_study import TINY, harness_command, harness_here
 
 from harness.records import Plan
 from harness.tracking import background_sync as courier_module
-from harness.tracking.background_sync import Courier
+from harness.tracking.background_sync import BackgroundSync
 from harness.tracking.protocol import StoreError
 
 LONG = TINY.replace("study: tiny", "study: {name}").replace("epochs: 3", "epochs: 25").replace("[0, 1]", "[0]")
@@ -147,7 +147,7 @@ def wait_until(condition):
 
 def test_telling_never_waits_and_only_the_last_status_is_delivered(recorded):
     recorded.slow_s = 0.2
-    courier = Courier(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
+    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
     began = time.monotonic()
     for _ in range(50):
         courier.tell(Named("a"), None, "running")
@@ -162,7 +162,7 @@ def test_telling_never_waits_and_only_the_last_status_is_delivered(recorded):
 
 def test_a_failing_store_is_told_of_once_left_alone_and_caught_up_with(recorded):
     recorded.failing = True
-    courier = Courier(recorded, Plan("s", "", "a", 0.0, ()), opened=False)
+    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=False)
     courier.tell(Named("a"), None, "running")
     time.sleep(0.3)
     assert courier.news() == []  # who opened it in vain has said so
@@ -176,7 +176,7 @@ def test_a_failing_store_is_told_of_once_left_alone_and_caught_up_with(recorded)
 
 
 def test_a_store_that_fails_to_the_end_is_tried_once_more_and_counted(recorded):
-    courier = Courier(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
+    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
     courier.tell(Named("a"), None, "running")
     wait_until(lambda: recorded.asked)
     recorded.failing = True
@@ -190,7 +190,7 @@ def test_a_store_that_fails_to_the_end_is_tried_once_more_and_counted(recorded):
 
 def test_a_store_that_hangs_is_given_up_after_the_patience_of_an_interrupt(recorded):
     recorded.slow_s = 3.0
-    courier = Courier(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
+    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
     courier.tell(Named("a"), None, "finished")
     began = time.monotonic()
     courier.close(0.2)

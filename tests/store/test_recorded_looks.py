@@ -12,7 +12,7 @@ from harness.judged import digest_counts
 from harness.records import Plan, Run, RunResult, Start
 from harness.runs.folder import write_entry
 from harness.runs.looks import RecordedLook, looks_folder, merge_looks, new_look, read_looks, taken_looks, write_looks
-from harness.stats.looks import Look, Looks
+from harness.stats.looks import LookHistory, LookSchedule
 from harness.tracking.sync import _deliver_looks
 
 
@@ -67,7 +67,7 @@ def test_looks_at_other_runs_do_not_count():
     )
     (found,) = taken_looks(edited, (FIRST,))
     assert (seeds([found]), found.is_whole) == ([{"a": {0, 1}}], False)
-    assert Looks((), (found,)).at("ab", (0, 1)) == Look((2,))
+    assert LookSchedule((), (found,)).at("ab", (0, 1)) == LookHistory((2,))
 
 
 def test_looks_follow_the_runs_whatever_the_names():
@@ -122,7 +122,9 @@ def test_what_was_made_anew_is_looked_at_anew():
     results["b1"] = replace(finished(plan.runs[-2]), run_id="b1")
     (later,) = new_look(plan, results, (found,))
     assert later.runs.keys() == found.runs.keys()
-    assert Looks((), taken_looks(plan, (found, later))).at("ab", (0, 1)) == Look((2,)), "no new seeds: no other look"
+    assert LookSchedule((), taken_looks(plan, (found, later))).at("ab", (0, 1)) == LookHistory((2,)), (
+        "no new seeds: no other look"
+    )
 
 
 def test_looks_that_kept_no_digests_are_read(tmp_path):

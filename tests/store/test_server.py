@@ -18,7 +18,7 @@ from harness.records import RunResult
 from harness.runs.folder import append_progress, load_result, run_folder, save_result
 from harness.runs.studies import save_study
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 from harness.tracking.mlflow_store import MlflowStore
 from harness.tracking.protocol import StoreError
 from harness.tracking.server import find_uri
@@ -29,7 +29,7 @@ from harness.tracking.sync import find_studies, sync_study
 def plan(tmp_path):
     path = tmp_path / "toy.yaml"
     path.write_text(SPEC)
-    return make_plan(load_spec(path), make_reader())
+    return expand(load_spec(path), make_reader())
 
 
 def call(place, *arguments, **environment):
@@ -64,7 +64,7 @@ def test_a_study_goes_through_the_server_and_is_reported_on_elsewhere(lab, tmp_p
 
 def test_what_a_local_database_holds_is_delivered_to_a_server(lab, tmp_path, plan):
     """Of a study from before plans were kept on disk, and of a run whose folder is gone."""
-    plan = make_plan(load_spec(tmp_path / "toy.yaml", seeds=[7]), make_reader())
+    plan = expand(load_spec(tmp_path / "toy.yaml", seeds=[7]), make_reader())
     local = MlflowStore(tmp_path / "m", upload_weights=True)
     local.open_study(plan)
     for run in plan.runs:
@@ -83,7 +83,7 @@ def test_what_a_local_database_holds_is_delivered_to_a_server(lab, tmp_path, pla
 
 def test_failed_unfinished_and_damaged_runs_are_delivered_as_what_they_are(tmp_path):
     (tmp_path / "toy.yaml").write_text(SPEC)
-    plan = make_plan(load_spec(tmp_path / "toy.yaml", seeds=[0, 1]), make_reader())
+    plan = expand(load_spec(tmp_path / "toy.yaml", seeds=[0, 1]), make_reader())
     store = MlflowStore(tmp_path / "m")
     damaged, failed, unfinished, missing = plan.runs
     save_result(run_folder(store.root, failed.id), RunResult(failed.id, "failed", "the loss is nan"))

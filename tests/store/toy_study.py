@@ -7,7 +7,7 @@ from harness.predictions import Seen, pack_predictions
 from harness.records import Progress, RunResult
 from harness.runs.folder import append_progress, run_folder, save_result
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 
 SPEC = """
 study: toy
@@ -27,7 +27,7 @@ variants:
 def toy_plan(folder):
     path = folder / "toy.yaml"
     path.write_text(SPEC)
-    return make_plan(load_spec(path), lambda config: {"data": "d"})
+    return expand(load_spec(path), lambda config: {"data": "d"})
 
 
 def epoch(number: int) -> Progress:

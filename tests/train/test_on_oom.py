@@ -16,7 +16,7 @@ from harness.execute.events import Warned
 from harness.execute.run import run_one
 from harness.records import Machine, Plan, Progress, Run
 from harness.registry import choose
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.runs.folder import RunFolder, load_result
 from harness.settings import TrainSettings
 from harness.spec.plan import run_id
@@ -165,7 +165,7 @@ def test_the_user_and_the_report_are_told(tmp_path, monkeypatch):
     run_one(run, RunFolder(tmp_path), Machine("cpu"), None, told.append)
     (warned,) = [event.text for event in told if isinstance(event, Warned)]
     assert warned.startswith("v/seed0: memory ran out: batches of 4 went through in pieces of at most 2 images")
-    report = make_report(Plan("s", "?", "v", 0.0, (run,)), {run.id: load_result(RunFolder(tmp_path))})
+    report = summarise(Plan("s", "?", "v", 0.0, (run,)), {run.id: load_result(RunFolder(tmp_path))})
     (note,) = [note for note in report.notes if note.startswith("Memory ran out")]
     assert "runs of 'v'" in note
     assert "(seed 0 from epoch 2 on, in the end 2 images at once)" in note

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.data.taxonomy import IGNORE, Taxonomy
 from harness.judged import counts_at
 from harness.predictions import Seen, unpack
@@ -71,7 +71,7 @@ def own_intervals(counts: Counts) -> dict[str, Interval]:
     return {name: clipped(effect) for name, effect in effects.items()}
 
 
-def seed_interval(plan: Plan, chosen: Chosen, split: str, results: Mapping[str, RunResult]) -> Effect | None:
+def seed_interval(plan: Plan, chosen: ChosenRun, split: str, results: Mapping[str, RunResult]) -> Effect | None:
     """Return the variant's mean score over its seeds, speaking for new seeds and images; None with fewer than two.
 
     Over folds it speaks for new data as well.
@@ -200,7 +200,7 @@ def _ids(taxonomy: Taxonomy, index: int) -> str:
     return ", ".join(map(str, taxonomy.raw_ids(index))) or NOTHING
 
 
-def data_table(chosen: Chosen) -> str:
+def data_table(chosen: ChosenRun) -> str:
     """Return the data's settings, and the digests of what was judged and trained on."""
     config, contract = chosen.config, chosen.result.contract
     inputs: Mapping[str, str] = chosen.result.provenance.get("run", {}).get("inputs", {})

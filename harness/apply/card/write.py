@@ -24,7 +24,7 @@ from harness.apply.card.facts import (
     taxonomy_table,
     weak_sentences,
 )
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.files import write_text
 from harness.judged import is_evaluated_only, last_epoch
 from harness.records import Counts, Examples, Plan, RunResult
@@ -33,11 +33,11 @@ from harness.report.figures.examples import draw_examples
 from harness.report.page import text
 from harness.report.page.sentences import conclude
 from harness.report.study.seeds import order_splits
-from harness.report.study.summary import make_report
+from harness.report.study.summary import summarise
 from harness.runs.looks import taken_looks
 from harness.stats.looks import Taken
 from harness.stats.margins import HEADLINE
-from harness.tracking.load import recall_looks, recall_plan, recall_results
+from harness.tracking.load import find_looks, find_plan, find_results
 from harness.tracking.protocol import Store
 
 
@@ -63,22 +63,22 @@ class Context:
     """The looks at the study that were recorded."""
 
 
-def find_context(chosen: Chosen, store: Store) -> Context:
+def find_context(chosen: ChosenRun, store: Store) -> Context:
     """Return a run's study as the store and the folders here hold it; nothing where only the run's folder is known."""
-    plan = recall_plan(store, chosen.study) if chosen.study else None
+    plan = find_plan(store, chosen.study) if chosen.study else None
     if plan is None:
         return Context()
-    results = recall_results(store, plan, lambda text: None)
-    return Context(plan, results, taken_looks(plan, recall_looks(store, chosen.study, lambda text: None)))
+    results = find_results(store, plan, lambda text: None)
+    return Context(plan, results, taken_looks(plan, find_looks(store, chosen.study, lambda text: None)))
 
 
-def default_path(chosen: Chosen, ending: str) -> Path:
+def default_path(chosen: ChosenRun, ending: str) -> Path:
     """Return where a run's card, or the file that it goes with, is written when nobody says where."""
     return Path("exports") / f"{re.sub(r'[/@]', '-', chosen.label)}{ending}"
 
 
 def write_card(
-    chosen: Chosen, context: Context, path: Path, licences: Licences, exported: Sequence[str] = ()
+    chosen: ChosenRun, context: Context, path: Path, licences: Licences, exported: Sequence[str] = ()
 ) -> tuple[Path, ...]:
     """Write a run's model card, and its pictures into a folder beside it; return the files.
 
@@ -96,11 +96,11 @@ def write_card(
     return (path, *(file for _, file in worst))
 
 
-def _epoch(chosen: Chosen) -> int | None:
+def _epoch(chosen: ChosenRun) -> int | None:
     return chosen.result.best_epoch if chosen.which == "best" else last_epoch(chosen.result)
 
 
-def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping[str, Any]) -> str:
+def _render(chosen: ChosenRun, context: Context, licences: Licences, given: Mapping[str, Any]) -> str:
     result, config, counts = chosen.result, chosen.config, _counts(chosen)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.apply"),
@@ -147,12 +147,12 @@ def _render(chosen: Chosen, context: Context, licences: Licences, given: Mapping
     )
 
 
-def _counts(chosen: Chosen) -> Mapping[str, Counts]:
+def _counts(chosen: ChosenRun) -> Mapping[str, Counts]:
     """Return the counts of the checkpoint; of the best epoch where no others were kept, which the card then says."""
     return chosen.counts or chosen.result.counts
 
 
-def _describe_split(chosen: Chosen, context: Context, split: str) -> dict[str, Any]:
+def _describe_split(chosen: ChosenRun, context: Context, split: str) -> dict[str, Any]:
     counts = _counts(chosen)[split]
     found: dict[str, Any] = {
         "name": split,
@@ -169,11 +169,11 @@ def _describe_split(chosen: Chosen, context: Context, split: str) -> dict[str, A
     return found
 
 
-def _quote_report(chosen: Chosen, context: Context) -> dict[str, Any]:
+def _quote_report(chosen: ChosenRun, context: Context) -> dict[str, Any]:
     """Return what the study's report says of the variant against others, at which epoch, and what it cannot show."""
     if context.plan is None or context.results is None:
         return {"claims": [], "concerns": [], "epoch": chosen.which}
-    report = make_report(context.plan, context.results, context.taken)
+    report = summarise(context.plan, context.results, context.taken)
     claims = [
         f"On {text.escape(item.split)}: {conclude(item.headline, report.margin)}"
         for item in report.comparisons
@@ -183,7 +183,7 @@ def _quote_report(chosen: Chosen, context: Context) -> dict[str, Any]:
     return {"claims": claims, "concerns": concerns, "epoch": report.epoch}
 
 
-def _describe_model(chosen: Chosen) -> str:
+def _describe_model(chosen: ChosenRun) -> str:
     """Return the model's name with the settings that shape it."""
     choice = chosen.config.model
     hidden = {"freeze", *find_part("model", choice.name).locations}
@@ -191,7 +191,7 @@ def _describe_model(chosen: Chosen) -> str:
     return f"{choice.name} ({', '.join(shown)})" if shown else choice.name
 
 
-def _describe_start(chosen: Chosen) -> str:
+def _describe_start(chosen: ChosenRun) -> str:
     """Return what the weights began with, in words; empty where they were random."""
     start = chosen.result.provenance.get("run", {}).get("starts_from")
     if start:

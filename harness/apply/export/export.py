@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.apply.card.write import Licences
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.apply.export.formats import Artifact, Format, make_artifact, require_onnx
 from harness.apply.export.graph import Program, trace
 from harness.apply.export.parity import Parity, Pictures, check_parity, find_pictures
@@ -62,7 +62,7 @@ class Checked:
     note: str = ""
 
 
-def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str], None]) -> Export:
+def export_run(chosen: ChosenRun, options: Options, out: Path, tell: Callable[[str], None]) -> Export:
     """Write a run's model to `out`, and with int8 to `<out's name>.int8.onnx`, after checking it on real pictures.
 
     `tell` is told each step. Nothing is written before all checks are passed.
@@ -94,7 +94,7 @@ def export_run(chosen: Chosen, options: Options, out: Path, tell: Callable[[str]
     return made
 
 
-def in_float32(chosen: Chosen) -> Chosen:
+def in_float32(chosen: ChosenRun) -> ChosenRun:
     """Return the run as it computes without autocast: an exported model is float32 throughout."""
     train = chosen.config.train.model_copy(update={"precision": "float32"})
     return replace(chosen, config=replace(chosen.config, train=train))
@@ -151,7 +151,9 @@ def _with_note(checked: Checked, reasons: list[str], tell: Callable[[str], None]
 VERSION = 1
 
 
-def make_metadata(chosen: Chosen, model: Model, program: Program, parity: Parity, licences: Licences) -> dict[str, str]:
+def make_metadata(
+    chosen: ChosenRun, model: Model, program: Program, parity: Parity, licences: Licences
+) -> dict[str, str]:
     """Return the metadata of an exported file; its keys begin with `harness.`."""
     taxonomy = chosen.taxonomy
     parts: dict[str, Any] = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.apply.export.export import Export
-from harness.tracking.mlflow_models import Logged, Package, log_model, register
+from harness.tracking.mlflow_models import LoggedModel, ModelFiles, log_model, register
 from harness.tracking.protocol import Store
 
 NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
@@ -22,8 +22,8 @@ CODE = Path(__file__).with_name("served.py")
 
 
 def log_export(
-    chosen: Chosen, made: Export, store: Store, *, name: str | None = None, alias: str | None = None
-) -> Logged:
+    chosen: ChosenRun, made: Export, store: Store, *, name: str | None = None, alias: str | None = None
+) -> LoggedModel:
     """Log an exported ONNX file with its run in the tracking store, and register it where `name` is given.
 
     Model and version carry the tags `harness.id`, `harness.study`, `harness.variant`, `harness.seed` and
@@ -33,7 +33,7 @@ def log_export(
         InputError: the store has no such run.
         StoreError: the store does not take the model.
     """
-    package = Package(
+    package = ModelFiles(
         code=CODE,
         onnx=made.path,
         column="image",

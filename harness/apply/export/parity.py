@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.apply.export.formats import Artifact
 from harness.apply.export.graph import Program
 from harness.apply.model import Model
@@ -46,7 +46,7 @@ class Pictures:
     """Where they are from, in words for the user."""
 
 
-def find_pictures(chosen: Chosen, folder: Path | None) -> Pictures:
+def find_pictures(chosen: ChosenRun, folder: Path | None) -> Pictures:
     """Return up to 50 real pictures, evenly spaced: of `folder`, else of the val split, else those kept with the run.
 
     Raises:
@@ -67,7 +67,7 @@ def find_pictures(chosen: Chosen, folder: Path | None) -> Pictures:
     return Pictures(names, lambda place: unpack(kept, names[place]).image, source)
 
 
-def open_judged(chosen: Chosen) -> Source:
+def open_judged(chosen: ChosenRun) -> Source:
     """Open the data set that a run was judged on.
 
     Raises:

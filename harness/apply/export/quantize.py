@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.apply.export.formats import Artifact, count_quantized, quantize, run_alone, wrap_onnx
 from harness.apply.export.parity import open_judged
 from harness.counts import make_counts
@@ -77,7 +77,7 @@ class Quantized:
 
 
 def quantize_and_judge(
-    chosen: Chosen, content: bytes, split: PreparedSplit, margin: float
+    chosen: ChosenRun, content: bytes, split: PreparedSplit, margin: float
 ) -> tuple[Artifact, Quantized]:
     """Return an ONNX file's model in 8 bits, and what that does to the score that is stored for the run."""
     threads, proto = chosen.config.train.threads, quantize(content)
@@ -103,7 +103,7 @@ def quantize_and_judge(
     )
 
 
-def open_val(chosen: Chosen) -> PreparedSplit:
+def open_val(chosen: ChosenRun) -> PreparedSplit:
     """Open the val split that a run was judged on.
 
     Raises:
@@ -115,7 +115,7 @@ def open_val(chosen: Chosen) -> PreparedSplit:
     return PreparedSplit(source.splits["val"], source.taxonomy, config.data.size, config.evaluate.size)
 
 
-def _evaluate(chosen: Chosen, artifact: Artifact, split: PreparedSplit) -> Counts:
+def _evaluate(chosen: ChosenRun, artifact: Artifact, split: PreparedSplit) -> Counts:
     """Count as `harness.train.evaluate` does: logits are interpolated to the label's size."""
     confusions = []
     for index in range(len(split)):

@@ -69,7 +69,7 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedPicture:
     """A picture that could not be used."""
 
     picture: Picture
@@ -98,13 +98,13 @@ class Predictor:
             check_tiling(tiling)
         self._model, self._views, self._tiling, self._limit, self._maps = model, views, tiling, limit, maps
 
-    def predict(self, pictures: Iterable[Picture]) -> Iterator[Predicted | Failed]:
+    def predict(self, pictures: Iterable[Picture]) -> Iterator[Predicted | FailedPicture]:
         """Yield what becomes of each picture, in order; pictures are read when their turn comes.
 
         Batches are those of the run's evaluation, so that all images of a split in order are predicted to the last bit
         as there.
         """
-        failed: list[Failed] = []
+        failed: list[FailedPicture] = []
         size = 1 if self._model.size is None else self._model.config.evaluate.batch_size
         for batch in _batches(_read_all(pictures, failed), size):
             yield from _drain(failed)
@@ -197,17 +197,17 @@ class _Read:
     turned: bool
 
 
-def _read_all(pictures: Iterable[Picture], failed: list[Failed]) -> Iterator[_Read]:
+def _read_all(pictures: Iterable[Picture], failed: list[FailedPicture]) -> Iterator[_Read]:
     for picture in pictures:
         try:
             image, turned = read_picture(picture.path)
         except InputError as error:
-            failed.append(Failed(picture, str(error)))
+            failed.append(FailedPicture(picture, str(error)))
         else:
             yield _Read(picture, image, turned)
 
 
-def _drain(failed: list[Failed]) -> Iterator[Failed]:
+def _drain(failed: list[FailedPicture]) -> Iterator[FailedPicture]:
     while failed:
         yield failed.pop(0)
 

@@ -26,7 +26,7 @@ SMALLEST = 12
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendEntry:
     """A line of a legend."""
 
     colour: Colour
@@ -56,23 +56,23 @@ def count_labels(labels: Iterable[Label]) -> npt.NDArray[np.int64]:
     return total
 
 
-def class_entries(taxonomy: Taxonomy, pixels: npt.NDArray[np.int64], *, shares: bool) -> list[Entry]:
+def class_entries(taxonomy: Taxonomy, pixels: npt.NDArray[np.int64], *, shares: bool) -> list[LegendEntry]:
     """Return the legend of the classes that occur in `pixels` [256]; with `shares`, of all pixels but ignored ones."""
     names = zip(taxonomy.classes, taxonomy.colours, strict=True)
     total = max(int(pixels[:IGNORE].sum()), 1)
     entries = [
-        Entry(colour, shorten(name, LONGEST_NAME) + (f"  {_percent(pixels[index] / total)}" if shares else ""))
+        LegendEntry(colour, shorten(name, LONGEST_NAME) + (f"  {_percent(pixels[index] / total)}" if shares else ""))
         for index, (name, colour) in enumerate(names)
         if pixels[index]
     ]
-    return entries + ([Entry(IGNORED_COLOUR, IGNORED_NAME)] if pixels[IGNORE] else [])
+    return entries + ([LegendEntry(IGNORED_COLOUR, IGNORED_NAME)] if pixels[IGNORE] else [])
 
 
 def _percent(share: float) -> str:
     return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
 
 
-def draw_legend(entries: Sequence[Entry], width: int, size_px: int) -> PILImage.Image:
+def draw_legend(entries: Sequence[LegendEntry], width: int, size_px: int) -> PILImage.Image:
     """Return a legend as wide as the picture that it stands below: aligned columns, as many as fit."""
     font, gap, line = find_font(size_px), size_px, _line(size_px)
     column, rows = _lay_out(entries, width, size_px)
@@ -87,12 +87,12 @@ def draw_legend(entries: Sequence[Entry], width: int, size_px: int) -> PILImage.
     return sheet
 
 
-def legend_height(entries: Sequence[Entry], width: int, size_px: int) -> int:
+def legend_height(entries: Sequence[LegendEntry], width: int, size_px: int) -> int:
     """Return the height that `draw_legend` would make it."""
     return _lay_out(entries, width, size_px)[1] * _line(size_px) + size_px
 
 
-def _lay_out(entries: Sequence[Entry], width: int, size_px: int) -> tuple[float, int]:
+def _lay_out(entries: Sequence[LegendEntry], width: int, size_px: int) -> tuple[float, int]:
     """Return the width of a column, and how many rows there are."""
     font = find_font(size_px)
     column = max((font.getlength(entry.text) for entry in entries), default=0.0) + 3.2 * size_px

@@ -22,7 +22,7 @@ BLACK = (0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Form:
+class OutputFormat:
     """How labels and overlays are written."""
 
     ids: Ids = "train"
@@ -46,7 +46,7 @@ def raw_table(taxonomy: Taxonomy) -> RawIds:
     return np.array(lowest, np.uint8 if max(lowest) < 256 else np.uint16)
 
 
-def check_form(form: Form, taxonomy: Taxonomy) -> None:
+def check_form(form: OutputFormat, taxonomy: Taxonomy) -> None:
     """Refuse what cannot be written.
 
     Raises:
@@ -58,7 +58,7 @@ def check_form(form: Form, taxonomy: Taxonomy) -> None:
 
 
 def write_prediction(
-    item: Predicted, out: Path, *, taxonomy: Taxonomy, form: Form, truth: Label | None, miou: float | None
+    item: Predicted, out: Path, *, taxonomy: Taxonomy, form: OutputFormat, truth: Label | None, miou: float | None
 ) -> dict[str, Path]:
     """Write all files of one picture; return kind -> file."""
     place = {kind: out / kind / f"{item.picture.name}.png" for kind in ("labels", "masks", "overlays")}
@@ -75,7 +75,7 @@ def write_prediction(
     return place
 
 
-def _write_label(path: Path, label: Label, taxonomy: Taxonomy, form: Form) -> None:
+def _write_label(path: Path, label: Label, taxonomy: Taxonomy, form: OutputFormat) -> None:
     """Write a label [H, W] as a picture of ids in the form that is asked for."""
     table = raw_table(taxonomy) if form.ids == "raw" else np.arange(len(taxonomy.classes), dtype=np.uint8)
     colours = dict(zip(table.tolist(), taxonomy.colours, strict=True)) if form.palette else {}

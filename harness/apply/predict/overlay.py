@@ -15,7 +15,7 @@ from harness.apply.predict.legend import (
     INK,
     PAPER,
     SMALLEST,
-    Entry,
+    LegendEntry,
     class_entries,
     count_labels,
     draw_legend,
@@ -89,7 +89,7 @@ def draw_overlay(
     return size, chain(above, cut_rows(height, width, mix), [legend])
 
 
-def _fit_legend(entries: Sequence[Entry], width: int, size_px: int, height: int) -> int:
+def _fit_legend(entries: Sequence[LegendEntry], width: int, size_px: int, height: int) -> int:
     """Return a size of letters, `size_px` or less, in which a legend is at most half as high as the picture.
 
     Letters stay large enough to be read, whatever the height.

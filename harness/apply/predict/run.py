@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.apply.choose import Chosen
+from harness.apply.choose import ChosenRun
 from harness.apply.model import load_model
 from harness.apply.predict.contact_sheet import ROWS, Row, draw_sheet, make_row
-from harness.apply.predict.infer import Failed, Predicted, Predictor, Views
+from harness.apply.predict.infer import FailedPicture, Predicted, Predictor, Views
 from harness.apply.predict.input_images import Picture, check_place, find_labels, find_pictures, find_truth, name_labels
 from harness.apply.predict.legend import count_labels
-from harness.apply.predict.outputs import Form, check_form, raw_table, write_prediction, write_sheet
+from harness.apply.predict.outputs import OutputFormat, check_form, raw_table, write_prediction, write_sheet
 from harness.apply.predict.tiles import Tiling
 from harness.counts import make_counts, save_counts
 from harness.data.images import read_ids
@@ -35,10 +35,10 @@ COUNTS = "counts.npz"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PredictOptions:
     """What is asked for beside the pictures."""
 
-    form: Form = field(default_factory=Form)
+    form: OutputFormat = field(default_factory=OutputFormat)
     views: Views = field(default_factory=Views)
     tiling: Tiling | None = None
     """Tiles for larger pictures; None tiles those whose forward pass would occupy more than `memory_bytes`."""
@@ -56,10 +56,10 @@ class Wanted:
 class Job:
     """What is to be done, checked."""
 
-    chosen: Chosen
+    chosen: ChosenRun
     pictures: tuple[Picture, ...]
     out: Path
-    wanted: Wanted
+    wanted: PredictOptions
     truth: Mapping[str, Path]
     """Picture's name -> label file."""
     passed_over: int = 0
@@ -67,7 +67,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Done:
+class PredictedPicture:
     """One picture whose files are written."""
 
     picture: Picture
@@ -83,7 +83,7 @@ class Done:
     miou_image: float | None
 
 
-def prepare_job(chosen: Chosen, images: Sequence[str], out: Path, wanted: Wanted) -> Job:
+def prepare_job(chosen: ChosenRun, images: Sequence[str], out: Path, wanted: PredictOptions) -> Job:
     """Find the pictures that texts mean, and their truth, before anything is computed.
 
     Raises:
@@ -112,20 +112,20 @@ def make_predictor(job: Job) -> Predictor:
     return Predictor(model, wanted.views, tiling=wanted.tiling, limit=wanted.memory_bytes, maps=wanted.maps)
 
 
-def run_job(job: Job, predictor: Predictor) -> Iterator[Done | Failed]:
+def run_job(job: Job, predictor: Predictor) -> Iterator[PredictedPicture | FailedPicture]:
     """Predict each picture and write its files; yield what became of it. Ends with the record of all (`RECORD`).
 
     The same job gives the same bytes. A picture whose truth cannot be used is yielded as failed, and is predicted all
     the same.
     """
-    done, failed, sheets = list[Done](), list[Failed](), _Sheets(job)
+    done, failed, sheets = list[PredictedPicture](), list[FailedPicture](), _Sheets(job)
     for item in predictor.predict(job.pictures):
         truth = None
         if isinstance(item, Predicted):
             try:
                 truth = _read_truth(job, item)
             except InputError as error:
-                failed.append(Failed(item.picture, str(error)))
+                failed.append(FailedPicture(item.picture, str(error)))
                 yield failed[-1]
             done.append(_write(job, item, truth))
             if job.wanted.grid:
@@ -175,7 +175,7 @@ def _read_truth(job: Job, item: Predicted) -> Label | None:
     return label
 
 
-def _write(job: Job, item: Predicted, truth: Label | None) -> Done:
+def _write(job: Job, item: Predicted, truth: Label | None) -> PredictedPicture:
     confusion = miou = None
     num_classes = len(job.chosen.classes)
     if truth is not None:
@@ -186,10 +186,10 @@ def _write(job: Job, item: Predicted, truth: Label | None) -> Done:
     height, width = item.label.shape
     pixels = count_labels([item.label])[:num_classes].tolist()
     tile = None if item.tiling is None else (item.tiling.height, item.tiling.width, item.tiling.overlap)
-    return Done(item.picture, (height, width), item.turned, tile, files, tuple(pixels), confusion, miou)
+    return PredictedPicture(item.picture, (height, width), item.turned, tile, files, tuple(pixels), confusion, miou)
 
 
-def _make_row(job: Job, item: Predicted, truth: Label | None, done: Done) -> Row:
+def _make_row(job: Job, item: Predicted, truth: Label | None, done: PredictedPicture) -> Row:
     score = "" if done.miou_image is None else f" · mIoU {100 * done.miou_image:.1f} %"
     maps = (("confidence", item.confidence), ("entropy", item.entropy))
     return make_row(
@@ -202,14 +202,14 @@ def _make_row(job: Job, item: Predicted, truth: Label | None, done: Done) -> Row
     )
 
 
-def make_truth_counts(done: Sequence[Done], classes: Sequence[str]) -> Counts | None:
+def make_truth_counts(done: Sequence[PredictedPicture], classes: Sequence[str]) -> Counts | None:
     """Return the counts of all pictures with truth, each a group of its own; None where there is none."""
     judged = [(item.picture.name, item.confusion) for item in done if item.confusion is not None]
     names = [name for name, _ in judged]
     return make_counts([confusion for _, confusion in judged], names, names, classes) if judged else None
 
 
-def make_record(job: Job, done: Sequence[Done], failed: Sequence[Failed]) -> dict[str, Any]:
+def make_record(job: Job, done: Sequence[PredictedPicture], failed: Sequence[FailedPicture]) -> dict[str, Any]:
     """Return what was predicted, ready for JSON; nothing in it changes from one time to the next."""
     chosen = job.chosen
     known = {raw for raw, _ in chosen.taxonomy.class_of.items()}
@@ -229,7 +229,7 @@ def make_record(job: Job, done: Sequence[Done], failed: Sequence[Failed]) -> dic
     }
 
 
-def _entry(item: Done, out: Path) -> dict[str, Any]:
+def _entry(item: PredictedPicture, out: Path) -> dict[str, Any]:
     return {
         "image": str(item.picture.path),
         "name": item.picture.name,
@@ -242,7 +242,7 @@ def _entry(item: Done, out: Path) -> dict[str, Any]:
     }
 
 
-def make_scores(done: Sequence[Done], classes: Sequence[str]) -> dict[str, Any] | None:
+def make_scores(done: Sequence[PredictedPicture], classes: Sequence[str]) -> dict[str, Any] | None:
     """Return the scores over all pictures with truth, and the IoU of each class; None where no picture has truth."""
     counts = make_truth_counts(done, classes)
     if counts is None:

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.execute.events import Advanced, Ended, Event, Started, Warned
-from harness.execute.remote.transfer import Inbox, Piece, pack_to_go_on
-from harness.execute.remote.worker import Begun, Died, Errand, Kept, Message
-from harness.execute.scheduler import Order
-from harness.execute.time_limits import STATED, Patience
+from harness.execute.remote.transfer import Chunk, FolderReceiver, pack_to_go_on
+from harness.execute.remote.worker import Message, RemoteRun, RunSent, RunTaken, WorkerDied
+from harness.execute.scheduler import Scheduler
+from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker import Failure
 from harness.files import locked
 from harness.records import Machine, Progress, Run
@@ -41,22 +41,22 @@ IDLE_S = 60.0
 
 
 @dataclass(frozen=True)
-class Over:
+class RunClosed:
     """Nothing more comes from an errand; `why` where that was not its own last word."""
 
-    why: Failure | Died | None = None
+    why: Failure | WorkerDied | None = None
 
 
-class Fleet(Protocol):
+class RemoteMachines(Protocol):
     """Machines that take errands."""
 
-    def send(self, errand: Errand, own: Iterable[Piece], start: Path | None) -> None:
+    def send(self, errand: RemoteRun, own: Iterable[Chunk], start: Path | None) -> None:
         """Have a run worked on as soon as a machine is free, from its own files and the weights in the file `start`."""
 
     def forget(self, start: Path) -> None:
         """Note that no more runs start from these weights."""
 
-    def receive(self, seconds: float) -> Sequence[tuple[str, Message | Over]]:
+    def receive(self, seconds: float) -> Sequence[tuple[str, Message | RunClosed]]:
         """Return what has arrived, with the run's id; wait for it so long at most."""
 
     def recall(self, run_id: str) -> None:
@@ -67,20 +67,20 @@ class Fleet(Protocol):
 
 
 @dataclass
-class _Away:
+class _SentRun:
     """A run that was sent, and what is known of it."""
 
     run: Run
-    inbox: Inbox
+    inbox: FolderReceiver
     lock: ExitStack
     host: str = ""
     """The machine that has taken it up."""
-    why: Failure | Died | None = None
+    why: Failure | WorkerDied | None = None
     """Why it will have no result."""
 
 
 @dataclass
-class _Past:
+class _Attempts:
     """How a run has fared so far."""
 
     started: bool = False
@@ -91,12 +91,12 @@ class _Past:
     not_before: float = 0.0
 
 
-def execute_away(
+def execute_remote(
     runs: Sequence[Run],
     folders: Mapping[str, RunFolder],
     machine: Machine,
-    fleet: Fleet,
-    patience: Patience = STATED,
+    fleet: RemoteMachines,
+    patience: TimeLimits = STATED,
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from, on other machines. Yields what happens.
 
@@ -115,16 +115,16 @@ class _Driver:
         runs: Sequence[Run],
         folders: Mapping[str, RunFolder],
         machine: Machine,
-        fleet: Fleet,
-        patience: Patience,
+        fleet: RemoteMachines,
+        patience: TimeLimits,
     ) -> None:
         self._patience = patience
-        self._order = Order(runs, folders)
+        self._order = Scheduler(runs, folders)
         self._folders = folders
         self._machine = replace(machine, origin=read_origin())
         self._fleet = fleet
-        self._away: dict[str, _Away] = {}
-        self._past = {run.id: _Past() for run in runs}
+        self._away: dict[str, _SentRun] = {}
+        self._past = {run.id: _Attempts() for run in runs}
 
     def walk(self) -> Iterator[Event]:
         """Send what is ready, note what arrives, until every run is at its end."""
@@ -160,7 +160,7 @@ class _Driver:
                 lock.close()  # another process works on it
                 continue
             self._order.take(run)
-            self._away[run.id] = _Away(run, Inbox(self._folders[run.id].path), lock)
+            self._away[run.id] = _SentRun(run, FolderReceiver(self._folders[run.id].path), lock)
             yield from self._send(run)
 
     def _send(self, run: Run) -> Iterator[Event]:
@@ -170,37 +170,37 @@ class _Driver:
         elif start is not None and (problem := find_start_problem(start)):
             yield self._fail(run, problem)
         else:
-            errand = Errand(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
+            errand = RemoteRun(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
             self._fleet.send(errand, pack_to_go_on(folder), start)
         if start is not None and not self._order.wants(start):
             self._fleet.forget(start)
 
-    def _note(self, away: _Away, message: Message | Over) -> Iterator[Event]:
+    def _note(self, away: _SentRun, message: Message | RunClosed) -> Iterator[Event]:
         run = away.run
         match message:
-            case Begun(host):
+            case RunTaken(host):
                 yield from self._begin(away, host)
-            case Piece():
+            case Chunk():
                 yield from self._take(away, message)
             case Progress():
                 yield from self._advance(run, message)
             case Warned():
                 yield message
-            case Failure() | Died():
+            case Failure() | WorkerDied():
                 away.why = message
-            case Kept(names):
+            case RunSent(names):
                 self._remove_checkpoints(run, names)
-            case Over(why):
-                yield from self._conclude(away, why or away.why or Died("its worker ended without a word"))
+            case RunClosed(why):
+                yield from self._conclude(away, why or away.why or WorkerDied("its worker ended without a word"))
 
-    def _begin(self, away: _Away, host: str) -> Iterator[Started]:
+    def _begin(self, away: _SentRun, host: str) -> Iterator[Started]:
         """Tell of a start once, however often the run is sent."""
         away.host = host
         if not self._past[away.run.id].started:
             self._past[away.run.id].started = True
             yield Started(away.run)
 
-    def _take(self, away: _Away, piece: Piece) -> Iterator[Ended]:
+    def _take(self, away: _SentRun, piece: Chunk) -> Iterator[Ended]:
         try:
             away.inbox.take(piece)
         except OSError as error:
@@ -215,7 +215,7 @@ class _Driver:
             past.epoch, past.deaths = progress.epoch, 0
             yield Advanced(run, progress)
 
-    def _conclude(self, away: _Away, why: Failure | Died) -> Iterator[Event]:
+    def _conclude(self, away: _SentRun, why: Failure | WorkerDied) -> Iterator[Event]:
         run, past = away.run, self._past[away.run.id]
         if is_finished(self._folders[run.id]):
             yield self._end(run)

@@ -32,10 +32,10 @@ from ray.exceptions import (
 
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Event
-from harness.execute.remote.driver import Over, execute_away
-from harness.execute.remote.transfer import Inbox, Piece, cut
-from harness.execute.remote.worker import Begun, Died, Errand, Message, carry_out, scratch_folder
-from harness.execute.time_limits import STATED, Patience
+from harness.execute.remote.driver import RunClosed, execute_remote
+from harness.execute.remote.transfer import Chunk, FolderReceiver, cut
+from harness.execute.remote.worker import Message, RemoteRun, RunTaken, WorkerDied, carry_out, scratch_folder
+from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker import Failure
 from harness.records import Machine, Run
 from harness.runs.folder import RunFolder
@@ -61,7 +61,7 @@ class Cluster:
 
 
 def execute_ray(
-    runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: Cluster, patience: Patience = STATED
+    runs: Sequence[Run], folders: Mapping[str, RunFolder], cluster: Cluster, patience: TimeLimits = STATED
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from, on a Ray cluster. Yields what happens.
 
@@ -79,9 +79,9 @@ def execute_ray(
         for needs in {tuple(_needs(run, cluster).items()) for run in runs}:
             _require_room(dict(needs))
         device = ("cuda" if cluster.gpus_per_run else "cpu") if cluster.device == "auto" else cluster.device
-        fleet = _RayFleet(cluster)
+        fleet = _RayMachines(cluster)
         try:
-            yield from execute_away(runs, folders, Machine(device), fleet, patience)
+            yield from execute_remote(runs, folders, Machine(device), fleet, patience)
         finally:
             fleet.disband()
 
@@ -154,30 +154,30 @@ def _first_line(error: Exception) -> str:
 
 
 def work(
-    errand: Errand, own: Sequence[ray.ObjectRef[Piece]], start: Sequence[ray.ObjectRef[Piece]]
+    errand: RemoteRun, own: Sequence[ray.ObjectRef[Chunk]], start: Sequence[ray.ObjectRef[Chunk]]
 ) -> Iterator[Message]:
     """Be the task of one errand: `own` are the run's files so far, `start` the weights that it starts from."""
-    yield Begun(socket.gethostname())
+    yield RunTaken(socket.gethostname())
     os.environ.pop("OMP_NUM_THREADS", None)  # Ray sets it to the CPUs asked for; a run's threads are its own setting
     with scratch_folder() as scratch:
         folder = RunFolder(scratch / "run")
-        Inbox(folder.path).take_all(ray.get(ref) for ref in own)
-        Inbox(scratch).take_all(ray.get(ref) for ref in start)
+        FolderReceiver(folder.path).take_all(ray.get(ref) for ref in own)
+        FolderReceiver(scratch).take_all(ray.get(ref) for ref in start)
         yield from carry_out(errand, folder, scratch / START if start else None)
 
 
 START = "start.pt"
 
 
-class _RayFleet:
+class _RayMachines:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._task = ray.remote(num_returns="streaming", max_retries=0)(work)
         self._streams: dict[str, ray.ObjectRefGenerator] = {}
-        self._weights: dict[Path, list[ray.ObjectRef[Piece]]] = {}
+        self._weights: dict[Path, list[ray.ObjectRef[Chunk]]] = {}
         self._recalled: list[ray.ObjectRefGenerator] = []
 
-    def send(self, errand: Errand, own: Iterable[Piece], start: Path | None) -> None:
+    def send(self, errand: RemoteRun, own: Iterable[Chunk], start: Path | None) -> None:
         """Submit a task; weights that several runs start from are put into the object store once."""
         if start is not None and start not in self._weights:
             self._weights[start] = [ray.put(piece) for piece in cut(start, START)]
@@ -195,7 +195,7 @@ class _RayFleet:
         """Let go of weights; tasks that have not read them yet keep them."""
         self._weights.pop(start, None)
 
-    def receive(self, seconds: float) -> Sequence[tuple[str, Message | Over]]:
+    def receive(self, seconds: float) -> Sequence[tuple[str, Message | RunClosed]]:
         """Return one message of each task that has sent any."""
         if not self._streams:
             time.sleep(seconds)
@@ -205,7 +205,7 @@ class _RayFleet:
         ready, _ = ray.wait(list(run_ids), num_returns=len(run_ids), timeout=0)
         found = [(run_ids[stream], _read(stream)) for stream in ready]
         for run_id, message in found:
-            if isinstance(message, Over):
+            if isinstance(message, RunClosed):
                 del self._streams[run_id]
         return found
 
@@ -226,24 +226,24 @@ class _RayFleet:
             ray.wait(ends, num_returns=len(ends), timeout=CANCEL_S, fetch_local=False)
 
 
-def _read(stream: ray.ObjectRefGenerator) -> Message | Over:
+def _read(stream: ray.ObjectRefGenerator) -> Message | RunClosed:
     try:
         message: Message = ray.get(next(stream))
     except StopIteration:
-        return Over()
+        return RunClosed()
     except RayTaskError as error:
-        return Over(Failure(f"{type(error.cause).__name__}: {_first_line(error.cause)}"))
+        return RunClosed(Failure(f"{type(error.cause).__name__}: {_first_line(error.cause)}"))
     except LocalRayletDiedError:
         raise HarnessError(
             "the Ray node that this command runs on has died; the same command goes on from the last checkpoints that "
             "have arrived, once the node is back"
         ) from None
     except NodeDiedError:
-        return Over(Died("its node died"))
+        return RunClosed(WorkerDied("its node died"))
     except WorkerCrashedError:
-        return Over(Died("its Ray worker died"))
+        return RunClosed(WorkerDied("its Ray worker died"))
     except OutOfMemoryError:
-        return Over(Died("its node ran out of memory, and Ray ended its worker"))
+        return RunClosed(WorkerDied("its node ran out of memory, and Ray ended its worker"))
     except RayError as error:
-        return Over(Died(_first_line(error)))
+        return RunClosed(WorkerDied(_first_line(error)))
     return message

@@ -20,7 +20,7 @@ PIECE_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Some bytes of a file; a file's pieces come in order, and no other file's between them."""
 
     file: str
@@ -29,21 +29,21 @@ class Piece:
     is_last: bool
 
 
-def cut(path: Path, name: str) -> Iterator[Piece]:
+def cut(path: Path, name: str) -> Iterator[Chunk]:
     """Yield a file's pieces under another name."""
     with path.open("rb") as file:
         yield from _cut(file, name)
 
 
-def _cut(file: IO[bytes], name: str) -> Iterator[Piece]:
+def _cut(file: IO[bytes], name: str) -> Iterator[Chunk]:
     data = file.read(PIECE_BYTES)
     while following := file.read(PIECE_BYTES):
-        yield Piece(name, data, False)
+        yield Chunk(name, data, False)
         data = following
-    yield Piece(name, data, True)
+    yield Chunk(name, data, True)
 
 
-def pack_to_go_on(folder: RunFolder) -> Iterator[Piece]:
+def pack_to_go_on(folder: RunFolder) -> Iterator[Chunk]:
     """Yield what a run needs to go on elsewhere, as far as there is any; its state comes last."""
     checkpoints = [path for path in sorted(folder.state.parent.glob("*")) if path != folder.state]
     for path in (folder.log, folder.journal, *checkpoints, folder.state):
@@ -51,7 +51,7 @@ def pack_to_go_on(folder: RunFolder) -> Iterator[Piece]:
             yield from cut(path, path.relative_to(folder.path).as_posix())
 
 
-class Outbox:
+class FolderSender:
     """The files of a run's folder, in which a process is working, that have changed since they were last sent."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -59,7 +59,7 @@ class Outbox:
         self._sent: dict[Path, tuple[int, int, int, int]] = {}
         self._order = {path: rank for rank, path in enumerate((folder.state, folder.journal, folder.result), start=1)}
 
-    def changed(self, *, with_log: bool = False) -> Iterator[Piece]:
+    def changed(self, *, with_log: bool = False) -> Iterator[Chunk]:
         """Yield them. The log, which grows all the time, is sent only where it is asked for.
 
         Files are opened in the opposite of the order in which they are sent: none is older than one sent after it.
@@ -83,14 +83,14 @@ class Outbox:
                 yield path
 
 
-class Inbox:
+class FolderReceiver:
     """Puts pieces together into the files of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: IO[bytes] | None = None
 
-    def take(self, piece: Piece) -> None:
+    def take(self, piece: Chunk) -> None:
         """Write a piece; the file is there, in place of an older one, when its last piece is.
 
         Raises:
@@ -109,7 +109,7 @@ class Inbox:
             self._file = None
             partial.replace(path)
 
-    def take_all(self, pieces: Iterable[Piece]) -> None:
+    def take_all(self, pieces: Iterable[Chunk]) -> None:
         """Write all pieces of some files."""
         for piece in pieces:
             self.take(piece)

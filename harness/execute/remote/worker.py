@@ -19,8 +19,8 @@ from harness.data.digests import cache_folder
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Warned
 from harness.execute.inputs import find_changed
-from harness.execute.remote.transfer import Outbox, Piece
-from harness.execute.time_limits import STATED, Patience
+from harness.execute.remote.transfer import Chunk, FolderSender
+from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker import Failure
 from harness.execute.worker_monitor import Worker, wait_for
 from harness.files import locked
@@ -33,7 +33,7 @@ POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Errand:
+class RemoteRun:
     """What another machine needs to know of a run, apart from the files that it starts from."""
 
     run: Run
@@ -42,31 +42,31 @@ class Errand:
     """The run's folder on the machine that sends the errand, for messages."""
     cwd: str
     """The folder that the user's command was given in: paths in a spec are relative to it, where it exists."""
-    patience: Patience = STATED
+    patience: TimeLimits = STATED
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunTaken:
     """A machine has taken the run up."""
 
     host: str
 
 
 @dataclass(frozen=True)
-class Died:
+class WorkerDied:
     """The run's process ended without a result and without saying why; it may succeed when it is started again."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Kept:
+class RunSent:
     """The run's process has ended and all its files are sent; of its checkpoints it has kept these."""
 
     checkpoints: tuple[str, ...]
 
 
-Message = Begun | Piece | Progress | Warned | Failure | Died | Kept
+Message = RunTaken | Chunk | Progress | Warned | Failure | WorkerDied | RunSent
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def _remove(place: Path) -> None:
     place.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def carry_out(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Message]:
+def carry_out(errand: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
     """Bring a run to its end, from wherever its folder says it stands; `start` holds the weights that it starts from.
 
     Yields each epoch after the pieces of the files that hold it. Closing the iterator ends the run's process.
@@ -123,9 +123,9 @@ def _require_same_inputs(run: Run) -> None:
         )
 
 
-def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Message]:
+def _watch(errand: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
     worker = Worker(errand.run, folder, errand.machine, start, errand.patience)
-    outbox = Outbox(folder)
+    outbox = FolderSender(folder)
     try:
         while not worker.is_over:
             wait_for([worker], POLL_S)
@@ -139,7 +139,7 @@ def _watch(errand: Errand, folder: RunFolder, start: Path | None) -> Iterator[Me
         if worker.failure:
             yield Failure(worker.failure.reason.replace(str(folder.path), errand.home))
         elif not is_finished(folder):
-            yield Died(worker.describe_death())
-        yield Kept(tuple(path.name for path in folder.state.parent.glob("*")))
+            yield WorkerDied(worker.describe_death())
+        yield RunSent(tuple(path.name for path in folder.state.parent.glob("*")))
     finally:
         worker.end()

@@ -39,7 +39,7 @@ def _by_row(counts_CC: Confusion, size: int) -> Matrix:
     return shares_CC
 
 
-def find_moves(change_KCC: Matrix, pixels_C: Confusion, classes: Sequence[str]) -> tuple[Move, ...]:
+def find_shifts(change_KCC: Matrix, pixels_C: Confusion, classes: Sequence[str]) -> tuple[Move, ...]:
     """Return the largest moves, averaged over seeds; `change_KCC` holds the change of each seed.
 
     In a row of one seed let `lost` be what one class lost, `gained` what another gained, and `total` the sum of all

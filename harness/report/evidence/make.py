@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import Counts, RunResult
-from harness.report.evidence.confusion_shift import confusion_change, find_moves
+from harness.report.evidence.confusion_shift import confusion_change, find_shifts
 from harness.report.evidence.contributions import Margins, contributions, measure_margins
 from harness.report.evidence.records import Evidence, ImageChange, Paired, RegionDelta
 from harness.report.study.estimates import known, make_difference
@@ -30,7 +30,7 @@ MOST_FIGURES = 8
 Values = npt.NDArray[np.float64]
 
 
-class Counted:
+class CountSums:
     """One result's counts on one split, each sum worked out once."""
 
     def __init__(self, result: RunResult, split: str) -> None:
@@ -66,11 +66,11 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Both:
+class VariantPair:
     """Two variants on one split, over the seeds that both have."""
 
-    here: Mapping[int, Counted]
-    against: Mapping[int, Counted]
+    here: Mapping[int, CountSums]
+    against: Mapping[int, CountSums]
 
 
 def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]]) -> tuple[Evidence, ...]:
@@ -82,7 +82,7 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
     by_name = {group.name: group for group in groups}
     # Counts are unpacked once for each run and split, for the reference enters every pair.
     counted = {
-        (group.name, seed, split): Counted(result, split)
+        (group.name, seed, split): CountSums(result, split)
         for group in groups
         for seed, result in group.results.items()
         for split in result.counts
@@ -93,7 +93,7 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
         here, there = by_name[variant], by_name[against]
         for split in _shared_splits(here, there):
             seeds = [seed for seed in sorted(here.results) if seed in there.results]
-            both = Both(*({seed: counted[name, seed, split] for seed in seeds} for name in (variant, against)))
+            both = VariantPair(*({seed: counted[name, seed, split] for seed in seeds} for name in (variant, against)))
             found.append(_make_one(both, (here, there), split))
     # All evidence is in the record; pictures are drawn of the most telling pairs only.
     drawn = _choose_drawn(found)
@@ -130,7 +130,7 @@ def evidence_figures(evidence: Sequence[Evidence]) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _make_one(both: Both, groups: tuple[VariantRuns, VariantRuns], split: str) -> Evidence:
+def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split: str) -> Evidence:
     seeds = tuple(both.here)
     first, other = both.here[seeds[0]], both.against[seeds[0]]
     classes = max(first.counts.classes, other.counts.classes, key=len)
@@ -147,7 +147,7 @@ def _make_one(both: Both, groups: tuple[VariantRuns, VariantRuns], split: str) -
         split=split,
         seeds=seeds,
         regions=tuple(_region(both, name) for name in _shared_regions(both)),
-        moves=find_moves(change_KCC, pixels_C, classes),
+        moves=find_shifts(change_KCC, pixels_C, classes),
         lost=lost,
         gained=gained,
         images=len(first.counts.images),
@@ -160,17 +160,17 @@ def _make_one(both: Both, groups: tuple[VariantRuns, VariantRuns], split: str) -
     )
 
 
-def _change(both: Both, seed: int) -> Values:
+def _change(both: VariantPair, seed: int) -> Values:
     return confusion_change(both.here[seed].confusions[WHOLE], both.against[seed].confusions[WHOLE])
 
 
-def _shared_regions(both: Both) -> list[str]:
+def _shared_regions(both: VariantPair) -> list[str]:
     """Return the regions that every result holds, in the order of the first."""
     counted = [*both.here.values(), *both.against.values()]
     return [name for name in counted[0].parts if all(name in item.parts for item in counted)]
 
 
-def _region(both: Both, name: str) -> RegionDelta:
+def _region(both: VariantPair, name: str) -> RegionDelta:
     first = next(iter(both.here.values()))
     total = first.confusions[WHOLE].sum()
     return RegionDelta(
@@ -181,7 +181,7 @@ def _region(both: Both, name: str) -> RegionDelta:
     )
 
 
-def _pair(both: Both, region: str, score: str) -> Paired:
+def _pair(both: VariantPair, region: str, score: str) -> Paired:
     here, against = (
         {seed: item.scores[region].get(score) for seed, item in side.items()} for side in (both.here, both.against)
     )
@@ -201,7 +201,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(present) if present else None
 
 
-def _image_changes(both: Both) -> list[ImageChange]:
+def _image_changes(both: VariantPair) -> list[ImageChange]:
     """Return the change of each image that has a counted pixel, those that lower the score most first."""
     pairs = [(both.here[seed], both.against[seed]) for seed in both.here]
     change_KN = np.array([contributions(here.margins, there.margins) for here, there in pairs])

@@ -20,7 +20,7 @@ _UNKNOWN = "#e69f00"
 
 
 @dataclass(frozen=True)
-class Look:
+class Preview:
     """One image: as it is on disk, and as a model is given it, the normalization undone."""
 
     name: str
@@ -36,7 +36,9 @@ class Look:
     """[h, w]."""
 
 
-def draw_looks(looks: Sequence[Look], classes: Sequence[str], colours: Colours, *, title: str, path: Path) -> None:
+def draw_previews(
+    looks: Sequence[Preview], classes: Sequence[str], colours: Colours, *, title: str, path: Path
+) -> None:
     """Draw images (rows) as PNG: image, mask, mask over image; then the model's input and the label that goes with it.
 
     Pictures keep their shape. Ignored pixels are black with grey stripes, also where an augmentation made them up.
@@ -46,7 +48,7 @@ def draw_looks(looks: Sequence[Look], classes: Sequence[str], colours: Colours, 
     draw_strips(strips, names, colours, _entries(looks, strips, classes, colours), path, heading=title)
 
 
-def _strips(looks: Sequence[Look], colours: Colours) -> list[Strip]:
+def _strips(looks: Sequence[Preview], colours: Colours) -> list[Strip]:
     overlays = tuple(_overlay(look.image, look.label, colours) for look in looks)
     depths = tuple(_shade(look.seen_depth) for look in looks if look.seen_depth is not None)
     seen = tuple(look.seen_image for look in looks if look.seen_image is not None)
@@ -83,7 +85,7 @@ def _shade(depth_HW: npt.NDArray[np.float32]) -> Pixels:
 
 
 def _entries(
-    looks: Sequence[Look], strips: Sequence[Strip], classes: Sequence[str], colours: Colours
+    looks: Sequence[Preview], strips: Sequence[Strip], classes: Sequence[str], colours: Colours
 ) -> list[tuple[Artist, str]]:
     entries = class_legend(strips, classes, colours)
     depths = [look.seen_depth for look in looks if look.seen_depth is not None]

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from harness.records import Plan
 from harness.report.study.attribution_records import BracketPart, FamilyAttribution, Part
 from harness.report.study.estimates import known
-from harness.report.study.judge import HEADLINE, Judged, find_earlier_call
+from harness.report.study.judge import HEADLINE, SplitComparisons, find_earlier_call
 from harness.report.study.over_looks import judge_over_looks
 from harness.stats.attribution import Attribution, Combinations, attribute
 from harness.stats.effects import Effect, Study
-from harness.stats.looks import FEWEST_SEEDS, Looks
+from harness.stats.looks import FEWEST_SEEDS, LookSchedule
 from harness.stats.verdicts import Key, Verdict
 
 
-def make_attributions(plan: Plan, judged: Sequence[Judged], looks: Looks) -> tuple[FamilyAttribution, ...]:
+def make_attributions(
+    plan: Plan, judged: Sequence[SplitComparisons], looks: LookSchedule
+) -> tuple[FamilyAttribution, ...]:
     """Return the attribution of every family of variants with at least two combinations that have results.
 
     One for each of these splits, whose verdicts are families of their own.
@@ -28,7 +30,7 @@ def make_attributions(plan: Plan, judged: Sequence[Judged], looks: Looks) -> tup
     return tuple(made for item in judged for family in families for made in _attribute(plan, item, family, looks))
 
 
-def _attribute(plan: Plan, judged: Judged, family: str, looks: Looks) -> Iterator[FamilyAttribution]:
+def _attribute(plan: Plan, judged: SplitComparisons, family: str, looks: LookSchedule) -> Iterator[FamilyAttribution]:
     found = {on: name for on, name in plan.combinations(family).items() if name in judged.study.variants}
     if len(found) < 2:
         return
@@ -66,7 +68,7 @@ def _attribute(plan: Plan, judged: Judged, family: str, looks: Looks) -> Iterato
 
 
 def _judge_parts(
-    study: Study, found: Combinations, looks: Looks, choose: Callable[[Attribution], Mapping[Key, Effect]]
+    study: Study, found: Combinations, looks: LookSchedule, choose: Callable[[Attribution], Mapping[Key, Effect]]
 ) -> dict[Key, Verdict]:
     """Return the verdicts of the parts that `choose` takes of an attribution: one family, over all looks.
 

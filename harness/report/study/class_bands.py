@@ -7,11 +7,11 @@ from functools import partial
 
 from harness.report.study.class_band_records import DOMINANT, RARE, Band, BandComparison, ClassBand
 from harness.report.study.folds import counts_by_split
-from harness.report.study.judge import HEADLINE, Judged, Pair, has_pair, make_claim
+from harness.report.study.judge import HEADLINE, Pair, SplitComparisons, has_pair, make_claim
 from harness.report.study.over_looks import judge_over_looks, look_at
 from harness.report.study.variants import VariantRuns
 from harness.stats.effects import Effect, Study, compare, over_classes
-from harness.stats.looks import Looks
+from harness.stats.looks import LookSchedule
 from harness.stats.verdicts import CLASS_SEEDS
 
 COMPARED: tuple[Band, ...] = ("dominant", "rare")
@@ -41,7 +41,7 @@ def find_band(share: float) -> Band:
 
 
 def compare_bands(
-    judged: Sequence[Judged], bands: Sequence[ClassBand], reference: str, looks: Looks
+    judged: Sequence[SplitComparisons], bands: Sequence[ClassBand], reference: str, looks: LookSchedule
 ) -> tuple[BandComparison, ...]:
     """Return what each variant did to the dominant and to the rare classes, against the reference.
 
@@ -75,7 +75,7 @@ def _compare(
     return found
 
 
-def _present(judged: Judged, bands: Sequence[ClassBand]) -> dict[Band, tuple[str, ...]]:
+def _present(judged: SplitComparisons, bands: Sequence[ClassBand]) -> dict[Band, tuple[str, ...]]:
     """Return the classes of each band that is compared, of those that occur in the split; only bands that have any."""
     occur = {judged.study.classes[c] for c in judged.study.occurring_C.tolist()}
     found = {band: tuple(item.name for item in bands if item.band == band and item.name in occur) for band in COMPARED}

@@ -16,7 +16,7 @@ from harness.report.study.seeds import order_splits
 from harness.report.study.variants import VariantRuns, comparable
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.folds import study_of
-from harness.stats.looks import FEWEST_SEEDS, Look, Looks
+from harness.stats.looks import FEWEST_SEEDS, LookHistory, LookSchedule
 from harness.stats.margins import RunKey
 from harness.stats.power import Levels, Outlook, forecast, measure_floor, power_of_difference
 from harness.stats.verdicts import CLASS_SEEDS, CORRECTION, FAMILY_ERROR, TOST_LEVEL, Verdict, judge
@@ -27,7 +27,7 @@ Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Judged:
+class SplitComparisons:
     """One split of a study: its statistics, and what they say of each pair of variants."""
 
     split: str
@@ -39,7 +39,7 @@ class Judged:
 class Statistics:
     """The splits on which variants can be compared, and why others cannot."""
 
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[SplitComparisons, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -70,7 +70,7 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
         except InputError as error:
             notes.append(f"No intervals or verdicts are given on {split}, though the contracts agree: {error}.")
         else:
-            judged.append(Judged(split, study, {pair: compare(study, *pair) for pair in pairs}))
+            judged.append(SplitComparisons(split, study, {pair: compare(study, *pair) for pair in pairs}))
     return Statistics(tuple(judged), tuple(notes))
 
 
@@ -101,7 +101,11 @@ def _counts(groups: Sequence[VariantRuns], split: str) -> dict[tuple[str, int], 
 
 
 def make_comparisons(
-    judged: Sequence[Judged], margin: float, looks: Looks | None, primary: str, expected: float | None = None
+    judged: Sequence[SplitComparisons],
+    margin: float,
+    looks: LookSchedule | None,
+    primary: str,
+    expected: float | None = None,
 ) -> tuple[Comparison, ...]:
     """Return the claims of all pairs. On the primary split, headlines are one family and all class IoUs another one.
 
@@ -130,7 +134,7 @@ def make_comparisons(
 
 
 def _judge(
-    item: Judged, margin: float, looks: Looks | None
+    item: SplitComparisons, margin: float, looks: LookSchedule | None
 ) -> tuple[dict[Pair, Verdict], dict[tuple[Pair, str], Verdict]]:
     """Return the verdicts of all headlines, and those of all class IoUs; what was at earlier looks is compared once."""
     compared: dict[tuple[RunKey, ...], Mapping[Pair, Mapping[str, Effect]]] = {}
@@ -162,7 +166,7 @@ def _cells(effects: Mapping[Pair, Mapping[str, Effect]]) -> dict[tuple[Pair, str
 
 
 def make_claim(
-    split: str, pair: Pair, effect: Effect, verdict: Verdict | None, judging: tuple[Look | None, float]
+    split: str, pair: Pair, effect: Effect, verdict: Verdict | None, judging: tuple[LookHistory | None, float]
 ) -> Claim:
     """Return what is claimed of an effect; without a verdict it is not judged. `judging` is its look and margin."""
     if verdict is None:
@@ -227,7 +231,7 @@ def _find_power(effect: Effect, verdict: Verdict) -> float:
     return power_of_difference(effect.delta, effect.spread, verdict.look.level(alpha) if verdict.look else alpha)
 
 
-def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, float]) -> Outlook | None:
+def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[LookHistory | None, float]) -> Outlook | None:
     """Return what would decide a headline that is undecided; `judging` is the look at it and the margin."""
     look, margin = judging
     if look is None or verdict.reason not in ("noise", "only before correction") or effect.measure != HEADLINE:
@@ -240,7 +244,7 @@ def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[Look | None, fl
     return forecast(effect, look.later, levels, margin)
 
 
-def make_floors(judged: Sequence[Judged], reference: str, looks: Looks) -> tuple[Floor, ...]:
+def make_floors(judged: Sequence[SplitComparisons], reference: str, looks: LookSchedule) -> tuple[Floor, ...]:
     """Return the noise floor of the reference on each of these splits.
 
     What is found is what the correction's first step finds in the family of all headlines that the present look judges.

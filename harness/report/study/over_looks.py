@@ -12,14 +12,14 @@ from harness.judged import digest_counts, primary_split
 from harness.records import Plan, RunResult
 from harness.spec.lint_power import find_folds
 from harness.stats.effects import Effect, Study
-from harness.stats.looks import Look, Looks, Taken, TakenLook
-from harness.stats.verdicts import Key, Moment, Verdict, judge, judge_in_order
+from harness.stats.looks import LookHistory, LookSchedule, Taken, TakenLook
+from harness.stats.verdicts import FamilyAtLook, Key, Verdict, judge, judge_in_order
 
 START = "@start"
 """Ends the name under which a variant's start is in a study; no variant is called so."""
 
 
-def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> Looks:
+def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> LookSchedule:
     """Return the looks at a plan; one of which a result is gone, or was made anew with other counts, is not whole."""
     now = {
         (run.variant, run.seed): digest_counts(results[run.id])
@@ -29,7 +29,7 @@ def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> L
     there = tuple(replace(look, is_whole=look.is_whole and _is_there(look, now)) for look in taken)
     is_val = primary_split(plan, {split for result in results.values() for split in result.counts}) == "val"
     found = find_folds(plan) if is_val else None
-    return Looks(plan.looks, there, folds=None if found is None else found[1])
+    return LookSchedule(plan.looks, there, folds=None if found is None else found[1])
 
 
 def _is_there(look: TakenLook, now: Mapping[tuple[str, int], str]) -> bool:
@@ -37,7 +37,7 @@ def _is_there(look: TakenLook, now: Mapping[tuple[str, int], str]) -> bool:
     return all(run in now and digest in ("", now[run]) for run, digest in named.items())
 
 
-def look_at(effect: Effect, looks: Looks, before: int | None = None) -> Look:
+def look_at(effect: Effect, looks: LookSchedule, before: int | None = None) -> LookHistory:
     """Return which look at an effect this is, after the first `before` recorded ones."""
     return looks.at(_variants(effect), effect.by_seed, before)
 
@@ -46,7 +46,7 @@ def judge_over_looks(
     studies: Sequence[Study],
     effects: Mapping[Key, Effect],
     compare_then: Callable[[Sequence[Study]], Mapping[Key, Effect]],
-    looks: Looks | None,
+    looks: LookSchedule | None,
     judging: tuple[float, int],
 ) -> dict[Key, Verdict]:
     """Return the verdicts of a family, each by the first look that called it.
@@ -57,7 +57,7 @@ def judge_over_looks(
     margin, fewest_seeds = judging
     if looks is None:
         return judge(effects, margin, fewest_seeds=fewest_seeds)
-    present = Moment(effects, _looks_at(effects, studies, looks))
+    present = FamilyAtLook(effects, _looks_at(effects, studies, looks))
     are_seeds_left_out = any(look.missing for look in present.looks.values())
     earlier = _earlier(studies, compare_then, looks, may_be_present=are_seeds_left_out)
     return judge_in_order([*earlier, present], margin, fewest_seeds=fewest_seeds)
@@ -66,10 +66,10 @@ def judge_over_looks(
 def _earlier(
     studies: Sequence[Study],
     compare_then: Callable[[Sequence[Study]], Mapping[Key, Effect]],
-    looks: Looks,
+    looks: LookSchedule,
     *,
     may_be_present: bool,
-) -> Iterator[Moment[Key]]:
+) -> Iterator[FamilyAtLook[Key]]:
     """Yield the family as it was at each recorded look that can be worked out again.
 
     The look at all present runs is the present one, unless seeds of later looks are left out: what was called at it
@@ -89,12 +89,12 @@ def _earlier(
                 for key, effect in effects.items()
                 if looks.can_call(effect.by_seed) and not found_looks[key].missing
             }
-            yield Moment(judged, {key: found_looks[key] for key in judged})
+            yield FamilyAtLook(judged, {key: found_looks[key] for key in judged})
 
 
 def _looks_at(
-    effects: Mapping[Key, Effect], studies: Sequence[Study], looks: Looks, before: int | None = None
-) -> dict[Key, Look]:
+    effects: Mapping[Key, Effect], studies: Sequence[Study], looks: LookSchedule, before: int | None = None
+) -> dict[Key, LookHistory]:
     """Return the look at each effect, with the seeds that earlier looks had seen and the studies lack.
 
     A seed that is there is not missing where a class has no value with it.

@@ -22,12 +22,14 @@ from harness.scores import miou_dataset
 from harness.spec.plan import name_start
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.folds import study_of
-from harness.stats.looks import FEWEST_SEEDS, Looks
+from harness.stats.looks import FEWEST_SEEDS, LookSchedule
 from harness.stats.margins import RunKey
 from harness.stats.verdicts import Verdict
 
 
-def make_own_training(plan: Plan, groups: Sequence[VariantRuns], looks: Looks, primary: str) -> tuple[OwnTraining, ...]:
+def make_own_training(
+    plan: Plan, groups: Sequence[VariantRuns], looks: LookSchedule, primary: str
+) -> tuple[OwnTraining, ...]:
     """Return, on each split, the effect of each warm-started variant's own training.
 
     All of the primary split are one family; on others none is judged. A variant that trains nothing has none, and

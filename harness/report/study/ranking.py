@@ -10,15 +10,15 @@ import numpy as np
 
 from harness.records import Plan
 from harness.report.study.claims import Claim, Comparison, Rank, Ranking
-from harness.report.study.judge import HEADLINE, Judged, Pair, has_pair
+from harness.report.study.judge import HEADLINE, Pair, SplitComparisons, has_pair
 from harness.report.study.over_looks import judge_over_looks
 from harness.spec.lint_power import add_seeds, find_folds
 from harness.stats.effects import Effect, Study, compare
-from harness.stats.looks import FEWEST_SEEDS, Looks
+from harness.stats.looks import FEWEST_SEEDS, LookSchedule
 from harness.stats.power import POWER
 
 
-def make_rankings(judged: Sequence[Judged], looks: Looks) -> tuple[Ranking, ...]:
+def make_rankings(judged: Sequence[SplitComparisons], looks: LookSchedule) -> tuple[Ranking, ...]:
     """Return the variants of each of these splits by mean headline score, and which the first is shown to be ahead of.
 
     All pairs of variants are one family (Holm), so that it does not matter that the first was chosen by its score.
@@ -26,7 +26,7 @@ def make_rankings(judged: Sequence[Judged], looks: Looks) -> tuple[Ranking, ...]
     return tuple(_rank(item, looks) for item in judged if len(item.study.variants) > 1)
 
 
-def _rank(judged: Judged, looks: Looks) -> Ranking:
+def _rank(judged: SplitComparisons, looks: LookSchedule) -> Ranking:
     study = judged.study
     means = dict(zip(study.variants, np.nanmean(study.scores_VSM[:, :, 0], axis=1).tolist(), strict=True))
     order = sorted(means, key=lambda name: -means[name])

@@ -47,7 +47,7 @@ from harness.stats.looks import Taken
 BySplit = Mapping[str, ByName]
 
 
-def make_report(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -> Report:
+def summarise(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -> Report:
     """Return the report of a plan's runs; `results` is by run id, and a run without one is reported as missing.
 
     `taken` are the looks at the study that were recorded; without them this is the first look at its seeds. Pure: the
