@@ -37,7 +37,7 @@ def harness_command(*arguments: str) -> list[str]:
 
 def harness_here(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the program in this process, for what does not ask for a process of its own: a start takes seconds."""
-    from harness.cli.app import app
+    from harness.cli import app
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     heard = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGHUP)}

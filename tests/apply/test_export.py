@@ -210,7 +210,7 @@ def test_int8_of_other_weights_than_the_stored_counts_is_refused(tmp_path):
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, said, capsys, monkeypatch, tmp_path):
-    from harness.cli.app import app
+    from harness.cli import app
 
     monkeypatch.chdir(tmp_path)
     study = finished()

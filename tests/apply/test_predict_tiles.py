@@ -38,7 +38,9 @@ UNET_REACH = 110
 def make_model(network, num_classes, size="native"):
     network.module.eval()
     config = SimpleNamespace(
-        data={"size": size}, train=SimpleNamespace(precision="float32"), evaluate=SimpleNamespace(batch_size=4)
+        data=SimpleNamespace(size=size),
+        train=SimpleNamespace(precision="float32"),
+        evaluate=SimpleNamespace(batch_size=4),
     )
     unit = Preprocessing(("rgb",), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     cpu = torch.device("cpu")

@@ -95,7 +95,9 @@ def test_did_you_mean_says_when_there_is_nothing():
 
 
 def test_the_first_look_up_finds_what_harness_ships():
-    code = "from harness import catalog; print(registry.find_part('data', 'camvid').name, len(registry.parts('model')))"
+    code = (
+        "from harness import registry; print(registry.find_part('data', 'camvid').name, len(registry.parts('model')))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     name, models = done.stdout.split()
     assert (name, int(models) > 3) == ("camvid", True)

@@ -57,7 +57,7 @@ def config_of(variant, inputs=("rgb", "depth"), augment_as="steps"):
 def looks_of(config, monkeypatch, split="train", epoch=1):
     drawn = []
     with monkeypatch.context() as patch:
-        patch.setattr(preview, "draw_looks", lambda looks, *rest, **named: drawn.extend(looks))
+        patch.setattr(preview, "draw_previews", lambda looks, *rest, **named: drawn.extend(looks))
         preview.show_data(config, split, images=16, epoch=epoch, title="", path=None)
     return {look.name: look for look in drawn}
 

@@ -220,7 +220,7 @@ def test_a_full_disk_here_fails_the_run_and_says_where(plan, folders, monkeypatc
     def no_room(self, piece):
         raise OSError(28, "No space left on device", "checkpoints/state.pt")
 
-    monkeypatch.setattr(driver.Inbox, "take", no_room)
+    monkeypatch.setattr(driver.FolderReceiver, "take", no_room)
     machines, events = execute(plan, folders, {})
     assert ends(events)["baseline/seed0"].reason == "checkpoints/state.pt: No space left on device"
     assert machines.recalled == [plan.runs[0].id]

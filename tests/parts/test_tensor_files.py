@@ -142,4 +142,4 @@ def test_torch_load_has_one_door():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.load", "pickle.load", "pickle.loads")
     }
-    assert list(calls) == ["nets/tensor_files.py"]
+    assert list(calls) == ["models/tensor_files.py"]

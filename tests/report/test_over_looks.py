@@ -261,7 +261,7 @@ def test_pages_mark_what_all_seeds_do_not_say(turned, tmp_path):
 
 def test_a_report_that_is_made_is_not_made_again(turned, tmp_path, monkeypatch):
     made = summarise(turned.plan, turned.results)
-    monkeypatch.setattr("harness.report.write.make_report", None)
+    monkeypatch.setattr("harness.report.write.summarise", None)
     assert write_report(turned.plan, turned.results, tmp_path, made=made) is made
     assert made.answer[0] in (tmp_path / "report.md").read_text()
 

@@ -42,14 +42,13 @@ compare: {reference: baseline, margin: 0.005}
 
 CODE = """
 import json, sys
-import harness.data, harness.parts
-from harness import catalog
+from harness import registry
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 from harness.spec.schema import json_schema
-if "deeplabv3_mobilenet_v3_large" not in {part.name for part in catalog.parts("model")}:
+if "deeplabv3_mobilenet_v3_large" not in {part.name for part in registry.parts("model")}:
     sys.exit(77)
-plan = make_plan(load_spec(sys.argv[1]), lambda config: {"data": "digest"})
+plan = expand(load_spec(sys.argv[1]), lambda config: {"data": "digest"})
 schema = json_schema()
 print(json.dumps([[run.label for run in plan.runs], "torch" in sys.modules, schema]))
 """

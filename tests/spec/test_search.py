@@ -61,7 +61,10 @@ def test_every_sampler_is_its_own_and_is_tried(write_spec):
     told += " (harness/tune/optuna_study.py), and a row in SETTINGS of tests/spec/test_search.py"
     tuning = load(write_spec, NUMBERS).tune
     with _quiet():  # Optuna says of some that they may change
-        made = {name: type(_make_sampler(replace(tuning, sampler=name), 0)) for name in SAMPLERS}
+        made = {
+            name: type(_make_sampler(replace(tuning, settings=tuning.settings.model_copy(update={"sampler": name})), 0))
+            for name in SAMPLERS
+        }
     assert len(set(made.values())) == len(made), f"{made}: {told}"
     assert {sampler for sampler, _, _ in SETTINGS} == set(SAMPLERS), told
 

@@ -145,10 +145,10 @@ import harness.data, harness.parts
 from harness.predictions import Seen, pack_predictions
 from harness.records import Progress
 from harness.spec.load import load_spec
-from harness.spec.plan import make_plan
+from harness.spec.plan import expand
 from harness.runs.folder import append_progress, run_folder
 from harness.tracking.mlflow_store import MlflowStore
-plan = make_plan(load_spec(sys.argv[1], seeds=[int(sys.argv[2])]), lambda config: {"data": "d"})
+plan = expand(load_spec(sys.argv[1], seeds=[int(sys.argv[2])]), lambda config: {"data": "d"})
 store = MlflowStore(Path(sys.argv[3]))
 store.open_study(plan)
 for number in range(1, 6):

@@ -131,7 +131,7 @@ def test_judging_waits_for_a_gpu_as_often_with_many_images_as_with_few(size, mon
         found = []
         for images in (4, 8):
             config = make_config(evaluate=EvaluateSettings(batch_size=2, size=size))
-            config = replace(config, data=replace(config.data, settings={**config.data.settings, "val_images": images}))
+            config = replace(config, data=config.data.with_settings(val_images=images))
             setup = build(config)
             evaluate(setup, "val")
             card.waits.clear()

@@ -235,9 +235,7 @@ def test_a_held_out_third_of_val_chooses_the_epoch_and_is_not_reported():
         data=choose("data", "desert", {"size": [32, 32], "train_images": 6, "val_images": 9, "test_images": 2}),
         evaluate=EvaluateSettings(select_split="held_out"),
     )
-    setup = make_setup(
-        replace(config, data=replace(config.data, settings={**config.data.settings, "normalize": "unit"}))
-    )
+    setup = make_setup(replace(config, data=config.data.with_settings(normalize="unit")))
     select, val = setup.data.splits["select"], setup.data.splits["val"]
     assert (len(select), len(val)) == (3, 6)
     assert not set(select.groups) & set(val.groups)
