@@ -1,4 +1,4 @@
-"""A study within a budget of hours or runs: what tells most comes first, and what is left can be done later."""
+"""A study within a budget of hours or runs. The runs that decide most come first; the others can follow later."""
 
 from __future__ import annotations
 

@@ -41,24 +41,24 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
     yield from warned
     folders = {run.id: run_folder(store.root, run.id) for run in plan.runs}
     unique = tuple({run.id: run for run in runs}.values())
-    courier = BackgroundSync(store, plan, opened=not warned)
+    sync = BackgroundSync(store, plan, opened=not warned)
     status: Status = "interrupted"
     try:
         with locked(study_lock(store.root, plan.study), shared=True):
             if not warned:
                 lacking = [run for run in unique if not is_finished(folders[run.id])]
                 yield from _fetch(lacking, plan.study, store, folders)
-            yield from _execute(unique, folders, courier, executor)
+            yield from _execute(unique, folders, sync, executor)
         # runs that a budget left undone make the study an interrupted one
         if all(folders[run.id].result.exists() for run in unique):
             status = "finished" if all(is_finished(folders[run.id]) for run in unique) else "failed"
     finally:
-        courier.close(INTERRUPT_PATIENCE_S)
+        sync.close(INTERRUPT_PATIENCE_S)
         with locked(study_lock(store.root, plan.study), wait=False) as alone:
-            if alone and not courier.behind:
+            if alone and not sync.behind:
                 list(_attempt(lambda: store.close_study(status)))
-    if courier.behind:
-        number = f"{courier.behind} {'run' if courier.behind == 1 else 'runs'}"
+    if sync.behind:
+        number = f"{sync.behind} {'run' if sync.behind == 1 else 'runs'}"
         yield Warned(
             f"the tracking store lacks something of {number}; all of it is on this disk. When the store answers again: "
             f"{sync_command(store.root, store.uri, plan.study)}"
@@ -66,36 +66,36 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
 
 
 def _execute(
-    runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: BackgroundSync, executor: Executor
+    runs: Sequence[Run], folders: Mapping[str, RunFolder], sync: BackgroundSync, executor: Executor
 ) -> Iterator[Event]:
-    """Execute runs, each once, and tell of them; the courier is done when this ends."""
+    """Execute runs, each once, and tell of them; the background sync has ended when this ends."""
     under_way: dict[str, Run] = {}
     lost = {run.id: run for run in find_lost_starts(runs, folders)}
     to_do = [run for run in runs if run.id in lost or not is_finished(folders[run.id])]
     try:
         yield from map(Warned, describe_lost(tuple(lost.values())))
-        yield from _recall([run for run in runs if run.id not in {item.id for item in to_do}], folders, courier)
+        yield from _recall([run for run in runs if run.id not in {item.id for item in to_do}], folders, sync)
         for event in _make_again(lost, to_do, folders, executor):
             if not isinstance(event, Tick):
                 yield event
-                _follow(event, courier, folders, under_way, lost)
-            yield from map(Warned, courier.news())
+                _follow(event, sync, folders, under_way, lost)
+            yield from map(Warned, sync.news())
     except BaseException:
         for run in under_way.values():
             if not is_running(folders[run.id]):  # else another process works on it
-                courier.tell(run, folders[run.id], "interrupted")
-        courier.close(INTERRUPT_PATIENCE_S)
+                sync.tell(run, folders[run.id], "interrupted")
+        sync.close(INTERRUPT_PATIENCE_S)
         raise
-    courier.close()
-    yield from map(Warned, courier.news())
+    sync.close()
+    yield from map(Warned, sync.news())
 
 
-def _recall(runs: Sequence[Run], folders: Mapping[str, RunFolder], courier: BackgroundSync) -> Iterator[Ended]:
+def _recall(runs: Sequence[Run], folders: Mapping[str, RunFolder], sync: BackgroundSync) -> Iterator[Ended]:
     """Tell of runs that are finished already."""
     for run in runs:
         result = load_result(folders[run.id])
         assert result is not None
-        courier.tell(run, folders[run.id], "finished")
+        sync.tell(run, folders[run.id], "finished")
         yield Ended(run, result, again=True)
 
 
@@ -139,7 +139,7 @@ def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, 
 
 def _follow(
     event: Event,
-    courier: BackgroundSync,
+    sync: BackgroundSync,
     folders: Mapping[str, RunFolder],
     under_way: dict[str, Run],
     lost: Collection[str],
@@ -150,15 +150,15 @@ def _follow(
     """
     match event:
         case Started(run) | Advanced(run, _) | Ended(run, _, _) if run.id in lost:
-            courier.tell(run, folders[run.id], "finished")
+            sync.tell(run, folders[run.id], "finished")
         case Started(run) | Advanced(run, _):
             under_way[run.id] = run
-            courier.tell(run, folders[run.id], "running")
+            sync.tell(run, folders[run.id], "running")
         case Ended(run, result, _):
             under_way.pop(run.id, None)
             if result.status == "finished":
                 drop_last(folders[run.id])
-            courier.tell(run, folders[run.id], result.status)
+            sync.tell(run, folders[run.id], result.status)
         case Warned():
             pass
 

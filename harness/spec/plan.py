@@ -21,7 +21,7 @@ from harness.spec.resolve import weights_settings
 NO_NUMBERS = ("checkpoint_every", "epochs_by")
 """Settings of training and evaluation that change what an interruption costs or what is noted, and no number."""
 NEUTRAL = {"on_oom": "fail", "optimizer_step": "plain", "augment_as": "steps", "compile": "none"}
-"""Values that are left out, of settings that are younger than ids: with them a run is what it was before they were."""
+"""Settings that were added later, each with the value that changes nothing: a run with that value keeps its id."""
 MOST_RUNS = 50_000
 """Runs of a plan: planning so many takes half a minute."""
 WARM_VERSION = 2

@@ -38,7 +38,7 @@ class Noise:
     """Variance between seeds, pooled over a study's variants."""
 
     variance_M: Values
-    """Of one variant's score, around what its seed has in common with the other variants; by measure."""
+    """Variance of one variant's score between seeds, freed of what its seed does to all variants alike; by measure."""
     degrees: float
     """Of `variance_M`; 0 where nothing can be pooled."""
     classes: float

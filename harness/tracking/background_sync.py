@@ -26,7 +26,7 @@ class BackgroundSync:
         self._closing = False
         self._failing = not opened
         self._news: list[str] = []
-        self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="background-sync", daemon=True)
         self._thread.start()
 
     def tell(self, run: Run, folder: RunFolder, status: Shown) -> None:

@@ -79,6 +79,8 @@ def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[tor
     the allocator would keep up to four of them.
     """
     blocks = _count_blocks(logits_CHW.shape[1], height)
+    # A block is the smallest number of rows that interpolation maps to whole rows; only between blocks can a picture be
+    # cut without a change of any bit.
     rows_in, rows_out = logits_CHW.shape[1] // blocks, height // blocks
     row_bytes = 4 * logits_CHW.shape[0] * width
     enough = max(CHUNK_BYTES // row_bytes, TINY + 1 - width, 1)
@@ -90,6 +92,8 @@ def _cut_rows(logits_CHW: torch.Tensor, height: int, width: int) -> Iterator[tor
     made_1CHW = torch.empty((1, len(logits_CHW), size * rows_out, width), dtype=logits_CHW.dtype, memory_format=layout)
     for start in range(0, blocks, step):
         end = min(start + step, blocks)
+        # The window begins one block above the chunk and ends one below, as far as there are any, and is always of one
+        # size.
         first = max(0, min(start - 1, blocks - size))
         window_1CHW = logits_CHW[None, :, first * rows_in : (first + size) * rows_in]
         torch.ops.aten.upsample_bilinear2d.out(window_1CHW, made_1CHW.shape[2:], False, out=made_1CHW)

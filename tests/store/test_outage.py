@@ -11,7 +11,7 @@ import pytest
 from tiny_study import TINY, harness_command, harness_here
 
 from harness.records import Plan
-from harness.tracking import background_sync as courier_module
+from harness.tracking import background_sync
 from harness.tracking.background_sync import BackgroundSync
 from harness.tracking.protocol import StoreError
 
@@ -134,7 +134,7 @@ class Named:
 
 @pytest.fixture
 def recorded(monkeypatch):
-    monkeypatch.setattr(courier_module, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(background_sync, "FIRST_PAUSE_S", 0.05)
     return Recorded()
 
 
@@ -147,52 +147,52 @@ def wait_until(condition):
 
 def test_telling_never_waits_and_only_the_last_status_is_delivered(recorded):
     recorded.slow_s = 0.2
-    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
+    sync = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
     began = time.monotonic()
     for _ in range(50):
-        courier.tell(Named("a"), None, "running")
-        courier.tell(Named("b"), None, "running")
-    courier.tell(Named("a"), None, "finished")
+        sync.tell(Named("a"), None, "running")
+        sync.tell(Named("b"), None, "running")
+    sync.tell(Named("a"), None, "finished")
     assert time.monotonic() - began < 0.2
-    courier.close()
+    sync.close()
     assert recorded.asked[-2:] in ([("b", "running"), ("a", "finished")], [("a", "finished"), ("b", "running")])
     assert len(recorded.asked) <= 4
-    assert courier.behind == 0
+    assert sync.behind == 0
 
 
 def test_a_failing_store_is_told_of_once_left_alone_and_caught_up_with(recorded):
     recorded.failing = True
-    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=False)
-    courier.tell(Named("a"), None, "running")
+    sync = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=False)
+    sync.tell(Named("a"), None, "running")
     time.sleep(0.3)
-    assert courier.news() == []  # who opened it in vain has said so
-    courier.tell(Named("a"), None, "finished")
+    assert sync.news() == []  # who opened it in vain has said so
+    sync.tell(Named("a"), None, "finished")
     recorded.failing = False
     wait_until(lambda: recorded.asked)
-    courier.close()
+    sync.close()
     assert recorded.asked == ["open", ("a", "finished")]
-    assert courier.news() == ["the tracking store answers again, and is brought up to date"]
-    assert courier.behind == 0
+    assert sync.news() == ["the tracking store answers again, and is brought up to date"]
+    assert sync.behind == 0
 
 
 def test_a_store_that_fails_to_the_end_is_tried_once_more_and_counted(recorded):
-    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
-    courier.tell(Named("a"), None, "running")
+    sync = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
+    sync.tell(Named("a"), None, "running")
     wait_until(lambda: recorded.asked)
     recorded.failing = True
     for name in "abc":
-        courier.tell(Named(name), None, "finished")
-    courier.close()
-    assert courier.behind == 3
-    assert len(courier.news()) == 1
+        sync.tell(Named(name), None, "finished")
+    sync.close()
+    assert sync.behind == 3
+    assert len(sync.news()) == 1
     assert recorded.asked == [("a", "running")]
 
 
 def test_a_store_that_hangs_is_given_up_after_the_patience_of_an_interrupt(recorded):
     recorded.slow_s = 3.0
-    courier = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
-    courier.tell(Named("a"), None, "finished")
+    sync = BackgroundSync(recorded, Plan("s", "", "a", 0.0, ()), opened=True)
+    sync.tell(Named("a"), None, "finished")
     began = time.monotonic()
-    courier.close(0.2)
+    sync.close(0.2)
     assert time.monotonic() - began < 1.0
-    assert courier.behind == 1
+    assert sync.behind == 1

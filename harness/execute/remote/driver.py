@@ -1,7 +1,7 @@
 """Runs on other machines, without a shared disk: what is sent when, what becomes of what arrives.
 
-This process decides what starts when. Each run is worked on in a scratch folder elsewhere (`errand`), from where each
-epoch is sent home: first the files of the run's folder that have changed (`parcels`), then the epoch's figures. Here
+This process decides what starts when. Each run is worked on in a scratch folder elsewhere (`worker`), from where each
+epoch is sent home: first the files of the run's folder that have changed (`transfer`), then the epoch's figures. Here
 the files are written into the run's folder on this disk, which is the durable truth as it is for local runs, and from
 which the tracking store is brought up to date; the other machines need neither this disk nor the store. The weights
 that a run starts from, and the checkpoint of one that has to go on, are sent along with it.
@@ -42,15 +42,15 @@ IDLE_S = 60.0
 
 @dataclass(frozen=True)
 class RunClosed:
-    """Nothing more comes from an errand; `why` where that was not its own last word."""
+    """A remote run sends nothing more. `why` says what ended it, where it did not say so itself."""
 
     why: Failure | WorkerDied | None = None
 
 
 class RemoteMachines(Protocol):
-    """Machines that take errands."""
+    """Machines that take remote runs."""
 
-    def send(self, errand: RemoteRun, own: Iterable[Chunk], start: Path | None) -> None:
+    def send(self, remote_run: RemoteRun, own: Iterable[Chunk], start: Path | None) -> None:
         """Have a run worked on as soon as a machine is free, from its own files and the weights in the file `start`."""
 
     def forget(self, start: Path) -> None:
@@ -60,10 +60,10 @@ class RemoteMachines(Protocol):
         """Return what has arrived, with the run's id; wait for it so long at most."""
 
     def recall(self, run_id: str) -> None:
-        """End a run's errand; nothing more arrives from it."""
+        """End a remote run; nothing more arrives from it."""
 
     def shortage(self) -> str:
-        """Return why no machine takes an errand, as far as that is known."""
+        """Return why no machine takes a remote run, as far as that is known."""
 
 
 @dataclass
@@ -170,8 +170,8 @@ class _Driver:
         elif start is not None and (problem := find_start_problem(start)):
             yield self._fail(run, problem)
         else:
-            errand = RemoteRun(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
-            self._fleet.send(errand, pack_to_go_on(folder), start)
+            remote_run = RemoteRun(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
+            self._fleet.send(remote_run, pack_to_go_on(folder), start)
         if start is not None and not self._order.wants(start):
             self._fleet.forget(start)
 

@@ -1,7 +1,7 @@
-"""Other machines as nodes of a Ray cluster. No other file knows Ray; `away` says what travels, and who keeps what.
+"""Other machines as nodes of a Ray cluster. No other file knows Ray; `driver` says what travels, and who keeps what.
 
-Each errand is a Ray task whose results are a stream: its messages. Files travel in it as pieces, through Ray's object
-store, as do the files that an errand starts from. Ray retries nothing by itself: it would repeat a whole stream.
+Each remote run is a Ray task whose results are a stream: its messages. Files travel in it as chunks, through Ray's
+object store, as do the files that a remote run starts from. Ray retries nothing by itself: it would repeat the stream.
 """
 
 from __future__ import annotations
@@ -154,16 +154,16 @@ def _first_line(error: Exception) -> str:
 
 
 def work(
-    errand: RemoteRun, own: Sequence[ray.ObjectRef[Chunk]], start: Sequence[ray.ObjectRef[Chunk]]
+    remote_run: RemoteRun, own: Sequence[ray.ObjectRef[Chunk]], start: Sequence[ray.ObjectRef[Chunk]]
 ) -> Iterator[Message]:
-    """Be the task of one errand: `own` are the run's files so far, `start` the weights that it starts from."""
+    """Be the task of one remote run: `own` are the run's files so far, `start` the weights that it starts from."""
     yield RunTaken(socket.gethostname())
     os.environ.pop("OMP_NUM_THREADS", None)  # Ray sets it to the CPUs asked for; a run's threads are its own setting
     with scratch_folder() as scratch:
         folder = RunFolder(scratch / "run")
         FolderReceiver(folder.path).take_all(ray.get(ref) for ref in own)
         FolderReceiver(scratch).take_all(ray.get(ref) for ref in start)
-        yield from carry_out(errand, folder, scratch / START if start else None)
+        yield from carry_out(remote_run, folder, scratch / START if start else None)
 
 
 START = "start.pt"
@@ -177,19 +177,19 @@ class _RayMachines:
         self._weights: dict[Path, list[ray.ObjectRef[Chunk]]] = {}
         self._recalled: list[ray.ObjectRefGenerator] = []
 
-    def send(self, errand: RemoteRun, own: Iterable[Chunk], start: Path | None) -> None:
+    def send(self, remote_run: RemoteRun, own: Iterable[Chunk], start: Path | None) -> None:
         """Submit a task; weights that several runs start from are put into the object store once."""
         if start is not None and start not in self._weights:
             self._weights[start] = [ray.put(piece) for piece in cut(start, START)]
-        needs = _needs(errand.run, self._cluster)
+        needs = _needs(remote_run.run, self._cluster)
         task = self._task.options(
             num_cpus=needs["CPU"],
             num_gpus=needs["GPU"],
-            name=errand.run.label,
+            name=remote_run.run.label,
             _generator_backpressure_num_objects=UNREAD,
         )
         weights = self._weights[start] if start is not None else []
-        self._streams[errand.run.id] = task.remote(errand, [ray.put(piece) for piece in own], weights)
+        self._streams[remote_run.run.id] = task.remote(remote_run, [ray.put(piece) for piece in own], weights)
 
     def forget(self, start: Path) -> None:
         """Let go of weights; tasks that have not read them yet keep them."""

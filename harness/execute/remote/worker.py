@@ -39,7 +39,7 @@ class RemoteRun:
     run: Run
     machine: Machine
     home: str
-    """The run's folder on the machine that sends the errand, for messages."""
+    """The run's folder on the machine that sends the remote run, for messages."""
     cwd: str
     """The folder that the user's command was given in: paths in a spec are relative to it, where it exists."""
     patience: TimeLimits = STATED
@@ -92,19 +92,19 @@ def _remove(place: Path) -> None:
     place.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def carry_out(errand: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
+def carry_out(remote_run: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
     """Bring a run to its end, from wherever its folder says it stands; `start` holds the weights that it starts from.
 
     Yields each epoch after the pieces of the files that hold it. Closing the iterator ends the run's process.
     """
     with suppress(OSError):
-        os.chdir(errand.cwd)
+        os.chdir(remote_run.cwd)
     try:
-        _require_same_inputs(errand.run)
+        _require_same_inputs(remote_run.run)
     except HarnessError as error:
         yield Failure(str(error))
         return
-    yield from _watch(errand, folder, start)
+    yield from _watch(remote_run, folder, start)
 
 
 def _require_same_inputs(run: Run) -> None:
@@ -123,8 +123,8 @@ def _require_same_inputs(run: Run) -> None:
         )
 
 
-def _watch(errand: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
-    worker = Worker(errand.run, folder, errand.machine, start, errand.patience)
+def _watch(remote_run: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
+    worker = Worker(remote_run.run, folder, remote_run.machine, start, remote_run.patience)
     outbox = FolderSender(folder)
     try:
         while not worker.is_over:
@@ -133,11 +133,11 @@ def _watch(errand: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator
                 yield from outbox.changed()
             for message in said:
                 if isinstance(message, Warned):
-                    message = Warned(message.text.replace(str(folder.path), errand.home))
+                    message = Warned(message.text.replace(str(folder.path), remote_run.home))
                 yield message
         yield from outbox.changed(with_log=True)
         if worker.failure:
-            yield Failure(worker.failure.reason.replace(str(folder.path), errand.home))
+            yield Failure(worker.failure.reason.replace(str(folder.path), remote_run.home))
         elif not is_finished(folder):
             yield WorkerDied(worker.describe_death())
         yield RunSent(tuple(path.name for path in folder.state.parent.glob("*")))

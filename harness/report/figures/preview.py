@@ -1,4 +1,4 @@
-"""A sheet of images beside what a model is given of them."""
+"""A sheet for `data show`: each image as it is on disk, and as training feeds it to the model."""
 
 from __future__ import annotations
 

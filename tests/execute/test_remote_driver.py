@@ -18,7 +18,7 @@ from harness.runs.folder import is_finished, run_folder, save_result
 
 
 class Machines:
-    """A fleet whose machines do what a script says: run label -> what comes from each of its errands."""
+    """A fleet whose machines do what a script says: run label -> what comes from each of its remote runs."""
 
     def __init__(self, scripts):
         self.scripts = scripts
@@ -27,10 +27,12 @@ class Machines:
         self.recalled = []
         self._coming = {}
 
-    def send(self, errand, own, start):
-        self.sent.append((errand.run.label, {piece.file: piece.data for piece in own}, start))
-        script = self.scripts.get(errand.run.label) or [finishing]
-        self._coming[errand.run.id] = iter(script.pop(0)(errand.run) if len(script) > 1 else script[0](errand.run))
+    def send(self, remote_run, own, start):
+        self.sent.append((remote_run.run.label, {piece.file: piece.data for piece in own}, start))
+        script = self.scripts.get(remote_run.run.label) or [finishing]
+        self._coming[remote_run.run.id] = iter(
+            script.pop(0)(remote_run.run) if len(script) > 1 else script[0](remote_run.run)
+        )
 
     def forget(self, start):
         self.forgotten.append(start)
