@@ -59,7 +59,8 @@ DESIGN = '''def ends(components: Sequence[str]) -> tuple[Combination, ...]:
 DESIGNS: Mapping'''
 COMMAND = '''"""`harness count`."""
 
-from harness.cli.options import DEFAULT_ROOT, Root
+from harness.cli.options import Root
+from harness.files import DEFAULT_ROOT
 
 
 def count(root: Root = DEFAULT_ROOT) -> None:
@@ -78,7 +79,7 @@ CHANGED = {
     "harness/settings.py": [('    "miou_image",\n', '    "miou_image",\n    "dice_image",\n')],
     "harness/cli/app.py": [
         ("from harness.cli.data", "from harness.cli.count import count\nfrom harness.cli.data"),
-        ("app.command()(tune)\n", "app.command()(tune)\napp.command()(count)\n"),
+        ("ls, gc, tune):", "ls, gc, tune, count):"),
     ],
 }
 PINNED = {
