@@ -18,7 +18,7 @@ import pytest
 import torch
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name, _validate_tag_name
 from PIL import Image
-from tiny_study import TINY, harness_here
+from tiny_study import TINY
 
 from harness.api import load_spec
 from harness.counts import load_counts, make_counts, save_counts
@@ -272,7 +272,7 @@ def make_odd_data(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_on_odd_classes_and_files_stays_in_its_folders(workplace, monkeypatch):
+def test_a_study_on_odd_classes_and_files_stays_in_its_folders(workplace, harness_cli, monkeypatch):
     make_odd_data(workplace / "data")
     classes = json.dumps(ODD_CLASSES, ensure_ascii=False)
     data = f"  data: {{name: folder, root: data, size: [16, 16], val_fraction: 0.5, classes: {classes}}}"
@@ -281,7 +281,7 @@ def test_a_study_on_odd_classes_and_files_stays_in_its_folders(workplace, monkey
     (workplace / "tiny.yaml").write_text(text)
     before = {path for path in workplace.parent.rglob("*") if path.is_file()}
     monkeypatch.setenv("HARNESS_CACHE", str(workplace / "cache"))
-    done = harness_here("run", "tiny.yaml", "--only", "baseline", "--seeds", "0")
+    done = harness_cli("run", "tiny.yaml", "--only", "baseline", "--seeds", "0")
     assert done.returncode == 0, done.stderr
     assert "not up to date" not in done.stderr, "MLflow takes all these names"
     new = {path for path in workplace.parent.rglob("*") if path.is_file()} - before

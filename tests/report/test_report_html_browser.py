@@ -10,6 +10,15 @@ import pytest
 from written_pages import render
 
 
+def wait_until(page, condition):
+    """Wait for a condition in the page; playwright's own waiting evaluates text there, which its policy forbids."""
+    for _ in range(500):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"not within 10 s: {condition}")
+
+
 @pytest.fixture(scope="module")
 def written(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
@@ -42,7 +51,7 @@ def page(browser, written):
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("request", lambda request: None if request.url[:5] in ("file:", "data:") else errors.append(request.url))
     opened.goto(written.as_uri())
-    opened.wait_for_function("document.querySelector('[data-readout]').textContent !== ''")
+    wait_until(opened, "document.querySelector('[data-readout]').textContent !== ''")
     yield opened
     opened.close()
     assert errors == []
@@ -101,7 +110,7 @@ def test_the_viewer_shows_exactly_the_pixels(page, study):
     prediction, truth, difference = (
         page.locator(f"[data-layer={name}]") for name in ("prediction", "truth", "difference")
     )
-    page.wait_for_function("document.querySelector('canvas').width === 96")
+    wait_until(page, "document.querySelector('canvas').width === 96")
     prediction.click()  # off: the image alone
     assert prediction.get_attribute("aria-pressed") == "false"
     shown = np.array(pixels(page)).reshape(72, 96, 4)[..., :3]
@@ -130,7 +139,7 @@ def test_the_viewer_works_with_the_keyboard_alone(page):
     page.keyboard.press("ArrowDown")
     assert page.locator("[data-readout]").inner_text() != before
     page.locator("[data-choose=variant]").select_option("3")
-    page.wait_for_function("document.querySelector('[data-readout]').textContent.startsWith('phase3')")
+    wait_until(page, "document.querySelector('[data-readout]').textContent.startsWith('phase3')")
 
 
 def test_colours_follow_the_system_and_the_switch(page):
