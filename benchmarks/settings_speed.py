@@ -33,7 +33,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 COMPILED = {"compile: default": {"compile": "default"}}
 
 
-def make_setupes(config: RunConfig, machine: Machine, compiled: bool) -> dict[str, Setup]:
+def make_setups(config: RunConfig, machine: Machine, compiled: bool) -> dict[str, Setup]:
     """Return a setup for each change that the device is able to make."""
     device = resolve_device(machine.device)
     return {
@@ -72,7 +72,7 @@ def main() -> None:
         config = make_config(case, device)
         prepare_process(config)
         began = time.perf_counter()
-        setups = make_setupes(config, Machine(str(device)), given.compile)
+        setups = make_setups(config, Machine(str(device)), given.compile)
         spent, losses = measure(setups, given.rounds, given.clock)
         for name, times in spent.items():
             share = statistics.median(a / b for a, b in zip(times, spent["defaults"], strict=True))

@@ -11,7 +11,7 @@ import pytest
 
 from harness.counts import make_counts
 from harness.records import Plan, Progress, Run, RunResult, Start
-from harness.report.diagnosis.make import RULES, diagnose, examine, make_diagnosis
+from harness.report.diagnosis.make import RULES, examine, make_diagnosis
 from harness.report.page import diagnosis_sections, text
 from harness.report.page.markdown import render_markdown
 from harness.report.page.model import Page
@@ -58,7 +58,7 @@ def make(simulate):
 
 
 def found(pair: tuple[Run, RunResult]) -> dict[tuple[str, str], str]:
-    return {(item.code, item.subject): item.text for item in diagnose(*pair)}
+    return {(item.code, item.subject): item.text for item in examine(*pair).findings}
 
 
 def silent(pair: tuple[Run, RunResult]) -> dict[str, str]:
@@ -169,7 +169,7 @@ def test_best_epochs_at_either_end(make):
 @pytest.mark.parametrize(("trained", "severity"), [(4, "warning"), (5, "note"), (10, None)])
 def test_an_early_stop_is_a_warning_where_most_of_the_schedule_is_unused(trained, severity, make):
     pair = make(trained, planned=10, early_stop=EarlyStop(patience=3))
-    told = [item.severity for item in diagnose(*pair) if item.code == "stopped_early"]
+    told = [item.severity for item in examine(*pair).findings if item.code == "stopped_early"]
     assert told == ([severity] if severity else [])
 
 

@@ -12,7 +12,7 @@ from harness import registry
 from harness.execute.run import run_one
 from harness.records import Machine, Run, RunConfig
 from harness.registry import choose
-from harness.report.diagnosis.make import diagnose
+from harness.report.diagnosis.make import examine
 from harness.runs.folder import load_result, run_folder
 from harness.settings import EvaluateSettings, TrainSettings
 from harness.spec.plugins import import_plugin
@@ -175,7 +175,7 @@ def test_a_class_that_a_crop_withholds_is_named(tmp_path, monkeypatch):
     folder.path.mkdir(parents=True)
     run_one(run, folder, Machine("cpu"), None, lambda progress: None)
     result = load_result(folder)
-    starved = {item.subject: item for item in diagnose(run, result) if item.code == "starved"}
+    starved = {item.subject: item for item in examine(run, result).findings if item.code == "starved"}
     assert "Sky" in starved
     assert starved["Sky"].values["shown"] == 0
     assert starved["Sky"].text.startswith("Sky: an epoch showed 0.0 % of the pixels that the training split holds")

@@ -29,11 +29,6 @@ from harness.report.study.class_band_records import Band, ClassBand
 RULES = (*CURVE_RULES, *CLASS_RULES)
 
 
-def diagnose(run: Run, result: RunResult) -> tuple[Finding, ...]:
-    """Return what the rules find in one run."""
-    return examine(run, result).findings
-
-
 def examine(run: Run, result: RunResult) -> RunFindings:
     """Return what the rules find in one run, and which of them could not be applied to it."""
     trace = Trace(run, result)
