@@ -150,7 +150,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 CORRECTION = Correction("holm", "Holm", holm, lambda left: FAMILY_ERROR / max(left, 1))
-"""The correction of every family. Another one that steps down, as `harness.stats.first_call` needs it, goes in here."""
+"""The correction of every family. Another one that steps down, as `judge_in_order` needs it, goes in here."""
 
 
 def _test(effect: Effect, look: LookHistory | None) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ from harness.report.page.text import NOTHING, counted, escape, points
 from harness.report.page.tooltips import signed
 from harness.report.study.attribution_records import FamilyAttribution, Part
 from harness.report.study.record import Report
+from harness.stats.verdicts import CORRECTION
 
 
 def attribution_section(report: Report) -> Iterator[Block]:
@@ -25,7 +26,7 @@ def attribution_section(report: Report) -> Iterator[Block]:
             yield parts_table(item)
         if item.interactions:
             rows: list[Row] = [[escape(found.name), _part(found), _p(found)] for found in item.interactions]
-            yield make_table(["pair", "interaction", "p (Holm)"], rows)
+            yield make_table(["pair", "interaction", f"p ({CORRECTION.title})"], rows)
         if item.brackets and not item.shapley:
             yield brackets_table(item)
         yield Text(open_question(item))
@@ -67,7 +68,9 @@ def parts_table(item: FamilyAttribution) -> Table:
         ]
         for main in item.main
     ]
-    return make_table(["component", "share of the total", "main effect", "p (Holm)", "not told from"], rows)
+    return make_table(
+        ["component", "share of the total", "main effect", f"p ({CORRECTION.title})", "not told from"], rows
+    )
 
 
 def brackets_table(item: FamilyAttribution) -> Table:
@@ -111,13 +114,13 @@ def open_question(item: FamilyAttribution) -> str:
     if item.shapley:
         return (
             "Shares are Shapley's: the effect of switching a component on, averaged over all orders; they add up to "
-            "the total. Intervals are of each line alone; p-values are adjusted (Holm), main effects together and "
-            "interactions together."
+            f"the total. Intervals are of each line alone; p-values are adjusted ({CORRECTION.title}), main effects "
+            "together and interactions together."
         )
     if item.main:
         return (
             "A fraction of all combinations ran: a main effect cannot be told from the interactions named beside it. "
-            "Intervals are of each line alone; p-values are adjusted for all main effects (Holm)."
+            f"Intervals are of each line alone; p-values are adjusted for all main effects ({CORRECTION.title})."
         )
     known = (
         "Each component's effect lies between surroundings: where its two effects differ, they depend on what else is"
@@ -127,7 +130,8 @@ def open_question(item: FamilyAttribution) -> str:
         known = "Each component's effect is known in one surrounding: with others on or off it may be another."
     return (
         f"The design does not divide the total among the components. {known} All 2^k combinations (design: factorial)"
-        " would divide the total. Intervals are of each line alone; bold is what is called after all of them (Holm)."
+        " would divide the total. Intervals are of each line alone; bold is what is called after all of them "
+        f"({CORRECTION.title})."
     )
 
 

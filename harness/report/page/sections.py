@@ -35,6 +35,7 @@ from harness.report.study.file_names import confusion_name, epochs_name, has_sco
 from harness.report.study.own_training import own_training_lines
 from harness.report.study.record import Epoch, Report, SeedResult, VariantSummary
 from harness.scores import SCORES
+from harness.stats.verdicts import CORRECTION
 
 MEANINGS = {
     "miou_dataset": "intersections and unions are summed over all images; IoU of each class; mean over the classes "
@@ -318,9 +319,9 @@ def _how_verdicts_are_made(report: Report) -> Iterator[Block]:
             *(OVER_FOLDS if any(claim.folds for claim in heads) else OVER_SEEDS),
             f"Verdicts are given on {escape(report.primary)} alone, the study's primary split (`compare.split`); "
             "differences on another one have intervals.",
-            "improved, regressed: the difference is not zero, at 5 % for all headline comparisons together (Holm); for "
-            "classes, at 5 % for the whole class table together, and from three seeds on: with two, a class table "
-            "would hold a false call far more often.",
+            "improved, regressed: the difference is not zero, at 5 % for all headline comparisons together "
+            f"({CORRECTION.title}); for classes, at 5 % for the whole class table together, and from three seeds on: "
+            "with two, a class table would hold a false call far more often.",
             "equivalent: the 90 % interval (a higher one where looks share the error) lies within the margin of "
             f"±{100 * report.margin:g} points that the study's author said does not matter.",
             "undecided: neither is shown. That is no evidence that there is no difference.",

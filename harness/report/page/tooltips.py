@@ -6,6 +6,7 @@ from harness.report.page.sentences import doubt, is_doubted
 from harness.report.page.text import counted, decimal
 from harness.report.study.claims import Claim
 from harness.report.study.record import Estimate
+from harness.stats.verdicts import CORRECTION
 
 SCORE = "miou_dataset"
 
@@ -33,7 +34,9 @@ def claim_tip(claim: Claim) -> str:
         if low is not None and high is not None:
             lines.append(f"{level:g} % interval {signed(low)} to {signed(high)}")
     if claim.p is not None:
-        adjusted = "" if claim.p_adjusted is None else f"; {claim.p_adjusted:.4g} after Holm over {claim.family}"
+        adjusted = (
+            "" if claim.p_adjusted is None else f"; {claim.p_adjusted:.4g} after {CORRECTION.title} over {claim.family}"
+        )
         lines.append(f"p = {claim.p:.4g}{adjusted}")
     singles = ", ".join(f"{seed}: {signed(value)}" for seed, value in zip(claim.seeds, claim.by_seed, strict=True))
     lines.append(f"seed {singles}")
