@@ -21,7 +21,7 @@ from harness.report.figures.marks import Axis, Chart, Dot, Mark, Row, Sheet, row
 from harness.report.figures.svg import sheet_html
 from harness.report.page.model import Cell, Table, walk
 from harness.report.page.text import decimal, escape
-from harness.report.study.attribution_records import BracketPart
+from harness.report.study.claims import BracketPart
 from harness.report.study.summary import summarise
 from harness.report.write import write_report
 

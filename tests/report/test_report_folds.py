@@ -13,12 +13,11 @@ from harness.apply.card.facts import seed_interval
 from harness.judged import digest_counts
 from harness.report.gate import make_gate
 from harness.report.page.sentences import conclude, floor_sentence
-from harness.report.study.folds import counts_by_split
 from harness.report.study.judge import judge_splits
 from harness.report.study.ranking import propose_next
 from harness.report.study.summary import summarise
 from harness.report.study.until_decided import look_line
-from harness.report.study.variants import group_runs
+from harness.report.study.variants import counts_by_split, group_runs
 from harness.report.write import write_report
 from harness.runs.looks import RecordedLook, taken_looks
 from harness.scores import miou_dataset

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 
 from harness.records import SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX
-from harness.report.diagnosis.records import Finding
-from harness.report.diagnosis.trace import Rule, Trace, finding
+from harness.report.diagnosis.records import Finding, Rule, Trace, finding
 from harness.report.page.text import decimal, percent
 
 SATURATED = 0.95
@@ -23,29 +23,22 @@ WEIGHT_PART = 0.03
 """The larger of the two shares must be at least this: below, the class moves few weights whatever its factor."""
 
 
-def find_never_predicted(trace: Trace) -> list[Finding]:
+def find_never_predicted(trace: Trace) -> Iterator[Finding]:
     """Find classes that occur in the validation split and that no pixel was predicted to be."""
     if "val" not in trace.result.counts:
-        return []
+        return
     counts = trace.result.counts["val"]
     confusion_CC = counts.confusion_CC()
     rows = zip(counts.classes, confusion_CC.sum(axis=1).tolist(), confusion_CC.sum(axis=0).tolist(), strict=True)
-    return [
-        finding(
-            "never_predicted",
-            "warning",
-            f"{name} has {true:,} pixels in val's ground truth and 0 in the predictions (threshold: more than 0).",
-            {"true": true, "predicted": predicted},
-            name,
-        )
-        for name, true, predicted in rows
-        if true and not predicted
-    ]
+    for name, true, predicted in rows:
+        if true and not predicted:
+            text = f"{name} has {true:,} pixels in val's ground truth and 0 in the predictions (threshold: more than 0)"
+            yield finding("never_predicted", "warning", f"{text}.", {"true": true, "predicted": predicted}, name)
 
 
-def find_saturated(trace: Trace) -> list[Finding]:
+def find_saturated(trace: Trace) -> Iterator[Finding]:
     """Find classes whose IoU is as good as it gets, over the last epochs."""
-    found = []
+    # High and steady: a class that is high and still climbs has something to gain, and so has one that is low.
     for name, series in trace.by_class("val/iou/").items():
         last = list(series.values())[-SATURATED_EPOCHS:]
         if len(last) < SATURATED_EPOCHS or min(last) < SATURATED or max(last) - min(last) > SATURATED_RANGE:
@@ -55,14 +48,13 @@ def find_saturated(trace: Trace) -> list[Finding]:
             f"epochs (thresholds: at least {percent(SATURATED, 0)} %, and no further apart than "
             f"{percent(SATURATED_RANGE)} points)."
         )
-        found.append(finding("saturated", "note", text, {"lowest": min(last), "highest": max(last)}, name))
-    return found
+        yield finding("saturated", "note", text, {"lowest": min(last), "highest": max(last)}, name)
 
 
-def find_starved(trace: Trace) -> list[Finding]:
+def find_starved(trace: Trace) -> Iterator[Finding]:
     """Find classes of which crop and augmentation showed far less than of all classes together."""
+    # Relative to all classes: a crop that is smaller than the image withholds pixels of every class, which is no fault.
     everything = statistics.fmean(trace.series("train/shown").values())
-    found = []
     for name, series in trace.by_class(SHOWN_PREFIX).items():
         shown = statistics.fmean(series.values())
         if shown >= STARVED * everything:
@@ -72,16 +64,15 @@ def find_starved(trace: Trace) -> list[Finding]:
             f"together {percent(everything)} %: {decimal(shown / everything, 2)} times an even part (threshold: "
             f"{STARVED} times)."
         )
-        found.append(finding("starved", "warning", text, {"shown": shown, "all_classes": everything}, name))
-    return found
+        yield finding("starved", "warning", text, {"shown": shown, "all_classes": everything}, name)
 
 
-def find_weights_out_of_proportion(trace: Trace) -> list[Finding]:
+def find_weights_out_of_proportion(trace: Trace) -> Iterator[Finding]:
     """Find classes whose share of the loss' weight has little to do with their share of the pixels."""
     pixels = trace.by_class(SHOWN_SHARE_PREFIX)
-    found = []
     for name, series in trace.by_class(WEIGHT_SHARE_PREFIX).items():
         weight, share = statistics.fmean(series.values()), statistics.fmean(pixels[name].values())
+        # A ratio alone would accuse classes of a few pixels, whose weight moves nothing.
         if max(weight, share) < WEIGHT_PART or share / WEIGHT_FACTOR <= weight <= share * WEIGHT_FACTOR:
             continue
         text = (
@@ -90,8 +81,7 @@ def find_weights_out_of_proportion(trace: Trace) -> list[Finding]:
             f"and one of the two at least {percent(WEIGHT_PART, 0)} %)."
         )
         values = {"weight_share": weight, "pixel_share": share}
-        found.append(finding("weights_out_of_proportion", "warning", text, values, name))
-    return found
+        yield finding("weights_out_of_proportion", "warning", text, values, name)
 
 
 CLASS_RULES = (

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from harness.report.diagnosis.records import Finding, Severity
-from harness.report.diagnosis.trace import Rule, Trace, finding
+from harness.report.diagnosis.records import Finding, Rule, Severity, Trace, finding
 from harness.report.page.text import counted, decimal, percent, points
 
 WINDOW = 5
@@ -38,44 +37,45 @@ EARLY_PART = 0.5
 """Part of the planned epochs, before which a stop leaves most of the learning rate's schedule unused."""
 
 
-def find_still_improving(trace: Trace) -> list[Finding]:
+def find_still_improving(trace: Trace) -> Iterator[Finding]:
     """Find a score that still rises over the last epochs, beyond its own scatter."""
     last = list(trace.series(f"val/{trace.score}").items())[-WINDOW:]
     slope, error = _slope(last)
-    if slope < RISE or slope < RISE_T * error:
-        return []
-    text = (
-        f"val {trace.score} rose by {percent(slope, 2)} ± {percent(error, 2)} points an epoch (slope ± standard error) "
-        f"over epochs {last[0][0]} to {last[-1][0]} (thresholds: {percent(RISE)} points and {RISE_T} standard errors). "
-        "Longer training may score higher."
-    )
-    return [finding("still_improving", "warning", text, {"slope": slope, "standard_error": error})]
+    # Two thresholds: a steep line through scattered points is chance, and a certain one that hardly rises is no matter.
+    if slope >= RISE and slope >= RISE_T * error:
+        text = (
+            f"val {trace.score} rose by {percent(slope, 2)} ± {percent(error, 2)} points an epoch (slope ± standard "
+            f"error) over epochs {last[0][0]} to {last[-1][0]} (thresholds: {percent(RISE)} points and {RISE_T} "
+            "standard errors). Longer training may score higher."
+        )
+        yield finding("still_improving", "warning", text, {"slope": slope, "standard_error": error})
 
 
 def _slope(points_K: Sequence[tuple[int, float]]) -> tuple[float, float]:
     """Return the least-squares slope of value on epoch, and its standard error."""
     epochs, values = zip(*points_K, strict=True)
     slope, intercept = statistics.linear_regression(epochs, values)
+    # What the line leaves over, per degree of freedom (two are spent on the line), over how far the epochs reach.
     squares = math.fsum((value - intercept - slope * epoch) ** 2 for epoch, value in points_K)
     spread = math.fsum((epoch - statistics.fmean(epochs)) ** 2 for epoch in epochs)
     return slope, math.sqrt(squares / (len(points_K) - 2) / spread)
 
 
-def find_plateau(trace: Trace) -> list[Finding]:
+def find_plateau(trace: Trace) -> Iterator[Finding]:
     """Find a last third of training that brought nothing."""
     scores = list(trace.series(f"val/{trace.score}").values())
+    # The best of each part is compared, not the last: the best epoch's weights are what a run keeps.
     tail = max(WINDOW, len(scores) // 3)
     gain = max(scores[-tail:]) - max(scores[:-tail])
-    if gain > PLATEAU_GAIN:
-        return []
-    text = (
-        f"the last {tail} of {len(scores)} epochs changed the best val {trace.score} by {points(gain)} points "
-        f"(threshold: {points(PLATEAU_GAIN)}). They could be saved."
-    )
-    return [finding("plateau", "note", text, {"gain": gain, "epochs": tail})]
+    if gain <= PLATEAU_GAIN:
+        text = (
+            f"the last {tail} of {len(scores)} epochs changed the best val {trace.score} by {points(gain)} points "
+            f"(threshold: {points(PLATEAU_GAIN)}). They could be saved."
+        )
+        yield finding("plateau", "note", text, {"gain": gain, "epochs": tail})
 
 
-def find_overfit(trace: Trace) -> list[Finding]:
+def find_overfit(trace: Trace) -> Iterator[Finding]:
     """Find a validation loss that rises from its lowest while the training loss goes on falling."""
     train, val = trace.series("train/loss"), trace.series("val/loss")
     # Means over a few epochs, so that one lucky epoch is not the lowest point.
@@ -85,8 +85,9 @@ def find_overfit(trace: Trace) -> list[Finding]:
     train_means = [statistics.fmean(train[epoch] for epoch in window) for window in windows]
     at = val_means.index(min(val_means))
     lowest, end, before, after = val_means[at], val_means[-1], train_means[at], train_means[-1]
+    # A training loss that rises with it is another fault (divergence). No relative rise of a loss of 0 or less is told.
     if lowest <= 0 or end < (1 + OVERFIT_RISE) * lowest or after >= before:
-        return []
+        return
     text = (
         f"val loss rose from {lowest:.3g} (mean of epochs {windows[at][0]} to {windows[at][-1]}) to {end:.3g} (epochs "
         f"{windows[-1][0]} to {windows[-1][-1]}), by {percent(end / lowest - 1, 0)} % (threshold: "
@@ -94,110 +95,107 @@ def find_overfit(trace: Trace) -> list[Finding]:
         f"grew by {end - after - lowest + before:.3g}."
     )
     values = {"val_lowest": lowest, "val_end": end, "train_before": before, "train_end": after}
-    return [finding("overfit", "warning", text, values)]
+    yield finding("overfit", "warning", text, values)
 
 
-def find_unstable_loss(trace: Trace) -> list[Finding]:
+def find_unstable_loss(trace: Trace) -> Iterator[Finding]:
     """Find epochs whose training loss jumps above that of the epochs before them."""
     losses = list(trace.series("train/loss").items())
+    # Against a median, so that the epochs after a jump are not measured against that jump.
     ratios = {
         epoch: loss / before
         for place, (epoch, loss) in enumerate(losses)
-        if place >= 2 and (before := statistics.median(value for _, value in losses[max(0, place - 3) : place])) > 0
+        if place >= 2 and (before := _median(losses[max(0, place - 3) : place])) > 0
     }
     jumps = {epoch: ratio for epoch, ratio in ratios.items() if ratio > JUMP}
-    if not jumps:
-        return []
-    worst = max(jumps, key=lambda epoch: jumps[epoch])
-    text = (
-        f"train loss jumped at {counted(len(jumps), 'epoch')} of {len(losses)}, most at epoch {worst}, to "
-        f"{jumps[worst]:.2g} times the median of the three epochs before it (threshold: {JUMP} times)."
-    )
-    return [finding("unstable_loss", "warning", text, {"jumps": len(jumps), "epoch": worst, "ratio": jumps[worst]})]
-
-
-def find_exploding_gradient(trace: Trace) -> list[Finding]:
-    """Find a gradient that is far larger in one epoch than in those before."""
-    norms = list(trace.series("train/grad_norm").items())
-    places = [place for place in range(SMOOTH, len(norms)) if norms[place][1] > EXPLODING * _median(norms[:place])]
-    if not places:
-        return []
-    (epoch, norm), before = norms[places[0]], _median(norms[: places[0]])
-    text = (
-        f"the gradient's norm was {norm:.3g} at epoch {epoch}, and {before:.3g} in the median of the epochs before "
-        f"(threshold: {EXPLODING:g} times). train.clip_norm bounds it."
-    )
-    return [finding("exploding_gradient", "warning", text, {"epoch": epoch, "norm": norm, "before": before})]
+    if jumps:
+        worst = max(jumps, key=lambda epoch: jumps[epoch])
+        text = (
+            f"train loss jumped at {counted(len(jumps), 'epoch')} of {len(losses)}, most at epoch {worst}, to "
+            f"{jumps[worst]:.2g} times the median of the three epochs before it (threshold: {JUMP} times)."
+        )
+        yield finding("unstable_loss", "warning", text, {"jumps": len(jumps), "epoch": worst, "ratio": jumps[worst]})
 
 
 def _median(series: Sequence[tuple[int, float]]) -> float:
     return statistics.median(value for _, value in series)
 
 
-def find_vanishing_gradient(trace: Trace) -> list[Finding]:
+def find_exploding_gradient(trace: Trace) -> Iterator[Finding]:
+    """Find a gradient that is far larger in one epoch than in those before."""
+    norms = list(trace.series("train/grad_norm").items())
+    # Against all epochs before it: norms fall as training goes on, so a sudden one stands out of the whole past.
+    places = [place for place in range(SMOOTH, len(norms)) if norms[place][1] > EXPLODING * _median(norms[:place])]
+    if places:
+        (epoch, norm), before = norms[places[0]], _median(norms[: places[0]])
+        text = (
+            f"the gradient's norm was {norm:.3g} at epoch {epoch}, and {before:.3g} in the median of the epochs before "
+            f"(threshold: {EXPLODING:g} times). train.clip_norm bounds it."
+        )
+        yield finding("exploding_gradient", "warning", text, {"epoch": epoch, "norm": norm, "before": before})
+
+
+def find_vanishing_gradient(trace: Trace) -> Iterator[Finding]:
     """Find a gradient that has gone while the loss has not."""
     norms, losses = list(trace.series("train/grad_norm").values()), list(trace.series("train/loss").values())
-    if norms[-1] >= VANISHING * max(norms) or losses[-1] <= UNLEARNED * losses[0]:
-        return []
-    text = (
-        f"the gradient's norm fell from {max(norms):.3g} to {norms[-1]:.3g} (threshold: {VANISHING:g} of the largest) "
-        f"while train loss only went from {losses[0]:.3g} to {losses[-1]:.3g} (threshold: {UNLEARNED:g} of the first)."
-    )
-    return [finding("vanishing_gradient", "warning", text, {"norm": norms[-1], "largest": max(norms)})]
+    if norms[-1] < VANISHING * max(norms) and losses[-1] > UNLEARNED * losses[0]:
+        text = (
+            f"the gradient's norm fell from {max(norms):.3g} to {norms[-1]:.3g} (threshold: {VANISHING:g} of the "
+            f"largest) while train loss only went from {losses[0]:.3g} to {losses[-1]:.3g} (threshold: {UNLEARNED:g} "
+            "of the first)."
+        )
+        yield finding("vanishing_gradient", "warning", text, {"norm": norms[-1], "largest": max(norms)})
 
 
-def find_noisy_gradient(trace: Trace) -> list[Finding]:
+def find_noisy_gradient(trace: Trace) -> Iterator[Finding]:
     """Find a gradient norm that varies from step to step by more than its mean."""
     noise = statistics.median(trace.series("train/grad_norm_cv").values())
-    if noise <= NOISY:
-        return []
-    text = (
-        f"the gradient's norm varied over an epoch's steps with a standard deviation of {noise:.2g} times its mean "
-        f"(median over epochs; threshold: {NOISY:g}). Larger batches or train.accumulate make steps more alike."
-    )
-    return [finding("noisy_gradient", "warning", text, {"noise": noise})]
+    if noise > NOISY:
+        text = (
+            f"the gradient's norm varied over an epoch's steps with a standard deviation of {noise:.2g} times its mean "
+            f"(median over epochs; threshold: {NOISY:g}). Larger batches or train.accumulate make steps more alike."
+        )
+        yield finding("noisy_gradient", "warning", text, {"noise": noise})
 
 
-def find_best_is_last(trace: Trace) -> list[Finding]:
+def find_best_is_last(trace: Trace) -> Iterator[Finding]:
     """Find a best epoch after which nothing was tried."""
     last = trace.trained[-1].epoch
-    if trace.result.best_epoch != last or last < trace.run.config.train.epochs:
-        return []
-    text = (
-        f"the best epoch is the last, {last}: no later one was tried (threshold: at least 1 epoch after the best), so "
-        "the best may lie beyond it."
-    )
-    return [finding("best_is_last", "note", text, {"epoch": last})]
+    if trace.result.best_epoch == last and last >= trace.run.config.train.epochs:
+        text = (
+            f"the best epoch is the last, {last}: no later one was tried (threshold: at least 1 epoch after the best), "
+            "so the best may lie beyond it."
+        )
+        yield finding("best_is_last", "note", text, {"epoch": last})
 
 
-def find_best_is_start(trace: Trace) -> list[Finding]:
+def find_best_is_start(trace: Trace) -> Iterator[Finding]:
     """Find a run that training made no better than the weights it started from."""
     metric = f"val/{trace.score}"
+    # Without an epoch 0 the run started from nobody's weights: NaN is not above any score.
     start = next((item.metrics[metric] for item in trace.result.history if item.epoch == 0), math.nan)
     best = max(trace.series(metric).values())
-    if not start >= best:
-        return []
-    text = (
-        f"no epoch beat the weights that it started from, {percent(start)} % of val {trace.score}; the best of "
-        f"{counted(len(trace.trained), 'trained epoch')} is {points(best - start)} points from them (threshold: above "
-        "0). It is judged by its own training all the same."
-    )
-    return [finding("best_is_start", "warning", text, {"start": start, "best_trained": best})]
+    if start >= best:
+        text = (
+            f"no epoch beat the weights that it started from, {percent(start)} % of val {trace.score}; the best of "
+            f"{counted(len(trace.trained), 'trained epoch')} is {points(best - start)} points from them (threshold: "
+            "above 0). It is judged by its own training all the same."
+        )
+        yield finding("best_is_start", "warning", text, {"start": start, "best_trained": best})
 
 
-def find_stopped_early(trace: Trace) -> list[Finding]:
+def find_stopped_early(trace: Trace) -> Iterator[Finding]:
     """Find a run that its early-stop rule ended."""
     last, train = trace.trained[-1].epoch, trace.run.config.train
     if train.early_stop is None or last >= train.epochs:
-        return []
-    cut_short = last < EARLY_PART * train.epochs
+        return
     text = (
         f"stopped after epoch {last} of {train.epochs}: val {train.early_stop.score} had not risen by more than "
         f"{decimal(100 * train.early_stop.min_delta, 2)} points for {counted(train.early_stop.patience, 'epoch')} "
         f"(the spec's rule; a warning below {percent(EARLY_PART, 0)} % of the planned epochs)."
     )
-    severity: Severity = "warning" if cut_short else "note"
-    return [finding("stopped_early", severity, text, {"epoch": last, "planned": train.epochs})]
+    severity: Severity = "warning" if last < EARLY_PART * train.epochs else "note"
+    yield finding("stopped_early", severity, text, {"epoch": last, "planned": train.epochs})
 
 
 CURVE_RULES = (

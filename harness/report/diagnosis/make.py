@@ -8,41 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.records import Plan, Run, RunResult
+from harness.report.diagnosis import records
 from harness.report.diagnosis.class_rules import CLASS_RULES
 from harness.report.diagnosis.curve_rules import CURVE_RULES
-from harness.report.diagnosis.records import (
-    BandChange,
-    Code,
-    Diagnosis,
-    Finding,
-    RunFindings,
-    SharedFinding,
-    SharedSilence,
-    Silence,
-    StatedRule,
-    VariantDiagnosis,
-)
-from harness.report.diagnosis.trace import Trace
-from harness.report.study.claims import Claim, Comparison
-from harness.report.study.class_band_records import Band, ClassBand
+from harness.report.study.claims import Band, Claim, ClassBand, Comparison
 
 RULES = (*CURVE_RULES, *CLASS_RULES)
 
 
-def examine(run: Run, result: RunResult) -> RunFindings:
+def examine(run: Run, result: RunResult) -> records.RunFindings:
     """Return what the rules find in one run, and which of them could not be applied to it."""
-    trace = Trace(run, result)
+    trace = records.Trace(run, result)
     lacking = {rule.code: rule.lacks(trace) for rule in RULES}
-    return RunFindings(
+    return records.RunFindings(
         seed=run.seed,
         findings=tuple(found for rule in RULES if not lacking[rule.code] for found in rule.find(trace)),
-        silent=tuple(Silence(code=code, reason=reason) for code, reason in lacking.items() if reason),
+        silent=tuple(records.Silence(code=code, reason=reason) for code, reason in lacking.items() if reason),
     )
 
 
 def make_diagnosis(
     plan: Plan, results: Mapping[str, RunResult], bands: Sequence[ClassBand], comparisons: Sequence[Comparison]
-) -> Diagnosis:
+) -> records.Diagnosis:
     """Return the diagnosis of a plan's runs, those that failed on the way included.
 
     `bands` are those of the classes in which variants are compared, `comparisons` what is claimed of them.
@@ -55,10 +42,10 @@ def make_diagnosis(
         )
         for name in plan.variants
     }
-    return Diagnosis(
-        rules=tuple(StatedRule(code=rule.code, title=rule.title, states=rule.states) for rule in RULES),
+    return records.Diagnosis(
+        rules=tuple(records.StatedRule(code=rule.code, title=rule.title, states=rule.states) for rule in RULES),
         variants=tuple(
-            VariantDiagnosis(variant=name, runs=runs, shared=_share(runs), silent=_share_silence(runs))
+            records.VariantDiagnosis(variant=name, runs=runs, shared=_share(runs), silent=_share_silence(runs))
             for name, runs in judged.items()
         ),
         bands=tuple(bands),
@@ -71,16 +58,16 @@ def make_diagnosis(
     )
 
 
-def _share(runs: Sequence[RunFindings]) -> tuple[SharedFinding, ...]:
+def _share(runs: Sequence[records.RunFindings]) -> tuple[records.SharedFinding, ...]:
     """Bring together what the seeds of a variant share: warnings first, then in the order of the rules."""
     # The same rule about the same subject in several seeds is one finding, told with the first seed's words and its
     # worst severity. `judged` counts the seeds in which the rule could speak at all.
-    found: dict[tuple[Code, str], dict[int, Finding]] = {}
+    found: dict[tuple[records.Code, str], dict[int, records.Finding]] = {}
     for run in runs:
         for item in run.findings:
             found.setdefault((item.code, item.subject), {})[run.seed] = item
     shared = [
-        SharedFinding(
+        records.SharedFinding(
             code=code,
             severity=min((item.severity for item in by_seed.values()), key=("warning", "note").index),
             subject=subject,
@@ -94,21 +81,23 @@ def _share(runs: Sequence[RunFindings]) -> tuple[SharedFinding, ...]:
     return tuple(sorted(shared, key=lambda item: (item.severity != "warning", order.index(item.code))))
 
 
-def _share_silence(runs: Sequence[RunFindings]) -> tuple[SharedSilence, ...]:
-    seeds: dict[tuple[Code, str], list[int]] = {}
+def _share_silence(runs: Sequence[records.RunFindings]) -> tuple[records.SharedSilence, ...]:
+    seeds: dict[tuple[records.Code, str], list[int]] = {}
     for run in runs:
         for silence in run.silent:
             seeds.setdefault((silence.code, silence.reason), []).append(run.seed)
-    return tuple(SharedSilence(code=code, reason=reason, seeds=tuple(own)) for (code, reason), own in seeds.items())
+    return tuple(
+        records.SharedSilence(code=code, reason=reason, seeds=tuple(own)) for (code, reason), own in seeds.items()
+    )
 
 
-def _make_changes(comparison: Comparison, bands: Sequence[ClassBand]) -> list[BandChange]:
+def _make_changes(comparison: Comparison, bands: Sequence[ClassBand]) -> list[records.BandChange]:
     """Sort the class claims of one comparison by band; a class that val lacks is in no band that is told."""
     band_of = {item.name: item.band for item in bands}
     present: tuple[Band, ...] = ("dominant", "common", "rare")
     claims = {band: [claim for claim in comparison.classes if band_of.get(claim.measure) == band] for band in present}
     return [
-        BandChange(
+        records.BandChange(
             variant=comparison.variant,
             against=comparison.against,
             split=comparison.split,

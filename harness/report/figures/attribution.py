@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.report.figures.marks import Box, Key, Line, Row, Sheet, row_chart
 from harness.report.page.text import counted, decimal, points
 from harness.report.page.tooltips import one_line
-from harness.report.study.attribution_records import FamilyAttribution, Part
+from harness.report.study.claims import FamilyAttribution, Part
 from harness.report.study.record import Report
 
 GAIN, LOSS = 0, 4

@@ -9,7 +9,7 @@ from harness.report.page.cells import exact
 from harness.report.page.model import Block, Cell, Heading, Row, Table, Text, make_table
 from harness.report.page.text import NOTHING, counted, escape, points
 from harness.report.page.tooltips import signed
-from harness.report.study.attribution_records import FamilyAttribution, Part
+from harness.report.study.claims import FamilyAttribution, Part
 from harness.report.study.record import Report
 from harness.stats.verdicts import CORRECTION
 

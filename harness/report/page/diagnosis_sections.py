@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.report.diagnosis.records import Diagnosis, SharedFinding, VariantDiagnosis
 from harness.report.page.model import Block, Details, Heading, Text, make_list, make_table
 from harness.report.page.text import NOTHING, counted, escape, percent
-from harness.report.study.class_band_records import DOMINANT, RARE
+from harness.report.study.claims import DOMINANT, RARE
 
 
 def diagnosis_section(diagnosis: Diagnosis, primary: str, reference: str) -> Iterator[Block]:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from harness.report.page.sentences import bounds, caveat, decided, interval, left_out, starts_of, what_next
 from harness.report.page.text import counted, percent, points
 from harness.report.study.chances import tell_odds, tell_prior
-from harness.report.study.claims import Claim
-from harness.report.study.class_band_records import BandComparison
+from harness.report.study.claims import BandComparison, Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import OwnTraining, Report, VariantSummary
 from harness.stats.verdicts import CLASS_SEEDS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from harness.records import Plan
-from harness.report.study.attribution_records import BracketPart, FamilyAttribution, Part
+from harness.report.study.claims import BracketPart, FamilyAttribution, Part
 from harness.report.study.estimates import known
 from harness.report.study.judge import HEADLINE, SplitComparisons, find_earlier_call
 from harness.report.study.over_looks import judge_over_looks

@@ -1,4 +1,8 @@
-"""What a report claims: differences with intervals and verdicts, and the noise they are seen through. Fractions."""
+"""What a report claims: differences with intervals and verdicts, and the noise they are seen through.
+
+Of two variants, of bands of classes (frequent and rare ones), and of the components that a difference is made of. All
+are fractions.
+"""
 
 from __future__ import annotations
 
@@ -135,3 +139,81 @@ class Ranking(Record):
     split: str
     family: int
     ranks: tuple[Rank, ...]
+
+
+Band = Literal["dominant", "common", "rare", "absent"]
+DOMINANT = 0.10
+"""Share of val's labelled pixels from which on a class is dominant: at most ten classes can be."""
+RARE = 0.01
+"""Share below which a class is rare: an error on all of it moves pixel accuracy by less than a point."""
+
+
+class ClassBand(Record):
+    """How much of the validation split's ground truth one class makes up."""
+
+    name: str
+    share: float
+    """Of the labelled pixels."""
+    band: Band
+
+
+class BandComparison(Record):
+    """What became of the classes of one band, taken together, in a variant against the reference."""
+
+    band: Band
+    classes: tuple[str, ...]
+    """Those that occur in the ground truth of the split."""
+    claim: Claim
+    """The difference of their mean IoU; those of all variants and bands are one family."""
+
+
+class Part(Record):
+    """One part of a total: an effect with its 95 % interval and p-value of this part alone (fractions)."""
+
+    name: str
+    delta: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_adjusted: float | None
+    """The p-value adjusted for the parts that are read together, main effects or interactions, and for the looks; null
+    where the part is not judged: the total and the shares, which follow from the others."""
+    outcome: Literal["improved", "regressed", "undecided"] | None
+    called: EarlierCall | None = None
+    """The earlier look, at fewer seeds, that gave the outcome; null where the present seeds do."""
+    seeds: int
+    groups: int
+
+
+class BracketPart(Record):
+    """A component's effect in the two most different surroundings in which it was switched on."""
+
+    name: str
+    few_on: tuple[str, ...]
+    few: Part
+    """What it adds where the fewest others are on."""
+    many_on: tuple[str, ...]
+    many: Part
+    """What it adds where the most others are on."""
+    interaction: Part | None
+    """`many` less `few`: how far its effect depends on the others; null where both are the same surroundings."""
+
+
+class FamilyAttribution(Record):
+    """What the combinations of one variant's components say about each of them, on one split."""
+
+    family: str
+    split: str
+    designs: tuple[str, ...]
+    combinations: int
+    """Combinations with results that the attribution rests on."""
+    total: Part | None
+    """All components on, less all off; null where one of the two has no results."""
+    main: tuple[Part, ...]
+    """Main effects; empty where the design does not give them."""
+    interactions: tuple[Part, ...]
+    shapley: tuple[Part, ...]
+    """Shares that add up to `total` exactly."""
+    brackets: tuple[BracketPart, ...]
+    aliases: dict[str, tuple[str, ...]]
+    """Component -> interactions that its main effect cannot be told from."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from harness.report.study.class_band_records import DOMINANT, RARE, Band, BandComparison, ClassBand
-from harness.report.study.folds import counts_by_split
+from harness.report.study.claims import DOMINANT, RARE, Band, BandComparison, ClassBand
 from harness.report.study.judge import HEADLINE, Pair, SplitComparisons, has_pair, make_claim
 from harness.report.study.over_looks import judge_over_looks, look_at
-from harness.report.study.variants import VariantRuns
+from harness.report.study.variants import VariantRuns, counts_by_split
 from harness.stats.effects import Effect, Study, compare, over_classes
 from harness.stats.looks import LookSchedule
 from harness.stats.verdicts import CLASS_SEEDS

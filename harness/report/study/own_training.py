@@ -11,13 +11,12 @@ from harness.judged import last_epoch
 from harness.records import Counts, Plan, RunResult
 from harness.report.page.sentences import earlier_call, interval, left_out
 from harness.report.page.text import counted, escape, percent, points
-from harness.report.study.contracts import flat_texts
 from harness.report.study.estimates import known, make_estimate
 from harness.report.study.judge import HEADLINE, make_claim
 from harness.report.study.over_looks import START, judge_over_looks, look_at
 from harness.report.study.record import OwnTraining, Report
 from harness.report.study.seeds import order_splits
-from harness.report.study.variants import VariantRuns
+from harness.report.study.variants import VariantRuns, flat_texts
 from harness.scores import miou_dataset
 from harness.spec.plan import name_start
 from harness.stats.effects import Effect, Study, compare

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping
 
 from harness.records import Plan, RunResult
-from harness.report.study.contracts import flat_texts
 from harness.report.study.record import Fact
+from harness.report.study.variants import flat_texts
 
 LONGEST = 200
 TOLD_ELSEWHERE = ("run.id", "run.starts_from")

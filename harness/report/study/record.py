@@ -15,10 +15,8 @@ from pydantic import Field, JsonValue
 from harness.records import Concern, Which
 from harness.report.diagnosis.records import Diagnosis
 from harness.report.evidence.records import Evidence
-from harness.report.study.attribution_records import FamilyAttribution
 from harness.report.study.base import Record
-from harness.report.study.claims import Claim, Comparison, Floor, Ranking
-from harness.report.study.class_band_records import BandComparison
+from harness.report.study.claims import BandComparison, Claim, Comparison, FamilyAttribution, Floor, Ranking
 from harness.stats.verdicts import CORRECTION
 
 REPORT_VERSION = 2

@@ -18,7 +18,6 @@ from harness.report.study.class_bands import compare_bands, make_bands
 from harness.report.study.common_labels import find_common, summarise_common
 from harness.report.study.estimates import make_difference, make_estimate
 from harness.report.study.file_names import confusion_name, make_slugs, table_names, with_confusions
-from harness.report.study.folds import counts_by_split
 from harness.report.study.judge import judge_splits, make_comparisons, make_floors
 from harness.report.study.notes import constant_notes, fold_notes, make_notes, primary_notes
 from harness.report.study.over_looks import known_looks
@@ -39,7 +38,7 @@ from harness.report.study.record import (
     VariantSummary,
 )
 from harness.report.study.seeds import make_seed_result, order_splits
-from harness.report.study.variants import VariantRuns, comparable, group_runs
+from harness.report.study.variants import VariantRuns, comparable, counts_by_split, group_runs
 from harness.spec.lint import lint
 from harness.spec.plan import differences, name_start
 from harness.stats.looks import Taken

@@ -1,13 +1,24 @@
-"""A variant's runs and results side by side, and which of them may be compared."""
+"""A variant's runs and results side by side, which of them may be compared, and what their splits hold.
+
+Results may be compared whose contracts agree: split, evaluated size, ignore rule, taxonomy and so on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from harness.fingerprint import canonical, flatten
 from harness.judged import is_evaluated_only
-from harness.records import Plan, Run, RunResult
-from harness.report.study.contracts import disagreements
+from harness.records import Counts, Plan, Run, RunResult
+from harness.report.study.seeds import order_splits
+
+LONGEST = 40
+DETAILS = ("classes", "class_of")
+"""What a taxonomy's name stands for."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +86,58 @@ def group_runs(plan: Plan, results: Mapping[str, RunResult]) -> tuple[VariantRun
 
 def _is_finished(result: RunResult | None) -> bool:
     return result is not None and result.status == "finished" and bool(result.counts)
+
+
+def flat_texts(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return dotted key -> canonical text for nested mappings, in the order of the keys; lists are single values."""
+    return {key: item if isinstance(item, str) else canonical(item) for key, item in sorted(flatten(value).items())}
+
+
+def disagreements(here: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return, for each key in which two contracts differ, `<key> is <here>, there <other>`."""
+    mine, theirs = flat_texts(here), flat_texts(other)
+    if mine.get("taxonomy") != theirs.get("taxonomy"):  # the name says it: its classes differ, of course
+        mine, theirs = ({key: text for key, text in flat.items() if key not in DETAILS} for flat in (mine, theirs))
+    return tuple(
+        f"{key} is {_short(mine.get(key))} here and {_short(theirs.get(key))} there"
+        for key in sorted(mine.keys() | theirs.keys())
+        if mine.get(key) != theirs.get(key)
+    )
+
+
+def _short(text: str | None) -> str:
+    if text is None:
+        return "not stated"
+    return text if len(text) <= LONGEST else f"{text[:12]}..."
+
+
+def counts_by_split(groups: Sequence[VariantRuns]) -> dict[str, Counts]:
+    """Return split -> counts of the first result that has it; with folds, of all folds that its variant has."""
+    found: dict[str, Counts] = {}
+    for group in groups:
+        for result in group.results.values():
+            for split in result.counts.keys() - found.keys():
+                found[split] = _over_folds(group, split) if group.folds else result.counts[split]
+    return {split: found[split] for split in order_splits(found)}
+
+
+def _over_folds(group: VariantRuns, split: str) -> Counts:
+    found: dict[tuple[str, ...], Counts] = {}
+    for result in group.results.values():
+        if split in result.counts:
+            found.setdefault(result.counts[split].images, result.counts[split])
+    return join_images(tuple(found.values()))
+
+
+def join_images(parts: Sequence[Counts]) -> Counts:
+    """Return the counts of several sets of images, which share their classes, as one."""
+    first = np.cumsum([0, *(len(part.images) for part in parts)])
+    return Counts(
+        image_K=np.concatenate([part.image_K + start for part, start in zip(parts, first[:-1], strict=True)]),
+        true_K=np.concatenate([part.true_K for part in parts]),
+        predicted_K=np.concatenate([part.predicted_K for part in parts]),
+        pixels_K=np.concatenate([part.pixels_K for part in parts]),
+        images=tuple(image for part in parts for image in part.images),
+        groups=tuple(group for part in parts for group in part.groups),
+        classes=parts[0].classes,
+    )
