@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from harness.environment import UNSET
 from harness.errors import name_some
@@ -20,17 +21,17 @@ OTHER_KIND = 2.0
 
 def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence[VariantSummary]) -> tuple[str, ...]:
     """Return the notes: results that must not be compared first, then runs without a result, then runs shown twice."""
-    notes = [
-        *_contract_notes(reference, groups),
-        *_data_notes(groups),
-        *_environment_notes(groups),
-        *_evaluated_notes(reference, variants),
-        *_older_notes(groups, variants),
-        *_memory_notes(variants),
-        *_unlabelled_notes(variants),
-        *_absence_notes(variants),
-        *_shared_notes(variants),
-    ]
+    notes = chain(
+        _contract_notes(reference, groups),
+        _data_notes(groups),
+        _environment_notes(groups),
+        _evaluated_notes(reference, variants),
+        _older_notes(groups, variants),
+        _memory_notes(variants),
+        _unlabelled_notes(variants),
+        _absence_notes(variants),
+        _shared_notes(variants),
+    )
     return tuple(dict.fromkeys(notes))
 
 
@@ -103,44 +104,38 @@ def fold_notes(primary: str, groups: Sequence[VariantRuns]) -> tuple[str, ...]:
     )
 
 
-def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> list[str]:
-    notes = []
+def _contract_notes(reference: str, groups: Sequence[VariantRuns]) -> Iterator[str]:
     base = next((group for group in groups if group.name == reference), None)
     for group in groups:
         if group.inner_conflicts:
             what = "; ".join(group.inner_conflicts)
-            notes.append(f"The seeds of '{group.name}' were not judged alike and are not averaged: {what}.")
+            yield f"The seeds of '{group.name}' were not judged alike and are not averaged: {what}."
         if base is not None and (found := conflicts(group, base)):
-            notes.append(
+            yield (
                 f"'{group.name}' was not judged like the reference '{reference}', so no difference between the two is "
                 f"given: {'; '.join(found)}."
             )
     if base is None:
-        notes.append(f"The reference '{reference}' is not among the variants of this plan: no differences are given.")
+        yield f"The reference '{reference}' is not among the variants of this plan: no differences are given."
     elif base.first is None:
-        notes.append(f"The reference '{reference}' has no finished run: no differences are given.")
-    return notes
+        yield f"The reference '{reference}' has no finished run: no differences are given."
 
 
-def _data_notes(groups: Sequence[VariantRuns]) -> list[str]:
-    """Return what the data itself calls for: a taxonomy's warning, images left out."""
-    return [
-        f"{note[:1].upper()}{note[1:]}."
-        for group in groups
-        for result in group.results.values()
-        for note in result.provenance.get("data_notes", ())
-    ]
+def _data_notes(groups: Sequence[VariantRuns]) -> Iterator[str]:
+    """Yield what the data itself calls for: a taxonomy's warning, images left out."""
+    for result in (result for group in groups for result in group.results.values()):
+        for note in result.provenance.get("data_notes", ()):
+            yield f"{note[:1].upper()}{note[1:]}."
 
 
-def _environment_notes(groups: Sequence[VariantRuns]) -> list[str]:
-    """Return which environment variables that change numbers differed between the runs, and which runs had what."""
+def _environment_notes(groups: Sequence[VariantRuns]) -> Iterator[str]:
+    """Yield which environment variables that change numbers differed between the runs, and which runs had what."""
     made = {
         f"{group.name}/seed{seed}": dict(result.provenance["environment"])
         for group in groups
         for seed, result in group.results.items()
         if "environment" in result.provenance  # older versions did not look
     }
-    notes = []
     for name in sorted({name for environment in made.values() for name in environment}):
         runs: dict[str, list[str]] = {}
         for label, environment in made.items():
@@ -150,52 +145,45 @@ def _environment_notes(groups: Sequence[VariantRuns]) -> list[str]:
                 f"{value} in {name_some(labels, MOST_LABELS)}"
                 for value, labels in sorted(runs.items(), key=lambda item: len(item[1]))
             ]
-            notes.append(
+            yield (
                 f"The environment variable {name}, which changes numbers, was not the same in all runs"
                 f" ({'; '.join(told)}): differences between them may come from that."
             )
-    return notes
 
 
-def _evaluated_notes(reference: str, variants: Sequence[VariantSummary]) -> list[str]:
-    """Return which variants train nothing: their scores are those of given weights, and no recipe's."""
-    notes = []
+def _evaluated_notes(reference: str, variants: Sequence[VariantSummary]) -> Iterator[str]:
+    """Yield which variants train nothing: their scores are those of given weights, and no recipe's."""
     for variant in (item for item in variants if item.evaluated_only):
         weights = f"the weights of {variant.starts_from}" if variant.starts_from else "the weights it was given"
         then = "the others are compared with these" if variant.name == reference else "no verdict on it is given"
-        notes.append(f"'{variant.name}' is evaluated only (0 epochs): it scores {weights}, untrained; {then}.")
-    return notes
+        yield f"'{variant.name}' is evaluated only (0 epochs): it scores {weights}, untrained; {then}."
 
 
-def _older_notes(groups: Sequence[VariantRuns], variants: Sequence[VariantSummary]) -> list[str]:
-    """Return which results an older version of harness made, and what it did not keep."""
-    notes = []
+def _older_notes(groups: Sequence[VariantRuns], variants: Sequence[VariantSummary]) -> Iterator[str]:
+    """Yield which results an older version of harness made, and what it did not keep."""
     for variant in variants:
-        reasons = dict.fromkeys(seed.reason for seed in variant.seeds if seed.status == "unjudged")
-        for reason in reasons:
-            seeds = [str(seed.seed) for seed in variant.seeds if (seed.status, seed.reason) == ("unjudged", reason)]
-            notes.append(f"'{variant.name}' with seed {', '.join(seeds)} is not judged: {reason}.")
+        unjudged = [seed for seed in variant.seeds if seed.status == "unjudged"]
+        for reason in dict.fromkeys(seed.reason for seed in unjudged):
+            seeds = ", ".join(str(seed.seed) for seed in unjudged if seed.reason == reason)
+            yield f"'{variant.name}' with seed {seeds} is not judged: {reason}."
     for group in groups:
         starts = [bool(result.start_counts) for result in group.results.values()]
         if group.runs[0].start and not group.is_evaluated_only and not all(starts):
-            notes.append(
+            yield (
                 f"'{group.name}' was trained by an older version of harness, which kept no counts of its start: what "
                 "its own training did to that is not told."
             )
-    return notes
 
 
-def _memory_notes(variants: Sequence[VariantSummary]) -> list[str]:
-    """Return which runs had less memory than a batch needs, and were trained in another way than they were set to."""
-    notes = []
+def _memory_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
+    """Yield which runs had less memory than a batch needs, and were trained in another way than they were set to."""
     for variant in variants:
         if texts := [text for seed in variant.seeds if (text := _describe_pieces(seed))]:
-            notes.append(
+            yield (
                 f"Memory ran out in runs of '{variant.name}', which went on with their batches in pieces, the "
                 f"gradients added up ({'; '.join(texts)}): BatchNorm, dropout and losses over a whole batch saw the "
                 "pieces, and differences from runs with whole batches may come from that."
             )
-    return notes
 
 
 def _unlabelled_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
@@ -217,32 +205,28 @@ def _describe_pieces(seed: SeedResult) -> str:
     return f"seed {seed.seed} from epoch {pieces[0][0]} on, in the end {pieces[-1][1]:g} images at once"
 
 
-def _absence_notes(variants: Sequence[VariantSummary]) -> list[str]:
-    """Return which runs have no result; those that are finished and not judged are told of elsewhere."""
+def _absence_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
+    """Yield which runs have no result; those that are finished and not judged are told of elsewhere."""
     runs = [(variant, seed) for variant in variants for seed in variant.seeds]
     absent = [
-        f"{variant.name}/seed{seed.seed} ({_state(seed)})"
+        f"{variant.name}/seed{seed.seed} ({'not run yet' if seed.status == 'missing' else seed.status})"
         for variant, seed in runs
         if seed.status not in ("finished", "unjudged")
     ]
-    if not absent:
-        return []
-    if len(absent) == len(runs):
-        return [f"None of the {len(runs)} runs has finished: there are no scores yet."]
-    return [
-        f"{len(absent)} of {len(runs)} runs {'has' if len(absent) == 1 else 'have'} no result: {', '.join(absent)}. "
-        "Means are over the seeds that finished; differences are over the seeds that both variants have."
-    ]
+    if absent and len(absent) == len(runs):
+        yield f"None of the {len(runs)} runs has finished: there are no scores yet."
+    elif absent:
+        yield (
+            f"{len(absent)} of {len(runs)} runs {'has' if len(absent) == 1 else 'have'} no result: {', '.join(absent)}."
+            " Means are over the seeds that finished; differences are over the seeds that both variants have."
+        )
 
 
-def _state(seed: SeedResult) -> str:
-    return "not run yet" if seed.status == "missing" else seed.status
-
-
-def _shared_notes(variants: Sequence[VariantSummary]) -> list[str]:
-    return [
-        f"'{variant.name}' and {', '.join(repr(name) for name in variant.same_runs_as)} have runs in common "
-        "(same settings, data and start): these were computed once and appear under each name."
-        for place, variant in enumerate(variants)
-        if variant.same_runs_as and all(other.name not in variant.same_runs_as for other in variants[:place])
-    ]
+def _shared_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
+    for place, variant in enumerate(variants):
+        # Told once for all that share runs: by the first of them.
+        if variant.same_runs_as and all(other.name not in variant.same_runs_as for other in variants[:place]):
+            yield (
+                f"'{variant.name}' and {', '.join(repr(name) for name in variant.same_runs_as)} have runs in common "
+                "(same settings, data and start): these were computed once and appear under each name."
+            )

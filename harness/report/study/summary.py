@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from harness.judged import judged_results, primary_split
-from harness.records import Concern, Counts, Plan, Run, RunResult
+from harness.records import Concern, Counts, Plan, RunResult
 from harness.report.diagnosis.make import make_diagnosis
 from harness.report.evidence.make import evidence_figures, make_evidence
 from harness.report.figures.charts import chart_names
+from harness.report.study import record
 from harness.report.study.answer import make_answer
 from harness.report.study.attribution import make_attributions
 from harness.report.study.class_bands import compare_bands, make_bands
@@ -24,29 +25,16 @@ from harness.report.study.over_looks import known_looks
 from harness.report.study.own_training import make_own_training
 from harness.report.study.provenance import make_facts
 from harness.report.study.ranking import make_rankings, propose_next
-from harness.report.study.record import (
-    ByName,
-    Change,
-    ClassSummary,
-    ClassTruth,
-    Delta,
-    Difference,
-    Estimate,
-    Report,
-    SeedResult,
-    SplitSummary,
-    VariantSummary,
-)
 from harness.report.study.seeds import make_seed_result, order_splits
 from harness.report.study.variants import VariantRuns, comparable, counts_by_split, group_runs
 from harness.spec.lint import lint
 from harness.spec.plan import differences, name_start
 from harness.stats.looks import Taken
 
-BySplit = Mapping[str, ByName]
+BySplit = Mapping[str, record.ByName]
 
 
-def summarise(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -> Report:
+def summarise(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -> record.Report:
     """Return the report of a plan's runs; `results` is by run id, and a run without one is reported as missing.
 
     `taken` are the looks at the study that were recorded; without them this is the first look at its seeds. Pure: the
@@ -63,8 +51,9 @@ def summarise(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -
     statistics = judge_splits(judged, plan.reference)
     # What a split holds is counted on the reference's results where there are any, so that it does not depend on the
     # order of variants.
-    ordered = _reference_first(plan, groups)
+    ordered = sorted(groups, key=lambda group: group.name != plan.reference)
     splits = _summarise_splits(found := counts_by_split(ordered))
+    setup = ordered[0].runs[0].config.to_dict() if ordered else {}
     finished = [result for group in ordered for result in group.results.values()]
     # Verdicts are given on one split. What is judged as a family (attributions, ranking, own training) is judged there
     # alone.
@@ -82,7 +71,7 @@ def summarise(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -
     evidence = make_evidence(judged, [(v.name, plan.reference) for v in variants if v.delta])
     bands = make_bands(judged, plan.reference)
     classes = _summarise_classes(finished, found)
-    report = Report(
+    report = record.Report(
         study=plan.study,
         question=plan.question,
         answer=(),
@@ -103,7 +92,7 @@ def summarise(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -
         concerns=_find_concerns(plan, found) if plan.concerns is None else plan.concerns,
         splits=splits,
         classes=classes,
-        setup=_setup(plan, groups),
+        setup={key: value for key, value in setup.items() if key != "seed"},
         variants=variants,
         common=None if common is None else summarise_common(common, groups, seeds, judged_seeds),
         comparisons=comparisons,
@@ -133,7 +122,7 @@ def _find_concerns(plan: Plan, counts: Mapping[str, Counts]) -> tuple[Concern, .
 
 def _by_variant(
     plan: Plan, groups: Sequence[VariantRuns], results: Mapping[str, RunResult]
-) -> dict[str, tuple[SeedResult, ...]]:
+) -> dict[str, tuple[record.SeedResult, ...]]:
     """Return each variant's runs with their results as the groups hold them; `results` tells of those that failed."""
     return {
         group.name: tuple(
@@ -144,46 +133,36 @@ def _by_variant(
 
 
 def _delta(
-    plan: Plan, name: str, groups: Sequence[VariantRuns], seeds: Mapping[str, Sequence[SeedResult]]
-) -> Delta | None:
+    plan: Plan, name: str, groups: Sequence[VariantRuns], seeds: Mapping[str, Sequence[record.SeedResult]]
+) -> record.Delta | None:
     by_name = {group.name: group for group in groups}
     is_silent = name == plan.reference or by_name[name].is_evaluated_only
     if is_silent or not comparable(by_name[name], by_name.get(plan.reference)):
         return None
     here, reference = seeds[name], seeds[plan.reference]
-    return Delta(
+    return record.Delta(
         scores=_differences({s.seed: s.scores for s in here}, {s.seed: s.scores for s in reference}),
         iou_class=_differences({s.seed: s.iou_class for s in here}, {s.seed: s.iou_class for s in reference}),
     )
 
 
-def _reference_first(plan: Plan, groups: Sequence[VariantRuns]) -> list[VariantRuns]:
-    return sorted(groups, key=lambda group: group.name != plan.reference)
-
-
-def _setup(plan: Plan, groups: Sequence[VariantRuns]) -> dict[str, Any]:
-    """Return the complete config of the reference, or of the first variant where the plan has no reference."""
-    for group in _reference_first(plan, groups):
-        return {key: value for key, value in group.runs[0].config.to_dict().items() if key != "seed"}
-    return {}
-
-
 def _summarise(
-    plan: Plan, group: VariantRuns, groups: Sequence[VariantRuns], own: tuple[SeedResult, ...], slug: str
-) -> VariantSummary:
+    plan: Plan, group: VariantRuns, groups: Sequence[VariantRuns], own: tuple[record.SeedResult, ...], slug: str
+) -> record.VariantSummary:
     first = group.runs[0]
-    reference = next((other for other in groups if other.name == plan.reference), None)
-    is_reference = group.name == plan.reference
+    reference = next((other for other in groups if other.name == plan.reference), group)
+    # Seeds differ on purpose: a variant is set beside the reference as that would train with the same seed.
+    base = replace(reference.runs[0].config, seed=first.seed)
     pooled = () if group.inner_conflicts else own
     ids = {run.id for run in group.runs}
-    return VariantSummary(
+    return record.VariantSummary(
         name=group.name,
         slug=slug,
         starts_from=name_start(plan, first),
         settings_from=first.settings_from,
-        compared_with=None if is_reference else plan.reference,
+        compared_with=None if group.name == plan.reference else plan.reference,
         changed=_changes(first.changed),
-        differs=_changes(_differs(first, reference)),
+        differs=_changes(differences(base, first.config)),
         components=dict(first.components),
         evaluated_only=group.is_evaluated_only,
         same_runs_as=tuple(o.name for o in groups if o.name != group.name and ids & {run.id for run in o.runs}),
@@ -196,17 +175,11 @@ def _summarise(
     )
 
 
-def _differs(run: Run, reference: VariantRuns | None) -> Mapping[str, tuple[Any, Any]]:
-    if reference is None:
-        return {}
-    return differences(replace(reference.runs[0].config, seed=run.seed), run.config)
+def _changes(found: Mapping[str, tuple[Any, Any]]) -> tuple[record.Change, ...]:
+    return tuple(record.Change(key=key, before=before, value=after) for key, (before, after) in sorted(found.items()))
 
 
-def _changes(found: Mapping[str, tuple[Any, Any]]) -> tuple[Change, ...]:
-    return tuple(Change(key=key, before=before, value=after) for key, (before, after) in sorted(found.items()))
-
-
-def _estimates(tables: Mapping[int, BySplit]) -> dict[str, dict[str, Estimate]]:
+def _estimates(tables: Mapping[int, BySplit]) -> dict[str, dict[str, record.Estimate]]:
     """Return split -> name -> estimate for tables of seeds (seed -> split -> name -> value)."""
     return {
         split: {name: make_estimate(_column(tables, split, name)) for name in _names(tables, split)}
@@ -214,7 +187,9 @@ def _estimates(tables: Mapping[int, BySplit]) -> dict[str, dict[str, Estimate]]:
     }
 
 
-def _differences(here: Mapping[int, BySplit], reference: Mapping[int, BySplit]) -> dict[str, dict[str, Difference]]:
+def _differences(
+    here: Mapping[int, BySplit], reference: Mapping[int, BySplit]
+) -> dict[str, dict[str, record.Difference]]:
     return {
         split: {
             name: make_difference(_column(here, split, name), _column(reference, split, name))
@@ -237,20 +212,17 @@ def _column(tables: Mapping[int, BySplit], split: str, name: str) -> dict[int, f
     return {seed: table.get(split, {}).get(name) for seed, table in tables.items()}
 
 
-def _summarise_splits(counts: Mapping[str, Counts]) -> tuple[SplitSummary, ...]:
+def _summarise_splits(counts: Mapping[str, Counts]) -> tuple[record.SplitSummary, ...]:
     """Describe each split by the first result that has it; results that disagree are named in the notes."""
     return tuple(
-        SplitSummary(
-            name=split,
-            images=len(counts[split].images),
-            groups=len(set(counts[split].groups)),
-            pixels=int(counts[split].pixels_K.sum()),
+        record.SplitSummary(
+            name=split, images=len(item.images), groups=len(set(item.groups)), pixels=int(item.pixels_K.sum())
         )
-        for split in counts
+        for split, item in counts.items()
     )
 
 
-def _summarise_classes(finished: Sequence[RunResult], whole: Mapping[str, Counts]) -> tuple[ClassSummary, ...]:
+def _summarise_classes(finished: Sequence[RunResult], whole: Mapping[str, Counts]) -> tuple[record.ClassSummary, ...]:
     colours: dict[str, tuple[int, int, int] | None] = {}
     for result in finished:
         for counts in result.counts.values():
@@ -258,19 +230,17 @@ def _summarise_classes(finished: Sequence[RunResult], whole: Mapping[str, Counts
             colours = dict(zip(counts.classes, shades, strict=True)) | colours
     truths = {split: _truth_by_class(counts) for split, counts in whole.items()}
     return tuple(
-        ClassSummary(
-            name=name,
-            colour=colour,
-            truth={split: truth[name] for split, truth in truths.items() if name in truth},
+        record.ClassSummary(
+            name=name, colour=colour, truth={split: truth[name] for split, truth in truths.items() if name in truth}
         )
         for name, colour in colours.items()
     )
 
 
-def _truth_by_class(counts: Counts) -> dict[str, ClassTruth]:
+def _truth_by_class(counts: Counts) -> dict[str, record.ClassTruth]:
     pixels_C = counts.confusion_CC().sum(axis=1).tolist()
     total = max(sum(pixels_C), 1)
     return {
-        name: ClassTruth(pixels=pixels, share=pixels / total)
+        name: record.ClassTruth(pixels=pixels, share=pixels / total)
         for name, pixels in zip(counts.classes, pixels_C, strict=True)
     }
