@@ -25,7 +25,7 @@ from harness.report.study.claims import Claim
 from harness.report.study.judge import SplitComparisons, make_comparisons
 from harness.stats.effects import Effect, compare, make_study
 from harness.stats.looks import LookHistory, LookSchedule, TakenLook
-from harness.stats.margins import HEADLINE, Margins, keep_rows
+from harness.stats.margins import HEADLINE, Margins, keep_runs
 from harness.stats.power import Levels, forecast
 from harness.stats.verdicts import FAMILY_ERROR, TOST_LEVEL, Verdict, judge
 
@@ -54,7 +54,7 @@ class Tally:
 
 def keep_seeds(margins: Margins, seeds: int) -> Margins:
     """Return the study as it was with its first seeds."""
-    return keep_rows(margins, [row for row, (_, seed) in enumerate(margins.runs) if seed < seeds])
+    return keep_runs(margins, [run for run in margins.runs if run[1] < seeds])
 
 
 def compare_all(margins: Margins) -> dict[str, Effect]:
@@ -154,8 +154,7 @@ def take(seeds: Mapping[str, int]) -> TakenLook:
 
 def look(margins: Margins, seeds: Mapping[str, int], looks: LookSchedule) -> tuple[Claim, ...]:
     """Return what a report says of each variant against the first, where each has its first seeds."""
-    rows = [row for row, (name, seed) in enumerate(margins.runs) if seed < seeds[name]]
-    study = make_study(keep_rows(margins, rows))
+    study = make_study(keep_runs(margins, [(name, seed) for name, seed in margins.runs if seed < seeds[name]]))
     effects = {(name, "v0"): compare(study, name, "v0", only=[HEADLINE]) for name in study.variants[1:]}
     return headlines(make_comparisons([SplitComparisons("val", study, effects)], MARGIN, looks, "val"))
 

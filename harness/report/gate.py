@@ -20,9 +20,10 @@ from harness.report.page.text import code, counted, escape, percent, points, tab
 from harness.report.study.base import Record
 from harness.report.study.claims import Claim
 from harness.report.study.common_labels import find_common
-from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons
+from harness.report.study.judge import judge_splits, make_comparisons
 from harness.report.study.variants import group_runs
 from harness.stats.effects import JUDGED
+from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import CLASS_SEEDS
 
 FEW = ("few seeds", "few groups")
@@ -131,14 +132,14 @@ def _find_untrained(plan: Plan, results: Mapping[str, RunResult], variants: Coll
         result = results.get(run.id)
         if result is None:
             yield f"{run.label}: not run yet"
-        elif result.status != "finished":
-            yield f"{run.label}: {result.status}: {result.reason}"
-        elif not result.counts:
-            yield f"{run.label}: {result.reason}"
+        elif result.status != "finished" or not result.counts:
+            state = "" if result.status == "finished" else f"{result.status}: "
+            yield f"{run.label}: {state}{result.reason}"
 
 
 def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None, *, is_idle: bool) -> Check:
     variant, against, split, measure = about
+    # The lower end of the 90 % interval that a margin is held against is the one-sided 95 % bound.
     lowest = claim.low_margin if claim is not None and claim.scope in JUDGED and claim.reason not in FEW else None
     passed = lowest is not None and lowest >= -drop
     return Check(
@@ -157,15 +158,15 @@ def _check(about: tuple[str, str, str, str], drop: float, claim: Claim | None, *
 def _tell(claim: Claim | None, lowest: float | None, drop: float, *, passed: bool) -> str:
     if claim is None:
         return "no finished runs that could be compared with the baseline"
-    held = f"{counted(len(claim.seeds), 'seed')}, {counted(claim.groups, 'image group')}"
-    if claim.reason == "few seeds":
-        return f"difference {points(claim.delta)} points; {held}: a class is judged from {CLASS_SEEDS} seeds on"
-    if lowest is None:
-        return f"difference {points(claim.delta)} points; {held}: too few to say anything about new seeds and images"
+    basis = f"{counted(len(claim.seeds), 'seed')}, {counted(claim.groups, 'image group')}"
     difference = f"difference {points(claim.delta)} points"
+    if claim.reason == "few seeds":
+        return f"{difference}; {basis}: a class is judged from {CLASS_SEEDS} seeds on"
+    if lowest is None:
+        return f"{difference}; {basis}: too few to say anything about new seeds and images"
     if passed:
-        return f"{difference}, at least {points(lowest)} with 95 % confidence ({held})"
-    bound = f"may be as low as {points(lowest)} (one-sided 95 % bound; {held})"
+        return f"{difference}, at least {points(lowest)} with 95 % confidence ({basis})"
+    bound = f"may be as low as {points(lowest)} (one-sided 95 % bound; {basis})"
     if claim.delta < -drop:
         return f"lost {percent(-claim.delta)} points, more than the allowed drop of {percent(drop)}; {bound}"
     return f"{difference}, but it {bound}, beyond the allowed drop of {percent(drop)}"
@@ -175,8 +176,7 @@ def render_junit(gate: Gate) -> str:
     """Return the gate as a JUnit file: a test case for each check, and for each run that is not trained."""
     failed = sum(not check.passed for check in gate.checks) + len(gate.untrained)
     number = len(gate.checks) + len(gate.untrained)
-    suite = Xml.Element("testsuite", name=f"harness gate {gate.study}", tests=str(number))
-    suite.set("failures", str(failed))
+    suite = Xml.Element("testsuite", name=f"harness gate {gate.study}", tests=str(number), failures=str(failed))
     for text in gate.untrained:
         case = Xml.SubElement(suite, "testcase", classname=gate.study, name=f"{text.partition(':')[0]} is trained")
         Xml.SubElement(case, "failure", message=text)
@@ -199,9 +199,8 @@ def render_summary(gate: Gate) -> str:
 def _state(gate: Gate) -> str:
     if gate.passed:
         return "passed"
-    untrained = f"{counted(len(gate.untrained), 'run')} not trained as written"
-    failed = f"{sum(not check.passed for check in gate.checks)} of {len(gate.checks)} checks"
-    return f"failed: {', '.join([untrained, failed] if gate.untrained else [failed])}"
+    untrained = f"{counted(len(gate.untrained), 'run')} not trained as written, " if gate.untrained else ""
+    return f"failed: {untrained}{sum(not check.passed for check in gate.checks)} of {len(gate.checks)} checks"
 
 
 def _lines(gate: Gate) -> Iterator[str]:

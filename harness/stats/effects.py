@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.errors import InputError, did_you_mean
 from harness.stats.influence import Influence, measure_influence
-from harness.stats.margins import HEADLINE, Margins, RunKey, Values, keep_rows, score_runs
+from harness.stats.margins import HEADLINE, Margins, RunKey, Values, keep_runs, score_runs
 from harness.stats.noise import Noise, moderate, pool_noise
 from harness.stats.spread import Chosen, Spread, make_spread, p_value, t_interval
 
@@ -162,8 +162,7 @@ class CrossedStudy(Study):
 
     def keep(self, runs: Collection[RunKey]) -> CrossedStudy:
         """Return the study of some of the runs."""
-        rows = [row for row, run in enumerate(self.runs) if run in runs]
-        return make_study(keep_rows(self.margins, rows))
+        return make_study(keep_runs(self.margins, runs))
 
 
 def score_table(scores: Mapping[RunKey, Values]) -> tuple[tuple[str, ...], tuple[int, ...], Values]:
@@ -239,8 +238,27 @@ def contrast(study: Study, weights: Mapping[str, float], *, only: Collection[str
         chosen_C = study.averaged_C if index == 0 else study.occurring_C[study.occurring_C == index - 1]
         values = zip(seeds, scores_SM[:, index].tolist(), strict=True)
         by_seed = {seed: value for seed, value in values if not math.isnan(value)}
-        if by_seed and (only is None or measure in only):
-            effects[measure] = _make_effect(measure, weights, by_seed, estimate(index, chosen_C))
+        if not by_seed or (only is not None and measure not in only):
+            continue
+        spread, held, scope = estimate(index, chosen_C)
+        # One seed on one group says nothing of anything new, and too few folds nothing of new data.
+        se = math.nan if scope in ("these weights on these images", "these folds") else spread.se
+        delta, degrees = float(np.mean(list(by_seed.values()))), spread.degrees
+        low, high = t_interval(delta, se, degrees, LEVEL)
+        effects[measure] = Effect(
+            measure=measure,
+            weights=dict(weights),
+            delta=delta,
+            se=se,
+            degrees=degrees,
+            low=low,
+            high=high,
+            p=p_value(delta, se, degrees),
+            scope=scope,
+            by_seed=by_seed,
+            held=held,
+            spread=spread,
+        )
     return effects
 
 
@@ -272,30 +290,4 @@ def _held(study: CrossedStudy, chosen_C: Chosen) -> EvaluatedImages:
         groups=int(held_GC.any(axis=1).sum()),
         images=study.margins.images,
         alone=tuple(study.classes[c] for c in alone),
-    )
-
-
-def _make_effect(
-    measure: str,
-    weights: Mapping[str, float],
-    by_seed: Mapping[int, float],
-    found: tuple[Spread, EvaluatedImages, Scope],
-) -> Effect:
-    spread, held, scope = found
-    se = math.nan if scope in ("these weights on these images", "these folds") else spread.se
-    delta, degrees = float(np.mean(list(by_seed.values()))), spread.degrees
-    low, high = t_interval(delta, se, degrees, LEVEL)
-    return Effect(
-        measure=measure,
-        weights=dict(weights),
-        delta=delta,
-        se=se,
-        degrees=degrees,
-        low=low,
-        high=high,
-        p=p_value(delta, se, degrees),
-        scope=scope,
-        by_seed=by_seed,
-        held=held,
-        spread=spread,
     )

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from harness.records import Counts
 from harness.stats.effects import Estimate, EvaluatedImages, Scope, Study, make_study, score_table
 from harness.stats.looks import FEWEST_FOLDS
-from harness.stats.margins import Margins, RunKey, Values, keep_rows, score_runs, sum_margins
+from harness.stats.margins import Margins, RunKey, Values, keep_runs, score_runs, sum_margins
 from harness.stats.noise import ROUNDING
 from harness.stats.spread import Chosen, Spread
 
@@ -112,10 +112,8 @@ class FoldStudy(Study):
 
     def keep(self, runs: Collection[RunKey]) -> FoldStudy:
         """Return the study of some of the runs."""
-        kept = {
-            fold: [row for row, run in enumerate(margins.runs) if run in runs] for fold, margins in self.by_fold.items()
-        }
-        by_fold = {fold: keep_rows(self.by_fold[fold], rows) for fold, rows in kept.items() if rows}
+        by_fold = {fold: keep_runs(margins, runs) for fold, margins in self.by_fold.items()}
+        by_fold = {fold: margins for fold, margins in by_fold.items() if margins.runs}
         return make_fold_study(by_fold, tuple(run for run in self.runs if run in runs), self.all_folds)
 
 
@@ -149,11 +147,9 @@ def study_of(counts: Mapping[RunKey, Counts], split: str, folds: int | None) -> 
 
 def make_fold_study(by_fold: Mapping[int, Margins], runs: tuple[RunKey, ...], all_folds: int) -> FoldStudy:
     """Return the scores of a study's runs, in the order given; each fold has those of the seeds that validate on it."""
-    found = {
-        run: scores_M
-        for margins in by_fold.values()
-        for run, scores_M in zip(margins.runs, score_runs(margins), strict=True)
-    }
+    found: dict[RunKey, Values] = {}
+    for margins in by_fold.values():
+        found |= dict(zip(margins.runs, score_runs(margins), strict=True))
     variants, seeds, scores_VSM = score_table({run: found[run] for run in runs})
     return FoldStudy(
         runs=runs,

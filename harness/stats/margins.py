@@ -5,7 +5,7 @@ Letters: K runs, G groups, C classes, M measures (`miou_dataset`, then the IoU o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,11 +36,6 @@ class Margins:
     predicted_KGC: Pixels
     true_GC: Pixels
     """The truth is the same in all runs."""
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """Return the names of the measures, in the order of the letter M."""
-        return (HEADLINE, *self.classes)
 
 
 def sum_margins(counts: Mapping[RunKey, Counts]) -> Margins:
@@ -77,13 +72,14 @@ def sum_margins(counts: Mapping[RunKey, Counts]) -> Margins:
     )
 
 
-def keep_rows(margins: Margins, rows: Sequence[int]) -> Margins:
-    """Return the margins of some of the runs, by their place."""
+def keep_runs(margins: Margins, runs: Collection[RunKey]) -> Margins:
+    """Return the margins of those of the runs that are among `runs`."""
+    chosen_K = np.array([run in runs for run in margins.runs])
     return replace(
         margins,
-        runs=tuple(margins.runs[row] for row in rows),
-        hit_KGC=margins.hit_KGC[list(rows)],
-        predicted_KGC=margins.predicted_KGC[list(rows)],
+        runs=tuple(run for run in margins.runs if run in runs),
+        hit_KGC=margins.hit_KGC[chosen_K],
+        predicted_KGC=margins.predicted_KGC[chosen_K],
     )
 
 
@@ -108,7 +104,7 @@ def score_runs(margins: Margins) -> Values:
     true_C = margins.true_GC.sum(axis=0)
     present_C = true_C > 0
     sums = [margins.hit_KGC.sum(axis=1), margins.predicted_KGC.sum(axis=1), np.tile(true_C, (len(margins.runs), 1))]
-    result_KM = np.full((len(margins.runs), len(margins.measures)), np.nan)
+    result_KM = np.full((len(margins.runs), 1 + len(margins.classes)), np.nan)
     result_KM[:, np.append(True, present_C)] = class_scores(*(np.compress(present_C, part, axis=1) for part in sums))
     return result_KM
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -107,13 +108,14 @@ def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Level
         return chance_of_decision(effect, effect.spread.planned(seeds, images), levels(seeds), margin)
 
     # First the fewest seeds that decide with the present images; where the last look does not either, how many groups
-    # it would take, up to MOST_IMAGES times as many.
+    # it would take, up to MOST_IMAGES times as many: by bisection, as more images never make a decision less likely.
     groups = effect.held.groups
     seeds = next((seeds for seeds in later if chance(seeds) >= POWER), later[-1])
     alone, most = chance(seeds), chance(seeds, MOST_IMAGES)
     needed = groups if alone >= POWER else None
     if needed is None and most >= POWER:
-        needed = _first(lambda count: chance(seeds, count / groups) >= POWER, groups, MOST_IMAGES * groups)
+        counts = range(groups, MOST_IMAGES * groups)
+        needed = groups + bisect_left(counts, True, key=lambda count: chance(seeds, count / groups) >= POWER)
     return Outlook(seeds, alone, needed, most)
 
 
@@ -150,11 +152,3 @@ def power_of_difference(delta: float, spread: Spread, alpha: float) -> float:
         return float(delta != 0)
     critical = special.stdtrit(spread.degrees, 1 - alpha / 2)
     return float(stats.nct.sf(critical, spread.degrees, abs(delta) / spread.se))
-
-
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """Return the smallest whole number at which a condition holds that holds at `high` and, once true, stays true."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low

@@ -82,13 +82,13 @@ class Spread:
     def _plain_degrees(self) -> float:
         """Return Satterthwaite's degrees of freedom, the three variances as measured."""
         between, within, shared = self.seed_variance / self.seeds, self.group_variance, self.shared_variance
+        # Neither of the first two is let under the third, which both contain: one that is smaller gives way to it.
         times_shared = float(between <= shared) + float(within <= shared) - 1
-        parts = [
+        doubt = _doubt(
             (between if between > shared else 0.0, self.seed_degrees),
             (within if within > shared else 0.0, self.group_degrees),
             (times_shared * shared, self.group_degrees * (self.seeds - 1)),
-        ]
-        doubt = sum(variance**2 / degrees for variance, degrees in parts if variance)
+        )
         return self.se**4 / doubt if doubt > 0 else math.inf
 
     @property
@@ -98,12 +98,7 @@ class Spread:
 
     def _combined_degrees(self, training: float, images: float) -> float:
         """Return Satterthwaite's degrees of freedom of two independent variances, both of the mean effect."""
-        doubt = sum(
-            variance**2 / degrees
-            for variance, degrees in ((training, self.seed_degrees), (images, self.group_degrees))
-            if variance
-        )
-        return (training + images) ** 2 / doubt
+        return (training + images) ** 2 / _doubt((training, self.seed_degrees), (images, self.group_degrees))
 
     @property
     def most_seeds(self) -> float:
@@ -122,6 +117,11 @@ class Spread:
             group_degrees=self.group_degrees * images,
             shared_variance=shared,
         )
+
+
+def _doubt(*parts: tuple[float, float]) -> float:
+    """Return half the variance of a sum of variances, each given with its degrees of freedom (Satterthwaite 1946)."""
+    return sum(variance**2 / degrees for variance, degrees in parts if variance)
 
 
 def upper_limit(degrees: float, tail: float) -> float:

@@ -206,12 +206,11 @@ def judge_in_order(moments: Sequence[FamilyAtLook[Key]], margin: float, *, fewes
         left = {key: effect for key, effect in moment.effects.items() if key not in closed}
         called, settled = _count(closed)
         verdicts = judge(left, margin, fewest_seeds=fewest_seeds, looks=moment.looks, called=called, settled=settled)
-        now = {
+        closed |= {
             key: replace(verdict, effect=left[key])
             for key, verdict in verdicts.items()
             if verdict.outcome != "undecided" and not left[key].is_nothing
         }
-        closed |= now
     return {key: verdicts[key] if key in verdicts else closed[key] for key in moments[-1].effects}
 
 

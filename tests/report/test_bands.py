@@ -7,10 +7,11 @@ import pytest
 
 from harness.counts import make_counts
 from harness.report.study.class_bands import compare_bands, make_bands
-from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons
+from harness.report.study.judge import judge_splits, make_comparisons
 from harness.report.study.variants import group_runs
 from harness.stats.effects import compare, over_classes
 from harness.stats.looks import LookHistory, LookSchedule, TakenLook
+from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import holm
 
 SKILLS = {"a": 0.6, "b": 0.75, "c": 0.61}

@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 from judged_splits import judged_of
 
-from harness.report.study.judge import HEADLINE, judge_splits, make_comparisons, make_floors
+from harness.report.study.judge import judge_splits, make_comparisons, make_floors
 from harness.report.study.variants import group_runs
 from harness.stats.effects import compare
 from harness.stats.looks import LookHistory, LookSchedule, TakenLook
+from harness.stats.margins import HEADLINE
 from harness.stats.power import Levels, forecast, power_of_difference, smallest_detectable
 from harness.stats.verdicts import CLASS_SEEDS, judge
 

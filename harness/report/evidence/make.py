@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +13,11 @@ import numpy.typing as npt
 from harness.records import Counts, RunResult
 from harness.report.evidence.confusion_shift import confusion_change, find_shifts
 from harness.report.evidence.records import Evidence, ImageChange, Paired, RegionDelta
-from harness.report.study.estimates import known, make_difference
+from harness.report.study.estimates import known, make_difference, make_estimate
 from harness.report.study.file_names import make_slugs
 from harness.report.study.seeds import order_splits
 from harness.report.study.variants import VariantRuns
-from harness.scores import iou_class, miou_dataset
+from harness.scores import iou_class, miou_dataset, sum_pixels
 
 WHOLE = "all"
 PICTURED_SPLIT = "val"
@@ -27,30 +26,23 @@ NAMED_IMAGES = 3
 MOST_FIGURES = 8
 """Comparisons that get figures: those whose headline moved most."""
 
+Pixels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 
 class Margins(NamedTuple):
     """Pixels of one run by image and class."""
 
-    hit_NC: Values
+    hit_NC: Pixels
     """Intersections."""
-    union_NC: Values
-    true_C: Values
+    union_NC: Pixels
+    true_C: Pixels
 
 
 def measure_margins(counts: Counts) -> Margins:
     """Return intersections, unions and true pixels."""
-    shape = len(counts.images), len(counts.classes)
-
-    def summed(class_K: npt.NDArray[np.int16], pixels_K: npt.NDArray[np.int64]) -> Values:
-        place_K = counts.image_K.astype(np.int64) * shape[1] + class_K
-        sums = np.bincount(place_K, weights=pixels_K, minlength=shape[0] * shape[1])
-        return sums.astype(np.float64).reshape(shape)
-
-    true_NC, predicted_NC = summed(counts.true_K, counts.pixels_K), summed(counts.predicted_K, counts.pixels_K)
-    right_K = counts.true_K == counts.predicted_K
-    hit_NC = summed(counts.true_K, counts.pixels_K * right_K)
+    images = len(counts.images)
+    true_NC, predicted_NC, hit_NC = sum_pixels(counts, np.arange(images), images)
     return Margins(hit_NC, true_NC + predicted_NC - hit_NC, true_NC.sum(axis=0))
 
 
@@ -81,7 +73,7 @@ class CountSums:
         self.parts: dict[str, Counts] = {WHOLE: self.counts, **result.regions.get(split, {})}
 
     @cached_property
-    def confusions(self) -> dict[str, npt.NDArray[np.int64]]:
+    def confusions(self) -> dict[str, Pixels]:
         """Return region -> confusion matrix, [C, C]."""
         return {name: counts.confusion_CC() for name, counts in self.parts.items()}
 
@@ -139,11 +131,11 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
             both = VariantPair(*({seed: counted[name, seed, split] for seed in seeds} for name in (variant, against)))
             found.append(_make_one(both, (here, there), split))
     # All evidence is in the record; pictures are drawn of the most telling pairs only.
-    drawn = _choose_drawn(found)
-    return tuple(
-        item.model_copy(update=_figures(item, slugs)) if (item.variant, item.against) in drawn else item
-        for item in found
-    )
+    shown = [place for place, item in enumerate(found) if item.split == PICTURED_SPLIT]
+    ranked = sorted(shown, key=lambda place: -abs(found[place].regions[0].miou_dataset.delta or 0.0))
+    for place in ranked[:MOST_FIGURES]:
+        found[place] = found[place].model_copy(update=_figures(found[place], slugs))
+    return tuple(found)
 
 
 def _shared_splits(here: VariantRuns, there: VariantRuns) -> list[str]:
@@ -153,15 +145,7 @@ def _shared_splits(here: VariantRuns, there: VariantRuns) -> list[str]:
     return [name for name in names if len({counts[name].images for counts in shared}) == 1]
 
 
-def _choose_drawn(found: Sequence[Evidence]) -> set[tuple[str, str]]:
-    shown = [item for item in found if item.split == PICTURED_SPLIT]
-    ranked = sorted(shown, key=lambda item: -abs(item.regions[0].miou_dataset.delta or 0.0))
-    return {(item.variant, item.against) for item in ranked[:MOST_FIGURES]}
-
-
 def _figures(item: Evidence, slugs: Mapping[str, str]) -> dict[str, str]:
-    if item.split != PICTURED_SPLIT:
-        return {}
     pair = f"{slugs[item.variant]}_vs_{slugs[item.against]}"
     pictures = {"images_figure": f"changed_{pair}.png"} if item.pictured_lost or item.pictured_gained else {}
     return {"flow_figure": f"flow_{pair}.png", **pictures}
@@ -177,7 +161,8 @@ def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split:
     seeds = tuple(both.here)
     first, other = both.here[seeds[0]], both.against[seeds[0]]
     classes = max(first.counts.classes, other.counts.classes, key=len)
-    change_KCC = np.array([_change(both, seed) for seed in seeds])
+    pairs = [(both.here[seed].confusions[WHOLE], both.against[seed].confusions[WHOLE]) for seed in seeds]
+    change_KCC = np.array([confusion_change(*pair) for pair in pairs])
     pixels_C = np.pad(first.confusions[WHOLE].sum(axis=1), (0, len(classes) - len(first.counts.classes)))
     changes = _image_changes(both)
     seed, kept = find_pictured(groups, split)
@@ -203,10 +188,6 @@ def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split:
     )
 
 
-def _change(both: VariantPair, seed: int) -> Values:
-    return confusion_change(both.here[seed].confusions[WHOLE], both.against[seed].confusions[WHOLE])
-
-
 def _shared_regions(both: VariantPair) -> list[str]:
     """Return the regions that every result holds, in the order of the first."""
     counted = [*both.here.values(), *both.against.values()]
@@ -230,18 +211,13 @@ def _pair(both: VariantPair, region: str, score: str) -> Paired:
     )
     delta = make_difference(here, against)
     return Paired(
-        here=_mean([here[seed] for seed in delta.seeds]),
-        against=_mean([against[seed] for seed in delta.seeds]),
+        here=make_estimate({seed: here[seed] for seed in delta.seeds}).mean,
+        against=make_estimate({seed: against[seed] for seed in delta.seeds}).mean,
         delta=delta.mean,
         sd=delta.sd,
         seeds=delta.seeds,
         by_seed=delta.values,
     )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    present = [value for value in values if value is not None]
-    return statistics.fmean(present) if present else None
 
 
 def _image_changes(both: VariantPair) -> list[ImageChange]:

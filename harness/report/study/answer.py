@@ -14,9 +14,9 @@ from harness.report.study.chances import tell_odds, tell_prior
 from harness.report.study.claims import BandComparison, Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import OwnTraining, Report, VariantSummary
+from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import CLASS_SEEDS
 
-SCORE = "miou_dataset"
 MOST_SENTENCES = 3
 MOST_CLASSES = 3
 """Classes of a band that are named."""
@@ -28,11 +28,8 @@ MOST_STEPS = 3
 
 def make_answer(report: Report) -> tuple[str, ...]:
     """Return the sentences; names stand in them as they were written."""
-    claims = [
-        item.headline
-        for item in report.comparisons
-        if item.against == report.reference and item.split == report.primary
-    ]
+    headlines = [item.headline for item in report.comparisons if item.against == report.reference]
+    claims = [claim for claim in headlines if claim.split == report.primary]
     if not claims:
         return (_say_why_none(report),)
     before = starts_of(report, report.reference)
@@ -80,8 +77,8 @@ def _doubt(claim: Claim) -> str:
 
 
 def _size(claim: Claim) -> str:
-    is_told = claim.reason != "one seed"
-    return f"{points(claim.delta)} points of {SCORE}{interval(claim) if is_told else ''}{caveat(claim)}"
+    bounds_told = "" if claim.reason == "one seed" else interval(claim)
+    return f"{points(claim.delta)} points of {HEADLINE}{bounds_told}{caveat(claim)}"
 
 
 def _tell_many(report: Report, claims: Sequence[Claim]) -> list[str]:
@@ -217,8 +214,8 @@ def _say_why_no_scores(report: Report) -> str:
 
 
 def _score(report: Report, variant: VariantSummary) -> str:
-    estimate = variant.scores.get(report.primary, {}).get(SCORE)
+    estimate = variant.scores.get(report.primary, {}).get(HEADLINE)
     if estimate is None or estimate.mean is None:
         return f"{variant.name} is alone"
     seeds = counted(len(estimate.seeds), "seed")
-    return f"{variant.name} is alone, with {percent(estimate.mean)} % of {SCORE} on {report.primary} ({seeds})"
+    return f"{variant.name} is alone, with {percent(estimate.mean)} % of {HEADLINE} on {report.primary} ({seeds})"

@@ -7,15 +7,17 @@ interactions another; where only brackets are known, all sides of them are one, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from harness.records import Plan
 from harness.report.study.claims import BracketPart, FamilyAttribution, Part
 from harness.report.study.estimates import known
-from harness.report.study.judge import HEADLINE, SplitComparisons, find_earlier_call
+from harness.report.study.judge import SplitComparisons, find_earlier_call, share_a_seed
 from harness.report.study.over_looks import judge_over_looks
 from harness.stats.attribution import Attribution, Combinations, attribute
 from harness.stats.effects import Effect, Study
 from harness.stats.looks import FEWEST_SEEDS, LookSchedule
+from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import Key, Verdict
 
 
@@ -38,7 +40,7 @@ def _attribute(plan: Plan, judged: SplitComparisons, family: str, looks: LookSch
     # the differences between these. Shapley shares are described, not tested.
     made = attribute(judged.study, found, HEADLINE)
     about = (judged.study, found, looks)
-    main, interactions = _judge_parts(*about, _main), _judge_parts(*about, _interactions)
+    main, interactions = (_judge_parts(*about, attrgetter(kind)) for kind in ("main", "interactions"))
     sides, opened = _judge_parts(*about, _sides), _judge_parts(*about, _opened)
     designs = tuple(dict.fromkeys(name for run in plan.runs if run.family == family for name in run.design))
     yield FamilyAttribution(
@@ -47,9 +49,9 @@ def _attribute(plan: Plan, judged: SplitComparisons, family: str, looks: LookSch
         designs=designs,
         combinations=len(found),
         total=_part("all components", made.total) if made.total else None,
-        main=tuple(_part(name, effect, main[name]) for name, effect in _main(made).items()),
+        main=tuple(_part(name, effect, main[name]) for name, effect in made.main.items()),
         interactions=tuple(
-            _part(" x ".join(pair), effect, interactions[pair]) for pair, effect in _interactions(made).items()
+            _part(" x ".join(pair), effect, interactions[pair]) for pair, effect in made.interactions.items()
         ),
         shapley=tuple(_part(name, effect) for name, effect in made.shapley.items()),
         brackets=tuple(
@@ -77,20 +79,10 @@ def _judge_parts(
 
     def compare_then(studies: Sequence[Study]) -> Mapping[Key, Effect]:
         (then,) = studies
-        if not any(all((name, seed) in then.row_of for name in found.values()) for seed in then.seeds):
-            return {}
-        return choose(attribute(then, found, HEADLINE))
+        return choose(attribute(then, found, HEADLINE)) if share_a_seed(then, found.values()) else {}
 
     effects = choose(attribute(study, found, HEADLINE))
     return judge_over_looks([study], effects, compare_then, looks, (0.0, FEWEST_SEEDS))
-
-
-def _main(made: Attribution) -> Mapping[str, Effect]:
-    return made.main
-
-
-def _interactions(made: Attribution) -> Mapping[tuple[str, str], Effect]:
-    return made.interactions
 
 
 def _sides(made: Attribution) -> Mapping[tuple[str, str], Effect]:
@@ -102,7 +94,7 @@ def _opened(made: Attribution) -> Mapping[str, Effect]:
 
 
 def _part(name: str, effect: Effect, verdict: Verdict | None = None) -> Part:
-    # a margin of 0 calls equivalent only what differs nowhere
+    # A margin of 0 calls equivalent only what differs nowhere.
     outcome = verdict.outcome if verdict and verdict.outcome != "equivalent" else "undecided" if verdict else None
     return Part(
         name=name,

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from harness.report.study.claims import DOMINANT, RARE, Band, BandComparison, ClassBand
-from harness.report.study.judge import HEADLINE, Pair, SplitComparisons, has_pair, make_claim
+from harness.report.study.judge import Pair, SplitComparisons, make_claim, share_a_seed
 from harness.report.study.over_looks import judge_over_looks, look_at
 from harness.report.study.variants import VariantRuns, counts_by_split
 from harness.stats.effects import Effect, Study, compare, over_classes
 from harness.stats.looks import LookSchedule
+from harness.stats.margins import HEADLINE
 from harness.stats.verdicts import CLASS_SEEDS
 
 COMPARED: tuple[Band, ...] = ("dominant", "rare")
@@ -66,7 +67,7 @@ def _compare(
     studies: Sequence[Study], pairs: Sequence[Pair], bands: Mapping[Band, Sequence[str]]
 ) -> dict[tuple[Pair, Band], Effect]:
     (study,) = studies
-    there = [pair for pair in pairs if has_pair(study, pair)]
+    there = [pair for pair in pairs if share_a_seed(study, pair)]
     found: dict[tuple[Pair, Band], Effect] = {}
     for band, names in bands.items() if there else ():
         averaged = over_classes(study, names)

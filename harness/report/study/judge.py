@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import InputError
@@ -17,13 +17,14 @@ from harness.report.study.variants import VariantRuns, comparable
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.folds import study_of
 from harness.stats.looks import FEWEST_SEEDS, LookHistory, LookSchedule
-from harness.stats.margins import RunKey
+from harness.stats.margins import HEADLINE, RunKey
 from harness.stats.power import Levels, Outlook, forecast, measure_floor, power_of_difference
 from harness.stats.verdicts import CLASS_SEEDS, CORRECTION, FAMILY_ERROR, TOST_LEVEL, Verdict, judge
 
-HEADLINE = "miou_dataset"
 Pair = tuple[str, str]
 """Variant, and the one it is compared with."""
+Effects = Mapping[Pair, Mapping[str, Effect]]
+"""Pair -> measure -> effect."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SplitComparisons:
 
     split: str
     study: Study
-    effects: Mapping[Pair, Mapping[str, Effect]]
+    effects: Effects
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,9 @@ def judge_splits(groups: Sequence[VariantRuns], reference: str) -> Statistics:
     return Statistics(tuple(judged), tuple(notes))
 
 
-def has_pair(study: Study, pair: Pair) -> bool:
-    """Tell whether both of a pair have a seed in common in a study."""
-    runs, (one, other) = study.row_of, pair
-    return any((one, seed) in runs and (other, seed) in runs for seed in study.seeds)
+def share_a_seed(study: Study, variants: Iterable[str]) -> bool:
+    """Tell whether some variants of a study have a seed in common."""
+    return any(all((name, seed) in study.row_of for name in variants) for seed in study.seeds)
 
 
 def _others(group: VariantRuns, reference: str) -> tuple[str, ...]:
@@ -115,15 +115,13 @@ def make_comparisons(
     """
     found = []
     for item in judged:
-        headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
-        cells = _cells(item.effects)
         verdicts, cell_verdicts = _judge(item, margin, looks) if item.split == primary else ({}, {})
-        for pair, effect in headlines.items():
+        for pair, effect in _headlines(item.effects).items():
             judging = (None if looks is None else look_at(effect, looks), margin)
             classes = tuple(
-                make_claim(item.split, pair, cells[key], cell_verdicts.get(key), judging)
-                for key in cells
-                if key[0] == pair
+                make_claim(item.split, pair, cell, cell_verdicts.get((pair, name)), judging)
+                for name, cell in item.effects[pair].items()
+                if name != HEADLINE
             )
             headline = make_claim(item.split, pair, effect, verdicts.get(pair), judging)
             headline = headline.model_copy(update={"chances": give_chances(headline, effect, margin, expected)})
@@ -137,29 +135,33 @@ def _judge(
     item: SplitComparisons, margin: float, looks: LookSchedule | None
 ) -> tuple[dict[Pair, Verdict], dict[tuple[Pair, str], Verdict]]:
     """Return the verdicts of all headlines, and those of all class IoUs; what was at earlier looks is compared once."""
-    compared: dict[tuple[RunKey, ...], Mapping[Pair, Mapping[str, Effect]]] = {}
+    compared: dict[tuple[RunKey, ...], Effects] = {}
 
-    def compare_then(studies: Sequence[Study]) -> Mapping[Pair, Mapping[str, Effect]]:
+    def compare_then(studies: Sequence[Study]) -> Effects:
         (study,) = studies
-        runs = study.runs
-        if runs not in compared:
-            compared[runs] = {pair: compare(study, *pair) for pair in item.effects if has_pair(study, pair)}
-        return compared[runs]
+        if study.runs not in compared:
+            pairs = [pair for pair in item.effects if share_a_seed(study, pair)]
+            compared[study.runs] = {pair: compare(study, *pair) for pair in pairs}
+        return compared[study.runs]
 
     def heads_then(studies: Sequence[Study]) -> Mapping[Pair, Effect]:
-        return {pair: effects[HEADLINE] for pair, effects in compare_then(studies).items()}
+        return _headlines(compare_then(studies))
 
     def cells_then(studies: Sequence[Study]) -> Mapping[tuple[Pair, str], Effect]:
         return _cells(compare_then(studies))
 
-    heads = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
+    # Two families: a variant is judged by its headline whatever the number of classes is.
     return (
-        judge_over_looks([item.study], heads, heads_then, looks, (margin, FEWEST_SEEDS)),
+        judge_over_looks([item.study], _headlines(item.effects), heads_then, looks, (margin, FEWEST_SEEDS)),
         judge_over_looks([item.study], _cells(item.effects), cells_then, looks, (0.0, CLASS_SEEDS)),
     )
 
 
-def _cells(effects: Mapping[Pair, Mapping[str, Effect]]) -> dict[tuple[Pair, str], Effect]:
+def _headlines(effects: Effects) -> dict[Pair, Effect]:
+    return {pair: found[HEADLINE] for pair, found in effects.items()}
+
+
+def _cells(effects: Effects) -> dict[tuple[Pair, str], Effect]:
     return {
         (pair, name): effect for pair, found in effects.items() for name, effect in found.items() if name != HEADLINE
     }
@@ -199,11 +201,7 @@ def make_claim(
         seeds=tuple(effect.by_seed),
         by_seed=tuple(effect.by_seed.values()),
         left_out=verdict.look.missing if verdict.look else (),
-        groups=effect.held.groups,
-        images=effect.held.images,
-        alone=effect.held.alone,
-        folds=effect.held.folds,
-        all_folds=effect.held.all_folds,
+        **vars(effect.held),
         called=find_earlier_call(effect, verdict, margin),
         power=_find_power(verdict.effect or effect, verdict) if verdict.outcome in ("improved", "regressed") else None,
         outlook=_look_ahead(effect, verdict, judging),
@@ -251,7 +249,7 @@ def make_floors(judged: Sequence[SplitComparisons], reference: str, looks: LookS
     """
     floors = []
     for item in judged:
-        headlines = {pair: effects[HEADLINE] for pair, effects in item.effects.items()}
+        headlines = _headlines(item.effects)
         # The smallest detectable difference depends on the level at which a headline would be called today: the error
         # that is left at this look, shared among those that are still open.
         now = {pair: look_at(effect, looks) for pair, effect in headlines.items()}

@@ -1,20 +1,25 @@
-"""What a reader must know before the numbers, in sentences."""
+"""What a reader must know before the numbers, in sentences; and what is recorded of how the runs were made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from harness.environment import UNSET
 from harness.errors import name_some
-from harness.records import IMAGES_AT_ONCE, UNLABELLED_STEPS
+from harness.records import IMAGES_AT_ONCE, UNLABELLED_STEPS, Plan, RunResult
 from harness.report.page.text import percent
-from harness.report.study.record import ClassSummary, SeedResult, SplitSummary, VariantSummary
-from harness.report.study.variants import VariantRuns, conflicts
+from harness.report.study.record import ClassSummary, Fact, SeedResult, SplitSummary, VariantSummary
+from harness.report.study.variants import VariantRuns, conflicts, flat_texts
 from harness.stats.margins import HEADLINE
 
 MOST_LABELS = 4
 """Runs that a note names before it only counts."""
+LONGEST_FACT = 200
+"""Characters of provenance that are told; of longer texts there is a digest."""
+TOLD_ELSEWHERE = ("run.id", "run.starts_from")
+"""Beginnings of keys that are different for each run and stand in the report's list of runs."""
 OTHER_KIND = 2.0
 """Ratio of the mean scores of two splits, above which their images are said to be of different kinds."""
 
@@ -230,3 +235,25 @@ def _shared_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
                 f"'{variant.name}' and {', '.join(repr(name) for name in variant.same_runs_as)} have runs in common "
                 "(same settings, data and start): these were computed once and appear under each name."
             )
+
+
+def make_facts(plan: Plan, results: Mapping[str, RunResult]) -> tuple[Fact, ...]:
+    """Return one fact for each dotted key and distinct value of the runs' provenance, sorted by key."""
+    stated = {run.label: flat_texts(results[run.id].provenance) for run in plan.runs if run.id in results}
+    stated = {label: facts for label, facts in stated.items() if facts}
+    holders: dict[tuple[str, str], list[str]] = {}
+    for label, facts in stated.items():
+        for key, value in facts.items():
+            if not key.startswith(TOLD_ELSEWHERE):
+                holders.setdefault((key, _short(value)), []).append(label)
+    return tuple(
+        Fact(key=key, value=value, runs=() if len(labels) == len(stated) else tuple(labels))
+        for (key, value), labels in sorted(holders.items())
+    )
+
+
+def _short(text: str) -> str:
+    if len(text) <= LONGEST_FACT and "\n" not in text:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{len(text)} characters, SHA-256 {digest}..., in the run's provenance.json"

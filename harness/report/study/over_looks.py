@@ -13,6 +13,7 @@ from harness.records import Plan, RunResult
 from harness.spec.lint_power import find_folds
 from harness.stats.effects import Effect, Study
 from harness.stats.looks import LookHistory, LookSchedule, Taken, TakenLook
+from harness.stats.margins import RunKey
 from harness.stats.verdicts import FamilyAtLook, Key, Verdict, judge, judge_in_order
 
 START = "@start"
@@ -32,7 +33,7 @@ def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> L
     return LookSchedule(plan.looks, there, folds=None if found is None else found[1])
 
 
-def _is_there(look: TakenLook, now: Mapping[tuple[str, int], str]) -> bool:
+def _is_there(look: TakenLook, now: Mapping[RunKey, str]) -> bool:
     named = {(name, seed): digest for name, seeds in look.complete.items() for seed, digest in seeds.items()}
     return all(run in now and digest in ("", now[run]) for run, digest in named.items())
 
@@ -111,9 +112,8 @@ def _looks_at(
     return found
 
 
-def _was_complete(run: tuple[str, int], look: TakenLook) -> bool:
-    variant, seed = run
-    return seed in look.complete.get(variant.removesuffix(START), {})
+def _was_complete(run: RunKey, look: TakenLook) -> bool:
+    return run[1] in look.complete.get(run[0].removesuffix(START), {})
 
 
 def _variants(effect: Effect) -> set[str]:

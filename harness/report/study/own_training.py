@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from harness.errors import InputError
@@ -12,7 +12,7 @@ from harness.records import Counts, Plan, RunResult
 from harness.report.page.sentences import earlier_call, interval, left_out
 from harness.report.page.text import counted, escape, percent, points
 from harness.report.study.estimates import known, make_estimate
-from harness.report.study.judge import HEADLINE, make_claim
+from harness.report.study.judge import make_claim
 from harness.report.study.over_looks import START, judge_over_looks, look_at
 from harness.report.study.record import OwnTraining, Report
 from harness.report.study.seeds import order_splits
@@ -22,8 +22,7 @@ from harness.spec.plan import name_start
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.folds import study_of
 from harness.stats.looks import FEWEST_SEEDS, LookSchedule
-from harness.stats.margins import RunKey
-from harness.stats.verdicts import Verdict
+from harness.stats.margins import HEADLINE, RunKey
 
 
 def make_own_training(
@@ -40,21 +39,22 @@ def make_own_training(
         effects = _compare(studies)
         # One family over all warm-started variants, on the split that verdicts are given on; elsewhere the effects are
         # shown without one.
-        verdicts: Mapping[str, Verdict] = {}
-        if split == primary:
-            verdicts = judge_over_looks(studies, effects, _compare, looks, (plan.margin, FEWEST_SEEDS))
+        judging = (plan.margin, FEWEST_SEEDS)
+        verdicts = judge_over_looks(studies, effects, _compare, looks, judging) if split == primary else {}
         for group in (group for group in groups if group.name in effects):
             effect, start = effects[group.name], str(name_start(plan, group.runs[0]))
-            judging = (look_at(effect, looks), plan.margin)
-            kept, scores = _keep_if_better(plan, group, split)
+            claimed = make_claim(
+                split, (group.name, start), effect, verdicts.get(group.name), (look_at(effect, looks), plan.margin)
+            )
+            kept_start, scores = _keep_if_better(plan, group, split)
             found.append(
                 OwnTraining(
                     variant=group.name,
                     start=start,
                     split=split,
-                    claim=make_claim(split, (group.name, start), effect, verdicts.get(group.name), judging),
+                    claim=claimed,
                     kept=make_estimate(scores),
-                    kept_start=kept,
+                    kept_start=kept_start,
                 )
             )
     return tuple(found)
@@ -97,14 +97,14 @@ def _counts(group: VariantRuns, split: str) -> Iterator[tuple[int, Counts, Count
 
 def _keep_if_better(plan: Plan, group: VariantRuns, split: str) -> tuple[tuple[int, ...], dict[int, float | None]]:
     """Return the seeds with which the start is kept, and the score of each seed's choice."""
-    kept, scores = [], {}
+    kept_start, scores = [], {}
     for seed, own, start in _counts(group, split):
         if start is None:
             continue
-        keeps = not _is_higher(group, group.results[seed], plan)
-        kept += [seed] if keeps else []
-        scores[seed] = known(miou_dataset((start if keeps else own).confusion_CC()))
-    return tuple(kept), scores
+        if not _is_higher(group, group.results[seed], plan):
+            kept_start.append(seed)
+        scores[seed] = known(miou_dataset((start if seed in kept_start else own).confusion_CC()))
+    return tuple(kept_start), scores
 
 
 def _is_higher(group: VariantRuns, result: RunResult, plan: Plan) -> bool:
@@ -114,21 +114,19 @@ def _is_higher(group: VariantRuns, result: RunResult, plan: Plan) -> bool:
     return own > by_epoch[0] or (math.isnan(by_epoch[0]) and not math.isnan(own))
 
 
-def own_training_lines(report: Report) -> list[str]:
-    """Return two lines for each warm-started variant, on the primary split.
+def own_training_lines(report: Report) -> Iterator[str]:
+    """Yield two lines for each warm-started variant, on the primary split.
 
     The first says what its own training did, the second what keeping the start gives.
     """
-    lines = []
     for item in (item for item in report.own_training if item.split == report.primary):
         who, start = escape(item.variant), escape(item.start)
         seeds = f"{len(item.kept_start)} of {counted(len(item.kept.seeds), 'seed')}"
-        lines += [
-            f"Start -> own training: {_tell(item)}",
+        yield f"Start -> own training: {_tell(item)}"
+        yield (
             f"Kept if better: whoever keeps, with each seed, the better of {who} and {start} has "
-            f"{percent(item.kept.mean)} %; it is the start with {seeds}.",
-        ]
-    return lines
+            f"{percent(item.kept.mean)} %; it is the start with {seeds}."
+        )
 
 
 def _tell(item: OwnTraining) -> str:

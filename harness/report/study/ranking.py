@@ -9,12 +9,13 @@ from itertools import combinations
 import numpy as np
 
 from harness.records import Plan
-from harness.report.study.claims import Claim, Comparison, Rank, Ranking
-from harness.report.study.judge import HEADLINE, Pair, SplitComparisons, has_pair
+from harness.report.study.claims import Comparison, Rank, Ranking
+from harness.report.study.judge import Pair, SplitComparisons, share_a_seed
 from harness.report.study.over_looks import judge_over_looks
 from harness.spec.lint_power import add_seeds, find_folds
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.looks import FEWEST_SEEDS, LookSchedule
+from harness.stats.margins import HEADLINE
 from harness.stats.power import POWER
 
 
@@ -31,11 +32,10 @@ def _rank(judged: SplitComparisons, looks: LookSchedule) -> Ranking:
     means = dict(zip(study.variants, np.nanmean(study.scores_VSM[:, :, 0], axis=1).tolist(), strict=True))
     order = sorted(means, key=lambda name: -means[name])
     verdicts = judge_over_looks([study], _all_pairs([study]), _all_pairs, looks, (0.0, FEWEST_SEEDS))
-    behind = {
-        other
-        for (one, other), verdict in ((pair, verdicts[key]) for key in verdicts for pair in (key, key[::-1]))
-        if one == order[0] and verdict.outcome == ("improved" if (one, other) in verdicts else "regressed")
-    }
+    # Each pair stands there once, in the order of the study: the first may be either of the two.
+    first, called = order[0], [(*pair, verdict.outcome) for pair, verdict in verdicts.items()]
+    behind = {other for one, other, outcome in called if (one, outcome) == (first, "improved")}
+    behind |= {one for one, other, outcome in called if (other, outcome) == (first, "regressed")}
     ranks = tuple(Rank(variant=name, mean=means[name], behind=name in behind) for name in order)
     family = next((verdict.family for verdict in verdicts.values()), 0)
     return Ranking(split=judged.split, family=family, ranks=ranks)
@@ -43,15 +43,17 @@ def _rank(judged: SplitComparisons, looks: LookSchedule) -> Ranking:
 
 def _all_pairs(studies: Sequence[Study]) -> dict[Pair, Effect]:
     (study,) = studies
-    pairs = [pair for pair in combinations(study.variants, 2) if has_pair(study, pair)]
+    pairs = [pair for pair in combinations(study.variants, 2) if share_a_seed(study, pair)]
     return {pair: compare(study, *pair, only=[HEADLINE])[HEADLINE] for pair in pairs}
 
 
 def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """Return what would decide what is open, as sentences with a command where one would do."""
-    open_claims = [item.headline for item in comparisons if _is_open(item.headline, plan)]
+    claims = [item.headline for item in comparisons if item.against == plan.reference]
     needed = {
-        claim.variant: claim.outlook.seeds for claim in open_claims if claim.outlook and claim.outlook.chance >= POWER
+        claim.variant: claim.outlook.seeds
+        for claim in claims
+        if claim.outcome == "undecided" and claim.outlook and claim.outlook.chance >= POWER
     }
     if not needed:
         return ()
@@ -59,9 +61,9 @@ def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ..
     # numbers are.
     most = max(needed.values())
     names = ", ".join(f"{variant} ({seeds})" for variant, seeds in needed.items())
-    kept = list(dict.fromkeys(run.seed for run in plan.runs))
+    present = list(dict.fromkeys(run.seed for run in plan.runs))
     _, folds = find_folds(plan) or (0, None)
-    command = shlex.join(["--seeds", ",".join(map(str, add_seeds(kept, max(most, len(kept)), folds)))])
+    command = shlex.join(["--seeds", ",".join(map(str, add_seeds(present, max(most, len(present)), folds)))])
     # The command that made the plan may carry `--seeds` or `--until` of its own; the proposal replaces them.
     run = plan.command.split(" --until")[0].split(" --seeds")[0]
     told = f"{most} seeds would decide these against {plan.reference}, with about 80 % probability each: {names}."
@@ -69,7 +71,3 @@ def propose_next(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[str, ..
         return (f"{told} Trials train with the seed after those of the study, so this searches anew: {run} {command}",)
     by_itself = "" if not run or " && " in run else f", or look by look: {run} --until decided"
     return (f"{told} What is finished is kept: {run} {command}{by_itself}",)
-
-
-def _is_open(claim: Claim, plan: Plan) -> bool:
-    return claim.outcome == "undecided" and claim.against == plan.reference

@@ -5,26 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 
-from harness.records import (
-    SHOWN_PREFIX,
-    SHOWN_SHARE_PREFIX,
-    WEIGHT_SHARE_PREFIX,
-    Counts,
-    Plan,
-    Progress,
-    Run,
-    RunResult,
-)
+from harness import records
 from harness.report.study.estimates import known
 from harness.report.study.record import ByName, Epoch, SeedResult, SeedStatus
 from harness.scores import SCORES, all_scores, iou_class
 from harness.spec.plan import start_of
 
-CLASS_PREFIXES = ("val/iou/", SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
+CLASS_PREFIXES = ("val/iou/", records.SHOWN_PREFIX, records.SHOWN_SHARE_PREFIX, records.WEIGHT_SHARE_PREFIX)
 """Beginnings of an epoch's metrics that there is one of for each class."""
 
 
-def make_seed_result(plan: Plan, run: Run, result: RunResult | None) -> SeedResult:
+def make_seed_result(plan: records.Plan, run: records.Run, result: records.RunResult | None) -> SeedResult:
     """Return what became of one run; None stands for a run that has not been started."""
     history = result.history if result else ()
     counts = result.counts if result and result.status == "finished" else {}
@@ -34,7 +25,7 @@ def make_seed_result(plan: Plan, run: Run, result: RunResult | None) -> SeedResu
         run_id=run.id,
         status="unjudged" if status == "finished" and not counts else status,
         reason=result.reason if result else "not run yet",
-        starts_from=_name_of_start(plan, run),
+        starts_from=f"{start_of(plan, run)}/seed{run.seed}@{run.start.which}" if run.start else None,
         best_epoch=result.best_epoch if result else None,
         epochs_trained=history[-1].epoch if history else 0,
         epochs_planned=run.config.train.epochs,
@@ -52,31 +43,27 @@ def order_splits(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (name != "val", name != "test", name))
 
 
-def _name_of_start(plan: Plan, run: Run) -> str | None:
-    return f"{start_of(plan, run)}/seed{run.seed}@{run.start.which}" if run.start else None
-
-
 def _by_name(values: Mapping[str, float]) -> ByName:
     return {name: known(value) for name, value in values.items()}
 
 
-def _class_values(counts: Counts) -> ByName:
+def _class_values(counts: records.Counts) -> ByName:
     values_C = iou_class(counts.confusion_CC()).tolist()
     return _by_name(dict(zip(counts.classes, values_C, strict=True)))
 
 
-def _last_scores(result: RunResult) -> ByName:
+def _last_scores(result: records.RunResult) -> ByName:
     if "val" in result.last_counts:
         return _by_name(all_scores(result.last_counts["val"]))
     last = result.history[-1].metrics if result.history else {}
     return {name: known(last[f"val/{name}"]) for name in SCORES if f"val/{name}" in last}
 
 
-def _median_speed(history: tuple[Progress, ...]) -> float | None:
+def _median_speed(history: tuple[records.Progress, ...]) -> float | None:
     speeds = [item.metrics["train/images_per_s"] for item in history if "train/images_per_s" in item.metrics]
     return statistics.median(speeds) if speeds else None
 
 
-def _make_epoch(item: Progress) -> Epoch:
+def _make_epoch(item: records.Progress) -> Epoch:
     metrics = {name: known(value) for name, value in item.metrics.items() if not name.startswith(CLASS_PREFIXES)}
     return Epoch(epoch=item.epoch, improved=item.improved, metrics=metrics)

@@ -20,10 +20,9 @@ from harness.report.study.common_labels import find_common, summarise_common
 from harness.report.study.estimates import make_difference, make_estimate
 from harness.report.study.file_names import confusion_name, make_slugs, table_names, with_confusions
 from harness.report.study.judge import judge_splits, make_comparisons, make_floors
-from harness.report.study.notes import constant_notes, fold_notes, make_notes, primary_notes
+from harness.report.study.notes import constant_notes, fold_notes, make_facts, make_notes, primary_notes
 from harness.report.study.over_looks import known_looks
 from harness.report.study.own_training import make_own_training
-from harness.report.study.provenance import make_facts
 from harness.report.study.ranking import make_rankings, propose_next
 from harness.report.study.seeds import make_seed_result, order_splits
 from harness.report.study.variants import VariantRuns, comparable, counts_by_split, group_runs

@@ -122,22 +122,20 @@ def counts_by_split(groups: Sequence[VariantRuns]) -> dict[str, Counts]:
 
 
 def _over_folds(group: VariantRuns, split: str) -> Counts:
+    """Return the counts of a variant's folds as one; of seeds on the same images, those of the first."""
     found: dict[tuple[str, ...], Counts] = {}
     for result in group.results.values():
         if split in result.counts:
             found.setdefault(result.counts[split].images, result.counts[split])
-    return join_images(tuple(found.values()))
-
-
-def join_images(parts: Sequence[Counts]) -> Counts:
-    """Return the counts of several sets of images, which share their classes, as one."""
-    first = np.cumsum([0, *(len(part.images) for part in parts)])
+    folds = tuple(found.values())
+    # Images of a later fold are numbered on after those of the earlier ones.
+    first = np.cumsum([0, *(len(fold.images) for fold in folds)])
     return Counts(
-        image_K=np.concatenate([part.image_K + start for part, start in zip(parts, first[:-1], strict=True)]),
-        true_K=np.concatenate([part.true_K for part in parts]),
-        predicted_K=np.concatenate([part.predicted_K for part in parts]),
-        pixels_K=np.concatenate([part.pixels_K for part in parts]),
-        images=tuple(image for part in parts for image in part.images),
-        groups=tuple(group for part in parts for group in part.groups),
-        classes=parts[0].classes,
+        image_K=np.concatenate([fold.image_K + start for fold, start in zip(folds, first[:-1], strict=True)]),
+        true_K=np.concatenate([fold.true_K for fold in folds]),
+        predicted_K=np.concatenate([fold.predicted_K for fold in folds]),
+        pixels_K=np.concatenate([fold.pixels_K for fold in folds]),
+        images=tuple(image for fold in folds for image in fold.images),
+        groups=tuple(name for fold in folds for name in fold.groups),
+        classes=folds[0].classes,
     )
