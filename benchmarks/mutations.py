@@ -55,7 +55,7 @@ TESTS = {
     "harness/report/study/ranking.py": ("report/test_ranking", "report/test_report_judge"),
     "harness/report/study/attribution.py": ("report/test_attribution_parts",),
     "harness/report/study/class_bands.py": ("report/test_bands", "report/test_diagnosis"),
-    "harness/report/study/estimates.py": ("report/test_estimates", "report/test_report_summary"),
+    "harness/report/study/seeds.py": ("report/test_estimates", "report/test_report_summary"),
     "harness/report/gate.py": ("report/test_gate", "report/test_primary_split"),
     "harness/report/study/own_training.py": ("report/test_report_own_training",),
     "harness/judged.py": ("core/test_judged", "report/test_primary_split"),

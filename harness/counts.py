@@ -32,6 +32,7 @@ def make_counts(
     classes: Sequence[str],
 ) -> Counts:
     """Return sparse counts of images' dense confusion matrices, given in the order of `images` (pixels)."""
+    # Sparse: of 19 or 150 classes squared, an image holds a few dozen pairs.
     found = [np.nonzero(confusion) for confusion in confusions_CC]
     sizes = [len(true) for true, _ in found]
     return Counts(

@@ -49,6 +49,7 @@ def judged_results(plan: Plan, results: Mapping[str, RunResult]) -> dict[str, Ru
 def _judge(plan: Plan, result: RunResult) -> RunResult:
     if result.status != "finished" or not result.counts:
         return result
+    # The weights that a run began with would be taken for what it learned: no score is better than such a one.
     counts = counts_at(result, plan.epoch)
     if not counts and is_inherited(result):
         return _without_counts(replace(result, best_epoch=None), INHERITED)
@@ -104,6 +105,7 @@ def _was_chosen_on_val(plan: Plan, run: Run) -> bool:
 
     Of a start that the plan does not hold nothing is known, so it is taken to be chosen.
     """
+    # Three ways in: the best epoch, a rule that stops or slows by the score, and a start that was chosen so.
     train, evaluate = run.config.train, run.config.evaluate
     if evaluate.select_split == "val" and train.epochs:
         looks = train.early_stop is not None or run.config.schedule.name not in BLIND_SCHEDULES

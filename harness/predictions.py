@@ -54,9 +54,13 @@ def downscale(pixels: Pixels, side_px: int = SIDE_PX) -> Pixels:
 
 def pack_predictions(names: Sequence[str], kept: Sequence[Seen]) -> Predictions:
     """Return downscaled pictures, packed; the same pictures give the same bytes."""
+    from PIL import Image
+
     arrays: dict[str, Any] = {"names": np.array(names, dtype=str)}
     for index, seen in enumerate(kept):
-        arrays[f"image{index}"] = _to_jpeg(seen.image)
+        jpeg = io.BytesIO()
+        Image.fromarray(seen.image).save(jpeg, format="JPEG", quality=JPEG_QUALITY)
+        arrays[f"image{index}"] = np.frombuffer(jpeg.getvalue(), np.uint8)
         arrays[f"label{index}"] = seen.label
         arrays[f"prediction{index}"] = seen.prediction
     file = io.BytesIO()
@@ -76,14 +80,6 @@ def unpack(predictions: Predictions, name: str) -> Seen:
     with np.load(io.BytesIO(predictions.packed), allow_pickle=False) as file:
         image = np.array(Image.open(io.BytesIO(file[f"image{index}"].tobytes())))
         return Seen(image, file[f"label{index}"], file[f"prediction{index}"])
-
-
-def _to_jpeg(image_HWC: Pixels) -> Pixels:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(image_HWC).save(file, format="JPEG", quality=JPEG_QUALITY)
-    return np.frombuffer(file.getvalue(), np.uint8)
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,19 +23,26 @@ Confusion = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 
+def divide_where(present: npt.NDArray[Any], numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> Values:
+    """Return the quotient, in the shape of the numerator; NaN where `present` is not above 0."""
+    result = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=present > 0)
+    return result
+
+
 def iou_class(confusion_CC: Confusion) -> Values:
     """Return intersection over union of each class, [C]; NaN for a class absent from the ground truth.
 
     A class that occurs in the ground truth and is never predicted scores 0.
     """
     true_C, predicted_C, true_positives_C = _margins(confusion_CC)
-    return _where_present(true_C, true_positives_C, true_C + predicted_C - true_positives_C)
+    return divide_where(true_C, true_positives_C, true_C + predicted_C - true_positives_C)
 
 
 def dice_class(confusion_CC: Confusion) -> Values:
     """Return 2 |A and B| / (|A| + |B|) of each class, [C]; NaN for a class absent from the ground truth (Dice 1945)."""
     true_C, predicted_C, true_positives_C = _margins(confusion_CC)
-    return _where_present(true_C, 2 * true_positives_C, true_C + predicted_C)
+    return divide_where(true_C, 2 * true_positives_C, true_C + predicted_C)
 
 
 def miou_dataset(confusion_CC: Confusion) -> float:
@@ -56,7 +64,7 @@ def pixel_accuracy(confusion_CC: Confusion) -> float:
 def mean_class_accuracy(confusion_CC: Confusion) -> float:
     """Return the mean, over classes in the ground truth, of the share of a class's pixels that is predicted right."""
     true_C, _, true_positives_C = _margins(confusion_CC)
-    return _mean(_where_present(true_C, true_positives_C, true_C))
+    return _mean(divide_where(true_C, true_positives_C, true_C))
 
 
 def frequency_weighted_iou(confusion_CC: Confusion) -> float:
@@ -73,7 +81,7 @@ def miou_image(counts: Counts) -> float:
     """
     true_NC, predicted_NC, hit_NC = sum_pixels(counts, np.arange(len(counts.images)), len(counts.images))
     union_NC = true_NC + predicted_NC - hit_NC
-    iou_NC = _where_present(union_NC, hit_NC, union_NC)
+    iou_NC = divide_where(union_NC, hit_NC, union_NC)
     seen_N = (union_NC > 0).any(axis=1)
     return _mean(np.array([_mean(iou_C) for iou_C in iou_NC[seen_N]]))
 
@@ -99,6 +107,7 @@ def sum_pixels(counts: Counts, unit_N: Confusion, units: int) -> tuple[Confusion
 
     `unit_N` is the unit that each image belongs to: itself, or its group.
     """
+    # `add.at`, not `+=`: several counts fall on the same unit and class, and all of them must be added.
     true_UC, predicted_UC, hit_UC = (np.zeros((units, len(counts.classes)), np.int64) for _ in range(3))
     unit_K = unit_N[counts.image_K]
     np.add.at(true_UC, (unit_K, counts.true_K), counts.pixels_K)
@@ -121,12 +130,6 @@ def score_groups(counts: Counts, name: str) -> dict[str, float]:
 
 def _margins(confusion_CC: Confusion) -> tuple[Confusion, Confusion, Confusion]:
     return confusion_CC.sum(axis=1), confusion_CC.sum(axis=0), np.diagonal(confusion_CC)
-
-
-def _where_present(present: Confusion, numerator: Confusion, denominator: Confusion) -> Values:
-    result = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=result, where=present > 0)
-    return result
 
 
 def _mean(values: Values) -> float:

@@ -11,7 +11,7 @@ trained as the plan says.
 from __future__ import annotations
 
 import xml.etree.ElementTree as Xml
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from harness.errors import InputError, did_you_mean
 from harness.judged import judged_results, primary_split
@@ -64,6 +64,20 @@ class Gate(Record):
         return bool(self.checks) and not self.untrained and all(check.passed for check in self.checks)
 
 
+COLUMNS: Mapping[str, Callable[[Check], str]] = {
+    "": lambda check: "passed" if check.passed else "**failed**",
+    "variant": lambda check: escape(check.variant),
+    "baseline": lambda check: escape(check.against),
+    "split": lambda check: escape(check.split),
+    "measure": lambda check: code(check.measure),
+    "allowed drop": lambda check: percent(check.max_drop),
+    "difference": lambda check: points(check.delta),
+    "at least (95 %)": lambda check: points(check.lowest),
+    "in words": lambda check: escape(check.told),
+}
+"""Header of the summary's table -> what stands below it of a check."""
+
+
 def make_gate(
     plan: Plan,
     results: Mapping[str, RunResult],
@@ -90,11 +104,9 @@ def make_gate(
     split = split or primary_split(plan, there)
     common = find_common(groups)
     statistics = judge_splits(groups if common is None else common.groups, baseline)
-    claims: dict[tuple[str, str], Claim] = {}
-    chosen_split = [judged for judged in statistics.judged if judged.split == split]
-    for item in make_comparisons(chosen_split, 0.0, None, split):
-        if item.against == baseline:
-            claims |= {(item.variant, claim.measure): claim for claim in (item.headline, *item.classes)}
+    judged = [item for item in statistics.judged if item.split == split]
+    compared = [item for item in make_comparisons(judged, 0.0, None, split) if item.against == baseline]
+    claims = {(item.variant, claim.measure): claim for item in compared for claim in (item.headline, *item.classes)}
     # A class that no claim names is a misspelt option, unless there are no claims to know it by.
     known = {measure for _, measure in claims}
     for measure in drops:
@@ -196,47 +208,18 @@ def render_summary(gate: Gate) -> str:
     return "\n".join(_lines(gate)) + "\n"
 
 
-def _state(gate: Gate) -> str:
-    if gate.passed:
-        return "passed"
-    untrained = f"{counted(len(gate.untrained), 'run')} not trained as written, " if gate.untrained else ""
-    return f"failed: {untrained}{sum(not check.passed for check in gate.checks)} of {len(gate.checks)} checks"
-
-
 def _lines(gate: Gate) -> Iterator[str]:
-    yield f"# Gate of {escape(gate.study)}: {_state(gate)}"
+    untrained = f"{counted(len(gate.untrained), 'run')} not trained as written, " if gate.untrained else ""
+    failed = f"failed: {untrained}{sum(not check.passed for check in gate.checks)} of {len(gate.checks)} checks"
+    yield f"# Gate of {escape(gate.study)}: {'passed' if gate.passed else failed}"
     yield ""
     if gate.untrained:
         yield "Not trained as written:"
         yield ""
         yield from (f"- {escape(text)}" for text in gate.untrained)
         yield ""
-    rows = [
-        [
-            "passed" if check.passed else "**failed**",
-            escape(check.variant),
-            escape(check.against),
-            escape(check.split),
-            code(check.measure),
-            percent(check.max_drop),
-            points(check.delta),
-            points(check.lowest),
-            escape(check.told),
-        ]
-        for check in gate.checks
-    ]
-    header = [
-        "",
-        "variant",
-        "baseline",
-        "split",
-        "measure",
-        "allowed drop",
-        "difference",
-        "at least (95 %)",
-        "in words",
-    ]
-    yield table(header, rows, numeric_from=9)
+    rows = [[tell(check) for tell in COLUMNS.values()] for check in gate.checks]
+    yield table(list(COLUMNS), rows, numeric_from=len(COLUMNS))
     for note in gate.notes:
         yield f"\n{escape(note)}"
     yield ""

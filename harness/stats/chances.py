@@ -74,7 +74,9 @@ def chances_by_prior(effect: Effect, margin: float, expected: float) -> Chances:
     # Two unknown variances are integrated over a grid: U for the sampling variance of the measured difference (its
     # degrees of freedom say how uncertain it is), V for the prior variance of the true one.
     ratio_U, weight_U = inverse_chi_square(effect.degrees)
-    prior_V, weight_V = _prior(expected)
+    ratio_V, weight_V = inverse_chi_square(PRIOR_DEGREES)
+    # The first variance of the prior is 0: that the two do not differ at all.
+    prior_V, weight_V = np.r_[0.0, expected**2 * ratio_V], np.r_[SAME, (1 - SAME) * weight_V]
     noise_U = effect.se**2 * ratio_U
     total_VU = prior_V[:, None] + noise_U
     # Posterior weight of each grid point: prior weight times the density of the measured difference under it. The
@@ -104,12 +106,6 @@ def inverse_chi_square(degrees: float) -> tuple[Values, Values]:
     log_weight_N = degrees / 2 * (log_N - np.exp(log_N))
     weight_N = np.exp(log_weight_N - log_weight_N.max())
     return np.exp(-log_N), weight_N / weight_N.sum()
-
-
-def _prior(expected: float) -> tuple[Values, Values]:
-    """Return variances of the true difference before the study, the first one 0, and their probabilities."""
-    ratio_V, weight_V = inverse_chi_square(PRIOR_DEGREES)
-    return np.r_[0.0, expected**2 * ratio_V], np.r_[SAME, (1 - SAME) * weight_V]
 
 
 def _above(margin: float, mean: Values, variance: Values) -> Values:

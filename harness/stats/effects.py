@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from harness.errors import InputError, did_you_mean
+from harness.scores import divide_where
 from harness.stats.influence import Influence, measure_influence
 from harness.stats.margins import HEADLINE, Margins, RunKey, Values, keep_runs, score_runs
 from harness.stats.noise import Noise, moderate, pool_noise
@@ -79,7 +80,7 @@ class Effect:
     scope: Scope
     by_seed: Mapping[int, float]
     """The effect within each seed."""
-    held: EvaluatedImages
+    evaluated: EvaluatedImages
     spread: Spread
 
     @property
@@ -148,15 +149,18 @@ class CrossedStudy(Study):
 
     def estimate(self, weights: Mapping[str, float], seeds: tuple[int, ...], scores_SM: Values) -> Estimate:
         """Return the crossed analysis of seeds and image groups, with the training noise of all variants."""
+        # The noise is moderated once for all measures: how loud a contrast is, all its classes tell together.
         moves_SGC = _weighted_moves(self, weights, seeds)
         noise = moderate(self.noise, scores_SM, sum(weight**2 for weight in weights.values()))
 
         def of(index: int, chosen_C: Chosen) -> tuple[Spread, EvaluatedImages, Scope]:
             moves = moves_SGC[:, :, chosen_C] / len(chosen_C)
             between = (float(noise.variance_M[index]), noise.degrees, float(noise.own_M[index]))
-            held = _held(self, chosen_C)
-            scope = SCOPES[len(seeds) > 1, len(held.alone) < len(chosen_C)]
-            return make_spread(moves, between, self.influence, chosen_C), held, scope
+            true_GC = self.margins.true_GC[:, chosen_C] > 0
+            alone = tuple(self.classes[c] for c in chosen_C[true_GC.sum(axis=0) == 1])
+            evaluated = EvaluatedImages(int(true_GC.any(axis=1).sum()), self.margins.images, alone)
+            scope = SCOPES[len(seeds) > 1, len(alone) < len(chosen_C)]
+            return make_spread(moves, between, self.influence, chosen_C), evaluated, scope
 
         return of
 
@@ -200,11 +204,8 @@ def over_classes(study: AnyStudy, names: Collection[str]) -> AnyStudy:
     averaged_C = np.array([study.classes.index(name) for name in names])
     scores_VSM = study.scores_VSM.copy()
     chosen_VSC = scores_VSM[:, :, 1 + averaged_C]
-    known_VSC = ~np.isnan(chosen_VSC)
-    scores_VSM[:, :, 0] = np.nan
-    np.divide(
-        np.nansum(chosen_VSC, axis=2), known_VSC.sum(axis=2), out=scores_VSM[:, :, 0], where=known_VSC.any(axis=2)
-    )
+    known_VS = (~np.isnan(chosen_VSC)).sum(axis=2)
+    scores_VSM[:, :, 0] = divide_where(known_VS, np.nansum(chosen_VSC, axis=2), known_VS)
     return replace(study, scores_VSM=scores_VSM, averaged_C=averaged_C)
 
 
@@ -227,6 +228,7 @@ def contrast(study: Study, weights: Mapping[str, float], *, only: Collection[str
     Raises:
         InputError: a variant is not in the study, or no seed is common to all.
     """
+    # Paired: only seeds that all variants have, so that what a seed does to all of them alike cancels.
     seeds = _common_seeds(study, tuple(weights))
     columns = [study.seeds.index(seed) for seed in seeds]
     rows = [study.variants.index(name) for name in weights]
@@ -235,12 +237,13 @@ def contrast(study: Study, weights: Mapping[str, float], *, only: Collection[str
     estimate = study.estimate(weights, seeds, scores_SM)
     effects = {}
     for index, measure in enumerate(study.measures):
+        # Measure 0 is the mean over several classes; each other measure is one class.
         chosen_C = study.averaged_C if index == 0 else study.occurring_C[study.occurring_C == index - 1]
         values = zip(seeds, scores_SM[:, index].tolist(), strict=True)
         by_seed = {seed: value for seed, value in values if not math.isnan(value)}
         if not by_seed or (only is not None and measure not in only):
             continue
-        spread, held, scope = estimate(index, chosen_C)
+        spread, evaluated, scope = estimate(index, chosen_C)
         # One seed on one group says nothing of anything new, and too few folds nothing of new data.
         se = math.nan if scope in ("these weights on these images", "these folds") else spread.se
         delta, degrees = float(np.mean(list(by_seed.values()))), spread.degrees
@@ -256,7 +259,7 @@ def contrast(study: Study, weights: Mapping[str, float], *, only: Collection[str
             p=p_value(delta, se, degrees),
             scope=scope,
             by_seed=by_seed,
-            held=held,
+            evaluated=evaluated,
             spread=spread,
         )
     return effects
@@ -280,14 +283,4 @@ def _weighted_moves(study: CrossedStudy, weights: Mapping[str, float], seeds: tu
             np.sum([weight * moves_KGC[study.row_of[name, seed]] for name, weight in weights.items()], axis=0)
             for seed in seeds
         ]
-    )
-
-
-def _held(study: CrossedStudy, chosen_C: Chosen) -> EvaluatedImages:
-    held_GC = study.margins.true_GC[:, chosen_C] > 0
-    alone = chosen_C[held_GC.sum(axis=0) == 1]
-    return EvaluatedImages(
-        groups=int(held_GC.any(axis=1).sum()),
-        images=study.margins.images,
-        alone=tuple(study.classes[c] for c in alone),
     )

@@ -20,8 +20,9 @@ What varies from fold to fold holds training noise, the images that are judged a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import chain, compress
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,7 @@ class FoldSpread(Spread):
 
 def make_fold_spread(values_S: Values, fold_S: npt.NDArray[np.int64], all_folds: int) -> FoldSpread:
     """Return the spread of the mean over seeds of their values, each of which is of one of `all_folds` folds."""
+    # A fold is the unit: seeds on the same fold share its data, and only their training noise averages out.
     numbers, place_S, seeds_F = np.unique(fold_S, return_inverse=True, return_counts=True)
     mean_F = np.bincount(place_S, weights=values_S) / seeds_F
     variance = float(mean_F.var(ddof=1)) if len(numbers) > 1 else 0.0
@@ -73,6 +75,7 @@ def make_fold_spread(values_S: Values, fold_S: npt.NDArray[np.int64], all_folds:
 
 
 def _make_spread(variance: float, seeds_by_fold: tuple[int, ...], all_folds: int) -> FoldSpread:
+    # Nadeau and Bengio's correction, n_test / n_train = 1 / (K - 1), added to the squared weights of the folds' means.
     seeds = sum(seeds_by_fold)
     of_mean = (sum((number / seeds) ** 2 for number in seeds_by_fold) + 1 / (all_folds - 1)) * variance
     return FoldSpread(
@@ -104,9 +107,12 @@ class FoldStudy(Study):
         def of(index: int, chosen_C: Chosen) -> tuple[Spread, EvaluatedImages, Scope]:
             known_S = ~np.isnan(scores_SM[:, index])
             spread = make_fold_spread(scores_SM[known_S, index], fold_S[known_S], self.all_folds)
-            held = _held([self.by_fold[fold] for fold in np.unique(fold_S[known_S]).tolist()], chosen_C)
+            folds = [self.by_fold[number] for number in np.unique(fold_S[known_S]).tolist()]
+            by_fold = (compress(fold.groups, fold.true_GC[:, chosen_C].any(axis=1)) for fold in folds)
+            groups, images = set(chain.from_iterable(by_fold)), sum(fold.images for fold in folds)
+            evaluated = EvaluatedImages(len(groups), images, (), spread.folds, self.all_folds)
             scope: Scope = "new seeds and data" if spread.folds >= FEWEST_FOLDS else "these folds"
-            return spread, replace(held, folds=spread.folds, all_folds=self.all_folds), scope
+            return spread, evaluated, scope
 
         return of
 
@@ -115,16 +121,6 @@ class FoldStudy(Study):
         by_fold = {fold: keep_runs(margins, runs) for fold, margins in self.by_fold.items()}
         by_fold = {fold: margins for fold, margins in by_fold.items() if margins.runs}
         return make_fold_study(by_fold, tuple(run for run in self.runs if run in runs), self.all_folds)
-
-
-def _held(folds: Sequence[Margins], chosen_C: Chosen) -> EvaluatedImages:
-    groups = {
-        group
-        for margins in folds
-        for group, true_C in zip(margins.groups, margins.true_GC[:, chosen_C], strict=True)
-        if true_C.any()
-    }
-    return EvaluatedImages(groups=len(groups), images=sum(margins.images for margins in folds), alone=())
 
 
 def study_of(counts: Mapping[RunKey, Counts], split: str, folds: int | None) -> Study:
@@ -137,6 +133,7 @@ def study_of(counts: Mapping[RunKey, Counts], split: str, folds: int | None) -> 
     """
     if folds is None or split != "val":
         return make_study(sum_margins(counts))
+    # Each fold has images of its own, so counts can be compared within a fold alone.
     numbers = sorted({seed % folds for _, seed in counts})
     by_fold = {
         number: sum_margins({run: item for run, item in counts.items() if run[1] % folds == number})

@@ -85,7 +85,7 @@ class LookHistory:
         """Return the smallest alpha at which a p-value is called at this look; 1 where hardly any would do."""
         if not 0 < p < 1:
             return p
-        curve = _curve(self.counts, self.declared, self.last)
+        curve = _curve(self)
         if curve is None or p >= self.level(ALPHAS[-1]):
             return 1.0
         return max(math.exp(float(curve(math.log(p)))), p)
@@ -193,11 +193,9 @@ def _levels(counts: tuple[int, ...], declared: tuple[int, ...], last: int, alpha
 
 
 @cache
-def _curve(
-    counts: tuple[int, ...], declared: tuple[int, ...], last: int
-) -> Callable[[float], npt.NDArray[np.float64]] | None:
-    """Return log level -> log alpha at the last of the looks; None where it has no level."""
-    levels = np.array([_levels(counts, declared, last, alpha)[-1] for alpha in ALPHAS])
+def _curve(look: LookHistory) -> Callable[[float], npt.NDArray[np.float64]] | None:
+    """Return log level -> log alpha at a look; None where it has no level."""
+    levels = np.array([look.level(alpha) for alpha in ALPHAS])
     if not levels.all():
         return None
     curve: Callable[[float], npt.NDArray[np.float64]] = interpolate.PchipInterpolator(np.log(levels), np.log(ALPHAS))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 from harness.records import Counts
-from harness.scores import sum_pixels
+from harness.scores import divide_where, sum_pixels
 
 Pixels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -50,6 +50,8 @@ def sum_margins(counts: Mapping[RunKey, Counts]) -> Margins:
     groups = tuple(dict.fromkeys(first.groups))
     group_of = {group: index for index, group in enumerate(groups)}
     group_N = np.array([group_of[group] for group in first.groups], np.int64)
+    # Truth must be the same pixel for pixel, else a difference would hold that of the images. What counts can tell is
+    # compared: images, groups, classes, and the true pixels of each class in each group.
     true_GC = sum_pixels(first, group_N, len(groups))[0]
     summed = []
     for key, run in counts.items():
@@ -89,14 +91,10 @@ def class_scores(hit_XC: Values, predicted_XC: Values, true_XC: Values) -> Value
     The same numbers as `harness.scores.miou_dataset` and `iou_class`; NaN for a class without true pixels. The
     classes that the mean runs over are chosen row by row. `X` is one axis of anything.
     """
-    present_XC = true_XC > 0
-    iou_XC = np.full(hit_XC.shape, np.nan)
-    np.divide(hit_XC, true_XC + predicted_XC - hit_XC, out=iou_XC, where=present_XC)
-    sum_X = np.where(present_XC, iou_XC, 0.0).sum(axis=1, keepdims=True)
-    number_X = present_XC.sum(axis=1, keepdims=True)
-    mean_X = np.full(sum_X.shape, np.nan)
-    np.divide(sum_X, number_X, out=mean_X, where=number_X > 0)
-    return np.concatenate([mean_X, iou_XC], axis=1)
+    iou_XC = divide_where(true_XC, hit_XC, true_XC + predicted_XC - hit_XC)
+    sum_X1 = np.where(true_XC > 0, iou_XC, 0.0).sum(axis=1, keepdims=True)
+    number_X1 = (true_XC > 0).sum(axis=1, keepdims=True)
+    return np.concatenate([divide_where(number_X1, sum_X1, number_X1), iou_XC], axis=1)
 
 
 def score_runs(margins: Margins) -> Values:

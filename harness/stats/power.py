@@ -109,7 +109,7 @@ def forecast(effect: Effect, later: Sequence[int], levels: Callable[[int], Level
 
     # First the fewest seeds that decide with the present images; where the last look does not either, how many groups
     # it would take, up to MOST_IMAGES times as many: by bisection, as more images never make a decision less likely.
-    groups = effect.held.groups
+    groups = effect.evaluated.groups
     seeds = next((seeds for seeds in later if chance(seeds) >= POWER), later[-1])
     alone, most = chance(seeds), chance(seeds, MOST_IMAGES)
     needed = groups if alone >= POWER else None

@@ -171,7 +171,7 @@ def _unjudged(effect: Effect, fewest_seeds: int, look: LookHistory | None) -> Re
         return "one group"
     if effect.spread.seeds < fewest_seeds:
         return "few seeds"
-    if effect.held.groups <= FEWEST_GROUPS or 0 < effect.spread.group_degrees < FEWEST_GROUP_DEGREES:
+    if effect.evaluated.groups <= FEWEST_GROUPS or 0 < effect.spread.group_degrees < FEWEST_GROUP_DEGREES:
         return "few groups"
     if look is None:
         return ""

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2] / "harness"
 FLOORS = {
     0: ["errors", "fingerprint", "moved", "process_state", "randomness", "settings", "zip_checksum"],
     1: ["environment", "files", "records", "registry", "strict_yaml"],
-    2: ["class_mapping", "counts", "data", "judged", "models", "predictions", "scores"],
+    2: ["counts", "data", "judged", "models", "predictions", "scores"],
     3: ["parts", "stats"],
     4: ["plugin", "spec"],
     5: ["report", "runs", "train"],

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from harness.class_mapping import VOID, LabelSet, map_classes, merge_counts
 from harness.counts import make_counts
 from harness.records import Counts
+from harness.report.study.common_labels import VOID, LabelSet, map_classes, merge_counts
 from harness.scores import iou_class, miou_dataset
 
 FINE, COARSE = 7, 3

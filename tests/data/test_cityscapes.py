@@ -5,13 +5,13 @@ import pytest
 from layout_trees import CITIES, make_cityscapes, make_kaggle, make_offroad
 from PIL import Image
 
-from harness.class_mapping import LabelSet, map_classes, merge_counts
 from harness.counts import make_counts
 from harness.data import open_source
 from harness.data.label_sets import shipped_taxonomy
 from harness.data.taxonomy import IGNORE, map_ids
 from harness.errors import InputError
 from harness.registry import choose
+from harness.report.study.common_labels import LabelSet, map_classes, merge_counts
 from harness.scores import iou_class
 
 

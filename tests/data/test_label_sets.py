@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from cityscapesscripts.helpers import labels as official
 
-from harness.class_mapping import LabelSet, map_classes
 from harness.data.label_sets import find_taxonomy, move_ids, read_taxonomy, shipped_taxonomies, shipped_taxonomy
 from harness.data.taxonomy import IGNORE
 from harness.errors import InputError, SettingError
+from harness.report.study.common_labels import LabelSet, map_classes
 
 WITH_ID = [label for label in official.labels if label.id >= 0]
 COUNTED = sorted((label for label in WITH_ID if not label.ignoreInEval), key=lambda label: label.trainId)

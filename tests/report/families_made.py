@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from harness.class_mapping import merge_counts
+from harness.report.study.common_labels import merge_counts
 
 SKILLS = {"all": 0.72, "none": 0.6, "only-crop": 0.63, "only-dice": 0.68}
 ON = {"all": {"crop", "dice"}, "none": set(), "only-crop": {"crop"}, "only-dice": {"dice"}}

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from harness.report.study.estimates import known, make_difference, make_estimate
+from harness.report.study.seeds import known, make_difference, make_estimate
 
 
 def test_means_and_sample_deviations_are_of_the_seeds_that_have_a_value():

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from harness.class_mapping import merge_counts
 from harness.errors import InputError
 from harness.records import RunResult
 from harness.report.gate import make_gate, render_junit, render_summary
 from harness.report.page.text import percent, points
+from harness.report.study.common_labels import merge_counts
 from harness.report.study.judge import judge_splits
 from harness.report.study.variants import group_runs
 

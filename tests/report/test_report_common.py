@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 from families_made import GREEN, MERGED, with_taxonomies
 
-from harness.class_mapping import merge_counts
 from harness.records import Predictions
 from harness.report.evidence.make import make_evidence
-from harness.report.study.common_labels import find_common
+from harness.report.study.common_labels import find_common, merge_counts
 from harness.report.study.summary import summarise
 from harness.report.study.variants import group_runs
 from harness.report.write import write_report

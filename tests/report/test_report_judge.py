@@ -70,7 +70,7 @@ def test_no_probabilities_of_four_seeds_of_another_split_or_of_few_groups():
     assert chances(draw_judged([0.0, 0.01], seeds=4)) == [None]
     assert chances(judged, "test") == [None]
     effect = judged.effects["v1", "v0"][HEADLINE]
-    few = {("v1", "v0"): {HEADLINE: replace(effect, held=replace(effect.held, groups=2))}}
+    few = {("v1", "v0"): {HEADLINE: replace(effect, evaluated=replace(effect.evaluated, groups=2))}}
     assert chances(replace(judged, effects=few)) == [None]
     assert make_comparisons([judged], 0.004, None, "val")[0].headline.chances is None, "a gate states no prior"
 
@@ -247,7 +247,7 @@ def test_folds_of_the_reference_are_those_of_the_study(simulate):
     plan, results = fold_up(simulate({"a": 0.6, "b": 0.62}, (0, 1, 2, 3), splits=("val",)), 3)
     judged = judge_splits(group_runs(plan, results), "a").judged
     assert [item.study.all_folds for item in judged] == [3]
-    assert judged[0].effects["b", "a"][HEADLINE].held.folds == 3
+    assert judged[0].effects["b", "a"][HEADLINE].evaluated.folds == 3
     assert make_floors(judged, "a", LookSchedule())[0].folds == 3
 
 

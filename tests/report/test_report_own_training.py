@@ -125,7 +125,7 @@ def test_all_variants_that_trained_on_are_one_family(simulate):
         ("better", "same@best"),
     ]
     assert {item.claim.family for item in report.own_training if item.split == "val"} == {2}
-    assert len(own_training_lines(report)) == 4
+    assert len(list(own_training_lines(report))) == 4
 
 
 def test_each_outcome_of_own_training_has_its_words(fallen):
@@ -134,7 +134,7 @@ def test_each_outcome_of_own_training_has_its_words(fallen):
 
     def first_line(**changes):
         changed = own.model_copy(update={"claim": own.claim.model_copy(update=changes)})
-        return own_training_lines(report.model_copy(update={"own_training": (changed,)}))[0]
+        return next(own_training_lines(report.model_copy(update={"own_training": (changed,)})))
 
     same = {"delta": 0.0, "low": 0.0, "high": 0.0}
     small = {"delta": 0.001, "low": -0.003, "high": 0.005}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from harness.counts import make_counts
 from harness.records import Plan, RunResult, Start
-from harness.report.study.estimates import make_difference, make_estimate
 from harness.report.study.file_names import make_slugs
 from harness.report.study.record import Report
+from harness.report.study.seeds import make_difference, make_estimate
 from harness.report.study.summary import summarise
 
 COLOURS = {"a": (255, 0, 0), "b": (0, 255, 0), "never": (0, 0, 255)}

@@ -54,7 +54,7 @@ def test_one_group_is_the_t_test_of_paired_seeds():
     assert (effect.low, effect.high) == pytest.approx(tuple(oracle.confidence_interval(0.95)))
     assert effect.p == pytest.approx(oracle.pvalue)
     assert effect.scope == "these images"
-    assert effect.held.alone == ("road",)
+    assert effect.evaluated.alone == ("road",)
 
 
 def test_one_seed_and_one_group_says_nothing():
@@ -95,7 +95,7 @@ def test_a_class_in_one_group_is_given_the_scatter_of_the_others():
     effects = compare(make_study(margins), "b", "a")
     variance = np.var([0.01, 0.06, 0.02, 0.04], ddof=1)
     assert effects[HEADLINE].se ** 2 == pytest.approx((variance / 4 + variance) / 4)
-    assert effects[HEADLINE].held.alone == ("bike",)
+    assert effects[HEADLINE].evaluated.alone == ("bike",)
     assert effects["bike"].scope == "these weights on these images"
 
 
@@ -198,9 +198,9 @@ def test_what_is_held_by_which_groups():
     hit_KGC = np.array([true_GC, true_GC // 2])
     margins = Margins((("a", 0), ("b", 0)), tuple("wxyz"), ("road", "bike", "bird"), 7, hit_KGC, hit_KGC, true_GC)
     effects = compare(make_study(margins), "b", "a")
-    assert effects["road"].held == EvaluatedImages(groups=3, images=7, alone=())
-    assert effects["bike"].held == EvaluatedImages(groups=1, images=7, alone=("bike",))
-    assert effects[HEADLINE].held == EvaluatedImages(groups=3, images=7, alone=("bike",))
+    assert effects["road"].evaluated == EvaluatedImages(groups=3, images=7, alone=())
+    assert effects["bike"].evaluated == EvaluatedImages(groups=1, images=7, alone=("bike",))
+    assert effects[HEADLINE].evaluated == EvaluatedImages(groups=3, images=7, alone=("bike",))
     assert not measure_influence(margins).moves_KGC[:, :, 1:].any()
     assert group_degrees(np.zeros(3), measure_influence(margins)) == 0
 
@@ -321,4 +321,4 @@ def test_classes_are_found_by_their_own_place_where_the_first_never_occurs():
     hit_KGC = np.array([true_GC - [[0, shift]] for shift in (1, 2, 4, 5)])
     study = make_study(Margins(runs, ("x", "y", "z"), ("none", "road"), 3, hit_KGC, hit_KGC, true_GC))
     assert study.occurring_C.tolist() == [1]
-    assert compare(study, "b", "a")["road"].held.groups == 3
+    assert compare(study, "b", "a")["road"].evaluated.groups == 3

@@ -50,8 +50,8 @@ def test_the_variance_of_five_folds_is_that_of_nadeau_and_bengio():
     assert (effect.low, effect.high) == pytest.approx(
         (0.03 - 2.7764451 * effect.se, 0.03 + 2.7764451 * effect.se), rel=1e-6
     )
-    assert (effect.scope, effect.held.folds, effect.held.all_folds) == ("new seeds and data", 5, 5)
-    assert (effect.held.groups, effect.held.images, effect.held.alone) == (10, 10, ())
+    assert (effect.scope, effect.evaluated.folds, effect.evaluated.all_folds) == ("new seeds and data", 5, 5)
+    assert (effect.evaluated.groups, effect.evaluated.images, effect.evaluated.alone) == (10, 10, ())
 
 
 def test_three_of_five_folds_lack_the_others():
@@ -107,7 +107,11 @@ def test_a_class_counts_the_folds_that_hold_it():
     assert study_of(counts, "val", 4).averaged_C.tolist() == [0, 1], "of road, bike and void"
     assert tuple(effects["bike"].by_seed) == (0, 1, 3)
     assert effects["bike"].spread.folds == 3
-    assert (effects["bike"].held.folds, effects["bike"].held.groups, effects["bike"].held.images) == (3, 6, 6)
+    assert (effects["bike"].evaluated.folds, effects["bike"].evaluated.groups, effects["bike"].evaluated.images) == (
+        3,
+        6,
+        6,
+    )
     assert effects["bike"].se ** 2 == pytest.approx((1 / 3 + 1 / 3) * np.var([10 / 300, 20 / 300, 40 / 300], ddof=1))
     assert effects[HEADLINE].by_seed[2] == effects["road"].by_seed[2] == pytest.approx(0.03)
     assert effects[HEADLINE].by_seed[0] == pytest.approx((0.01 + 10 / 300) / 2)
@@ -121,7 +125,7 @@ def test_a_class_counts_the_folds_that_hold_it():
 @pytest.mark.parametrize(("folds", "seeds"), [(2, 6), (5, 2)])
 def test_two_folds_give_neither_interval_nor_verdict(folds, seeds):
     effect = compare(study([500] * seeds, [600 + k for k in range(seeds)], folds=folds), "b", "a")[HEADLINE]
-    assert (effect.scope, effect.held.folds) == ("these folds", 2)
+    assert (effect.scope, effect.evaluated.folds) == ("these folds", 2)
     assert math.isnan(effect.se) and math.isnan(effect.low) and math.isnan(effect.p)
     verdict = judge({"b": effect}, 0.0)["b"]
     assert (verdict.outcome, verdict.reason, verdict.family) == ("undecided", "few folds", 0)
@@ -148,7 +152,7 @@ def test_the_seeds_that_both_have_are_compared():
     counts |= {("b", seed): count(seed, [510 + 10 * seed]) for seed in (1, 2, 4)}
     effect = compare(study_of(counts, "val", 5), "b", "a")["road"]
     assert tuple(effect.by_seed) == (1, 2, 4)
-    assert (effect.held.folds, effect.held.images) == (3, 6)
+    assert (effect.evaluated.folds, effect.evaluated.images) == (3, 6)
 
 
 def test_a_test_split_is_crossed_with_its_seeds_and_folds_are_not():
@@ -168,7 +172,7 @@ def test_seeds_of_one_fold_say_nothing_of_other_data(seeds):
     more = study([500, 510, 490, *[500] * len(seeds)], [600] * (3 + len(seeds)), folds=5, seeds=(1, 2, 3, *seeds))
     for found in (one, more.keep([run for run in more.runs if run[1] in seeds])):
         effect = compare(found, "b", "a")[HEADLINE]
-        assert (effect.scope, effect.held.folds, effect.held.all_folds) == ("these folds", 1, 5)
+        assert (effect.scope, effect.evaluated.folds, effect.evaluated.all_folds) == ("these folds", 1, 5)
         assert math.isnan(effect.low) and math.isnan(effect.p)
         verdict = judge({"b": effect}, 0.0)["b"]
         assert (verdict.outcome, verdict.reason, verdict.family) == ("undecided", "few folds", 0)

@@ -220,7 +220,7 @@ def test_a_class_that_one_group_holds_gets_no_verdict(make_margins):
     effects = compare(make_study(margins), "v1", "v0")
     assert (margins.true_GC[:, 2] > 0).sum() == 1
     assert judge(effects, 0.0)["c2"].reason == "one group"
-    assert effects[HEADLINE].held.alone == ("c2",)
+    assert effects[HEADLINE].evaluated.alone == ("c2",)
     assert effects[HEADLINE].scope == "new seeds and images"
 
 
@@ -245,8 +245,8 @@ def test_two_groups_are_too_few_to_call():
     assert judge({"b": effect}, 0.0)["b"].family == 0
     many_degrees = replace(effect, spread=replace(effect.spread, group_degrees=1.6))  # classes suggest more than groups
     assert judge({"b": many_degrees}, 0.0)["b"].reason == "few groups"
-    three = replace(effect.held, groups=3)
-    enough = replace(effect, held=three, spread=replace(effect.spread, group_degrees=1.25))
+    three = replace(effect.evaluated, groups=3)
+    enough = replace(effect, evaluated=three, spread=replace(effect.spread, group_degrees=1.25))
     assert judge({"b": enough}, 0.0)["b"].outcome == "improved"
 
 

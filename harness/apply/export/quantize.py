@@ -93,7 +93,7 @@ def quantize_and_judge(
         high=effect.high,
         margin=margin,
         scope=effect.scope,
-        groups=effect.held.groups,
+        groups=effect.evaluated.groups,
         outcome=outcome,
         nodes=count_quantized(proto),
         bytes_before=len(content),

@@ -77,6 +77,7 @@ def _share(runs: Sequence[records.RunFindings]) -> tuple[records.SharedFinding, 
         )
         for (code, subject), by_seed in found.items()
     ]
+    # Warnings first: they put what is concluded in doubt. Within them in the order in which the rules are stated.
     order = [rule.code for rule in RULES]
     return tuple(sorted(shared, key=lambda item: (item.severity != "warning", order.index(item.code))))
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.report.evidence.records import Move
+from harness.scores import divide_where
 
 MOST_MOVES = 6
 SMALLEST_MOVE = 0.002
@@ -34,9 +35,7 @@ def confusion_change(here_CC: Confusion, against_CC: Confusion) -> Matrix:
 def _by_row(counts_CC: Confusion, size: int) -> Matrix:
     counts_CC = np.pad(counts_CC, (0, size - len(counts_CC)))
     sums_C1 = counts_CC.sum(axis=1, keepdims=True)
-    shares_CC = np.full(counts_CC.shape, np.nan)
-    np.divide(counts_CC, sums_C1, out=shares_CC, where=sums_C1 > 0)
-    return shares_CC
+    return divide_where(sums_C1, counts_CC, sums_C1)
 
 
 def find_shifts(change_KCC: Matrix, pixels_C: Confusion, classes: Sequence[str]) -> tuple[Move, ...]:
@@ -67,11 +66,15 @@ def find_shifts(change_KCC: Matrix, pixels_C: Confusion, classes: Sequence[str])
 
 def _moves_of_class(change_KC: Matrix) -> tuple[Matrix, Matrix, Matrix, Confusion]:
     """Return moves from one prediction (rows) to another, their bounds, and the seeds that have them, [C, C] each."""
+    # Spread in proportion: of what one class lost, each other class got its part of all that was gained.
     lost_KC1, gained_K1C = np.maximum(-change_KC, 0)[:, :, None], np.maximum(change_KC, 0)[:, None]
     total_K11 = lost_KC1.sum(axis=1, keepdims=True)
     share_KCC = lost_KC1 * gained_K1C / np.maximum(total_K11, np.finfo(float).tiny)
+    # No more can have gone between two than one lost and the other gained. At least went what all others cannot have
+    # taken.
     most_KCC = np.minimum(lost_KC1, gained_K1C)
     least_KCC = np.where(most_KCC > 0, np.maximum(lost_KC1 + gained_K1C - total_K11, 0), 0)
+    # Net of the opposite direction, which seeds that disagree have: the bounds swap places when they are taken off.
     back = (0, 2, 1)
     return (
         (share_KCC - share_KCC.transpose(back)).mean(axis=0),

@@ -13,11 +13,10 @@ import numpy.typing as npt
 from harness.records import Counts, RunResult
 from harness.report.evidence.confusion_shift import confusion_change, find_shifts
 from harness.report.evidence.records import Evidence, ImageChange, Paired, RegionDelta
-from harness.report.study.estimates import known, make_difference, make_estimate
 from harness.report.study.file_names import make_slugs
-from harness.report.study.seeds import order_splits
+from harness.report.study.seeds import known, make_difference, make_estimate, order_splits
 from harness.report.study.variants import VariantRuns
-from harness.scores import iou_class, miou_dataset, sum_pixels
+from harness.scores import divide_where, iou_class, miou_dataset, sum_pixels
 
 WHOLE = "all"
 PICTURED_SPLIT = "val"
@@ -54,10 +53,12 @@ def contributions(here: Margins, against: Margins) -> Values:
     and d(I) and d(U) are sums over images. The part of an image is that of its own d(I) and d(U), averaged over the
     classes in the ground truth: a pixel of a rare class weighs more, as it does in the score.
     """
-    seen = np.flatnonzero(here.true_C)  # with merged labels one of the two may have a last class more, without truth
+    # Classes in the truth alone: with merged labels one of the two may have a last class more, which has none.
+    seen = np.flatnonzero(here.true_C)
     hit_NC, hit0_NC, union_NC, union0_NC = (
         item[:, seen] for item in (here.hit_NC, against.hit_NC, here.union_NC, against.union_NC)
     )
+    # No union is 0 here: it holds the truth. So nothing is undefined, and no image has to be left out.
     union_C, union0_C = union_NC.sum(axis=0), union0_NC.sum(axis=0)
     mean_iou_C = (hit_NC.sum(axis=0) / union_C + hit0_NC.sum(axis=0) / union0_C) / 2
     change_NC = hit_NC - hit0_NC - mean_iou_C * (union_NC - union0_NC)
@@ -95,9 +96,7 @@ class CountSums:
     def right_N(self) -> Values:
         """Return the share of each image's counted pixels that is right; NaN where all are ignored."""
         all_N = np.bincount(self.counts.image_K, weights=self.counts.pixels_K, minlength=len(self.counts.images))
-        unknown_N = np.full(len(all_N), np.nan)
-        share_N: Values = np.divide(self.margins.hit_NC.sum(axis=1), all_N, out=unknown_N, where=all_N > 0)
-        return share_N
+        return divide_where(all_N, self.margins.hit_NC.sum(axis=1), all_N)
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,7 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
     found = []
     for variant, against in pairs:
         here, there = by_name[variant], by_name[against]
+        # Paired by seed: only what both have, so that a seed that one lacks does not look like a difference.
         for split in _shared_splits(here, there):
             seeds = [seed for seed in sorted(here.results) if seed in there.results]
             both = VariantPair(*({seed: counted[name, seed, split] for seed in seeds} for name in (variant, against)))
@@ -134,7 +134,10 @@ def make_evidence(groups: Sequence[VariantRuns], pairs: Sequence[tuple[str, str]
     shown = [place for place, item in enumerate(found) if item.split == PICTURED_SPLIT]
     ranked = sorted(shown, key=lambda place: -abs(found[place].regions[0].miou_dataset.delta or 0.0))
     for place in ranked[:MOST_FIGURES]:
-        found[place] = found[place].model_copy(update=_figures(found[place], slugs))
+        item = found[place]
+        pair = f"{slugs[item.variant]}_vs_{slugs[item.against]}"
+        pictures = {"images_figure": f"changed_{pair}.png"} if item.pictured_lost or item.pictured_gained else {}
+        found[place] = item.model_copy(update={"flow_figure": f"flow_{pair}.png", **pictures})
     return tuple(found)
 
 
@@ -143,12 +146,6 @@ def _shared_splits(here: VariantRuns, there: VariantRuns) -> list[str]:
     shared = [group.results[seed].counts for seed in here.results if seed in there.results for group in (here, there)]
     names = order_splits(set.intersection(*(set(counts) for counts in shared))) if shared else []
     return [name for name in names if len({counts[name].images for counts in shared}) == 1]
-
-
-def _figures(item: Evidence, slugs: Mapping[str, str]) -> dict[str, str]:
-    pair = f"{slugs[item.variant]}_vs_{slugs[item.against]}"
-    pictures = {"images_figure": f"changed_{pair}.png"} if item.pictured_lost or item.pictured_gained else {}
-    return {"flow_figure": f"flow_{pair}.png", **pictures}
 
 
 def evidence_figures(evidence: Sequence[Evidence]) -> tuple[str, ...]:
@@ -163,8 +160,11 @@ def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split:
     classes = max(first.counts.classes, other.counts.classes, key=len)
     pairs = [(both.here[seed].confusions[WHOLE], both.against[seed].confusions[WHOLE]) for seed in seeds]
     change_KCC = np.array([confusion_change(*pair) for pair in pairs])
+    # The first run may lack the last class of the other one: the one for predictions of what is ignored.
     pixels_C = np.pad(first.confusions[WHOLE].sum(axis=1), (0, len(classes) - len(first.counts.classes)))
     changes = _image_changes(both)
+    counted = [*both.here.values(), *both.against.values()]
+    shared = [name for name in first.parts if all(name in item.parts for item in counted)]
     seed, kept = find_pictured(groups, split)
     pictured = [change for change in changes if change.image in kept]
     lost, gained = _extremes(changes)
@@ -174,7 +174,7 @@ def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split:
         against=groups[1].name,
         split=split,
         seeds=seeds,
-        regions=tuple(_region(both, name) for name in _shared_regions(both)),
+        regions=tuple(_region(both, name) for name in shared),
         moves=find_shifts(change_KCC, pixels_C, classes),
         lost=lost,
         gained=gained,
@@ -186,12 +186,6 @@ def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split:
         flow_figure=None,
         images_figure=None,
     )
-
-
-def _shared_regions(both: VariantPair) -> list[str]:
-    """Return the regions that every result holds, in the order of the first."""
-    counted = [*both.here.values(), *both.against.values()]
-    return [name for name in counted[0].parts if all(name in item.parts for item in counted)]
 
 
 def _region(both: VariantPair, name: str) -> RegionDelta:
@@ -226,6 +220,7 @@ def _image_changes(both: VariantPair) -> list[ImageChange]:
     change_KN = np.array([contributions(here.margins, there.margins) for here, there in pairs])
     right_N = np.mean([here.right_N - there.right_N for here, there in pairs], axis=0)
     names, mean_N = pairs[0][0].counts.images, change_KN.mean(axis=0)
+    # A stable sort: images that change alike stand in the order of the split.
     order = [place for place in np.argsort(mean_N, kind="stable").tolist() if not np.isnan(right_N[place])]
     return [
         ImageChange(

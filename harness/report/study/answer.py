@@ -93,17 +93,16 @@ def _tell_many(report: Report, claims: Sequence[Claim]) -> list[str]:
 
 def _tally(claims: Sequence[Claim]) -> list[str]:
     """Return how many there are of each outcome: all by name while they are few, else the largest change."""
-    told, is_first = [], True
+    told: list[str] = []
     for outcome in ("improved", "regressed"):
         found = decided(claims, outcome)
         if found:
             # The first size is told with the score's name; those after it are numbers alone.
             few = len(found) <= MOST_NAMED
-            sizes = [_size(found[0]) if is_first else _short(found[0]), *map(_short, found[1:])]
+            sizes = [_short(found[0]) if told else _size(found[0]), *map(_short, found[1:])]
             named = [f"{claim.variant} {size}" for claim, size in zip(found, sizes, strict=True)]
             which = f": {', '.join(named)}" if few else f", most of all {named[0]}"
             told.append(f"{_number(len(found), len(claims))} {outcome}{which}")
-            is_first = False
     for outcome in ("equivalent", "undecided"):
         found = decided(claims, outcome)
         if found:

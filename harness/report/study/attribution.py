@@ -11,9 +11,9 @@ from operator import attrgetter
 
 from harness.records import Plan
 from harness.report.study.claims import BracketPart, FamilyAttribution, Part
-from harness.report.study.estimates import known
 from harness.report.study.judge import SplitComparisons, find_earlier_call, share_a_seed
 from harness.report.study.over_looks import judge_over_looks
+from harness.report.study.seeds import known
 from harness.stats.attribution import Attribution, Combinations, attribute
 from harness.stats.effects import Effect, Study
 from harness.stats.looks import FEWEST_SEEDS, LookSchedule
@@ -106,5 +106,5 @@ def _part(name: str, effect: Effect, verdict: Verdict | None = None) -> Part:
         outcome=outcome,
         called=find_earlier_call(effect, verdict, 0.0) if verdict else None,
         seeds=len(effect.by_seed),
-        groups=effect.held.groups,
+        groups=effect.evaluated.groups,
     )

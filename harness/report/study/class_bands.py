@@ -49,7 +49,10 @@ def compare_bands(
     """
     found: list[BandComparison] = []
     for item in judged:
-        present = _present(item, bands)
+        # Only classes that occur in this split, and only bands that have any.
+        occur = {item.study.classes[c] for c in item.study.occurring_C.tolist()}
+        names_of = {band: tuple(c.name for c in bands if c.band == band and c.name in occur) for band in COMPARED}
+        present = {band: names for band, names in names_of.items() if names}
         pairs = [pair for pair in item.effects if pair[1] == reference]
         compare_then = partial(_compare, pairs=pairs, bands=present)
         effects = compare_then([item.study])
@@ -58,6 +61,7 @@ def compare_bands(
             for band, names in present.items():
                 effect, verdict = effects[pair, band], verdicts[pair, band]
                 claim = make_claim(item.split, pair, effect, verdict, (look_at(effect, looks), 0.0))
+                # The effect is that of miou_dataset over the band's classes; what would decide it is told of headlines.
                 claim = claim.model_copy(update={"measure": band, "outlook": None})
                 found.append(BandComparison(band=band, classes=names, claim=claim))
     return tuple(found)
@@ -73,10 +77,3 @@ def _compare(
         averaged = over_classes(study, names)
         found |= {(pair, band): compare(averaged, *pair, only=[HEADLINE])[HEADLINE] for pair in there}
     return found
-
-
-def _present(judged: SplitComparisons, bands: Sequence[ClassBand]) -> dict[Band, tuple[str, ...]]:
-    """Return the classes of each band that is compared, of those that occur in the split; only bands that have any."""
-    occur = {judged.study.classes[c] for c in judged.study.occurring_C.tolist()}
-    found = {band: tuple(item.name for item in bands if item.band == band and item.name in occur) for band in COMPARED}
-    return {band: names for band, names in found.items() if names}

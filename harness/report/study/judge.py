@@ -10,9 +10,8 @@ from harness.errors import InputError
 from harness.records import Counts
 from harness.report.study.chances import give_chances
 from harness.report.study.claims import Claim, Comparison, EarlierCall, Floor
-from harness.report.study.estimates import known
 from harness.report.study.over_looks import judge_over_looks, look_at
-from harness.report.study.seeds import order_splits
+from harness.report.study.seeds import known, order_splits
 from harness.report.study.variants import VariantRuns, comparable
 from harness.stats.effects import Effect, Study, compare
 from harness.stats.folds import study_of
@@ -201,7 +200,7 @@ def make_claim(
         seeds=tuple(effect.by_seed),
         by_seed=tuple(effect.by_seed.values()),
         left_out=verdict.look.missing if verdict.look else (),
-        **vars(effect.held),
+        **vars(effect.evaluated),
         called=find_earlier_call(effect, verdict, margin),
         power=_find_power(verdict.effect or effect, verdict) if verdict.outcome in ("improved", "regressed") else None,
         outlook=_look_ahead(effect, verdict, judging),
@@ -257,7 +256,7 @@ def make_floors(judged: Sequence[SplitComparisons], reference: str, looks: LookS
         chosen = {pair: effect for pair, effect in headlines.items() if pair[1] == reference}
         levels = [now[pair].level(CORRECTION.first_level(family)) for pair in chosen]
         floor = measure_floor(item.study, reference, HEADLINE, chosen.values(), min(levels, default=FAMILY_ERROR))
-        folds = next((effect.held.folds for effect in headlines.values()), None)
+        folds = next((effect.evaluated.folds for effect in headlines.values()), None)
         found = {name: known(value) for name, value in vars(floor).items()}
         floors.append(Floor.model_validate({"variant": reference, "split": item.split, "folds": folds, **found}))
     return tuple(floors)

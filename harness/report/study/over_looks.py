@@ -22,6 +22,7 @@ START = "@start"
 
 def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> LookSchedule:
     """Return the looks at a plan; one of which a result is gone, or was made anew with other counts, is not whole."""
+    # By a digest of what was counted: a run that was made anew has the same name, and may have other numbers.
     now = {
         (run.variant, run.seed): digest_counts(results[run.id])
         for run in plan.runs

@@ -11,11 +11,10 @@ from harness.judged import last_epoch
 from harness.records import Counts, Plan, RunResult
 from harness.report.page.sentences import earlier_call, interval, left_out
 from harness.report.page.text import counted, escape, percent, points
-from harness.report.study.estimates import known, make_estimate
 from harness.report.study.judge import make_claim
 from harness.report.study.over_looks import START, judge_over_looks, look_at
 from harness.report.study.record import OwnTraining, Report
-from harness.report.study.seeds import order_splits
+from harness.report.study.seeds import known, make_estimate, order_splits
 from harness.report.study.variants import VariantRuns, flat_texts
 from harness.scores import miou_dataset
 from harness.spec.plan import name_start
@@ -39,20 +38,18 @@ def make_own_training(
         effects = _compare(studies)
         # One family over all warm-started variants, on the split that verdicts are given on; elsewhere the effects are
         # shown without one.
-        judging = (plan.margin, FEWEST_SEEDS)
-        verdicts = judge_over_looks(studies, effects, _compare, looks, judging) if split == primary else {}
+        limits = (plan.margin, FEWEST_SEEDS)
+        verdicts = judge_over_looks(studies, effects, _compare, looks, limits) if split == primary else {}
         for group in (group for group in groups if group.name in effects):
             effect, start = effects[group.name], str(name_start(plan, group.runs[0]))
-            claimed = make_claim(
-                split, (group.name, start), effect, verdicts.get(group.name), (look_at(effect, looks), plan.margin)
-            )
+            judging = (look_at(effect, looks), plan.margin)
             kept_start, scores = _keep_if_better(plan, group, split)
             found.append(
                 OwnTraining(
                     variant=group.name,
                     start=start,
                     split=split,
-                    claim=claimed,
+                    claim=make_claim(split, (group.name, start), effect, verdicts.get(group.name), judging),
                     kept=make_estimate(scores),
                     kept_start=kept_start,
                 )

@@ -17,14 +17,13 @@ from harness.report.study.answer import make_answer
 from harness.report.study.attribution import make_attributions
 from harness.report.study.class_bands import compare_bands, make_bands
 from harness.report.study.common_labels import find_common, summarise_common
-from harness.report.study.estimates import make_difference, make_estimate
 from harness.report.study.file_names import confusion_name, make_slugs, table_names, with_confusions
 from harness.report.study.judge import judge_splits, make_comparisons, make_floors
 from harness.report.study.notes import constant_notes, fold_notes, make_facts, make_notes, primary_notes
 from harness.report.study.over_looks import known_looks
 from harness.report.study.own_training import make_own_training
 from harness.report.study.ranking import make_rankings, propose_next
-from harness.report.study.seeds import make_seed_result, order_splits
+from harness.report.study.seeds import make_difference, make_estimate, make_seed_result, order_splits
 from harness.report.study.variants import VariantRuns, comparable, counts_by_split, group_runs
 from harness.spec.lint import lint
 from harness.spec.plan import differences, name_start
@@ -215,7 +214,10 @@ def _summarise_splits(counts: Mapping[str, Counts]) -> tuple[record.SplitSummary
     """Describe each split by the first result that has it; results that disagree are named in the notes."""
     return tuple(
         record.SplitSummary(
-            name=split, images=len(item.images), groups=len(set(item.groups)), pixels=int(item.pixels_K.sum())
+            name=split,
+            images=len(item.images),
+            groups=len(set(item.groups)),
+            pixels=int(item.pixels_K.sum()),
         )
         for split, item in counts.items()
     )

@@ -50,10 +50,8 @@ def savings_sentence(plan: Plan, whole: Plan, most: int) -> str:
     """Return how many runs it took, and how many it would have been with all seeds everywhere."""
     taken, all_of_them = ({run.id for run in item.runs} for item in (plan, whole))
     saved = len(all_of_them) - len(taken)
-    return (
-        f"This took {counted(len(taken), 'run')}; {most} seeds everywhere are {len(all_of_them)}:"
-        f" {f'{saved} saved' if saved else 'nothing saved'}."
-    )
+    told = f"This took {counted(len(taken), 'run')}; {most} seeds everywhere are {len(all_of_them)}:"
+    return f"{told} {saved or 'nothing'} saved."
 
 
 def _place(claim: Claim) -> str:

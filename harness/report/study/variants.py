@@ -60,8 +60,8 @@ class VariantRuns:
 
 def conflicts(here: VariantRuns, reference: VariantRuns) -> tuple[str, ...]:
     """Return in what the contracts of two variants differ, seed by seed; empty where they agree or have no results."""
-    shared = [seed for seed in here.results if seed in reference.results]
-    pairs = [(here.results[seed], reference.results[seed]) for seed in shared]
+    pairs = [(mine, reference.results[seed]) for seed, mine in here.results.items() if seed in reference.results]
+    # Without a common seed there is no pair; whether the two could be compared at all is still to be told.
     if not pairs and here.first is not None and reference.first is not None:
         pairs = [(here.first, reference.first)]
     found = [disagreements(mine.contract, other.contract) for mine, other in pairs]
