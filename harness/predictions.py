@@ -27,7 +27,7 @@ JPEG_QUALITY = 80
 Pixels = npt.NDArray[np.uint8]
 
 
-class Seen(NamedTuple):
+class PredictedImage(NamedTuple):
     """One image with its truth and its prediction. The image may have another size than the other two."""
 
     image: Pixels
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
     """[H, W]."""
 
 
-def choose_kept(total: int, most: int = MOST) -> list[int]:
+def choose_evenly(total: int, most: int = MOST) -> list[int]:
     """Return evenly spaced places among `total` images, first and last among them: the same for every run."""
     return sorted({round(place) for place in np.linspace(0, total - 1, min(total, most)).tolist()})
 
@@ -52,7 +52,7 @@ def downscale(pixels: Pixels, side_px: int = SIDE_PX) -> Pixels:
     return pixels[::step, ::step].copy()
 
 
-def pack_predictions(names: Sequence[str], kept: Sequence[Seen]) -> Predictions:
+def pack_predictions(names: Sequence[str], kept: Sequence[PredictedImage]) -> Predictions:
     """Return downscaled pictures, packed; the same pictures give the same bytes."""
     from PIL import Image
 
@@ -68,7 +68,7 @@ def pack_predictions(names: Sequence[str], kept: Sequence[Seen]) -> Predictions:
     return Predictions(tuple(names), file.getvalue())
 
 
-def unpack(predictions: Predictions, name: str) -> Seen:
+def unpack(predictions: Predictions, name: str) -> PredictedImage:
     """Return one of the kept pictures.
 
     Raises:
@@ -79,7 +79,7 @@ def unpack(predictions: Predictions, name: str) -> Seen:
     index = dict(zip(predictions.names, range(len(predictions.names)), strict=True))[name]
     with np.load(io.BytesIO(predictions.packed), allow_pickle=False) as file:
         image = np.array(Image.open(io.BytesIO(file[f"image{index}"].tobytes())))
-        return Seen(image, file[f"label{index}"], file[f"prediction{index}"])
+        return PredictedImage(image, file[f"label{index}"], file[f"prediction{index}"])
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:

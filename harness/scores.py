@@ -123,8 +123,8 @@ def score_groups(counts: Counts, name: str) -> dict[str, float]:
     found = {}
     for group in dict.fromkeys(counts.groups):
         mine_K = (group_of_N == group)[counts.image_K]
-        kept = {field: getattr(counts, field)[mine_K] for field in ("image_K", "true_K", "predicted_K", "pixels_K")}
-        found[group] = SCORES[name](replace(counts, **kept))
+        arrays = {field: getattr(counts, field)[mine_K] for field in ("image_K", "true_K", "predicted_K", "pixels_K")}
+        found[group] = SCORES[name](replace(counts, **arrays))
     return found
 
 

@@ -113,7 +113,7 @@ class Study(ABC):
 
     @abstractmethod
     def estimate(self, weights: Mapping[str, float], seeds: tuple[int, ...], scores_SM: Values) -> Estimate:
-        """Return how to find what a contrast is worth, from its weights, its seeds and its value within each."""
+        """Return what tells how sure a contrast is, made from its weights, its seeds and its value within each seed."""
 
     @abstractmethod
     def keep(self, runs: Collection[RunKey]) -> Study:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import chain, compress
 
 import numpy as np
 import numpy.typing as npt
@@ -108,8 +107,8 @@ class FoldStudy(Study):
             known_S = ~np.isnan(scores_SM[:, index])
             spread = make_fold_spread(scores_SM[known_S, index], fold_S[known_S], self.all_folds)
             folds = [self.by_fold[number] for number in np.unique(fold_S[known_S]).tolist()]
-            by_fold = (compress(fold.groups, fold.true_GC[:, chosen_C].any(axis=1)) for fold in folds)
-            groups, images = set(chain.from_iterable(by_fold)), sum(fold.images for fold in folds)
+            groups = {fold.groups[g] for fold in folds for g in np.flatnonzero(fold.true_GC[:, chosen_C].any(axis=1))}
+            images = sum(fold.images for fold in folds)
             evaluated = EvaluatedImages(len(groups), images, (), spread.folds, self.all_folds)
             scope: Scope = "new seeds and data" if spread.folds >= FEWEST_FOLDS else "these folds"
             return spread, evaluated, scope

@@ -169,7 +169,11 @@ def look_levels(shares: tuple[float, ...], alpha: float, spend: Spending) -> tup
 def _find_bound(
     place: npt.NDArray[np.float64], weight: npt.NDArray[np.float64], scale: tuple[float, float], part: float
 ) -> float:
-    """Return the standard score that what is left crosses with chance `part`; `scale` is that of the step, of all."""
+    """Return the standard score that a path not called so far crosses at this look with probability `part`.
+
+    `place` and `weight` are the density of such paths at the look before, `scale` the standard deviations of the step
+    from there to here, and of the whole path.
+    """
     step, root = scale
 
     def lacking(bound: float) -> float:

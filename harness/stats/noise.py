@@ -121,11 +121,11 @@ def moderate(noise: Noise, values_SM: Values, size: float) -> Moderated:
 
 def _distinct(scores_VSM: Values) -> Values:
     """Return the variants that differ from every earlier one in a run that both have."""
-    kept: list[Values] = []
+    distinct: list[Values] = []
     for scores_SM in scores_VSM:
-        if not any(_same_runs(scores_SM, earlier_SM) for earlier_SM in kept):
-            kept.append(scores_SM)
-    return np.stack(kept)
+        if not any(_same_runs(scores_SM, earlier_SM) for earlier_SM in distinct):
+            distinct.append(scores_SM)
+    return np.stack(distinct)
 
 
 def _same_runs(first_SM: Values, second_SM: Values) -> bool:
@@ -155,11 +155,11 @@ def _likeness(scores_VSC: Values) -> tuple[float, int]:
     # A correlation needs complete columns: only the seeds at which every defined class has a score.
     defined_C = ~np.isnan(scores_VSC).all(axis=(0, 1))
     there_S = ~np.isnan(scores_VSC[:, :, defined_C]).any(axis=(0, 2))
-    kept_VSC = scores_VSC[:, there_S][:, :, defined_C]
-    if kept_VSC.shape[1] < 2:
+    complete_VSC = scores_VSC[:, there_S][:, :, defined_C]
+    if complete_VSC.shape[1] < 2:
         return 1.0, 1
     # Centre by variant and by seed, so that neither a better variant nor a lucky seed counts as correlation.
-    apart_VSC = kept_VSC - kept_VSC.mean(axis=0)
+    apart_VSC = complete_VSC - complete_VSC.mean(axis=0)
     apart_VSC -= apart_VSC.mean(axis=1, keepdims=True)
     flat_KC = apart_VSC.reshape(-1, apart_VSC.shape[2])
     norm_C = np.linalg.norm(flat_KC, axis=0)

@@ -92,7 +92,7 @@ class Verdict:
     tost_level: float
     """Its level: 90 % where there is one look."""
     left: int = 0
-    """Of the family, those that no earlier look had called: Holm's first step shares the error among so many."""
+    """Comparisons of the family that no earlier look had called: Holm's first step shares the error among these."""
     look: LookHistory | None = None
     """The look that gave the verdict."""
     effect: Effect | None = None
@@ -113,8 +113,9 @@ def judge(
     Effects that speak only for their weights or their images are outside the family and stay undecided. `margin` is the
     largest difference that does not matter (fraction); 0 where none is stated, as for classes. Effects of fewer than
     `fewest_seeds` are outside the family too. `looks` says for each effect which look at it this is; without it there
-    is one look. `called` is how many more the family has that earlier looks called, whose steps of Holm's procedure are
-    done, and `settled` how many that earlier looks found equivalent: these keep their share of the error.
+    is one look. `called` is the number of comparisons that earlier looks called: they belong to the family, and their
+    steps of Holm's procedure are done. `settled` is the number that earlier looks found equivalent: they keep their
+    share of the error.
     """
     looks = {} if looks is None else looks
     # Who is in the family: what may be judged at all, and could have differed.
@@ -154,7 +155,7 @@ CORRECTION = Correction("holm", "Holm", holm, lambda left: FAMILY_ERROR / max(le
 
 
 def _test(effect: Effect, look: LookHistory | None) -> tuple[float, float, float]:
-    """Return what is the same for two effects of the same runs; last the p-value, adjusted for the look."""
+    """Return what two effects of the same runs have in common; the last entry is the p-value, adjusted for the look."""
     spent = effect.p
     if look is not None:
         spent = 1.0 if look.missing or not look.level(FAMILY_ERROR) else look.adjusted(effect.p)
@@ -215,7 +216,7 @@ def judge_in_order(moments: Sequence[FamilyAtLook[Key]], margin: float, *, fewes
 
 
 def _count(closed: Mapping[Key, Verdict]) -> tuple[int, int]:
-    """Return how many comparisons were called, and how many are equivalent and no more; copies count once."""
+    """Return how many comparisons were called, and how many were only found equivalent; the same runs count once."""
     found = {
         (abs(verdict.effect.delta), verdict.effect.se, verdict.look): verdict.p_adjusted <= FAMILY_ERROR
         for verdict in closed.values()

@@ -9,7 +9,7 @@ import torch
 
 from harness.counts import make_counts
 from harness.data.source import IGNORE, Label
-from harness.predictions import Seen, choose_kept, downscale, pack_predictions
+from harness.predictions import PredictedImage, choose_evenly, downscale, pack_predictions
 from harness.records import Counts, Examples, Predictions
 from harness.train.batches import cut, send
 from harness.train.chunked_argmax import label_pixels
@@ -62,7 +62,7 @@ def evaluate_in_detail(setup: Setup, split_name: str, *, keep: int) -> DetailedE
     """Evaluate the present weights as `evaluate` does, count regions of each image, and keep up to `keep` pictures."""
     split, classes = setup.data.splits[split_name], setup.data.source.taxonomy.classes
     found: list[dict[str, Confusion]] = []
-    wanted, kept = set(choose_kept(len(split), keep)), dict[int, Seen]()
+    wanted, kept = set(choose_evenly(len(split), keep)), dict[int, PredictedImage]()
     setup.state.network.module.eval()
     for places in evaluation_batches(setup, split_name):
         logits_BCHW, _ = forward(setup, split_name, setup.data.batch(split_name, places, setup.device))
@@ -71,7 +71,7 @@ def evaluate_in_detail(setup: Setup, split_name: str, *, keep: int) -> DetailedE
             predicted_HW = label_pixels(logits_CHW, label_HW.shape).cpu().numpy()
             found.append(count_regions(predicted_HW, label_HW, len(classes)))
             if place in wanted:
-                kept[place] = Seen(*map(downscale, (split.pair(place)[0], label_HW, predicted_HW)))
+                kept[place] = PredictedImage(*map(downscale, (split.pair(place)[0], label_HW, predicted_HW)))
     about = (split.names, split.groups, classes)
     return DetailedEvaluation(
         make_counts([regions["border"] + regions["interior"] for regions in found], *about),
@@ -121,7 +121,7 @@ def make_examples(setup: Setup) -> Examples:
     """Return a few validation images, evenly spaced (the same for every run on the data), with truth and prediction."""
     split = setup.data.splits["val"]
     setup.state.network.module.eval()
-    chosen = choose_kept(len(split), EXAMPLES)
+    chosen = choose_evenly(len(split), EXAMPLES)
     seen = []
     for index in chosen:
         # Without their place, for the feature cache holds them as larger batches made them, which rounds otherwise.
@@ -129,6 +129,6 @@ def make_examples(setup: Setup) -> Examples:
         logits_BCHW, _ = forward(setup, "val", batch)
         image_HWC, label_HW = split.pair(index)
         predicted_HW = label_pixels(logits_BCHW[0], label_HW.shape).cpu().numpy()
-        seen.append(Seen(*map(downscale, (image_HWC, label_HW, predicted_HW))))
+        seen.append(PredictedImage(*map(downscale, (image_HWC, label_HW, predicted_HW))))
     images, labels, predictions = zip(*seen, strict=True)
     return Examples(tuple(split.names[i] for i in chosen), images, labels, predictions)

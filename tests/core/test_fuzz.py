@@ -19,7 +19,7 @@ from tiny_study import TINY
 from harness.api import load_spec
 from harness.counts import load_counts, make_counts, save_counts
 from harness.errors import HarnessError
-from harness.predictions import Seen, load_predictions, pack_predictions
+from harness.predictions import PredictedImage, load_predictions, pack_predictions
 from harness.records import Progress, RunResult
 from harness.runs.folder import RunFolder, append_progress, load_result, save_result
 
@@ -224,7 +224,7 @@ def whole_result(place):
     folder = RunFolder(place / "result")
     picture = np.zeros((4, 4, 3), np.uint8)
     append_progress(folder, Progress(1, 1, {"val/loss": 1.0, "val/miou_dataset": 0.5}, True, 1))
-    seen = pack_predictions(["a"], [Seen(picture, picture[..., 0], picture[..., 0])])
+    seen = pack_predictions(["a"], [PredictedImage(picture, picture[..., 0], picture[..., 0])])
     save_result(
         folder,
         RunResult(

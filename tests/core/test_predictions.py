@@ -5,8 +5,8 @@ import pytest
 
 from harness.errors import InputError
 from harness.predictions import (
-    Seen,
-    choose_kept,
+    PredictedImage,
+    choose_evenly,
     downscale,
     load_predictions,
     pack_predictions,
@@ -15,11 +15,11 @@ from harness.predictions import (
 )
 
 
-def make_seen(seed: int, height: int = 40, width: int = 60) -> Seen:
+def make_seen(seed: int, height: int = 40, width: int = 60) -> PredictedImage:
     rng = np.random.default_rng(seed)
     smooth = np.linspace(0, 255, width).astype(np.uint8)
     image = np.broadcast_to(smooth[None, :, None], (height, width, 3)).copy()
-    return Seen(image, *(rng.integers(0, 5, (height, width)).astype(np.uint8) for _ in range(2)))
+    return PredictedImage(image, *(rng.integers(0, 5, (height, width)).astype(np.uint8) for _ in range(2)))
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ def make_seen(seed: int, height: int = 40, width: int = 60) -> Seen:
     [(0, 64, []), (1, 64, [0]), (3, 64, [0, 1, 2]), (5, 3, [0, 2, 4]), (500, 2, [0, 499]), (9, 0, [])],
 )
 def test_kept_images_are_evenly_spaced(total, most, chosen):
-    assert choose_kept(total, most) == chosen
+    assert choose_evenly(total, most) == chosen
 
 
 def test_as_many_are_kept_as_asked_for():
-    assert all(len(choose_kept(total)) == min(total, 64) for total in range(400))
+    assert all(len(choose_evenly(total)) == min(total, 64) for total in range(400))
 
 
 def test_downscaling_keeps_class_indices_and_whole_steps():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.counts import make_counts
-from harness.predictions import Seen, pack_predictions
+from harness.predictions import PredictedImage, pack_predictions
 from harness.records import RunResult
 from harness.report.evidence.confusion_shift import confusion_change, find_shifts
 from harness.report.evidence.make import contributions, evidence_figures, make_evidence, measure_margins
@@ -29,7 +29,7 @@ def counts_of(confusions):
     return make_counts([np.array(confusion) for confusion in confusions], IMAGES, IMAGES, CLASSES)
 
 
-def picture(image: int, wrong_rows: int) -> Seen:
+def picture(image: int, wrong_rows: int) -> PredictedImage:
     """Return truth with sky above, grass below, a rock; the lowest rows are predicted as rock."""
     label = np.zeros((60, 100), np.uint8)
     label[:25] = 2
@@ -37,7 +37,7 @@ def picture(image: int, wrong_rows: int) -> Seen:
     label[:, :3] = 255
     predicted = np.where(label == 255, 0, label).astype(np.uint8)
     predicted[60 - wrong_rows :] = 1
-    return Seen(np.array(COLOURS, np.uint8)[np.where(label == 255, 0, label)], label, predicted)
+    return PredictedImage(np.array(COLOURS, np.uint8)[np.where(label == 255, 0, label)], label, predicted)
 
 
 def result_of(confusions, wrong_rows=(0,) * 6, keep=IMAGES, regions=True) -> RunResult:
@@ -214,8 +214,8 @@ def test_figures_go_to_the_pairs_that_moved_most():
 
 def test_every_pixel_has_one_outcome():
     label = np.array([[0, 0, 0, 0, 255]], np.uint8)
-    there = Seen(label, label, np.array([[0, 1, 1, 0, 0]], np.uint8))
-    here = Seen(label, label, np.array([[0, 2, 0, 1, 1]], np.uint8))
+    there = PredictedImage(label, label, np.array([[0, 1, 1, 0, 0]], np.uint8))
+    here = PredictedImage(label, label, np.array([[0, 2, 0, 1, 1]], np.uint8))
     assert outcome_map(here, there).tolist() == [[0, 1, 2, 3, 255]]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.counts import make_counts
 from harness.judged import judged_results
-from harness.predictions import Seen, pack_predictions
+from harness.predictions import PredictedImage, pack_predictions
 from harness.records import Plan, Run
 from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
@@ -180,7 +180,9 @@ def test_what_is_judged_twice_is_judged_once(fallen):
 
 def test_regions_and_predictions_are_those_of_the_best_epoch_alone(fallen):
     """With the last epoch compared they would tell of other weights than the counts beside them."""
-    seen = pack_predictions(("image0",), [Seen(np.zeros((2, 2, 3), np.uint8), *np.zeros((2, 2, 2), np.uint8))])
+    seen = pack_predictions(
+        ("image0",), [PredictedImage(np.zeros((2, 2, 3), np.uint8), *np.zeros((2, 2, 2), np.uint8))]
+    )
     last = {id_: item.history[-1].epoch for id_, item in fallen.results.items()}
     for best, pictured in ((1, False), (None, True)):
         results = {

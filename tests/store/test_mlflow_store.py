@@ -142,7 +142,7 @@ def test_four_processes_on_a_fresh_store_lose_nothing(tmp_path):
 import sys
 from pathlib import Path
 import harness.data, harness.parts
-from harness.predictions import Seen, pack_predictions
+from harness.predictions import PredictedImage, pack_predictions
 from harness.records import Progress
 from harness.spec.load import load_spec
 from harness.spec.plan import expand

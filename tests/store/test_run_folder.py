@@ -10,7 +10,7 @@ import pytest
 from harness.counts import make_counts
 from harness.errors import InputError
 from harness.files import locked
-from harness.predictions import Seen, pack_predictions
+from harness.predictions import PredictedImage, pack_predictions
 from harness.records import Examples, Progress, RunResult
 from harness.runs.folder import (
     append_progress,
@@ -51,7 +51,7 @@ def make_result() -> RunResult:
         regions={"val": halves},
         contract=contract,
         examples=examples,
-        predictions=pack_predictions(("a",), [Seen(picture, picture[..., 0], picture[..., 1])]),
+        predictions=pack_predictions(("a",), [PredictedImage(picture, picture[..., 0], picture[..., 1])]),
         colours=((1, 2, 3),) * 2,
     )
 

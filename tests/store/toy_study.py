@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness.counts import make_counts
-from harness.predictions import Seen, pack_predictions
+from harness.predictions import PredictedImage, pack_predictions
 from harness.records import Progress, RunResult
 from harness.runs.folder import append_progress, run_folder, save_result
 from harness.spec.load import load_spec
@@ -50,7 +50,9 @@ def finish(store, run):
         counts={"val": counts, "test": counts},
         regions={"val": {"border": counts}},
         contract={"version": 1, "splits": {"val": "x"}, "size": "native", "taxonomy": "t", "selected_on": "val"},
-        predictions=pack_predictions(("a",), [Seen(np.zeros((2, 4, 3), np.uint8), *np.zeros((2, 2, 4), np.uint8))]),
+        predictions=pack_predictions(
+            ("a",), [PredictedImage(np.zeros((2, 4, 3), np.uint8), *np.zeros((2, 2, 4), np.uint8))]
+        ),
     )
     save_result(folder, result)
     return folder

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from harness.apply.choose import ChosenRun
 from harness.data.taxonomy import IGNORE, Taxonomy
 from harness.judged import counts_at
-from harness.predictions import Seen, unpack
+from harness.predictions import PredictedImage, unpack
 from harness.records import Counts, Plan, RunResult
 from harness.report.page.text import NOTHING, code, counted, escape, percent, setting, table
 from harness.scores import all_scores, iou_class
@@ -62,7 +62,7 @@ class WorstPicture:
     name: str
     miou: float
     """Mean IoU over the classes in its truth or prediction."""
-    seen: Seen
+    seen: PredictedImage
 
 
 def own_intervals(counts: Counts) -> dict[str, Interval]:

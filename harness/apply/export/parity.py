@@ -23,7 +23,7 @@ from harness.data.listing import IMAGE_ENDINGS
 from harness.data.source import Image, Source
 from harness.data.subsets import hold_out
 from harness.errors import InputError, describe_missing
-from harness.predictions import choose_kept, unpack
+from harness.predictions import choose_evenly, unpack
 
 MOST = 50
 AGREEMENT = 0.999
@@ -61,7 +61,7 @@ def find_pictures(chosen: ChosenRun, folder: Path | None) -> Pictures:
     kept = chosen.result.predictions
     if kept is None or not kept.names:
         raise InputError(f"no picture to check the export on ({missing}); give some with --images FOLDER")
-    places = choose_kept(len(kept.names), MOST)
+    places = choose_evenly(len(kept.names), MOST)
     names = tuple(kept.names[place] for place in places)
     source = "val pictures kept with the run (JPEG): the data set is not at hand"
     return Pictures(names, lambda place: unpack(kept, names[place]).image, source)
@@ -84,7 +84,7 @@ def open_judged(chosen: ChosenRun) -> Source:
 
 def _of_split(source: Source) -> Pictures:
     split = source.splits["val"]
-    places = choose_kept(len(split.names), MOST)
+    places = choose_evenly(len(split.names), MOST)
     names = tuple(split.names[place] for place in places)
     return Pictures(names, lambda place: split.read_image(places[place]), "val split of the data set")
 
@@ -96,7 +96,7 @@ def _of_folder(folder: Path, label_name: LabelName) -> Pictures:
     found = sorted({*listed} - find_labels(listed, label_name))
     if not found:
         raise InputError(f"--images {folder}: no pictures there; known endings: {', '.join(IMAGE_ENDINGS)}")
-    files = [found[place] for place in choose_kept(len(found), MOST)]
+    files = [found[place] for place in choose_evenly(len(found), MOST)]
     return Pictures(tuple(path.name for path in files), lambda place: read_image(files[place]), str(folder))
 
 

@@ -165,8 +165,8 @@ def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split:
     changes = _image_changes(both)
     counted = [*both.here.values(), *both.against.values()]
     shared = [name for name in first.parts if all(name in item.parts for item in counted)]
-    seed, kept = find_pictured(groups, split)
-    pictured = [change for change in changes if change.image in kept]
+    seed, names = find_pictured(groups, split)
+    pictured = [change for change in changes if change.image in names]
     lost, gained = _extremes(changes)
     pictured_lost, pictured_gained = _extremes(pictured)
     return Evidence(
@@ -179,7 +179,7 @@ def _make_one(both: VariantPair, groups: tuple[VariantRuns, VariantRuns], split:
         lost=lost,
         gained=gained,
         images=len(first.counts.images),
-        kept=len(kept),
+        kept=len(names),
         pictured_lost=pictured_lost,
         pictured_gained=pictured_gained,
         pictured_seed=seed,
@@ -240,8 +240,8 @@ def _extremes(changes: Sequence[ImageChange]) -> tuple[tuple[ImageChange, ...], 
 def find_pictured(groups: tuple[VariantRuns, VariantRuns], split: str) -> tuple[int | None, frozenset[str]]:
     """Return the first seed of which both variants kept predictions, and the images that both kept; None where none."""
     for seed in sorted(groups[0].results) if split == PICTURED_SPLIT else ():
-        kept = [group.results[seed].predictions for group in groups if seed in group.results]
-        names = [frozenset(item.names) for item in kept if item is not None]
+        predictions = [group.results[seed].predictions for group in groups if seed in group.results]
+        names = [frozenset(item.names) for item in predictions if item is not None]
         if len(names) == 2 and names[0] & names[1]:
             return seed, names[0] & names[1]
     return None, frozenset()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.patches import Patch
 
-from harness.predictions import Seen, unpack
+from harness.predictions import PredictedImage, unpack
 from harness.report.evidence.confusion_shift import confusion_change
 from harness.report.evidence.records import Evidence
 from harness.report.figures.examples import IGNORED, Strip, class_legend, coloured, draw_strips
@@ -90,7 +90,7 @@ def _draw_images(item: Evidence, pair: tuple[VariantRuns, VariantRuns], path: Pa
     draw_strips(strips, names, colours, [*legend, *class_legend(strips, classes, colours)], path)
 
 
-def outcome_map(here: Seen, there: Seen) -> Pixels:
+def outcome_map(here: PredictedImage, there: PredictedImage) -> Pixels:
     """Return what became of each pixel, [H, W]: the place in `OUTCOMES`, or 255 where the truth is ignored."""
     right, was_right = (seen.prediction == seen.label for seen in (here, there))
     outcome = np.select([right & was_right, ~right & ~was_right, right], [0, 1, 2], default=3)

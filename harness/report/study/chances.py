@@ -46,8 +46,8 @@ def tell_odds(chances: Chances) -> str:
     size, more = (f"{100 * chances.margin:g} points", " by more") if chances.margin else ("", "")
     told = {f"better{more}": chances.better, "within": chances.within, f"worse{more}": chances.worse}
     first, *others = ((name, chance) for name, chance in told.items() if chance >= SHOWN)
-    whole = f"within ±{size}" if first[0] == "within" else f"{first[0]} than {size}" if size else first[0]
-    return ", ".join(f"{name}: {_percent(chance)}" for name, chance in ((whole, first[1]), *others))
+    named = f"within ±{size}" if first[0] == "within" else f"{first[0]} than {size}" if size else first[0]
+    return ", ".join(f"{name}: {_percent(chance)}" for name, chance in ((named, first[1]), *others))
 
 
 def tell_prior(chances: Chances) -> str:

@@ -167,12 +167,13 @@ def merge_counts(counts: Counts, target_of: Sequence[int], classes: Sequence[str
     void = len(classes)
     names = (*classes, VOID) if (table == IGNORE).any() else tuple(classes)
     table[table == IGNORE] = void
+    # One number for image, true and predicted class: equal ones are pixels that merging has brought together.
     true_K, predicted_K = table[counts.true_K], table[counts.predicted_K]
-    kept_K = true_K != void
-    keys_K = (counts.image_K[kept_K].astype(np.int64) * len(names) + true_K[kept_K]) * len(names) + predicted_K[kept_K]
+    used_K = true_K != void
+    keys_K = (counts.image_K[used_K].astype(np.int64) * len(names) + true_K[used_K]) * len(names) + predicted_K[used_K]
     unique, place_K = np.unique(keys_K, return_inverse=True)
     pixels = np.zeros(len(unique), np.int64)
-    np.add.at(pixels, place_K, counts.pixels_K[kept_K])
+    np.add.at(pixels, place_K, counts.pixels_K[used_K])
     image_true, predicted = np.divmod(unique, len(names))
     image, true = np.divmod(image_true, len(names))
     return Counts(

@@ -244,7 +244,8 @@ def _look_ahead(effect: Effect, verdict: Verdict, judging: tuple[LookHistory | N
 def make_floors(judged: Sequence[SplitComparisons], reference: str, looks: LookSchedule) -> tuple[Floor, ...]:
     """Return the noise floor of the reference on each of these splits.
 
-    What is found is what the correction's first step finds in the family of all headlines that the present look judges.
+    The smallest difference that it would find is that of the correction's first step, in the family of all headlines
+    that the present look judges.
     """
     floors = []
     for item in judged:

@@ -41,7 +41,7 @@ def make_notes(reference: str, groups: Sequence[VariantRuns], variants: Sequence
 
 
 def primary_notes(primary: str, splits: Sequence[SplitSummary], reference: VariantSummary | None) -> tuple[str, ...]:
-    """Return that no result has the split that verdicts are asked for on, or that another one is far harder."""
+    """Return a note where no result has the primary split, or where another split is far harder or easier than that."""
     if not splits:
         return ()
     if primary in [split.name for split in splits]:
@@ -183,7 +183,7 @@ def _older_notes(groups: Sequence[VariantRuns], variants: Sequence[VariantSummar
 def _memory_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
     """Yield which runs had less memory than a batch needs, and were trained in another way than they were set to."""
     for variant in variants:
-        if texts := [text for seed in variant.seeds if (text := _describe_pieces(seed))]:
+        if texts := [text for seed in variant.seeds if (text := _describe_micro_batch(seed))]:
             yield (
                 f"Memory ran out in runs of '{variant.name}', which went on with their batches in pieces, the "
                 f"gradients added up ({'; '.join(texts)}): BatchNorm, dropout and losses over a whole batch saw the "
@@ -202,12 +202,13 @@ def _unlabelled_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:
             )
 
 
-def _describe_pieces(seed: SeedResult) -> str:
-    known = ((item.epoch, item.metrics.get(IMAGES_AT_ONCE["train"])) for item in seed.epochs)
-    pieces = [(epoch, images) for epoch, images in known if images is not None]
-    if not pieces:
+def _describe_micro_batch(seed: SeedResult) -> str:
+    """Return from which epoch on a run used micro-batches, and of how many images; nothing where it used none."""
+    noted = ((item.epoch, item.metrics.get(IMAGES_AT_ONCE["train"])) for item in seed.epochs)
+    sizes = [(epoch, images) for epoch, images in noted if images is not None]
+    if not sizes:
         return ""
-    return f"seed {seed.seed} from epoch {pieces[0][0]} on, in the end {pieces[-1][1]:g} images at once"
+    return f"seed {seed.seed} from epoch {sizes[0][0]} on, in the end {sizes[-1][1]:g} images at once"
 
 
 def _absence_notes(variants: Sequence[VariantSummary]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Families of comparisons, judged at each recorded look with the runs that were complete then, and at last as they are.
+"""Families of comparisons: judged at each recorded look with the runs that were complete then, at last with all.
 
 Which looks can be worked out again is decided here: all their runs have to be there, with the counts that they had.
 """
@@ -21,17 +21,17 @@ START = "@start"
 
 
 def known_looks(plan: Plan, results: Mapping[str, RunResult], taken: Taken) -> LookSchedule:
-    """Return the looks at a plan; one of which a result is gone, or was made anew with other counts, is not whole."""
+    """Return the looks at a plan. One is not whole where a result of it is gone, or was made anew with other counts."""
     # By a digest of what was counted: a run that was made anew has the same name, and may have other numbers.
     now = {
         (run.variant, run.seed): digest_counts(results[run.id])
         for run in plan.runs
         if taken and run.id in results and results[run.id].counts
     }
-    there = tuple(replace(look, is_whole=look.is_whole and _is_there(look, now)) for look in taken)
+    checked = tuple(replace(look, is_whole=look.is_whole and _is_there(look, now)) for look in taken)
     is_val = primary_split(plan, {split for result in results.values() for split in result.counts}) == "val"
     found = find_folds(plan) if is_val else None
-    return LookSchedule(plan.looks, there, folds=None if found is None else found[1])
+    return LookSchedule(plan.looks, checked, folds=None if found is None else found[1])
 
 
 def _is_there(look: TakenLook, now: Mapping[RunKey, str]) -> bool:

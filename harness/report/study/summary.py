@@ -113,7 +113,7 @@ def summarise(plan: Plan, results: Mapping[str, RunResult], taken: Taken = ()) -
 
 
 def _find_concerns(plan: Plan, counts: Mapping[str, Counts]) -> tuple[Concern, ...]:
-    """Return what a plan does not show of which that was not noted; its splits are known by what was counted there."""
+    """Return the concerns of a plan that was made before plans noted them; its counts tell what its splits hold."""
     groups = {split: tuple(Counter(found.groups).values()) for split, found in counts.items()}
     return lint(plan, groups=groups if "val" in groups else None)
 
