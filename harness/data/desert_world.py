@@ -108,6 +108,11 @@ class Thing:
     chances: tuple[float, ...]
     """Uniform numbers in [0, 1) that decide its shape and colour."""
 
+    @property
+    def aspect(self) -> float:
+        """Return its width in heights."""
+        return self.width_m / self.height_m
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -161,6 +166,8 @@ def _scatter(generator: np.random.Generator, look: Style, focal: float) -> tuple
     for kind, growth in look.growth.items():
         number = int(generator.integers(growth.number[0], growth.number[1] + 1))
         for row in generator.random((number, NUM_CHANCES)).tolist():
+            # Rows of the picture's ground are even in 1 / z. A smaller power moves things away from the eye: even in
+            # 1 / z, most would be the few large ones in front, which hide the others.
             near, far = growth.nearest_m**-0.6, growth.farthest_m**-0.6
             z_m = (far + (near - far) * row[0]) ** (-1 / 0.6)
             height_m = _within(growth.height_m, row[2] * row[2])
@@ -190,4 +197,10 @@ def _within(limits: tuple[float, float], chance: float) -> float:
 
 def _between(colours: tuple[Rgb, Rgb], chance: float) -> Rgb:
     red, green, blue = (_within(limits, chance) for limits in zip(*colours, strict=True))
+    return red, green, blue
+
+
+def mixed(first: Rgb, second: Rgb, share: float) -> Rgb:
+    """Return the colour between two; share 0 is the first."""
+    red, green, blue = (one * (1.0 - share) + other * share for one, other in zip(first, second, strict=True))
     return red, green, blue
