@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Literal
 from harness.data.label_sets import shipped_taxonomy
 from harness.data.listing import Listing, list_pairs
 from harness.data.pairs import Pair, make_source
+from harness.data.recognised import KnownLayout, Layout, Miss, subfolders
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
@@ -98,3 +99,17 @@ def _taxonomy(folder: Path) -> Taxonomy:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a list of classes ({error!r}); repair or remove it") from None
+
+
+def _find(root: Path) -> Iterator[Layout | Miss]:
+    needed = ("train", "trainannot", "val", "valannot")
+    root = next((place for place in (root, *subfolders(root)) if (place / "trainannot").is_dir()), root)
+    lacking = [name for name in needed if not (root / name).is_dir()]
+    if not lacking:
+        why = "train/, trainannot/, val/, valannot/ as in SegNet's copy"
+        yield Layout("camvid", {"root": str(root)}, why)
+    elif any(name.endswith("annot") for name in needed if name not in lacking):
+        yield Miss(f"camvid, but there is no {' and no '.join(f'{name}/' for name in lacking)}")
+
+
+LAYOUT = KnownLayout("camvid: train/, trainannot/, val/, valannot/", _find)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from harness.data.label_sets import Moves, find_taxonomy, move_ids
 from harness.data.listing import Listing, list_names, match, source_of
 from harness.data.pairs import Pair
+from harness.data.recognised import KnownLayout, Layout, Miss, name_below
 from harness.data.source import Source
 from harness.errors import InputError
 from harness.registry import part
@@ -95,3 +97,36 @@ def with_ending(folder: Path, ending: str) -> dict[str, Path]:
         return {}
     files = list_names(folder, (".png",))
     return {name.removesuffix(ending): path for name, path in files.items() if name.endswith(ending)}
+
+
+def _find(root: Path) -> Iterator[Layout | Miss]:
+    pictures = {split: find_below(root, PICTURES, split) for split in SPLITS}
+    if not any(pictures.values()):
+        return
+    fine = {split: _labelled(root, "gtFine", split) for split in SPLITS}
+    coarse = _labelled(root, "gtCoarse", "train")
+    lacking = [f"{PICTURES}/{split}" for split, folder in pictures.items() if folder is None]
+    lacking += [] if fine["val"] else ["gtFine/val/CITY/*_gtFine_labelIds.png"]
+    lacking += [] if fine["train"] or coarse else ["gtFine/train/CITY/*_gtFine_labelIds.png"]
+    if lacking:
+        yield Miss(f"cityscapes, but there is no {' and no '.join(lacking)}")
+        return
+    depth = " and disparity/" if find_below(root, _DEPTH, "train") else ""
+    where = pictures["train"]
+    assert where is not None
+    found = f"{name_below(root, where)}{depth} with"
+    if fine["train"]:
+        yield Layout("cityscapes", {"root": str(root)}, f"{found} gtFine labels of train and val")
+    if coarse:
+        settings = {"root": str(root), "labels": "gtCoarse"}
+        yield Layout("cityscapes", settings, f"{found} gtCoarse labels of train and gtFine labels of val")
+
+
+def _labelled(root: Path, labels: str, split: str) -> Path | None:
+    """Return the folder of a split's labels, if there are label ids in it."""
+    folder = find_below(root, labels, split)
+    has_ids = folder is not None and any((folder / split).glob(f"*/*_{labels}_labelIds.png"))
+    return folder if has_ids else None
+
+
+LAYOUT = KnownLayout("cityscapes: leftImg8bit/ and gtFine/, each with train/ and val/", _find)

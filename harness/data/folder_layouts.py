@@ -15,7 +15,7 @@ from typing import Any
 from harness.data.folder import SPLIT
 from harness.data.guessed_classes import guess_classes
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, find_listed, list_labels, list_names, read_list
-from harness.data.recognised import Layout, MaskIds, Miss, read_mask_ids, spread, subfolders
+from harness.data.recognised import KnownLayout, Layout, MaskIds, Miss, read_mask_ids, spread, subfolders
 from harness.errors import InputError, name_some
 
 IMAGE_FOLDERS = (
@@ -173,7 +173,7 @@ MOST_MASKS = 200
 _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
-def find_folders(root: Path) -> Iterator[Layout | Miss]:
+def _find(root: Path) -> Iterator[Layout | Miss]:
     """Yield how the data set `folder` reads a folder: by split, else as a whole; in it, else one folder deeper."""
     for place in (root, *subfolders(root)):
         found = list(_find_at(place))
@@ -315,3 +315,10 @@ def _describe_colours(masks: Sequence[Path]) -> str:
         f". Colours in a few of the {len(masks):,} masks: {shown}. In Python: ids = np.full(rgb.shape[:2], 255, "
         f"np.uint8); ids[(rgb == COLOUR).all(-1)] = ID for each colour; PIL.Image.fromarray(ids).save(...)"
     )
+
+
+LAYOUT = KnownLayout(
+    "folder: images/ and masks/ (or labels/, annotations/, ...), divided by train/ and val/ around or in them, or by "
+    "lists (train.txt, val.txt); or images and masks in one folder (a.jpg, a_mask.png)",
+    _find,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from harness.data.cityscapes import find_below
 from harness.data.label_sets import Moves, find_taxonomy, move_ids, shipped_taxonomy
 from harness.data.listing import Listing, list_names, match, source_of
 from harness.data.pairs import Format, Pair
+from harness.data.recognised import KnownLayout, Layout, Miss, name_below, subfolders
 from harness.data.source import Depth, Image, RawIds, Source
 from harness.errors import InputError
 from harness.registry import part
@@ -103,3 +105,21 @@ def _check(path: Path) -> tuple[int, int]:
 
 
 ARRAYS = Format(_read_image, _read_ids, _read_depth, _check)
+
+
+def _find(root: Path) -> Iterator[Layout | Miss]:
+    bases = [base for place in (root, *subfolders(root)) for base in (place / "data", place)]
+    base = next((base for base in bases if any((base / "train" / "image").glob("*.npy"))), None)
+    if base is None:
+        return
+    lacking = [name for name in ("train/label", "val/image", "val/label") if not any((base / name).glob("*.npy"))]
+    if lacking:
+        yield Miss(f"kaggle_cityscapes, but there are no .npy files in {' and '.join(lacking)} of {base}")
+        return
+    depth = ", depth/" if (base / "train" / "depth").is_dir() else ""
+    why = f"{name_below(root, base / 'train')} and val/ with image/, label/{depth} as numbered arrays"
+    place = base if base.name != "data" or base == root else base.parent
+    yield Layout("kaggle_cityscapes", {"root": str(place)}, why)
+
+
+LAYOUT = KnownLayout("kaggle_cityscapes: data/train/ and data/val/, each with image/ and label/ of .npy files", _find)

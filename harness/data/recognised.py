@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,6 +44,16 @@ class Miss:
 
 
 @dataclass(frozen=True)
+class KnownLayout:
+    """A layout that is recognised."""
+
+    shown: str
+    """Name of the data part, and the folders that belong to it."""
+    find: Callable[[Path], Iterator[Layout | Miss]]
+    """Folder -> the data sets of this layout in it, and what nearly is one. Nothing in it is changed."""
+
+
+@dataclass(frozen=True)
 class MaskIds:
     """What the masks of a data set hold."""
 
@@ -82,6 +92,11 @@ def read_mask_ids(masks: Sequence[Path], most: int) -> MaskIds:
     mixture = measure_mixture(read())
     pixels = {int(raw): int(total[raw]) for raw in np.flatnonzero(total)}
     return MaskIds(pixels, mixture, len(chosen) - len(unread), tuple(unread))
+
+
+def name_below(root: Path, folder: Path) -> str:
+    """Return a folder's path below the data's, as messages show it."""
+    return f"{folder.relative_to(root).as_posix()}/"
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
