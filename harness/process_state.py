@@ -9,9 +9,9 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,17 @@ class Shared:
     """The value when the module has just been imported; None where that depends on the machine."""
 
 
-def _attribute(path: str, initial: Any) -> Shared:
-    owner, _, name = path.rpartition(".")
+def _functions(read: str, write: str, initial: Any = None) -> Shared:
+    """Return what a function of torch reads and another one writes."""
+    return Shared("torch", methodcaller(read), lambda torch, value: attrgetter(write)(torch)(value), initial)
+
+
+def _cudnn(name: str, initial: bool) -> Shared:
     return Shared(
-        "torch", attrgetter(path), lambda torch, value: setattr(attrgetter(owner)(torch), name, value), initial
+        "torch",
+        attrgetter(f"backends.cudnn.{name}"),
+        lambda torch, value: setattr(torch.backends.cudnn, name, value),
+        initial,
     )
 
 
@@ -45,9 +52,8 @@ PRECISIONS = tuple(
 
 def _read_precision(torch: Any) -> tuple[Any, ...]:
     """Return how exactly products of float32 are computed, by torch's older settings; None where newer ones differ."""
-    readers = (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32)
-    found = []
-    for read in readers:
+    found: list[Any] = []
+    for read in (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32):
         try:
             found.append(read())
         except RuntimeError:  # torch's answer where both ways were used
@@ -65,20 +71,16 @@ def _write_precision(torch: Any, value: tuple[Any, ...]) -> None:
 
 def _read_backends(torch: Any) -> dict[str, Any]:
     """Return the same by backend and operation, as torch 2.9 and later have it; {} before."""
-    return {path: attrgetter(path)(torch) for path in PRECISIONS if _has(torch, path)}
+    found = {}
+    for path in PRECISIONS:
+        with suppress(AttributeError):
+            found[path] = attrgetter(path)(torch)
+    return found
 
 
 def _write_backends(torch: Any, value: Mapping[str, Any]) -> None:
     for path, precision in value.items():
         attrgetter(path.rpartition(".")[0])(torch).fp32_precision = precision
-
-
-def _has(torch: Any, path: str) -> bool:
-    try:
-        attrgetter(path)(torch)
-    except AttributeError:
-        return False
-    return True
 
 
 SHARED: Mapping[str, Shared] = {
@@ -94,12 +96,8 @@ SHARED: Mapping[str, Shared] = {
         lambda torch, value: torch.set_default_device(None if value == "cpu" else value),
         "cpu",
     ),
-    "torch's gradient mode": Shared(
-        "torch", lambda torch: torch.is_grad_enabled(), lambda torch, value: torch._C._set_grad_enabled(value), True
-    ),
-    "torch's number of threads": Shared(
-        "torch", lambda torch: torch.get_num_threads(), lambda torch, value: torch.set_num_threads(value)
-    ),
+    "torch's gradient mode": _functions("is_grad_enabled", "_C._set_grad_enabled", True),
+    "torch's number of threads": _functions("get_num_threads", "set_num_threads"),
     "torch's deterministic algorithms": Shared(
         "torch",
         lambda torch: (
@@ -111,15 +109,10 @@ SHARED: Mapping[str, Shared] = {
     ),
     "torch's precision of products": Shared("torch", _read_precision, _write_precision, ("highest", True)),
     "torch's precisions by backend": Shared("torch", _read_backends, _write_backends),
-    **{
-        f"torch.{path}": _attribute(path, initial)
-        for path, initial in (
-            ("backends.cudnn.benchmark", False),
-            ("backends.cudnn.enabled", True),
-        )
-    },
+    "torch.backends.cudnn.benchmark": _cudnn("benchmark", False),
+    "torch.backends.cudnn.enabled": _cudnn("enabled", True),
     "NumPy's handling of floating-point errors": Shared(
-        "numpy", lambda numpy: numpy.geterr(), lambda numpy, value: numpy.seterr(**value)
+        "numpy", methodcaller("geterr"), lambda numpy, value: numpy.seterr(**value)
     ),
 }
 
@@ -137,6 +130,7 @@ def kept_state(who: str) -> Iterator[None]:
         if Path.cwd() != folder:
             _tell(who, "the working folder", Path.cwd(), folder)
             os.chdir(folder)
+        # A module that the foreign code was the first to import has no state of before: what it begins with counts.
         for name, shared in SHARED.items():
             module = sys.modules.get(shared.module)
             wanted = before.get(name, shared.initial)
@@ -146,9 +140,8 @@ def kept_state(who: str) -> Iterator[None]:
 
 
 def _read() -> dict[str, Any]:
-    return {
-        name: shared.read(sys.modules[shared.module]) for name, shared in SHARED.items() if shared.module in sys.modules
-    }
+    known = ((name, shared.read, sys.modules.get(shared.module)) for name, shared in SHARED.items())
+    return {name: read(module) for name, read, module in known if module is not None}
 
 
 def _tell(who: str, what: str, now: Any, wanted: Any) -> None:

@@ -35,7 +35,7 @@ from harness.data.digests import cache_folder
 from harness.environment import count_cores
 from harness.errors import InputError
 from harness.files import NO_ROOM, locked, require_room, write_text
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import canonical, digest
 
 Array = npt.NDArray[Any]
 Read = Callable[[int], Mapping[str, Array]]
@@ -76,6 +76,7 @@ class Mapped:
     def _is_whole(self, index: int) -> bool:
         if index not in self._whole:
             whole = all(column.is_whole(index) for column in self._columns.values())
+            # Said for the first damaged image alone, however many there are.
             if not whole and all(self._whole.values()):
                 self._give_up(index)
             self._whole[index] = whole
@@ -102,8 +103,8 @@ class Mapped:
             "original files instead, and the next command builds this cache again",
             file=sys.stderr,
         )
-        with suppress(OSError), locked(self._folder.with_suffix(".lock"), wait=False) as held:
-            if held:  # else it is being built again now
+        with suppress(OSError), locked(self._folder.with_suffix(".lock"), wait=False) as is_mine:
+            if is_mine:  # else it is being built again now
                 (self._folder / _INDEX).unlink(missing_ok=True)
 
 
@@ -152,24 +153,23 @@ def open_cache(
     Raises:
         InputError: the folder cannot be written, or the disk is too full. Nothing half-written is left.
     """
-    folder = _root() / digest_bytes([canonical([_FORMAT, content]).encode()])[:32]
-    if kept := _find(folder, read):
-        return kept
+    folder = _root() / digest([_FORMAT, content])[:32]
+    if cache := _find(folder, read):
+        return cache
     with ExitStack() as until_built:
         with _explaining(folder, 0):
             until_built.enter_context(locked(folder.with_suffix(".lock")))
-        if kept := _find(folder, read):
-            return kept
+        # Another process may have built it while this one waited for the lock.
+        if cache := _find(folder, read):
+            return cache
         _build(folder, title, number, read, require_unchanged)
         return _map(folder, read)
 
 
 def list_caches() -> tuple[CacheFolder, ...]:
     """Return the caches on disk, finished or not, in the order of their titles."""
-    folders = [path for path in _root().glob("*") if path.is_dir()]
-    return tuple(
-        sorted((CacheFolder(path, _title(path), _size(path)) for path in folders), key=lambda kept: kept.title)
-    )
+    caches = (CacheFolder(path, _title(path), _size(path)) for path in _root().glob("*") if path.is_dir())
+    return tuple(sorted(caches, key=lambda cache: cache.title))
 
 
 def clear_caches() -> int:
@@ -179,14 +179,14 @@ def clear_caches() -> int:
         InputError: a cache cannot be deleted.
     """
     freed = 0
-    for kept in list_caches():
+    for cache in list_caches():
         try:
-            with locked(kept.folder.with_suffix(".lock"), wait=False) as held:
-                if held:
-                    shutil.rmtree(kept.folder)
-                    freed += kept.bytes
+            with locked(cache.folder.with_suffix(".lock"), wait=False) as is_mine:
+                if is_mine:
+                    shutil.rmtree(cache.folder)
+                    freed += cache.bytes
         except OSError as error:
-            raise InputError(f"{kept.folder}: cannot be deleted: {error.strerror}") from None
+            raise InputError(f"{cache.folder}: cannot be deleted: {error.strerror}") from None
     return freed
 
 
@@ -227,7 +227,7 @@ def _load_index(folder: Path) -> dict[str, Any]:
     """Return the index of a cache; ValueError where its checksum does not match."""
     entry = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     index: dict[str, Any] = entry["index"]
-    if entry["checksum"] != digest_bytes([canonical(index).encode()]):
+    if entry["checksum"] != digest(index):
         raise ValueError("the index was changed")
     return index
 
@@ -247,6 +247,7 @@ def _build(folder: Path, title: str, number: int, read: Read, require_unchanged:
     partial = folder.with_suffix(".partial")
     for left_over in (partial, folder):  # of a builder that was killed; damaged
         shutil.rmtree(left_over, ignore_errors=True)
+    # Images mostly have one size: the first one tells about how much room all of them need.
     first = read(0)
     needed = number * sum(array.nbytes for array in first.values())
     try:
@@ -265,9 +266,9 @@ def _build(folder: Path, title: str, number: int, read: Read, require_unchanged:
 def _fill(
     partial: Path, title: str, first: Mapping[str, Array], needed: int, rest: Iterator[Mapping[str, Array]]
 ) -> None:
-    kinds: dict[str, dict[str, Any]] = {
-        kind: {"dtype": first[kind].dtype.str, "shapes": [], "sums": []} for kind in first
-    }
+    kinds: dict[str, dict[str, Any]]
+    kinds = {kind: {"dtype": array.dtype.str, "shapes": [], "sums": []} for kind, array in first.items()}
+    # Only what touches the new files is explained as a cache that cannot be kept: `rest` reads the user's own files.
     with ExitStack() as open_files:
         with _explaining(partial, needed):
             files = {kind: open_files.enter_context(FileIO(partial / f"{kind}.bin", "w")) for kind in first}
@@ -277,12 +278,11 @@ def _fill(
                 kinds[kind]["sums"].append(_checksum(array))
                 with _explaining(partial, needed):
                     _append(files[kind], array)
+        index = {"title": title, "kinds": kinds}
         with _explaining(partial, needed):
             for file in files.values():
                 os.fsync(file.fileno())
-    index = {"title": title, "kinds": kinds}
-    with _explaining(partial, needed):
-        write_text(partial / _INDEX, canonical({"index": index, "checksum": digest_bytes([canonical(index).encode()])}))
+            write_text(partial / _INDEX, canonical({"index": index, "checksum": digest(index)}))
 
 
 def _checksum(array: Array) -> int:
@@ -301,6 +301,7 @@ def _read_rest(read: Read, number: int) -> Iterator[Mapping[str, Array]]:
 
     Decoding releases Python's global lock. Which thread decodes changes no byte.
     """
+    # `pool.map` would read ahead without end: where disks are slower than cores, all images would be in memory at once.
     cores = count_cores()
     ahead: deque[Future[Mapping[str, Array]]] = deque()
     with ThreadPoolExecutor(cores) as pool:

@@ -46,11 +46,9 @@ def cityscapes(
 
 def find_below(root: Path, name: str, split: str) -> Path | None:
     """Return the folder `name` that has a folder `split`: `root` / `name`, or below one or two folders more."""
-    for depth in range(_DEEPEST + 1):
-        for found in sorted(root.glob("/".join([*["*"] * depth, name]))):
-            if (found / split).is_dir():
-                return found
-    return None
+    patterns = ("/".join([*["*"] * depth, name]) for depth in range(_DEEPEST + 1))
+    found = (folder for pattern in patterns for folder in sorted(root.glob(pattern)) if (folder / split).is_dir())
+    return next(found, None)
 
 
 def _list_split(root: Path, split: str, labels: str) -> Listing:
@@ -77,11 +75,8 @@ def _list_split(root: Path, split: str, labels: str) -> Listing:
 def _list_city(root: Path, pictures: Path, masks: Path, depths: Path | None, labels: str) -> Listing:
     """Return the pairs of one city. Names are without their endings: `aachen_000000_000019`."""
     endings = (f"_{PICTURES}", f"_{labels}_labelIds", f"_{_DEPTH}")
-    found = [
-        {} if folder is None else with_ending(folder, end)
-        for folder, end in zip((pictures, masks, depths), endings, strict=True)
-    ]
-    images, ids, disparities = found
+    images, ids = with_ending(pictures, endings[0]), with_ending(masks, endings[1])
+    disparities = with_ending(depths, endings[2]) if depths else {}
     missing = (
         lambda name: f"no {masks.relative_to(root)}/{name}{endings[1]}.png",
         lambda name: f"no {pictures.relative_to(root)}/{name}{endings[0]}.png",
@@ -103,8 +98,8 @@ def _find(root: Path) -> Iterator[Layout | Miss]:
     pictures = {split: find_below(root, PICTURES, split) for split in SPLITS}
     if not any(pictures.values()):
         return
-    fine = {split: _labelled(root, "gtFine", split) for split in SPLITS}
-    coarse = _labelled(root, "gtCoarse", "train")
+    fine = {split: _has_ids(root, "gtFine", split) for split in SPLITS}
+    coarse = _has_ids(root, "gtCoarse", "train")
     lacking = [f"{PICTURES}/{split}" for split, folder in pictures.items() if folder is None]
     lacking += [] if fine["val"] else ["gtFine/val/CITY/*_gtFine_labelIds.png"]
     lacking += [] if fine["train"] or coarse else ["gtFine/train/CITY/*_gtFine_labelIds.png"]
@@ -122,11 +117,9 @@ def _find(root: Path) -> Iterator[Layout | Miss]:
         yield Layout("cityscapes", settings, f"{found} gtCoarse labels of train and gtFine labels of val")
 
 
-def _labelled(root: Path, labels: str, split: str) -> Path | None:
-    """Return the folder of a split's labels, if there are label ids in it."""
+def _has_ids(root: Path, labels: str, split: str) -> bool:
     folder = find_below(root, labels, split)
-    has_ids = folder is not None and any((folder / split).glob(f"*/*_{labels}_labelIds.png"))
-    return folder if has_ids else None
+    return folder is not None and any((folder / split).glob(f"*/*_{labels}_labelIds.png"))
 
 
 LAYOUT = KnownLayout("cityscapes: leftImg8bit/ and gtFine/, each with train/ and val/", _find)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ class Folders:
     images: Path
     masks: Path
 
+    def names(self) -> tuple[str, str]:
+        """Return the names of the folders of images and of masks, below the place."""
+        return self.images.relative_to(self.place).as_posix(), self.masks.relative_to(self.place).as_posix()
+
 
 @dataclass(frozen=True)
 class Division:
@@ -79,31 +84,33 @@ class Division:
     """Whether the folders of splits lie inside those of images and masks."""
 
 
-def find_divisions(place: Path) -> Iterator[Division]:
-    """Yield how the images and masks in a folder are divided; nothing where there are none."""
+def _find_division(place: Path) -> Division | None:
+    """Return how the images and masks in a folder are divided; None where there are none."""
     splits = _by_split({folder: _find_pair(folder) for folder in subfolders(place)})
     pair = _find_pair(place)
     if "train" in splits and "val" in splits:
         names = {split: found.place.name for split, found in splits.items()}
-        yield Division(place, splits, names, f"as in {join_words(f'{name}/' for name in names.values())}")
-    elif "train" in splits:
+        return Division(place, splits, names, f"as in {join_words(f'{name}/' for name in names.values())}")
+    if "train" in splits:
         left = f", and {splits['test'].place.name}/ is left unused" if "test" in splits else ""
         train = splits["train"]
-        yield Division(train.place, {"": train}, {}, f"no val/ was found beside {train.place.name}/{left}")
-    elif pair is not None and (inner := _find_inner(pair)):
+        return Division(train.place, {"": train}, {}, f"no val/ was found beside {train.place.name}/{left}")
+    if pair is None:
+        return None
+    if inner := _find_inner(pair):
         told = f"as in the folders inside {pair.images.name}/ and {pair.masks.name}/"
-        yield Division(place, inner, {split: found.images.name for split, found in inner.items()}, told, True)
-    elif pair is not None:
-        yield Division(place, {"": pair}, *_find_lists(place, pair))
+        return Division(place, inner, {split: found.images.name for split, found in inner.items()}, told, True)
+    return Division(place, {"": pair}, *_find_lists(place, pair))
 
 
-def _by_split(pairs: Mapping[Path, Folders | None]) -> dict[str, Folders]:
-    found = {}
-    for split, names in SPLIT_FOLDERS.items():
-        named = [pair for folder, pair in pairs.items() if folder.name.lower() in names and pair is not None]
-        if named:
-            found[split] = named[0]
-    return found
+def _by_split(pairs: dict[Path, Folders | None]) -> dict[str, Folders]:
+    # Of several folders for one split, such as val and validation, the first one counts: it is entered last.
+    return {
+        split: pair
+        for split, names in SPLIT_FOLDERS.items()
+        for folder, pair in reversed(pairs.items())
+        if folder.name.lower() in names and pair is not None
+    }
 
 
 def _find_pair(place: Path) -> Folders | None:
@@ -114,10 +121,10 @@ def _find_pair(place: Path) -> Folders | None:
     deeper = [sub for folder in by_name.values() for sub in subfolders(folder) if sub.name.lower() in MASK_FOLDERS]
     if images and (masks or deeper):
         return Folders(place, images, masks or deeper[-1])
-    beside = [(name, f"{name}_{word}") for name in by_name for word in ("masks", "mask", "labels")]
-    for name, other in beside:
-        if other in by_name and any(path.suffix.lower() in IMAGE_ENDINGS for path in by_name[name].iterdir()):
-            return Folders(place, by_name[name], by_name[other])
+    for name, word in product(by_name, ("masks", "mask", "labels")):
+        other = by_name.get(f"{name}_{word}")
+        if other and any(path.suffix.lower() in IMAGE_ENDINGS for path in by_name[name].iterdir()):
+            return Folders(place, by_name[name], other)
     return Folders(place, place, place) if find_suffix_beside(place) else None
 
 
@@ -141,23 +148,25 @@ def _find_lists(place: Path, pair: Folders) -> tuple[dict[str, str], str]:
     """Return split -> list of names below a place, and how that was found; none where the lists do not fit."""
     names = list_names(pair.images, IMAGE_ENDINGS)
     for folder in (place / below for below in LIST_FOLDERS):
-        files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
-        known = {
-            split: next((f for f in files if f.stem.lower() in words), None) for split, words in SPLIT_FOLDERS.items()
+        # Sorted backwards, so that the first of several lists for one split is entered last, and counts.
+        files = sorted(folder.glob("*.txt"), reverse=True)
+        lists = {
+            split: file.relative_to(place).as_posix()
+            for split, words in SPLIT_FOLDERS.items()
+            for file in files
+            if file.stem.lower() in words
         }
-        lists = {split: file for split, file in known.items() if file is not None}
         if not lists:
             continue
-        shown = join_words([file.relative_to(place).as_posix() for file in lists.values()])
+        # Other programs keep lists of other things here: one that names no picture is none of these pictures.
         fits = {
-            split: file for split, file in lists.items() if any(find_listed(line, names) for line in read_list(file))
+            split: file for split, file in lists.items() if any(find_listed(n, names) for n in read_list(place / file))
         }
         if "train" in fits and "val" in fits:
-            found = {split: file.relative_to(place).as_posix() for split, file in fits.items()}
-            return found, f"as listed in {join_words(found.values())}"
+            return fits, f"as listed in {join_words(fits.values())}"
         lacking = " and ".join(f"{split}.txt" for split in ("train", "val") if split not in lists)
         why = f"there is no {lacking}" if lacking else "no name in them is that of a picture"
-        return {}, f"{shown} {'is' if len(lists) == 1 else 'are'} not used: {why}"
+        return {}, f"{join_words(lists.values())} {'is' if len(lists) == 1 else 'are'} not used: {why}"
     return {}, ""
 
 
@@ -176,32 +185,22 @@ _LOSSY = (".jpg", ".jpeg", ".webp")
 def _find(root: Path) -> Iterator[Layout | Miss]:
     """Yield how the data set `folder` reads a folder: by split, else as a whole; in it, else one folder deeper."""
     for place in (root, *subfolders(root)):
-        found = list(_find_at(place))
-        yield from found
-        if any(isinstance(item, Layout) for item in found):
+        try:
+            found = _read_layout(division) if (division := _find_division(place)) else None
+        except InputError as error:
+            found = Miss(f"folder, but {error}")
+        if found is not None:
+            yield found
+        if isinstance(found, Layout):
             return
-
-
-def _find_at(place: Path) -> Iterator[Layout | Miss]:
-    try:
-        for division in find_divisions(place):
-            yield _read_layout(division)
-    except InputError as error:
-        yield Miss(f"folder, but {error}")
 
 
 def _read_layout(division: Division) -> Layout | Miss:
     folders = division.folders
     first = next(iter(folders.values()))
-    names = {
-        split: [below.relative_to(pair.place).as_posix() for below in (pair.images, pair.masks)]
-        for split, pair in folders.items()
-        if not division.inside
-    }
-    if len(set(map(tuple, names.values()))) > 1:
-        told = "; ".join(
-            f"{folders[split].place.name}/: {images}/ and {masks}/" for split, (images, masks) in names.items()
-        )
+    names = {pair.place.name: pair.names() for pair in folders.values() if not division.inside}
+    if len(set(names.values())) > 1:
+        told = "; ".join(f"{place}/: {images}/ and {masks}/" for place, (images, masks) in names.items())
         return Miss(f"folder, but images and masks must have the same names in every split of {division.root} ({told})")
     suffix = _find_suffix(first)
     if isinstance(suffix, Miss):
@@ -220,28 +219,25 @@ def _read_layout(division: Division) -> Layout | Miss:
 def _why_useless(found: MaskIds, masks: Sequence[Path], first: Folders) -> str | None:
     """Return why the masks hold no ids that can be used; None where they do."""
     if not found.pixels:
-        if (colours := found.colours) is not None:
-            return f"{colours}{_describe_colours(masks)}"
+        if found.colours is not None:
+            return f"{found.colours}{_describe_colours(masks)}"
         more = f" ({len(found.unread)} masks were tried)" if len(found.unread) > 1 else ""
         return f"no mask in {first.masks} can be read{more}: {found.unread[0]}"
-    return (
-        f"the masks in {first.masks} were resampled or saved as JPEG: {found.mixture.describe()}"
-        if found.mixture.is_likely
-        else None
-    )
+    if found.mixture.is_likely:
+        return f"the masks in {first.masks} were resampled or saved as JPEG: {found.mixture.describe()}"
+    return None
 
 
 def _settings(division: Division, first: Folders, suffix: str) -> dict[str, Any]:
     if division.inside:
         images, masks = (f"{folder.parent.name}/{SPLIT}" for folder in (first.images, first.masks))
     else:
-        images, masks = (folder.relative_to(first.place).as_posix() for folder in (first.images, first.masks))
-    settings: dict[str, Any] = {} if images == "images" else {"images": images}
-    settings |= {} if masks == "masks" else {"masks": masks}
-    settings |= {"mask_suffix": suffix} if suffix else {}
-    settings |= {"splits": dict(division.splits)} if division.splits else {}
+        images, masks = first.names()
     cities = all(re.fullmatch(CITY_NAME, name) for name in list_names(first.images, IMAGE_ENDINGS))
-    return settings | ({"groups": "^[a-z-]+"} if cities else {})
+    groups = "^[a-z-]+" if cities else None
+    settings = {"images": images, "masks": masks, "mask_suffix": suffix, "splits": division.splits, "groups": groups}
+    defaults: dict[str, Any] = {"images": "images", "masks": "masks", "mask_suffix": "", "splits": {}, "groups": None}
+    return {name: value for name, value in settings.items() if value != defaults[name]}
 
 
 def _why(division: Division, first: Folders, suffix: str) -> str:
@@ -261,11 +257,11 @@ def _tell_division(division: Division) -> str:
 
 
 def _tell_reading(found: MaskIds, number: int) -> dict[str, str]:
-    told = {}
-    if number > found.read + len(found.unread):
+    told, tried = {}, found.read + len(found.unread)
+    if number > tried:
         told["sample"] = f"ids were read from {found.read} of {number:,} masks; one that only others hold is an error"
     if found.unread:
-        told["unread"] = f"{len(found.unread)} of {found.read + len(found.unread)} masks, first {found.unread[0]}"
+        told["unread"] = f"{len(found.unread)} of {tried} masks, first {found.unread[0]}"
     return told
 
 

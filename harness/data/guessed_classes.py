@@ -24,7 +24,7 @@ from harness.errors import InputError
 NAME_LISTS = ("labels.txt", "classes.txt", "class_names.txt", "codes.txt", "label_names.txt")
 JSON_LISTS = ("config_v1.2.json", "config_v2.0.json", "dataset.json")
 _NUMBERED = re.compile(r"(\d{1,5})\s*[\s:,;=]\s*(.*\S)")
-_UNUSED = ("__ignore__",)
+_UNUSED = "__ignore__"
 """What labelme writes first: it stands for -1, which no mask holds."""
 _LONGEST = 80
 CLASS_LIST = "taxonomy.yaml"
@@ -60,6 +60,7 @@ def find_class_list(places: Sequence[Path]) -> ClassList | None:
 
 def _is_sound(listed: ClassList) -> bool:
     names = listed.names
+    # A list of files, such as of a split, is no list of classes.
     short = all(0 < len(name) <= _LONGEST and not name.lower().endswith((".png", ".jpg")) for name in names)
     return short and 0 < len(set(names)) == len(names) <= IGNORE and len(set(listed.ids)) == len(listed.ids)
 
@@ -89,8 +90,9 @@ def _read_csv(path: Path) -> ClassList | None:
 
 
 def _read_names(path: Path) -> ClassList | None:
-    lines = [line for line in _lines(path) if line not in _UNUSED]
+    lines = [line for line in _lines(path) if line != _UNUSED]
     numbered = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
+    # `3 lanes` among other names is a name: only where every line has a number are these ids.
     if lines and len(numbered) == len(lines):
         return ClassList(path, tuple(match[2] for match in numbered), tuple(int(match[1]) for match in numbered))
     return ClassList(path, tuple(lines))
@@ -132,6 +134,7 @@ def is_void(ids: Collection[int]) -> bool:
     others = sorted(set(ids) - {IGNORE})
     if IGNORE not in ids or len(others) < 2 or others[-1] > IGNORE:
         return False
+    # Class ids stand side by side, and 255 far from them; grey levels are spread evenly, and 255 is the next of them.
     steps = [high - low for low, high in pairwise(others)]
     narrow = sum(step < SMALLEST_STEP for step in steps)
     return 2 * narrow > len(steps) or IGNORE - others[-1] > APART * max(steps)
@@ -146,23 +149,18 @@ def guess_classes(pixels: Mapping[int, int], places: Sequence[Path], masks: Sequ
         InputError: `taxonomy.yaml` is there and holds no taxonomy.
     """
     prepared = places[0] / CLASS_LIST
-    if prepared.is_file():
-        settings = _of_taxonomy(prepared, pixels)
-        if settings is not None:
-            return Guess(settings, {"classes": f"names, ids and void as in {CLASS_LIST}"})
+    if prepared.is_file() and (as_prepared := _of_taxonomy(prepared, pixels)):
+        return Guess(as_prepared, {"classes": f"names, ids and void as in {CLASS_LIST}"})
+    # The list decides first: where it gives 255 a name, that is a class, whatever the masks look like.
     listed = find_class_list(places)
     void = is_void(pixels) and (listed is None or IGNORE not in listed.ids)
     seen = [raw for raw in pixels if not (void and raw == IGNORE)]
-    found = None if listed is None else _give_ids(listed, seen, masks)
-    if listed is not None and found is not None:
-        names, how = found
-        told = f"named by {listed.file.name}, {how}"
-    else:
-        names = {raw: f"class_{raw}" for raw in seen}
-        told = _tell_made_up(seen, listed)
+    names, told = {}, _tell_made_up(seen, listed)
+    if listed is not None and (found := _give_ids(listed, seen, masks)) is not None:
+        names, told = found[0], f"named by {listed.file.name}, {found[1]}"
     names |= {raw: f"class_{raw}" for raw in seen if raw not in names}
     colours = _colours(listed, names)
-    settings = {"classes": {name: raw for raw, name in sorted(names.items())}}
+    settings: dict[str, Any] = {"classes": {name: raw for raw, name in sorted(names.items())}}
     settings |= {"ignore": [IGNORE]} if void else {}
     settings |= {"colours": colours} if colours else {}
     return Guess(settings, {"classes": told, **_tell_void(pixels, void, listed)})
@@ -182,13 +180,14 @@ def _of_taxonomy(path: Path, pixels: Mapping[int, int]) -> dict[str, Any] | None
 
 def _give_ids(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> tuple[dict[int, str], str] | None:
     """Return raw id -> name, and how the ids were found; None where the list does not fit those that were seen."""
+    # What is surest comes first: ids that the list states, colours that the masks state, then the order of the names.
     if listed.ids:
         fits = set(seen) & set(listed.ids)
         return (dict(zip(listed.ids, listed.names, strict=True)), "with its ids") if fits else None
-    by_palette = _ids_of_colours(listed, seen, masks)
-    if by_palette is not None:
+    if (by_palette := _ids_of_colours(listed, seen, masks)) is not None:
         return by_palette, "whose colours are those of the masks' palette"
     if set(seen) <= set(range(len(listed.names))):
+        # Lists often leave background out, which is id 0: then the last name is that of no id, and all are one off.
         is_background = any(word in listed.names[0].lower() for word in BACKGROUND)
         shifted = 0 in seen and len(listed.names) - 1 not in seen and not is_background
         doubt = " (should id 0 be background, each name is one id too low)" if shifted else ""

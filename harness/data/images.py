@@ -6,6 +6,7 @@ refused. Pictures and labels are turned upright, each by its own EXIF orientatio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.source import Depth, Image, Label, RawIds
-from harness.data.stored import (
-    UPRIGHT,
-    Stored,
-    describe,
-    find_orientation,
-    opened,
-    swaps_sides,
-    turn,
-    why_no_label,
-    why_no_picture,
-    why_not_read,
-)
+from harness.data.stored import UPRIGHT, Stored, describe, find_orientation, opened, swaps_sides, turn
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +59,7 @@ def read_bands(path: Path) -> tuple[Bands, Stored]:
         InputError: the file cannot be read, or something in it would be lost.
     """
     with opened(path) as picture:
-        stored = _described(picture, path, why_no_picture)
+        stored = _described(picture, path, Stored.why_no_picture)
         return _decode_upright(picture, path, stored.alpha, "L" if stored.model == "grey" else "RGB"), stored
 
 
@@ -84,12 +74,12 @@ def read_ids(path: Path) -> RawIds:
     """
     with opened(path) as picture:
         if picture.mode not in _ID_MODES:
-            _described(picture, path, why_not_read)
+            _described(picture, path, Stored.why_not_read)
             raise ColourMaskError(
                 f"{path}: a colour picture ({picture.mode}), but labels are ids in one channel: write each pixel's "
                 f"class id into an 8-bit, 16-bit or palette PNG"
             )
-        stored = _described(picture, path, why_no_label)
+        stored = _described(picture, path, Stored.why_no_label)
         ids_HW = _decode_upright(picture, path, False, picture.mode)[..., 0]
     ids_HW //= _grey_step(stored)
     if ids_HW.dtype == np.int32 and (ids_HW.min() < 0 or ids_HW.max() > 65535):
@@ -108,7 +98,7 @@ def read_disparity(path: Path) -> Depth:
     with opened(path) as picture:
         if not picture.mode.startswith("I"):
             raise InputError(f"{path}: disparity is a 16-bit picture, this one is {picture.mode}")
-        _described(picture, path, why_no_label)
+        _described(picture, path, Stored.why_no_label)
         value_HW = _decode_upright(picture, path, False, picture.mode)[..., 0].astype(np.float32)
     return np.where(value_HW > 0, (value_HW - 1) / 256, np.float32(np.nan)).astype(np.float32)
 
@@ -122,7 +112,7 @@ def check_image(path: Path) -> tuple[int, int]:
         InputError: as `read_image`.
     """
     with opened(path) as picture:
-        stored = _described(picture, path, why_no_picture)
+        stored = _described(picture, path, Stored.why_no_picture)
         if stored.alpha:
             _decode(picture, path, alpha=True, mode="L")
         elif picture.format == "PNG" and getattr(picture, "tile", None):  # none: decoded already
@@ -156,7 +146,7 @@ def _was_mixed_up(picture: Any, stored: Stored) -> bool:
     return mapped and swaps_sides(stored.orientation) and stored.size[0] != stored.size[1]
 
 
-def _described(picture: Picture, path: Path, why_not: Any) -> Stored:
+def _described(picture: Picture, path: Path, why_not: Callable[[Stored], str]) -> Stored:
     """Return what a file stores; InputError where `why_not` knows a reason against reading it."""
     stored = describe(picture, path)
     if why := why_not(stored):

@@ -38,9 +38,8 @@ def kaggle_cityscapes(
     from: each is a group of its own, so that intervals are narrower than those of cityscapes, wrongly.
     """
     place = Path(root).expanduser()
-    base = next((found for found in (place / "data", place) if (found / "train" / "image").is_dir()), None)
-    if base is None:
-        base = find_below(place, "data", "train")
+    bases = [folder for folder in (place / "data", place) if (folder / "train" / "image").is_dir()]
+    base = bases[0] if bases else find_below(place, "data", "train")
     if base is None:
         raise InputError(
             f"{place}: there is no data/train/image; kaggle_cityscapes' root holds "

@@ -64,16 +64,14 @@ def _find(root: Path) -> Iterator[Layout | Miss]:
         yield Miss(f"offroad, but there is no {' and no '.join(lacking)} in {base}")
         return
     pixels = read_mask_ids(list(list_names(base / "train" / MASKS, LABEL_ENDINGS).values()), most=20).pixels
-    fits = next(
-        (name for name in ("offroad", "offroad-background") if pixels.keys() <= shipped_taxonomy(name).class_of.keys()),
-        "offroad",
-    )
+    known = {name: shipped_taxonomy(name).class_of.keys() for name in ("offroad", "offroad-background")}
+    fits = [name for name, ids in known.items() if pixels.keys() <= ids]
     why = f"{name_below(root, base / 'train')} and val/ with {IMAGES}/ and {MASKS}/"
-    settings = {"root": str(root)}
-    if fits != "offroad":
-        yield Layout("offroad", {**settings, "taxonomy": fits}, f"{why}; id 0 in the masks: its class is Background")
+    if fits == ["offroad-background"]:
+        settings = {"root": str(root), "taxonomy": fits[0]}
+        yield Layout("offroad", settings, f"{why}; id 0 in the masks: its class is Background")
     else:
-        yield Layout("offroad", settings, why)
+        yield Layout("offroad", {"root": str(root)}, why)
 
 
 LAYOUT = KnownLayout("offroad: train/ and val/, each with Color_Images/ and Segmentation/", _find)

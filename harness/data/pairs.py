@@ -16,7 +16,7 @@ from harness.data.resampled_masks import measure_mixture
 from harness.data.source import IGNORE, Depth, Fault, Image, Label, RawIds, Source, Split
 from harness.data.taxonomy import Taxonomy, map_ids, unknown_ids
 from harness.errors import InputError
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import canonical, digest
 
 _CHECK_VERSION = 4
 """Raised when the check of files finds more, or says it in other words: answers remembered from before are void."""
@@ -79,7 +79,7 @@ def make_source(
 
     def check() -> tuple[Fault, ...]:
         content = [_CHECK_VERSION, {name: split.digest for name, split in made.items()}]
-        key = digest_bytes([canonical([content, sorted(taxonomy.class_of.items())]).encode()])
+        key = digest([content, sorted(taxonomy.class_of.items())])
 
         def read_all() -> str:
             faults = find_faults(root, taxonomy, splits, form)
@@ -118,19 +118,19 @@ def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...], form: F
     )
 
 
-def add_changes(digest: str, files: Mapping[str, Path], form: Format) -> str:
-    """Return the digest of files' content, `digest`, with what of it is read otherwise than it was once.
+def add_changes(stored: str, files: Mapping[str, Path], form: Format) -> str:
+    """Return the digest of files' content, `stored`, with what of it is read otherwise than it was once.
 
     That is found from the headers, once for one content.
     """
-    key = digest_bytes([canonical(["changed reading", digest]).encode()])
+    key = digest(["changed reading", stored])
 
     def find_changes() -> str:
         told = {name: form.find_change(path) for name, path in sorted(files.items())}
         return canonical({name: what for name, what in told.items() if what})
 
     changed = remember("readings", key, find_changes)
-    return digest if changed == canonical({}) else digest_bytes([canonical([digest, changed]).encode()])
+    return stored if changed == canonical({}) else digest([stored, changed])
 
 
 def find_faults(
@@ -138,13 +138,13 @@ def find_faults(
 ) -> tuple[Fault, ...]:
     """Read every label and every picture's header; return what is wrong. Files are named relative to `root`."""
     known = KnownColours()
-    checked = (
-        (name, _check_pair(root, taxonomy, pair, form, known)) for name, pairs in splits.items() for pair in pairs
-    )
+    every = ((name, pair) for name, pairs in splits.items() for pair in pairs)
+    checked = ((name, _check_pair(root, taxonomy, pair, form, known)) for name, pair in every)
     return tuple(replace(fault, split=name) for name, fault in checked if fault is not None)
 
 
 def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known: KnownColours) -> Fault | None:
+    # Whichever file is being read when something goes wrong is the one to name.
     file = pair.image
     try:
         image_size = form.check(pair.image)
@@ -160,6 +160,8 @@ def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known:
         if size != image_size:
             told = f"{label}: the {part} is {_size(size)}, the image {_size(image_size)}"
             return Fault(f"{part} and image differ in size (height x width)", "", pair.name, label, told)
+    # Resampled masks hold ids that no class has, or, where all ids have one, far too many classes: they are told apart
+    # from a wrong taxonomy here, because the cure is another one.
     strange = unknown_ids(ids_HW, taxonomy)
     if strange or np.count_nonzero(np.bincount(ids_HW.ravel())) > 2 * MANY:
         mixture = measure_mixture([ids_HW])

@@ -26,7 +26,7 @@ from urllib.parse import unquote
 from harness.data.digests import cache_folder, find_changed, write_checksums
 from harness.errors import InputError, did_you_mean
 from harness.files import NO_ROOM, locked, require_room
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import digest
 
 _MARKS = (
     "ETag",
@@ -112,13 +112,13 @@ def _list(url: str) -> _Listing:
     if not names:
         raise InputError(f"{url}: there are no files there, or they cannot be listed")
     facts = {name: found[path] for name, path in names.items()}
-    marks = [
-        [name, info.get("size"), [str(info[key]) for key in _MARKS if key in info]] for name, info in facts.items()
-    ]
+    # Whatever a store tells of a file may betray a change: not all have checksums, and some have no times.
+    told = {name: [str(info[key]) for key in _MARKS if key in info] for name, info in facts.items()}
+    marks = [[name, info.get("size"), told[name]] for name, info in facts.items()]
     return _Listing(
         files=names,
         sizes={name: info["size"] for name, info in facts.items() if info.get("size") is not None},
-        key=digest_bytes([canonical([url.rstrip("/"), marks]).encode()])[:32],
+        key=digest([url.rstrip("/"), marks])[:32],
         title=re.sub(r"[^\w.-]", "_", PurePosixPath(base).name) or "data",
         archive=_find_format(base) if list(found) == [base] else "",
     )
@@ -133,11 +133,9 @@ def _find_format(name: str) -> str:
 def _open(url: str) -> tuple[Any, str]:
     import fsspec
 
-    protocol = re.split(r"::|://", url)[0]
-    if protocol not in fsspec.available_protocols():
-        raise InputError(
-            f"{url}: no kind of URL is named '{protocol}'; {did_you_mean(protocol, fsspec.available_protocols())}"
-        )
+    protocol, known = re.split(r"::|://", url)[0], fsspec.available_protocols()
+    if protocol not in known:
+        raise InputError(f"{url}: no kind of URL is named '{protocol}'; {did_you_mean(protocol, known)}")
     system, base = fsspec.core.url_to_fs(url)
     return system, base
 
@@ -149,10 +147,9 @@ def _name_below(base: str, path: str, url: str) -> str:
         InputError: the URL is this one file, or the file would come to lie outside of the copy.
     """
     below = path.removeprefix(base).strip("/")
-    if not below:
-        if not _find_format(base):
-            raise InputError(f"{url}: this is one file, and no archive; give the URL of a folder or of an archive")
-        below = PurePosixPath(base).name
+    if not below and not _find_format(base):
+        raise InputError(f"{url}: this is one file, and no archive; give the URL of a folder or of an archive")
+    below = below or PurePosixPath(base).name
     name = unquote(below) if "://" in path else below
     if ".." in PurePosixPath(name).parts:
         raise InputError(f"{url}: a file there is named '{name}', which leads out of its folder")

@@ -122,6 +122,49 @@ class Stored:
     orientation: int = UPRIGHT
     """By EXIF, 1 to 8."""
 
+    def why_not_read(self) -> str:
+        """Return why neither picture nor label can be had from a file without loss, and what would help; else empty."""
+        height, width = self.size
+        if height * width > MOST_PIXELS or max(height, width) > LONGEST_SIDE_PX:
+            return _too_large(f"{height:,}x{width:,} pixels (height x width)")
+        if self.pages > 1:
+            kind = "pages" if self.format == "TIFF" else "frames"
+            return f"it holds {self.pages} {kind}, of which one would be read: write each to a file of its own"
+        if self.number == "signed" and self.bits <= 8:
+            return "its values have a sign, which would be lost: write them as 8-bit values without one"
+        return ""
+
+    def why_no_picture(self) -> str:
+        """Return why a file cannot be read as a picture without loss, and what would help; else empty."""
+        if why := self.why_not_read():
+            return why
+        if self.model not in ("grey", "RGB", "palette"):
+            return f"its colours are {self.model}, which have no one meaning on a screen: convert it to sRGB"
+        if self.bits > 8 or self.number in ("float", "complex"):
+            values = f"{self.bits} bits, {self.number}" if self.number != "unsigned" else f"{self.bits} bits"
+            return (
+                f"a picture of more than 8 bits a channel ({values}), of which the finer steps would be lost: "
+                "scale all pictures alike to 8 bits"
+            )
+        if self.hidden:
+            return f"it has {self.bands} bands, of which {self.hidden} would be lost: write red, green and blue alone"
+        return ""
+
+    def why_no_label(self) -> str:
+        """Return why a file cannot be read as ids, although it holds no colours, and what would help; else empty."""
+        if why := self.why_not_read():
+            return why
+        if self.number in ("float", "complex"):
+            return f"its values are written as {self.number} numbers: write ids as 8-bit or 16-bit whole numbers"
+        if self.hidden:
+            return f"it has {self.bands} bands, of which {self.hidden} would be lost: write ids in one band"
+        if self.inverted:
+            return (
+                "it says that 0 is white (TIFF's WhiteIsZero): some programs read such ids as stored, others upside "
+                "down; save it as PNG"
+            )
+        return ""
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[Picture]:
@@ -224,52 +267,6 @@ def _count_pages(picture: Any) -> int:
         number += not picture.tag_v2.get(254, 0) & _REDUCED
     picture.seek(0)
     return max(1, number)
-
-
-def why_not_read(stored: Stored) -> str:
-    """Return why neither picture nor label can be had from a file without loss, and what would help; else empty."""
-    height, width = stored.size
-    if height * width > MOST_PIXELS or max(height, width) > LONGEST_SIDE_PX:
-        return _too_large(f"{height:,}x{width:,} pixels (height x width)")
-    if stored.pages > 1:
-        kind = "pages" if stored.format == "TIFF" else "frames"
-        return f"it holds {stored.pages} {kind}, of which one would be read: write each to a file of its own"
-    if stored.number == "signed" and stored.bits <= 8:
-        return "its values have a sign, which would be lost: write them as 8-bit values without one"
-    return ""
-
-
-def why_no_picture(stored: Stored) -> str:
-    """Return why a file cannot be read as a picture without loss, and what would help; else empty."""
-    if why := why_not_read(stored):
-        return why
-    if stored.model not in ("grey", "RGB", "palette"):
-        return f"its colours are {stored.model}, which have no one meaning on a screen: convert it to sRGB"
-    if stored.bits > 8 or stored.number in ("float", "complex"):
-        values = f"{stored.bits} bits, {stored.number}" if stored.number != "unsigned" else f"{stored.bits} bits"
-        return (
-            f"a picture of more than 8 bits a channel ({values}), of which the finer steps would be lost: scale all "
-            "pictures alike to 8 bits"
-        )
-    if stored.hidden:
-        return f"it has {stored.bands} bands, of which {stored.hidden} would be lost: write red, green and blue alone"
-    return ""
-
-
-def why_no_label(stored: Stored) -> str:
-    """Return why a file cannot be read as ids, although it holds no colours, and what would help; else empty."""
-    if why := why_not_read(stored):
-        return why
-    if stored.number in ("float", "complex"):
-        return f"its values are written as {stored.number} numbers: write ids as 8-bit or 16-bit whole numbers"
-    if stored.hidden:
-        return f"it has {stored.bands} bands, of which {stored.hidden} would be lost: write ids in one band"
-    if stored.inverted:
-        return (
-            "it says that 0 is white (TIFF's WhiteIsZero): some programs read such ids as stored, others upside down; "
-            "save it as PNG"
-        )
-    return ""
 
 
 def _too_large(size: str) -> str:
