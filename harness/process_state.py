@@ -20,27 +20,23 @@ from typing import Any
 class Shared:
     """One thing that a process shares."""
 
-    module: str
-    """It exists where this module is imported."""
     read: Callable[[Any], Any]
     """The module -> the value."""
     write: Callable[[Any, Any], None]
     initial: Any = None
     """The value when the module has just been imported; None where that depends on the machine."""
+    module: str = "torch"
+    """It exists where this module is imported."""
 
 
 def _functions(read: str, write: str, initial: Any = None) -> Shared:
     """Return what a function of torch reads and another one writes."""
-    return Shared("torch", methodcaller(read), lambda torch, value: attrgetter(write)(torch)(value), initial)
+    return Shared(methodcaller(read), lambda torch, value: attrgetter(write)(torch)(value), initial)
 
 
 def _cudnn(name: str, initial: bool) -> Shared:
-    return Shared(
-        "torch",
-        attrgetter(f"backends.cudnn.{name}"),
-        lambda torch, value: setattr(torch.backends.cudnn, name, value),
-        initial,
-    )
+    read = attrgetter(f"backends.cudnn.{name}")
+    return Shared(read, lambda torch, value: setattr(torch.backends.cudnn, name, value), initial)
 
 
 PRECISIONS = tuple(
@@ -85,13 +81,11 @@ def _write_backends(torch: Any, value: Mapping[str, Any]) -> None:
 
 SHARED: Mapping[str, Shared] = {
     "torch's default dtype": Shared(
-        "torch",
         lambda torch: str(torch.get_default_dtype()),
         lambda torch, value: torch.set_default_dtype(getattr(torch, value.removeprefix("torch."))),
         "torch.float32",
     ),
     "torch's default device": Shared(
-        "torch",
         lambda torch: str(torch.get_default_device()),
         lambda torch, value: torch.set_default_device(None if value == "cpu" else value),
         "cpu",
@@ -99,7 +93,6 @@ SHARED: Mapping[str, Shared] = {
     "torch's gradient mode": _functions("is_grad_enabled", "_C._set_grad_enabled", True),
     "torch's number of threads": _functions("get_num_threads", "set_num_threads"),
     "torch's deterministic algorithms": Shared(
-        "torch",
         lambda torch: (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -107,12 +100,12 @@ SHARED: Mapping[str, Shared] = {
         lambda torch, value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
         (False, False),
     ),
-    "torch's precision of products": Shared("torch", _read_precision, _write_precision, ("highest", True)),
-    "torch's precisions by backend": Shared("torch", _read_backends, _write_backends),
+    "torch's precision of products": Shared(_read_precision, _write_precision, ("highest", True)),
+    "torch's precisions by backend": Shared(_read_backends, _write_backends),
     "torch.backends.cudnn.benchmark": _cudnn("benchmark", False),
     "torch.backends.cudnn.enabled": _cudnn("enabled", True),
     "NumPy's handling of floating-point errors": Shared(
-        "numpy", methodcaller("geterr"), lambda numpy, value: numpy.seterr(**value)
+        methodcaller("geterr"), lambda numpy, value: numpy.seterr(**value), module="numpy"
     ),
 }
 

@@ -42,7 +42,7 @@ def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "offic
     names = ("train", "val", *(["test"] if (folder / "testannot").is_dir() else []))
     listings = {name: _list_split(folder, name) for name in names}
     official = {name: listing.pairs for name, listing in listings.items()}
-    chosen = official if split == "official" else _by_sequence(folder, official)
+    chosen = official if split == "official" else _divide_by_drive(folder, official)
     alone = [fault for listing in listings.values() for fault in listing.alone]
     pairs = {name: _in_blocks(members, block) for name, members in chosen.items()}
     return make_source(folder, _taxonomy(folder), pairs, alone)
@@ -57,7 +57,7 @@ def _list_split(folder: Path, split: str) -> Listing:
         raise InputError(f"{error}\n  camvid's root needs the folders train, trainannot, val, valannot") from None
 
 
-def _by_sequence(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, Sequence[Pair]]:
+def _divide_by_drive(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, Sequence[Pair]]:
     held_out = [pair for pair in official["train"] if pair.group == HELD_OUT]
     rest = [pair for pair in official["train"] if pair.group != HELD_OUT]
     if not held_out or not rest:
@@ -71,11 +71,11 @@ def _in_blocks(pairs: Sequence[Pair], block: int) -> list[Pair]:
     blocked = []
     for drive in sorted({pair.group for pair in pairs}):
         members = [pair for pair in pairs if pair.group == drive]
+        # A short last block would count as much as the others: all are made a little longer or shorter instead.
         number = max(round(len(members) / block), 1)
         bounds = [len(members) * k // number for k in range(number + 1)]
         for start, end in pairwise(bounds):
-            last_frame = members[end - 1].name.rpartition("_")[2]
-            group = f"{members[start].name}-{last_frame}"
+            group = f"{members[start].name}-{members[end - 1].name.rpartition('_')[2]}"
             blocked += [replace(pair, group=group, recording=drive) for pair in members[start:end]]
     return blocked
 

@@ -23,24 +23,6 @@ _RIDGES = ((2600.0, 0.15, 1.6), (1100.0, 0.085, 2.6), (380.0, 0.03, 4.0))
 """Distance in metres, height as a fraction of the picture's, and bumps across it; from far to near."""
 
 
-def paint_ground(scene: Scene, size: tuple[int, int]) -> Canvas:
-    """Return a canvas [H, W] with everything but the things."""
-    height, width = size
-    canvas = Canvas(
-        rgb_3HW=np.empty((3, height, width), np.float32),
-        label_HW=np.full(size, LANDSCAPE, np.uint16),
-        depth_HW=np.zeros(size, np.float32),
-    )
-    x_W, y_H = (pixel_centres(width) - width / 2) / height, pixel_centres(height) / height
-    first = int(np.searchsorted(y_H, scene.horizon))
-    _paint_sky(canvas, scene, x_W, y_H[:first])
-    _paint_ridges(canvas, scene, x_W, y_H[:first])
-    _paint_soil(canvas, scene, x_W, y_H[first:])
-    for thing in scene.things:
-        _paint_shadow(canvas, scene, thing)
-    return canvas
-
-
 def _paint_sky(canvas: Canvas, scene: Scene, x_W: Floats, y_H: Floats) -> None:
     rows = len(y_H)
     up_H1 = (1.0 - y_H / scene.horizon)[:, None]
@@ -146,14 +128,27 @@ PETALS: tuple[Rgb, ...] = ((0.72, 0.32, 0.78), (0.98, 0.80, 0.15), (0.95, 0.93, 
 
 def draw(scene: Scene, size: tuple[int, int]) -> Canvas:
     """Draw a scene at [H, W], things from far to near."""
-    canvas = paint_ground(scene, size)
+    height, width = size
+    canvas = Canvas(
+        rgb_3HW=np.empty((3, height, width), np.float32),
+        label_HW=np.full(size, LANDSCAPE, np.uint16),
+        depth_HW=np.zeros(size, np.float32),
+    )
+    x_W, y_H = (pixel_centres(width) - width / 2) / height, pixel_centres(height) / height
+    first = int(np.searchsorted(y_H, scene.horizon))
+    _paint_sky(canvas, scene, x_W, y_H[:first])
+    _paint_ridges(canvas, scene, x_W, y_H[:first])
+    _paint_soil(canvas, scene, x_W, y_H[first:])
+    # Shadows come before all things: they lie on the ground, and darken nothing that stands on it.
     for thing in scene.things:
-        per_m = size[0] * scene.focal / thing.z_m
-        base = size[0] * scene.horizon + per_m * scene.eye_m
+        _paint_shadow(canvas, scene, thing)
+    for thing in scene.things:
+        per_m = height * scene.focal / thing.z_m
+        base = height * scene.horizon + per_m * scene.eye_m
         tall_px = thing.height_m * per_m
         if tall_px < 1.5:
             continue
-        patch = canvas.patch(size[1] / 2 + per_m * thing.x_m, base, thing.width_m * per_m, tall_px)
+        patch = canvas.patch(width / 2 + per_m * thing.x_m, base, thing.width_m * per_m, tall_px)
         if patch is not None:
             kind = _KINDS[thing.kind]
             for colour_3hw, cover_hw in kind.layers(scene, thing, patch):

@@ -132,6 +132,7 @@ def find_suffix_beside(place: Path) -> str:
     """Return what masks add to the names of the images in the same folder; empty where there are no such masks."""
     names = {path.stem for path in place.iterdir() if path.suffix.lower() in IMAGE_ENDINGS}
     ends = [(name, word) for name in names if (word := MASK_WORDS.search(name)) is not None]
+    # Only an ending that turns a name into that of another picture counts: `road_l.jpg` alone is a picture.
     added = Counter(word[0] for name, word in ends if name[: word.start()] in names)
     suffix, masks = max(added.items(), key=lambda item: item[1], default=("", 0))
     return suffix if 2 * masks >= len(names) - len(ends) else ""
@@ -212,7 +213,10 @@ def _read_layout(division: Division) -> Layout | Miss:
     places = [division.root, *(pair.place for pair in folders.values()), first.masks]
     guess = guess_classes(found.pixels, places, masks)
     settings = {"root": str(division.root), **_settings(division, first, suffix)}
-    guesses = {"division": _tell_division(division), **guess.told, **_tell_reading(found, len(masks))}
+    how = division.told or "neither folders nor lists of splits were found"
+    if not division.splits:
+        how = f"val is a fifth, chosen by a hash of names (data.val_fraction); {how}"
+    guesses = {"division": how, **guess.told, **_tell_reading(found, len(masks))}
     return Layout("folder", settings | dict(guess.settings), _why(division, first, suffix), found.pixels, guesses)
 
 
@@ -249,13 +253,6 @@ def _why(division: Division, first: Folders, suffix: str) -> str:
     return f"{images.name}/ and {masks.name}/{where}{named}"
 
 
-def _tell_division(division: Division) -> str:
-    if division.splits:
-        return division.told
-    why = division.told or "neither folders nor lists of splits were found"
-    return f"val is a fifth, chosen by a hash of names (data.val_fraction); {why}"
-
-
 def _tell_reading(found: MaskIds, number: int) -> dict[str, str]:
     told, tried = {}, found.read + len(found.unread)
     if number > tried:
@@ -277,6 +274,7 @@ def _find_suffix(pair: Folders) -> str | Miss:
         lossy = any(path.suffix.lower() in _LOSSY for path in pair.masks.iterdir())
         told = ": JPEG and WebP change the ids; save masks as PNG" if lossy else ""
         return Miss(f"folder, but {pair.masks} holds no masks ({', '.join(LABEL_ENDINGS)}){told}")
+    # Every end of every mask's name that leaves an image's name is counted: the suffix is the end that most share.
     fits = Counter(mask[k:] for mask in masks for k in range(1, len(mask) + 1) if mask[:k] in images)
     if not fits:
         return Miss(

@@ -155,8 +155,13 @@ def guess_classes(pixels: Mapping[int, int], places: Sequence[Path], masks: Sequ
     listed = find_class_list(places)
     void = is_void(pixels) and (listed is None or IGNORE not in listed.ids)
     seen = [raw for raw in pixels if not (void and raw == IGNORE)]
-    names, told = {}, _tell_made_up(seen, listed)
-    if listed is not None and (found := _give_ids(listed, seen, masks)) is not None:
+    names: dict[int, str] = {}
+    told = f"names are made up (class_{min(seen)}, ...) for ids {join_runs(sorted(seen))}"
+    if listed is None:
+        told += ": no list of them was found"
+    elif (found := _give_ids(listed, seen, masks)) is None:
+        told += f": {listed.file.name} has {len(listed.names)} names, which do not fit them"
+    else:
         names, told = found[0], f"named by {listed.file.name}, {found[1]}"
     names |= {raw: f"class_{raw}" for raw in seen if raw not in names}
     colours = _colours(listed, names)
@@ -222,13 +227,6 @@ def _colours(listed: ClassList | None, names: Mapping[int, str]) -> list[list[in
     known = {} if listed is None else listed.colours
     found = [list(known[name]) for _, name in sorted(names.items()) if name in known]
     return found if len(found) == len(names) == len({*map(tuple, found)}) else []
-
-
-def _tell_made_up(seen: Sequence[int], listed: ClassList | None) -> str:
-    made_up = f"names are made up (class_{min(seen)}, ...) for ids {join_runs(sorted(seen))}"
-    if listed is None:
-        return f"{made_up}: no list of them was found"
-    return f"{made_up}: {listed.file.name} has {len(listed.names)} names, which do not fit them"
 
 
 def _tell_void(pixels: Mapping[int, int], void: bool, listed: ClassList | None) -> dict[str, str]:

@@ -81,6 +81,7 @@ def read_ids(path: Path) -> RawIds:
             )
         stored = _described(picture, path, Stored.why_no_label)
         ids_HW = _decode_upright(picture, path, False, picture.mode)[..., 0]
+    # Pillow spreads grey of 2 and 4 bits over 0 to 255, as pictures are shown; as ids they count from 0 again.
     ids_HW //= _grey_step(stored)
     if ids_HW.dtype == np.int32 and (ids_HW.min() < 0 or ids_HW.max() > 65535):
         raise InputError(f"{path}: label ids from {ids_HW.min()} to {ids_HW.max()}; they must be from 0 to 65535")
@@ -172,13 +173,16 @@ def _decode(picture: Picture, path: Path, *, alpha: bool, mode: str) -> Bands:
     """
     picture.load()
     height, width = picture.height, picture.width
+    # Pillow's pixels, its copy in another mode and numpy's would be a large picture in memory three times.
     rows = max(1, _AT_ONCE_PX // width)
     taken: Bands | None = None
-    opaque: set[int] = set()
+    opaque: set[Any] = set()
     for top in range(0, height, rows):
         strip = picture if rows >= height else picture.crop((0, top, width, min(height, top + rows)))
         if alpha:
-            opaque |= set(_opacity(strip))
+            has_alpha, mode_with_alpha = strip.mode in ("RGBA", "LA"), "LA" if strip.mode == "La" else "RGBA"
+            with_alpha = strip if has_alpha else strip.convert(mode_with_alpha)
+            opaque |= set(with_alpha.getchannel("A").getextrema())
             if len(opaque) > 1:
                 raise InputError(
                     f"{path}: its transparency (a fourth band, or one of two) is not the same everywhere and would be "
@@ -194,20 +198,9 @@ def _decode(picture: Picture, path: Path, *, alpha: bool, mode: str) -> Bands:
     return taken
 
 
-def _opacity(strip: Picture) -> tuple[int, int]:
-    """Return the lowest and the highest opacity of a picture."""
-    with_alpha = strip if strip.mode in ("RGBA", "LA") else strip.convert("LA" if strip.mode == "La" else "RGBA")
-    low, high = with_alpha.getchannel("A").getextrema()
-    return int(low), int(high)  # type: ignore[arg-type]  # one channel has one pair
-
-
 def resize_pair(image: Image, label: Label, size: tuple[int, int]) -> tuple[Image, Label]:
     """Return image and label at [H, W]: the image bilinear with antialiasing, the label by nearest neighbour."""
-    import PIL.Image
-
-    if label.shape != size:
-        label = np.array(PIL.Image.fromarray(label).resize((size[1], size[0]), PIL.Image.Resampling.NEAREST))
-    return resize_image(image, size), label
+    return resize_image(image, size), label if label.shape == size else resize_nearest(label, size)
 
 
 def resize_image(image: Image, size: tuple[int, int]) -> Image:
@@ -217,3 +210,10 @@ def resize_image(image: Image, size: tuple[int, int]) -> Image:
     if image.shape[:2] == size:
         return image
     return np.array(PIL.Image.fromarray(image).resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR))
+
+
+def resize_nearest(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return labels or depth at [H, W], by nearest neighbour: no value is made that was not there."""
+    import PIL.Image
+
+    return np.array(PIL.Image.fromarray(values).resize((size[1], size[0]), PIL.Image.Resampling.NEAREST))

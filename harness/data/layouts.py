@@ -63,12 +63,9 @@ def name_foreign(root: Path) -> Iterator[str]:
             first = next(iter(sorted(place.glob(pattern))), None)
             if first is not None:
                 yield f"{first.relative_to(root)}: {told}"
-        yield from _name_same_names(root, place)
-
-
-def _name_same_names(root: Path, place: Path) -> Iterator[str]:
-    files = [path for path in place.iterdir() if path.suffix.lower() in IMAGE_ENDINGS]
-    twice = sorted(stem for stem, number in Counter(path.stem for path in files).items() if number > 1)
-    if files and 4 * len(twice) >= len(files):
-        first = " and ".join(str(path.relative_to(root)) for path in sorted(files) if path.stem == twice[0])
-        yield f"{first}: pictures and masks of the same names in one folder; move the masks into one of their own"
+        # A few pictures of one name happen in any folder; a quarter and more of them are pictures and their masks.
+        files = [path for path in place.iterdir() if path.suffix.lower() in IMAGE_ENDINGS]
+        twice = sorted(stem for stem, number in Counter(path.stem for path in files).items() if number > 1)
+        if files and 4 * len(twice) >= len(files):
+            both = " and ".join(str(path.relative_to(root)) for path in sorted(files) if path.stem == twice[0])
+            yield f"{both}: pictures and masks of the same names in one folder; move the masks into one of their own"

@@ -160,23 +160,19 @@ def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known:
         if size != image_size:
             told = f"{label}: the {part} is {_size(size)}, the image {_size(image_size)}"
             return Fault(f"{part} and image differ in size (height x width)", "", pair.name, label, told)
-    # Resampled masks hold ids that no class has, or, where all ids have one, far too many classes: they are told apart
-    # from a wrong taxonomy here, because the cure is another one.
+    # Resampled masks hold ids without a class, or, where all ids have one, far too many classes at the edges of others
+    # (few, where they were merged on purpose). They are told apart from a wrong taxonomy: the cure is another one.
     strange = unknown_ids(ids_HW, taxonomy)
     if strange or np.count_nonzero(np.bincount(ids_HW.ravel())) > 2 * MANY:
         mixture = measure_mixture([ids_HW])
-        if mixture.is_likely and (strange or _hold_many_classes(mixture.mixed, taxonomy)):
+        mixed_classes = {taxonomy.class_of.get(raw, IGNORE) for raw in mixture.mixed} - {IGNORE}
+        if mixture.is_likely and (strange or len(mixed_classes) >= MANY):
             return Fault(MIXED, "", pair.name, label, f"{label}: {mixture.describe()}")
     if strange:
         return Fault(UNKNOWN, "", pair.name, label, label, strange)
     if clash := known.find_clash(label, palette, ids_HW) if palette else "":
         return Fault(PALETTES, "", pair.name, label, clash)
     return None
-
-
-def _hold_many_classes(mixed: Sequence[int], taxonomy: Taxonomy) -> bool:
-    """Tell whether ids that lie only at edges were taken for classes, and not merged into a few on purpose."""
-    return len({taxonomy.class_of[raw] for raw in mixed} - {IGNORE}) >= MANY
 
 
 def _size(shape: tuple[int, ...]) -> str:

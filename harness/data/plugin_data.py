@@ -135,10 +135,8 @@ class _Reading:
     def _read(self, what: str, read: Callable[[int], Any], index: int) -> np.ndarray[Any, Any]:
         try:
             found = read(index)
-        except HarnessError:
-            raise
         except Exception as error:
-            if is_out_of_memory(error):
+            if isinstance(error, HarnessError) or is_out_of_memory(error):
                 raise
             raise InputError(f"{self._image(index)}: its {what} cannot be read: {describe(error)}") from error
         if not isinstance(found, np.ndarray):

@@ -59,6 +59,8 @@ def find_orientation(picture: Picture, path: Path) -> int:
     """
     import PIL.Image
 
+    # Pillow knows what stands before the pixels of a PNG. Decoding every PNG for what may stand behind them would make
+    # looking at a data set as slow as reading it, so the chunks are looked through first.
     try:
         if picture.format == "PNG" and "exif" not in picture.info and _says_more_behind_pixels(path):
             picture.load()
@@ -70,6 +72,7 @@ def find_orientation(picture: Picture, path: Path) -> int:
 
 def _says_more_behind_pixels(path: Path) -> bool:
     """Tell whether a PNG has EXIF data or text behind its first pixels, by walking over its chunks."""
+    # Each chunk is its length, its kind, its content and four bytes of checksum; contents are skipped.
     behind = False
     with path.open("rb") as file:
         file.seek(8)
@@ -204,13 +207,12 @@ def describe(picture: Picture, path: Path) -> Stored:
         return _describe_tiff(picture, orientation)
     height, width = picture.height, picture.width
     name = picture.format or ""
-    bands = picture.getbands()
     return Stored(
         format="JPEG" if name == "MPO" else name,
         size=(width, height) if swaps_sides(orientation) else (height, width),
         model=picture.mode if picture.mode in ("CMYK", "YCbCr", "LAB") else _model_of(picture.mode),
         bits=_png_bits(path) if name == "PNG" else 1 if picture.mode == "1" else 8,
-        bands=len(bands),
+        bands=len(picture.getbands()),
         alpha=picture.has_transparency_data,
         pages=1 if name == "MPO" else getattr(picture, "n_frames", 1),
         orientation=orientation,
@@ -229,14 +231,14 @@ def _png_bits(path: Path) -> int:
 def _describe_tiff(picture: Any, orientation: int) -> Stored:
     """Return what a TIFF stores. Pillow swaps the sides of one that lies on its side before it is decoded."""
     told = _describe_tags(picture.tag_v2)
-    shown = picture.getbands()
+    # Pillow turns JPEG's YCbCr within a TIFF into RGB without loss of anything that could be kept.
     model = _model_of(picture.mode) if told.model == "YCbCr" and picture.mode == "RGB" else told.model
     return replace(
         told,
         size=told.size if told.size[0] * told.size[1] > MOST_PIXELS else (picture.height, picture.width),
         model=model,
         alpha=picture.has_transparency_data,
-        hidden=max(0, told.bands - len(shown)),
+        hidden=max(0, told.bands - len(picture.getbands())),
         pages=_count_pages(picture),
         orientation=orientation,
     )
@@ -280,6 +282,7 @@ def _describe_unread(path: Path) -> str:
     """Return what is wrong with a file that Pillow does not open: a TIFF is described by its tags."""
     import PIL.TiffImagePlugin
 
+    # A TIFF's tags say why (12 bits, five bands, ...) even where no part of Pillow can read its pixels.
     try:
         with path.open("rb") as file:
             head = file.read(8)

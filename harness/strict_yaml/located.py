@@ -322,17 +322,14 @@ def _refuse_control_characters(text: str) -> None:
 
 def _read_text(text: str) -> str:
     if exponent := _EXPONENT.fullmatch(text):
-        raise Trap(f"YAML 1.1 reads {text} as text; write {_dotted(exponent)} for the number, or '{text}' for the text")
+        # The spelling that YAML 1.1 reads as a number has a dot, and a sign before the exponent.
+        sign, mantissa, exponent_sign, digits = exponent.groups()
+        whole, _, fraction = mantissa.partition(".")
+        dotted = f"{sign}{whole or '0'}.{fraction or '0'}e{exponent_sign or '+'}{digits}"
+        raise Trap(f"YAML 1.1 reads {text} as text; write {dotted} for the number, or '{text}' for the text")
     if _LEADING_ZERO.fullmatch(text):
         raise Trap(_about_zero(text))
     return text
-
-
-def _dotted(exponent: re.Match[str]) -> str:
-    """Return the spelling of a number with an exponent that YAML 1.1 reads as a number: dot and sign are needed."""
-    sign, mantissa, exponent_sign, digits = exponent.groups()
-    whole, _, fraction = mantissa.partition(".")
-    return f"{sign}{whole or '0'}.{fraction or '0'}e{exponent_sign or '+'}{digits}"
 
 
 def _about_zero(text: str) -> str:
