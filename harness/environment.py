@@ -41,9 +41,6 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tup
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-_DEVICE = re.compile(r"auto|cpu(:\d+)?|cuda(:\d+)?")
-
-
 def count_cores() -> int:
     """Return how many cores this process may run on; those of the machine where the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -74,5 +71,5 @@ def require_device(name: str) -> None:
     """
     if name.partition(":")[0] == "mps":
         raise InputError(f"--device {name}: Apple's GPUs lack the float64 that harness computes with; use --device cpu")
-    if not _DEVICE.fullmatch(name):
+    if not re.fullmatch(r"auto|cpu(:\d+)?|cuda(:\d+)?", name):
         raise InputError(f"--device {name}: no such device; use auto, cpu, cuda or cuda:N")

@@ -33,8 +33,7 @@ def make_noise(coarsest: int, slope: float, generator: np.random.Generator) -> F
         total += _stretched(_stretched(grid, cell).T, cell).T * cell**slope
     # A sum of uniform numbers crowds in the middle: quantiles, and not its extremes, spread it over 0 to 1.
     low, high = np.quantile(total, (0.01, 0.99))
-    noise: Floats = np.clip((total - low) / (high - low), 0.0, 1.0).astype(np.float32)
-    return noise
+    return np.asarray(np.clip((total - low) / (high - low), 0.0, 1.0), np.float32)
 
 
 def _stretched(grid: npt.NDArray[np.float64], cell: int) -> npt.NDArray[np.float64]:

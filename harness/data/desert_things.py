@@ -35,9 +35,8 @@ def _paint_sky(canvas: Canvas, scene: Scene, x_W: Floats, y_H: Floats) -> None:
     sky += column((1.0, 0.9, 0.7)) * glow
     if scene.clouds > 0.02:  # clouds lie in a plane overhead: they shrink and thicken towards the horizon
         away = 1.0 / (up_H1 + 0.12)
-        noise = sample_noise(
-            x_W[None, :] * away * 26.0 + 256 * scene.chances[11], away * 22.0 + 256 * scene.chances[12]
-        )
+        along = x_W[None, :] * away * 26.0 + 256 * scene.chances[11]
+        noise = sample_noise(along, away * 22.0 + 256 * scene.chances[12])
         cover = np.clip((noise - (1.0 - scene.clouds)) * 2.4, 0.0, 0.85) * np.minimum(up_H1 * 5.0, 1.0)
         sky += (column(mixed((0.97, 0.97, 0.98), scene.haze, 0.3)) - sky) * cover
     canvas.label_HW[:rows] = SKY
@@ -212,8 +211,7 @@ def _paint_dry_bush(scene: Scene, thing: Thing, patch: Patch) -> Iterator[Layer]
     fan = a_1w / (v_h1 + 0.4) * 16.0
     twigs = noise_at(fan + 256 * (1 + thing.chances[0]), v_h1 * 7.0 + 256 * thing.chances[1])
     tufts = patch.noise(80.0, (thing.chances[2], thing.chances[3]))
-    density = 0.75 - reach + (twigs - 0.5) * 0.8
-    density += (tufts - 0.5) * 0.5
+    density = 0.75 - reach + (twigs - 0.5) * 0.8 + (tufts - 0.5) * 0.5
     cover = unit(density * max(patch.height_px / 5, 1.0) + 0.5)
     light = lit(scene, a_1w * (0.6 * thing.mirror), v_h1 * 0.6 + 0.1, 0.5)
     colour = mixed((0.46, 0.36, 0.25), (0.60, 0.52, 0.40), thing.chances[4])
@@ -226,10 +224,8 @@ def _paint_grass(scene: Scene, thing: Thing, patch: Patch) -> Iterator[Layer]:
     u_1w, v_h1 = patch.u_1w * thing.mirror, patch.v_h1
     lean = v_h1 * v_h1 * (0.8 * (thing.chances[0] - 0.5))
     fan = (u_1w - lean) / (0.5 + 0.5 * v_h1)
-    blades = noise_at(
-        fan * (18.0 * thing.width_m / thing.height_m) + 256 * (1 + thing.chances[1]),
-        v_h1 * 4.0 + 256 * thing.chances[2],
-    )
+    along = fan * (18.0 * thing.width_m / thing.height_m) + 256 * (1 + thing.chances[1])
+    blades = noise_at(along, v_h1 * 4.0 + 256 * thing.chances[2])
     tip = (1.0 - fan * fan * 0.9) * (0.35 + 0.85 * blades)
     inside = np.minimum(tip - v_h1, 3.0 * v_h1 - 0.35 * u_1w * u_1w + 0.03)
     cover = unit(inside * (max(patch.height_px, 3.0) / 3) + 0.4)
@@ -252,9 +248,8 @@ def _paint_tree(scene: Scene, thing: Thing, patch: Patch) -> Iterator[Layer]:
     radius = min(0.19, half * 0.4)
     spheres = _ring(thing, 8, (0.1 * (thing.chances[26] - 0.5), 0.66), (half - 1.5 * radius, 0.13), radius)
     cover, light = _spheres(scene, thing, patch, spheres, bark * 1.1 + 0.3)
-    leaf = mixed(
-        STRAW, mixed((0.24, 0.34, 0.16), (0.33, 0.40, 0.20), thing.chances[27]), min(scene.greenness + 0.2, 1.0)
-    )
+    fresh = mixed((0.24, 0.34, 0.16), (0.33, 0.40, 0.20), thing.chances[27])
+    leaf = mixed(STRAW, fresh, min(scene.greenness + 0.2, 1.0))
     yield _toned(scene, thing, leaf, light * (bark * 0.9 + 0.45)), cover
 
 

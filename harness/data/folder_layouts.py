@@ -13,8 +13,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.data.folder import SPLIT
 from harness.data.guessed_classes import guess_classes
+from harness.data.images import ColourMaskError, read_image
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, find_listed, list_labels, list_names, read_list
 from harness.data.recognised import KnownLayout, Layout, MaskIds, Miss, read_mask_ids, spread, subfolders
 from harness.errors import InputError, name_some
@@ -223,8 +226,8 @@ def _read_layout(division: Division) -> Layout | Miss:
 def _why_useless(found: MaskIds, masks: Sequence[Path], first: Folders) -> str | None:
     """Return why the masks hold no ids that can be used; None where they do."""
     if not found.pixels:
-        if found.colours is not None:
-            return f"{found.colours}{_describe_colours(masks)}"
+        if colours := next((error for error in found.unread if isinstance(error, ColourMaskError)), None):
+            return f"{colours}{_describe_colours(masks)}"
         more = f" ({len(found.unread)} masks were tried)" if len(found.unread) > 1 else ""
         return f"no mask in {first.masks} can be read{more}: {found.unread[0]}"
     if found.mixture.is_likely:
@@ -295,10 +298,6 @@ def _tell_held(folder: Path) -> str:
 
 def _describe_colours(masks: Sequence[Path]) -> str:
     """Return the colours in a few masks, the most frequent first, and how to turn them into ids."""
-    import numpy as np
-
-    from harness.data.images import read_image
-
     pixels: Counter[tuple[int, ...]] = Counter()
     for path in spread(masks, 5):
         with suppress(InputError):

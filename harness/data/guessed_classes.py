@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -21,8 +21,7 @@ from harness.data.palettes import Palette, read_palette
 from harness.data.taxonomy import IGNORE, Colour, join_runs
 from harness.errors import InputError
 
-NAME_LISTS = ("labels.txt", "classes.txt", "class_names.txt", "codes.txt", "label_names.txt")
-JSON_LISTS = ("config_v1.2.json", "config_v2.0.json", "dataset.json")
+_COLOURED = re.compile(r"([^:]*):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?")
 _NUMBERED = re.compile(r"(\d{1,5})\s*[\s:,;=]\s*(.*\S)")
 _UNUSED = "__ignore__"
 """What labelme writes first: it stands for -1, which no mask holds."""
@@ -71,15 +70,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _read_labelmap(path: Path) -> ClassList | None:
-    found: dict[str, Colour] = {}
-    for line in _lines(path):
-        name, _, rest = line.partition(":")
-        parts = rest.partition(":")[0].split(",")
-        if len(parts) != 3 or not all(part.strip().isdigit() and int(part) < 256 for part in parts):
-            return None
-        red, green, blue = map(int, parts)
-        found[name] = (red, green, blue)
-    return ClassList(path, tuple(found), colours=found)
+    lines = _lines(path)
+    matches = [match for line in lines if (match := _COLOURED.fullmatch(line))]
+    colours = {match[1]: (int(match[2]), int(match[3]), int(match[4])) for match in matches}
+    is_colour = len(matches) == len(lines) and all(max(colour) < 256 for colour in colours.values())
+    return ClassList(path, tuple(colours), colours=colours) if is_colour else None
 
 
 def _read_csv(path: Path) -> ClassList | None:
@@ -112,8 +107,8 @@ def _read_json(path: Path) -> ClassList | None:
 _READERS: Mapping[str, Callable[[Path], ClassList | None]] = {
     "labelmap.txt": _read_labelmap,
     "_classes.csv": _read_csv,
-    **dict.fromkeys(NAME_LISTS, _read_names),
-    **dict.fromkeys(JSON_LISTS, _read_json),
+    **dict.fromkeys(("labels.txt", "classes.txt", "class_names.txt", "codes.txt", "label_names.txt"), _read_names),
+    **dict.fromkeys(("config_v1.2.json", "config_v2.0.json", "dataset.json"), _read_json),
 }
 
 
@@ -204,7 +199,11 @@ def _give_ids(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> 
 
 def _ids_of_colours(listed: ClassList, seen: Sequence[int], masks: Sequence[Path]) -> dict[int, str] | None:
     """Return raw id -> name by the palette of the first whole mask; None where the colour of an id has no name."""
-    palette = next(_palettes(masks), ()) if listed.colours else ()
+    palette: Palette = ()
+    for mask in masks if listed.colours else ():
+        with suppress(InputError):
+            palette = read_palette(mask)
+            break
     if not palette:
         return None
     names = {colour: name for name, colour in listed.colours.items()}
@@ -213,13 +212,6 @@ def _ids_of_colours(listed: ClassList, seen: Sequence[int], masks: Sequence[Path
         return None
     missing = [name for name in listed.names if name not in ids.values()]
     return ids | {palette.index(listed.colours[name]): name for name in missing if listed.colours[name] in palette}
-
-
-def _palettes(masks: Sequence[Path]) -> Iterator[Palette]:
-    """Yield the palettes of those masks that can be read."""
-    for mask in masks:
-        with suppress(InputError):
-            yield read_palette(mask)
 
 
 def _colours(listed: ClassList | None, names: Mapping[int, str]) -> list[list[int]]:

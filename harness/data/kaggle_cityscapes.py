@@ -73,8 +73,8 @@ def _read_image(path: Path) -> Image:
     if values_HWC.ndim != 3 or values_HWC.shape[2] != 3:
         raise InputError(f"{path}: an array {values_HWC.shape}; pictures are (height, width, 3)")
     if not (values_HWC.min() >= 0 and values_HWC.max() <= 1):
-        found = f"{values_HWC.min():g} to {values_HWC.max():g}"
-        raise InputError(f"{path}: values from {found}; pictures of this set lie in 0 to 1")
+        low, high = values_HWC.min(), values_HWC.max()
+        raise InputError(f"{path}: values from {low:g} to {high:g}; pictures of this set lie in 0 to 1")
     return np.rint(values_HWC * 255).astype(np.uint8)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from harness.data.images import ColourMaskError, read_ids
+from harness.data.images import read_ids
 from harness.data.resampled_masks import Mixture, measure_mixture
 from harness.data.source import RawIds, Source
 from harness.data.taxonomy import IGNORE, join_runs
@@ -66,11 +66,6 @@ class MaskIds:
     unread: tuple[InputError, ...]
     """Why others could not be."""
 
-    @property
-    def colours(self) -> ColourMaskError | None:
-        """Return the first complaint about colours instead of ids."""
-        return next((error for error in self.unread if isinstance(error, ColourMaskError)), None)
-
 
 def read_mask_ids(masks: Sequence[Path], most: int) -> MaskIds:
     """Return what at most `most` label files hold, spread evenly over those given."""
@@ -89,6 +84,7 @@ def read_mask_ids(masks: Sequence[Path], most: int) -> MaskIds:
             if path in measured:
                 yield ids_HW
 
+    # One pass: the mixture is measured on a few of the masks while the ids of all are counted.
     mixture = measure_mixture(read())
     pixels = {int(raw): int(total[raw]) for raw in np.flatnonzero(total)}
     return MaskIds(pixels, mixture, len(chosen) - len(unread), tuple(unread))
@@ -117,12 +113,12 @@ def tell_guesses(layout: Layout, source: Source) -> dict[str, str]:
     """
     taxonomy = source.taxonomy
     void = taxonomy.raw_ids(IGNORE)
-    published = {
+    published: dict[str, str] = {
         "division": "as published",
         "classes": f"the {len(taxonomy.classes)} of the label set {taxonomy.name} (harness parts data {layout.name})",
         **({"ignored": f"ids {join_runs(void)}, as that label set says"} if void else {}),
     }
-    told = dict(layout.guesses if layout.name == "folder" else published | dict(layout.guesses))
+    told = dict(layout.guesses) if layout.name == "folder" else published
     counted = ", ".join(f"{len(split.names):,} {name}" for name, split in source.splits.items())
     told["division"] = f"{counted}: {told['division']}"
     told["groups"] = _tell_groups(layout, source)

@@ -61,9 +61,10 @@ def fetch(url: str) -> Path:
     if listing.local is not None:
         return listing.local
     place = cache_folder() / "remote" / listing.key
-    if _find_problem(place):
+    if find_changed(place):
         with _explaining(url), locked(place.with_suffix(".lock")):
-            if problem := _find_problem(place):
+            # Another process may have made the copy while this one waited for the lock.
+            if problem := find_changed(place):
                 if place.is_dir():
                     print(f"{url}: the copy here is damaged ({problem})", file=sys.stderr)
                     shutil.rmtree(place)
@@ -71,10 +72,6 @@ def fetch(url: str) -> Path:
     content = place / listing.title
     inside = list(content.iterdir())
     return inside[0] if listing.archive and len(inside) == 1 and inside[0].is_dir() else content
-
-
-def _find_problem(place: Path) -> str | None:
-    return find_changed(place) if place.is_dir() else "there is none"
 
 
 @dataclass(frozen=True)
