@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from itertools import accumulate, chain
 from pathlib import Path
@@ -46,25 +46,25 @@ _FORMAT = 2
 _INDEX = "index.json"
 
 
+@dataclass(frozen=True)
 class Mapped:
     """The arrays of all images of a cache, as read-only views of its files; a `Read`."""
 
-    def __init__(self, folder: Path, columns: Mapping[str, Column], original: Read) -> None:
-        self._folder = folder
-        self._columns = columns
-        self._original = original
-        self._whole: dict[int, bool] = {}
-        """Index of an image that this process has checked -> whether its bytes are as they were written."""
+    folder: Path
+    columns: Mapping[str, Column]
+    original: Read
+    whole: dict[int, bool] = field(default_factory=dict)
+    """Index of an image that this process has checked -> whether its bytes are as they were written."""
 
     def __call__(self, index: int) -> Mapping[str, Array]:
         """Return the arrays of one image by kind."""
         if not self._is_whole(index):
             return self._restore(index)
-        return {kind: column.one(index) for kind, column in self._columns.items()}
+        return {kind: column.one(index) for kind, column in self.columns.items()}
 
     def together(self, kind: str, indices: Sequence[int]) -> Array | None:
         """Return one kind of array of some images as one array, copied; None where shapes differ within the cache."""
-        whole = self._columns[kind].whole
+        whole = self.columns[kind].whole
         if whole is None:
             return None
         taken = whole.take(indices, axis=0)
@@ -74,13 +74,13 @@ class Mapped:
         return taken
 
     def _is_whole(self, index: int) -> bool:
-        if index not in self._whole:
-            whole = all(column.is_whole(index) for column in self._columns.values())
+        if index not in self.whole:
+            whole = all(column.is_whole(index) for column in self.columns.values())
             # Said for the first damaged image alone, however many there are.
-            if not whole and all(self._whole.values()):
+            if not whole and all(self.whole.values()):
                 self._give_up(index)
-            self._whole[index] = whole
-        return self._whole[index]
+            self.whole[index] = whole
+        return self.whole[index]
 
     def _restore(self, index: int) -> Mapping[str, Array]:
         """Return the arrays of a damaged image as its original files give them.
@@ -88,10 +88,10 @@ class Mapped:
         Raises:
             InputError: these are no longer what the cache was made from.
         """
-        arrays = self._original(index)
-        if any(_checksum(array) != self._columns[kind].sums[index] for kind, array in arrays.items()):
+        arrays = self.original(index)
+        if any(_checksum(array) != self.columns[kind].sums[index] for kind, array in arrays.items()):
             raise InputError(
-                f"{self._folder}: image {index} is damaged there, and its original files have changed since; run the "
+                f"{self.folder}: image {index} is damaged there, and its original files have changed since; run the "
                 "same command again: it works with what is there now"
             )
         return arrays
@@ -99,13 +99,13 @@ class Mapped:
     def _give_up(self, index: int) -> None:
         """Say that the cache is damaged, and have the next one who opens it build it again."""
         print(
-            f"{self._folder}: damaged (the checksum of image {index} does not match): what is damaged is read from the "
+            f"{self.folder}: damaged (the checksum of image {index} does not match): what is damaged is read from the "
             "original files instead, and the next command builds this cache again",
             file=sys.stderr,
         )
-        with suppress(OSError), locked(self._folder.with_suffix(".lock"), wait=False) as is_mine:
+        with suppress(OSError), locked(self.folder.with_suffix(".lock"), wait=False) as is_mine:
             if is_mine:  # else it is being built again now
-                (self._folder / _INDEX).unlink(missing_ok=True)
+                (self.folder / _INDEX).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -202,11 +202,9 @@ def _title(folder: Path) -> str:
 
 
 def _size(folder: Path) -> int:
-    total = 0
     with suppress(FileNotFoundError):  # it was finished, or deleted, while we looked
-        for path in folder.iterdir():
-            total += path.stat().st_size
-    return total
+        return sum(path.stat().st_size for path in folder.iterdir())
+    return 0
 
 
 def _find(folder: Path, original: Read) -> Read | None:

@@ -50,18 +50,20 @@ def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "offic
 
 def _list_split(folder: Path, split: str) -> Listing:
     try:
-        return list_pairs(
-            folder, folder / split, folder / f"{split}annot", split=split, group_of=lambda name: name.partition("_")[0]
-        )
+        return list_pairs(folder, folder / split, folder / f"{split}annot", split=split)
     except InputError as error:
         raise InputError(f"{error}\n  camvid's root needs the folders train, trainannot, val, valannot") from None
 
 
+def _drive(pair: Pair) -> str:
+    return pair.name.partition("_")[0]
+
+
 def _divide_by_drive(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, Sequence[Pair]]:
-    held_out = [pair for pair in official["train"] if pair.group == HELD_OUT]
-    rest = [pair for pair in official["train"] if pair.group != HELD_OUT]
+    held_out = [pair for pair in official["train"] if _drive(pair) == HELD_OUT]
+    rest = [pair for pair in official["train"] if _drive(pair) != HELD_OUT]
     if not held_out or not rest:
-        drives = ", ".join(sorted({pair.group for pair in official["train"]}))
+        drives = ", ".join(sorted({_drive(pair) for pair in official["train"]}))
         raise InputError(f"{folder}/train: by_sequence needs drive {HELD_OUT} and another one; found: {drives}")
     return {"train": rest, "val": held_out, "test": official["val"]}
 
@@ -69,8 +71,8 @@ def _divide_by_drive(folder: Path, official: Mapping[str, Sequence[Pair]]) -> di
 def _in_blocks(pairs: Sequence[Pair], block: int) -> list[Pair]:
     """Return the pairs with each drive cut into blocks that are equally long within one picture."""
     blocked = []
-    for drive in sorted({pair.group for pair in pairs}):
-        members = [pair for pair in pairs if pair.group == drive]
+    for drive in sorted({_drive(pair) for pair in pairs}):
+        members = [pair for pair in pairs if _drive(pair) == drive]
         # A short last block would count as much as the others: all are made a little longer or shorter instead.
         number = max(round(len(members) / block), 1)
         bounds = [len(members) * k // number for k in range(number + 1)]

@@ -76,10 +76,9 @@ def find_annotations(root: Path, splits: Sequence[str], most: int | None = None)
     for split in splits:
         pictures = cityscapes.find_below(place, cityscapes.PICTURES, split)
         labels = cityscapes.find_below(place, LABELS, split)
-        if labels is None and not place.is_dir():
-            raise InputError(describe_missing(root))
         if labels is None:
-            raise InputError(f"{root}: there is no {LABELS}/{split}; Cityscapes' labels are in {LABELS}/SPLIT/CITY/")
+            why = f"{root}: there is no {LABELS}/{split}; Cityscapes' labels are in {LABELS}/SPLIT/CITY/"
+            raise InputError(why if place.is_dir() else describe_missing(root))
         image_of, ids_of = _list(pictures and pictures / split, _PICTURE_END), _list(labels / split, _IDS_END)
         keys = sorted({*image_of, *ids_of})
         if not keys:

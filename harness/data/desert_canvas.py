@@ -117,8 +117,7 @@ class Patch:
     def noise(self, texels: float, offset: tuple[float, float], stretch: float = 1.0) -> Floats:
         """Return leaf noise [h, w] fixed to the thing: `texels` from its ground to its top, `stretch` times across."""
         # A texel is never much smaller than a pixel: far things would glitter if pixels skipped texels.
-        per_px = texels / self.height_px
-        level = min(max(int(per_px).bit_length() - 1, 0), NUM_LEVELS - 1)
+        level = min(max(int(texels / self.height_px).bit_length() - 1, 0), NUM_LEVELS - 1)
         texture = leaf_levels()[level]
         scale, mask = 0.5**level, texture.shape[0] - 1
         across = texels * stretch * scale * 0.5 * self.width_px / self.height_px

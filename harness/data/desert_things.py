@@ -165,9 +165,8 @@ def _a(thing: Thing, patch: Patch) -> Floats:
 
 def _toned(scene: Scene, thing: Thing, colour: Rgb, tone_hw: Floats) -> Floats:
     """Return a colour under this light, [3, h, w], as seen through the air."""
-    seen = hazed(scene, colour, thing.z_m)
     share = 1.0 - thing.z_m / (thing.z_m + 360.0)
-    return column(seen) * (tone_hw * share + (1.0 - share))
+    return column(hazed(scene, colour, thing.z_m)) * (tone_hw * share + (1.0 - share))
 
 
 def _spheres(scene: Scene, thing: Thing, patch: Patch, spheres: Floats, ragged_hw: Floats) -> tuple[Floats, Floats]:

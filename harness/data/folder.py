@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.data.label_sets import RawId
-from harness.data.listing import LIST_ENDING, Listing, list_pairs, restrict, source_of
+from harness.data.listing import Listing, list_pairs, restrict, source_of
 from harness.data.pairs import Pair, make_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Colour, Taxonomy, distinct_colours
@@ -89,7 +89,7 @@ def folder(  # noqa: PLR0913 - one argument is one setting
 
 
 def _list_split(root: Path, below: str, split: str, list_below: Callable[[str, str], Listing]) -> Listing:
-    if not below.endswith(LIST_ENDING):
+    if not below.endswith(".txt"):
         return list_below(below, split)
     return restrict(list_below("", ""), root, root / below, split)
 

@@ -22,39 +22,17 @@ from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, find_listed, list
 from harness.data.recognised import KnownLayout, Layout, MaskIds, Miss, read_mask_ids, spread, subfolders
 from harness.errors import InputError, name_some
 
-IMAGE_FOLDERS = (
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "img_dir",
-    "jpegimages",
-    "rgb",
-    "color_images",
-    "pictures",
-    "frames",
-)
-MASK_FOLDERS = (
-    "masks",
-    "mask",
-    "labels",
-    "label",
-    "annotations",
-    "annotation",
-    "ann_dir",
-    "segmentationclass",
-    "segmentation",
-    "segmentations",
-    "gt",
-    "groundtruth",
-    "ground_truth",
-    "targets",
-)
-SPLIT_FOLDERS = {
-    "train": ("train", "training", "train2017"),
-    "val": ("val", "valid", "validation", "val2017"),
-    "test": ("test", "testing", "test2017"),
+_NAMES = {
+    "images": "images image imgs img img_dir jpegimages rgb color_images pictures frames",
+    "masks": "masks mask labels label annotations annotation ann_dir segmentationclass segmentation segmentations gt "
+    "groundtruth ground_truth targets",
+    "train": "train training train2017",
+    "val": "val valid validation val2017",
+    "test": "test testing test2017",
 }
+"""What a folder holds -> what it is called, in small letters, the likeliest first."""
+FOLDERS = {content: names.split() for content, names in _NAMES.items()}
+SPLITS = ("train", "val", "test")
 LIST_FOLDERS = ("ImageSets/Segmentation", "ImageSets", "splits", "lists", ".")
 """Where lists of names by split lie, such as train.txt."""
 MASK_WORDS = re.compile(r"[_.-](masks?|labels?|seg|segmentation|gt|annotation|ann|labelids|l|p)$", re.IGNORECASE)
@@ -110,18 +88,18 @@ def _by_split(pairs: dict[Path, Folders | None]) -> dict[str, Folders]:
     # Of several folders for one split, such as val and validation, the first one counts: it is entered last.
     return {
         split: pair
-        for split, names in SPLIT_FOLDERS.items()
+        for split in SPLITS
         for folder, pair in reversed(pairs.items())
-        if folder.name.lower() in names and pair is not None
+        if folder.name.lower() in FOLDERS[split] and pair is not None
     }
 
 
 def _find_pair(place: Path) -> Folders | None:
     """Return the folders of images and of masks in a folder; the folder itself where both lie in it."""
     by_name = {folder.name.lower(): folder for folder in reversed(subfolders(place))}
-    images = next((by_name[name] for name in IMAGE_FOLDERS if name in by_name), None)
-    masks = next((by_name[name] for name in MASK_FOLDERS if name in by_name), None)
-    deeper = [sub for folder in by_name.values() for sub in subfolders(folder) if sub.name.lower() in MASK_FOLDERS]
+    images = next((by_name[name] for name in FOLDERS["images"] if name in by_name), None)
+    masks = next((by_name[name] for name in FOLDERS["masks"] if name in by_name), None)
+    deeper = [sub for folder in by_name.values() for sub in subfolders(folder) if sub.name.lower() in FOLDERS["masks"]]
     if images and (masks or deeper):
         return Folders(place, images, masks or deeper[-1])
     for name, word in product(by_name, ("masks", "mask", "labels")):
@@ -156,9 +134,9 @@ def _find_lists(place: Path, pair: Folders) -> tuple[dict[str, str], str]:
         files = sorted(folder.glob("*.txt"), reverse=True)
         lists = {
             split: file.relative_to(place).as_posix()
-            for split, words in SPLIT_FOLDERS.items()
+            for split in SPLITS
             for file in files
-            if file.stem.lower() in words
+            if file.stem.lower() in FOLDERS[split]
         }
         if not lists:
             continue
@@ -214,13 +192,13 @@ def _read_layout(division: Division) -> Layout | Miss:
     if (why := _why_useless(found, masks, first)) is not None:
         return Miss(f"folder, but {why}")
     places = [division.root, *(pair.place for pair in folders.values()), first.masks]
-    guess = guess_classes(found.pixels, places, masks)
-    settings = {"root": str(division.root), **_settings(division, first, suffix)}
+    class_settings, guessed = guess_classes(found.pixels, places, masks)
+    settings = {"root": str(division.root), **_settings(division, first, suffix), **class_settings}
     how = division.told or "neither folders nor lists of splits were found"
     if not division.splits:
         how = f"val is a fifth, chosen by a hash of names (data.val_fraction); {how}"
-    guesses = {"division": how, **guess.told, **_tell_reading(found, len(masks))}
-    return Layout("folder", settings | dict(guess.settings), _why(division, first, suffix), found.pixels, guesses)
+    guesses = {"division": how, **guessed, **_tell_reading(found, len(masks))}
+    return Layout("folder", settings, _why(division, first, suffix), found.pixels, guesses)
 
 
 def _why_useless(found: MaskIds, masks: Sequence[Path], first: Folders) -> str | None:

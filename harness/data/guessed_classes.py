@@ -32,6 +32,8 @@ APART = 4
 """255 is void where its distance to the next id is more than so many times the widest step between the others."""
 BACKGROUND = ("background", "void", "ignore", "unlabel", "other", "bg")
 """Words in the names of what is no thing."""
+Guess = tuple[dict[str, Any], dict[str, str]]
+"""Settings of the data set `folder`, and by topic the sentence that tells the user how they were found."""
 SMALLEST_STEP = 10
 """Steps between scaled greys are not narrower: 26 levels have this one."""
 
@@ -112,14 +114,6 @@ _READERS: Mapping[str, Callable[[Path], ClassList | None]] = {
 }
 
 
-@dataclass(frozen=True)
-class Guess:
-    """Settings of the data set `folder`, and by topic the sentence that tells the user how they were found."""
-
-    settings: Mapping[str, Any]
-    told: Mapping[str, str]
-
-
 def is_void(ids: Collection[int]) -> bool:
     """Tell whether 255 stands for void among the ids of masks, as beside class ids 0 to 18.
 
@@ -145,7 +139,7 @@ def guess_classes(pixels: Mapping[int, int], places: Sequence[Path], masks: Sequ
     """
     prepared = places[0] / CLASS_LIST
     if prepared.is_file() and (as_prepared := _of_taxonomy(prepared, pixels)):
-        return Guess(as_prepared, {"classes": f"names, ids and void as in {CLASS_LIST}"})
+        return as_prepared, {"classes": f"names, ids and void as in {CLASS_LIST}"}
     # The list decides first: where it gives 255 a name, that is a class, whatever the masks look like.
     listed = find_class_list(places)
     void = is_void(pixels) and (listed is None or IGNORE not in listed.ids)
@@ -163,7 +157,7 @@ def guess_classes(pixels: Mapping[int, int], places: Sequence[Path], masks: Sequ
     settings: dict[str, Any] = {"classes": {name: raw for raw, name in sorted(names.items())}}
     settings |= {"ignore": [IGNORE]} if void else {}
     settings |= {"colours": colours} if colours else {}
-    return Guess(settings, {"classes": told, **_tell_void(pixels, void, listed)})
+    return settings, {"classes": told, **_tell_void(pixels, void, listed)}
 
 
 def _of_taxonomy(path: Path, pixels: Mapping[int, int]) -> dict[str, Any] | None:

@@ -46,7 +46,8 @@ def kaggle_cityscapes(
             "data/{train,val}/{image,label,depth}/*.npy"
         )
     listings = {split: _list_split(place, base / split, split) for split in ("train", "val")}
-    return source_of(place, move_ids(find_taxonomy(taxonomy), move), listings, ARRAYS)
+    form = Format(_read_image, _read_ids, _read_depth, _check)
+    return source_of(place, move_ids(find_taxonomy(taxonomy), move), listings, form)
 
 
 def _list_split(root: Path, folder: Path, split: str) -> Listing:
@@ -101,9 +102,6 @@ def _read_depth(path: Path) -> Depth:
 def _check(path: Path) -> tuple[int, int]:
     height, width, _ = _read_image(path).shape
     return height, width
-
-
-ARRAYS = Format(_read_image, _read_ids, _read_depth, _check)
 
 
 def _find(root: Path) -> Iterator[Layout | Miss]:

@@ -30,15 +30,12 @@ def recognise(root: Path) -> list[Layout]:
     found = [item for known in LAYOUTS for item in known.find(place)]
     layouts = [item for item in found if isinstance(item, Layout)]
     if not layouts:
-        raise InputError(_describe(place, [f"nearly {item.told}" for item in found if isinstance(item, Miss)]))
+        names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in place.iterdir())
+        content = f"it holds {name_some(names, 12)}" if names else "it is empty"
+        nearly = [f"nearly {item.told}" for item in found if isinstance(item, Miss)]
+        told = [*name_foreign(place), *nearly] or ["known layouts:", *(f"  {known.shown}" for known in LAYOUTS)]
+        raise InputError("\n  ".join([f"{place}: no known data set; {content}", *told]))
     return layouts
-
-
-def _describe(root: Path, nearly: list[str]) -> str:
-    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
-    content = f"it holds {name_some(names, 12)}" if names else "it is empty"
-    told = [*name_foreign(root), *nearly] or ["known layouts:", *(f"  {known.shown}" for known in LAYOUTS)]
-    return "\n  ".join([f"{root}: no known data set; {content}", *told])
 
 
 _MASKS = "write a PNG of class ids for each picture, and put pictures and masks into images/ and masks/"

@@ -37,12 +37,11 @@ def list_pairs(
     *,
     suffix: str = "",
     split: str = "",
-    group_of: Callable[[str], str] = str,
 ) -> Listing:
     """Return the pairs of two folders below `root`: label file = image's name + `suffix`, any ending.
 
-    Other files (`Thumbs.db`, hidden ones) are passed over. `group_of` maps an image's name to its group. Both folders
-    may be one: what ends with `suffix` there is a label, all else an image.
+    Other files (`Thumbs.db`, hidden ones) are passed over. Each image is a group of its own. Both folders may be one:
+    what ends with `suffix` there is a label, all else an image.
 
     Raises:
         InputError: a folder is missing or empty, or two files share a name.
@@ -57,7 +56,7 @@ def list_pairs(
     below = labels.relative_to(root).as_posix()
     missing = lambda n: f"no {below}/{n}{suffix}.png", lambda n: f"no image of that name in {images.relative_to(root)}"
     names, alone = match(root, split, (pictures, masks), missing, suffix)
-    return Listing(tuple(Pair(n, group_of(n), pictures[n], masks[n + suffix]) for n in names), alone)
+    return Listing(tuple(Pair(n, n, pictures[n], masks[n + suffix]) for n in names), alone)
 
 
 def match(
@@ -121,7 +120,6 @@ def list_names(
     return found
 
 
-LIST_ENDING = ".txt"
 NOT_THERE = "listed images that are missing"
 
 

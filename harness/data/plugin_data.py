@@ -16,8 +16,6 @@ from harness.data.source import IGNORE, Depth, Fault, Image, Label, RawIds, Sour
 from harness.data.taxonomy import Taxonomy
 from harness.errors import HarnessError, InputError, describe, is_out_of_memory
 
-NEEDED = ("train", "val")
-
 
 def checked(source: object, who: str) -> Source:
     """Return a plugin's data set, each array of which is checked when it is read; `who` names the data in messages.
@@ -28,7 +26,9 @@ def checked(source: object, who: str) -> Source:
     if not isinstance(source, Source):
         raise InputError(f"{who}: it returned a {type(source).__name__}; a data set returns harness.data.source.Source")
     _check_taxonomy(source.taxonomy, who)
-    if not isinstance(source.splits, Mapping) or (lacking := [name for name in NEEDED if name not in source.splits]):
+    if not isinstance(source.splits, Mapping) or (
+        lacking := [name for name in ("train", "val") if name not in source.splits]
+    ):
         raise InputError(f"{who}: the split '{lacking[0]}' is missing; it needs train and val, and may have test")
     splits = {name: _check_split(split, f"{who}: split '{name}'") for name, split in source.splits.items()}
     reading = {

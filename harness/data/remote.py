@@ -28,19 +28,9 @@ from harness.errors import InputError, did_you_mean
 from harness.files import NO_ROOM, locked, require_room
 from harness.fingerprint import digest
 
-_MARKS = (
-    "ETag",
-    "etag",
-    "checksum",
-    "md5Hash",
-    "content_md5",
-    "CRC",
-    "LastModified",
-    "last_modified",
-    "mtime",
-    "created",
-)
-"""What stores call the checksum, or the time of change, of a file."""
+_CHECKSUMS = ("ETag", "etag", "checksum", "md5Hash", "content_md5", "CRC")
+_TIMES = ("LastModified", "last_modified", "mtime", "created")
+"""What stores call the checksum of a file, and the time of its last change."""
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
@@ -110,7 +100,7 @@ def _list(url: str) -> _Listing:
         raise InputError(f"{url}: there are no files there, or they cannot be listed")
     facts = {name: found[path] for name, path in names.items()}
     # Whatever a store tells of a file may betray a change: not all have checksums, and some have no times.
-    told = {name: [str(info[key]) for key in _MARKS if key in info] for name, info in facts.items()}
+    told = {name: [str(info[key]) for key in (*_CHECKSUMS, *_TIMES) if key in info] for name, info in facts.items()}
     marks = [[name, info.get("size"), told[name]] for name, info in facts.items()]
     return _Listing(
         files=names,

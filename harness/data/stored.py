@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 UPRIGHT = 1
-_TAG = 0x0112
 _SAYING = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 """Chunks of a PNG that may hold EXIF or XMP data."""
 Pixels = npt.NDArray[Any]
@@ -64,7 +63,7 @@ def find_orientation(picture: Picture, path: Path) -> int:
     try:
         if picture.format == "PNG" and "exif" not in picture.info and _says_more_behind_pixels(path):
             picture.load()
-        stated = int(PIL.Image.Image.getexif(picture).get(_TAG, UPRIGHT))  # PNG's own one decodes every picture
+        stated = int(PIL.Image.Image.getexif(picture).get(274, UPRIGHT))  # PNG's own one decodes every picture
     except Exception:  # noqa: BLE001 - EXIF of any camera and program: what is broken says nothing
         return UPRIGHT
     return stated if stated in _TURNS else UPRIGHT

@@ -144,8 +144,8 @@ def read_file(path: Path) -> str:
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line, column = before.count(b"\n") + 1, len(before.split(b"\n")[-1].decode("utf-8")) + 1
-        byte = content[error.start]
-        raise InputError(f"{path}:{line}:{column}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
+        byte = f"0x{content[error.start]:02x}"
+        raise InputError(f"{path}:{line}:{column}: byte {byte} is not UTF-8; save the file as UTF-8") from None
 
 
 def _specs_nearby(folder: Path, name: str) -> str:
