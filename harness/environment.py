@@ -13,6 +13,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,10 +58,9 @@ def read_processor() -> str:
 
 def read_version(package: str) -> str | None:
     """Return the version of an installed package; None where it is not installed."""
-    try:
+    with suppress(PackageNotFoundError):
         return version(package)
-    except PackageNotFoundError:
-        return None
+    return None
 
 
 def require_device(name: str) -> None:

@@ -91,6 +91,7 @@ def write_whole(path: Path, fill: Callable[[IO[bytes]], object], *, previous: Pa
         try:
             with partial.open("w+b") as file:
                 fill(file)
+                # A renamed file whose content is still in memory would be empty after a loss of power.
                 file.flush()
                 os.fsync(file.fileno())
             if previous is not None and path.exists():
@@ -144,10 +145,10 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
     with file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-            held = True
+            is_mine = True
         except BlockingIOError:
-            held = False
-        yield held
+            is_mine = False
+        yield is_mine
 
 
 ADVICE = "put a whole copy of the file back, or remove the result.json of its run and run the study again"

@@ -46,7 +46,7 @@ _FORMAT = 2
 _INDEX = "index.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mapped:
     """The arrays of all images of a cache, as read-only views of its files; a `Read`."""
 
@@ -67,6 +67,7 @@ class Mapped:
         whole = self.columns[kind].whole
         if whole is None:
             return None
+        # One copy of many rows is much faster than one for each image; damaged ones are mended in it.
         taken = whole.take(indices, axis=0)
         for place, index in enumerate(indices):
             if not self._is_whole(index):
@@ -195,10 +196,9 @@ def _root() -> Path:
 
 
 def _title(folder: Path) -> str:
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         return str(_load_index(folder)["title"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "unfinished"
+    return "unfinished"
 
 
 def _size(folder: Path) -> int:
@@ -209,10 +209,9 @@ def _size(folder: Path) -> int:
 
 def _find(folder: Path, original: Read) -> Read | None:
     """Return what gives the arrays of a cache; None where it is missing, cut short or has a damaged index."""
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return _map(folder, original)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    return None
 
 
 def _map(folder: Path, original: Read) -> Read:
@@ -236,6 +235,7 @@ def _map_column(path: Path, dtype: str, shapes: Sequence[Sequence[int]], sums: S
     bounds = [0, *accumulate(math.prod(shape) for shape in shapes)]
     if bounds[-1] != flat.size:
         raise ValueError("the file was cut short, or is too long")
+    # Where all images have one shape, several can be taken at once.
     same = all(shape == shapes[0] for shape in shapes)
     return Column(flat, bounds, shapes, sums, flat.reshape(len(shapes), *shapes[0]) if same else None)
 
@@ -318,6 +318,7 @@ def _explaining(folder: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = "set HARNESS_CACHE=FOLDER to a folder"
+        # What the unfinished cache fills now is free again as soon as it is given up.
         if needed and error.errno in NO_ROOM:
             free = shutil.disk_usage(folder.parent).free + _size(folder)
             raise InputError(

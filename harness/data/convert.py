@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -133,6 +134,7 @@ def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: 
         return Outcome(annotation, "skipped", f"there is no {file}")
     try:
         files = {"ids": annotation.ids}
+        # The mask says in its header what it was made from, so that one of other labels or classes is made again.
         key = fingerprint([add_changes(digest_files(files), files, PICTURES), meaning])
         if _made_from(out / annotation.mask) == key:
             return Outcome(annotation, "kept")
@@ -146,13 +148,11 @@ def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: 
 
 def _made_from(mask: Path) -> str | None:
     """Return what a whole mask was made from, as its header says; None where there is none."""
-    try:
-        with opened(mask) as picture:
-            key = picture.info.get(_KEY)
-            picture.verify()
-    except InputError:
-        return None
-    return str(key)
+    with suppress(InputError), opened(mask) as picture:
+        key = picture.info.get(_KEY)
+        picture.verify()
+        return str(key)
+    return None
 
 
 def _encode(label_HW: Label, key: str) -> bytes:

@@ -88,8 +88,7 @@ def sample_noise(x: Floats, y: Floats | float) -> Floats:
 def noise_at(x_hw: Floats, y_h1: Floats) -> Floats:
     """Return leaf noise at coordinates in texels, not interpolated."""
     mask = NOISE_SIZE - 1
-    found: Floats = leaf_levels()[0][y_h1.astype(np.int32) & mask, x_hw.astype(np.int32) & mask]
-    return found
+    return np.asarray(leaf_levels()[0][y_h1.astype(np.int32) & mask, x_hw.astype(np.int32) & mask])
 
 
 def unit(values: Floats) -> Floats:
@@ -123,8 +122,7 @@ class Patch:
         across = texels * stretch * scale * 0.5 * self.width_px / self.height_px
         columns = (self.u_1w[0] * across + ((512.0 + offset[0] * NOISE_SIZE) * scale)).astype(np.int32)
         rows = (self.v_h1[:, 0] * (texels * scale) + (offset[1] * NOISE_SIZE * scale)).astype(np.int32)
-        cut: Floats = texture[(rows & mask)[:, None], columns & mask]
-        return cut
+        return np.asarray(texture[(rows & mask)[:, None], columns & mask])
 
 
 @dataclass(frozen=True)

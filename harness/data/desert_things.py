@@ -34,9 +34,9 @@ def _paint_sky(canvas: Canvas, scene: Scene, x_W: Floats, y_H: Floats) -> None:
     glow = 0.22 / (1.0 + 2.5 * (side * side)[None, :] + 5.0 * (up_H1 - scene.sun[1]) ** 2)
     sky += column((1.0, 0.9, 0.7)) * glow
     if scene.clouds > 0.02:  # clouds lie in a plane overhead: they shrink and thicken towards the horizon
-        away = 1.0 / (up_H1 + 0.12)
-        along = x_W[None, :] * away * 26.0 + 256 * scene.chances[11]
-        noise = sample_noise(along, away * 22.0 + 256 * scene.chances[12])
+        distance = 1.0 / (up_H1 + 0.12)
+        along = x_W[None, :] * distance * 26.0 + 256 * scene.chances[11]
+        noise = sample_noise(along, distance * 22.0 + 256 * scene.chances[12])
         cover = np.clip((noise - (1.0 - scene.clouds)) * 2.4, 0.0, 0.85) * np.minimum(up_H1 * 5.0, 1.0)
         sky += (column(mixed((0.97, 0.97, 0.98), scene.haze, 0.3)) - sky) * cover
     canvas.label_HW[:rows] = SKY
@@ -121,7 +121,6 @@ def hazed(scene: Scene, colour: Rgb, z_m: float) -> Rgb:
 
 
 STRAW = (0.80, 0.68, 0.40)
-BARK = (0.36, 0.27, 0.20)
 PETALS: tuple[Rgb, ...] = ((0.72, 0.32, 0.78), (0.98, 0.80, 0.15), (0.95, 0.93, 0.95), (0.90, 0.30, 0.30))
 
 
@@ -243,7 +242,7 @@ def _paint_tree(scene: Scene, thing: Thing, patch: Patch) -> Iterator[Layer]:
     cover = np.where(patch.v_h1 < 0.6, cover, 0.0)
     side = np.clip(middle, -1.0, 1.0)
     light = lit(scene, side * thing.mirror, 0.0, np.sqrt(1.0 - side * side))
-    yield _toned(scene, thing, BARK, light * (bark + 0.5)), cover
+    yield _toned(scene, thing, (0.36, 0.27, 0.20), light * (bark + 0.5)), cover
     radius = min(0.19, half * 0.4)
     spheres = _ring(thing, 8, (0.1 * (thing.chances[26] - 0.5), 0.66), (half - 1.5 * radius, 0.13), radius)
     cover, light = _spheres(scene, thing, patch, spheres, bark * 1.1 + 0.3)
@@ -323,9 +322,9 @@ def _paint_clutter(scene: Scene, thing: Thing, patch: Patch) -> Iterator[Layer]:
     """Debris on the ground: broken twigs, bark, pebbles."""
     ragged = patch.noise(22.0, (thing.chances[0], thing.chances[1]), 0.5)
     litter = _toned(scene, thing, mixed(scene.soil, (0.30, 0.24, 0.19), 0.5), ragged * 0.8 + 0.45)
-    piece, number = dots(patch, (2.2 * thing.aspect, 7.0), thing.chances[2], 0.36)
+    inside, number = dots(patch, (2.2 * thing.aspect, 7.0), thing.chances[2], 0.36)
     wood = _toned(scene, thing, (0.50, 0.43, 0.36), number * 1.2 + 0.3)
-    litter += (wood - litter) * piece
+    litter += (wood - litter) * inside
     yield litter, _outline(patch, ragged)
 
 

@@ -140,7 +140,7 @@ class Scene:
 
 def make_scene(split: SplitName, index: int) -> Scene:
     """Return the scene of one image. `train` and `val` show one desert, `test` another one."""
-    look = RED_DESERT if split == "test" else SAGE_DESERT
+    style = RED_DESERT if split == "test" else SAGE_DESERT
     generator = np.random.default_rng((GENERATOR_VERSION, _SPLIT_CODE[split], index))
     chances = generator.random(NUM_CHANCES).tolist()
     focal, eye_m = 0.95 + 0.25 * chances[0], 1.3 + 0.5 * chances[1]
@@ -148,22 +148,22 @@ def make_scene(split: SplitName, index: int) -> Scene:
         horizon=0.36 + 0.17 * chances[2],
         focal=focal,
         eye_m=eye_m,
-        zenith=_between(look.zenith, chances[3]),
-        haze=_between(look.haze, chances[4]),
-        soil=_between(look.soil, chances[5]),
-        ridge=_between(look.ridge, chances[6]),
-        clouds=_within(look.clouds, chances[7]),
-        greenness=_within(look.greenness, chances[8]),
-        sun=_sun(_within(look.sun_height, chances[9]), 2.0 * chances[10] - 1.0),
+        zenith=_between(style.zenith, chances[3]),
+        haze=_between(style.haze, chances[4]),
+        soil=_between(style.soil, chances[5]),
+        ridge=_between(style.ridge, chances[6]),
+        clouds=_within(style.clouds, chances[7]),
+        greenness=_within(style.greenness, chances[8]),
+        sun=_sun(_within(style.sun_height, chances[9]), 2.0 * chances[10] - 1.0),
         chances=tuple(chances),
-        things=_scatter(generator, look, focal),
+        things=_scatter(generator, style, focal),
     )
 
 
-def _scatter(generator: np.random.Generator, look: Style, focal: float) -> tuple[Thing, ...]:
+def _scatter(generator: np.random.Generator, style: Style, focal: float) -> tuple[Thing, ...]:
     """Place things: about evenly over the picture's ground, so that far ones are many."""
     things = []
-    for kind, growth in look.growth.items():
+    for kind, growth in style.growth.items():
         number = int(generator.integers(growth.number[0], growth.number[1] + 1))
         for row in generator.random((number, NUM_CHANCES)).tolist():
             # Rows of the picture's ground are even in 1 / z. A smaller power moves things away from the eye: even in

@@ -47,7 +47,7 @@ def digest_files(files: Mapping[str, Path]) -> str:
     try:
         states = _states(files)
         key = digest([sorted(files), list(states.items())])
-        if (known := _recall("digests", key)) is not None:
+        if (known := _load("digests", key)) is not None:
             return known
         began = time.time_ns()
         found = combine({name: digest_file(path) for name, path in files.items()})
@@ -60,7 +60,7 @@ def digest_files(files: Mapping[str, Path]) -> str:
             f"{changed[0]}: changed while it was read; run the same command again when nothing writes there"
         )
     if all(state.ctime_ns < began - CLOCK_STEP_NS for state in states.values()):
-        _keep("digests", key, found)
+        _store("digests", key, found)
     return found
 
 
@@ -104,13 +104,13 @@ def remember(kind: str, key: str, work_out: Callable[[], str]) -> str:
     Each answer has a file of its own, written whole: processes that work out the same answer at once do not meet. It
     carries a checksum, without which it is not believed.
     """
-    if (answer := _recall(kind, key)) is None:
+    if (answer := _load(kind, key)) is None:
         answer = work_out()
-        _keep(kind, key, answer)
+        _store(kind, key, answer)
     return answer
 
 
-def _recall(kind: str, key: str) -> str | None:
+def _load(kind: str, key: str) -> str | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # missing or damaged
         entry = json.loads(_entry(kind, key).read_text(encoding="utf-8"))
         answer = entry["answer"]
@@ -119,7 +119,7 @@ def _recall(kind: str, key: str) -> str | None:
     return None
 
 
-def _keep(kind: str, key: str, answer: str) -> None:
+def _store(kind: str, key: str, answer: str) -> None:
     with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop
         write_text(_entry(kind, key), json.dumps({"answer": answer, "checksum": _checksum(key, answer)}))
 

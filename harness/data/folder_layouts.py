@@ -160,8 +160,6 @@ def join_words(words: Iterable[str]) -> str:
 
 CITY_NAME = r"[a-z-]+_\d{6}_\d{6}"
 """How Cityscapes names its pictures: city, sequence, frame."""
-MOST_MASKS = 200
-_LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 def _find(root: Path) -> Iterator[Layout | Miss]:
@@ -188,7 +186,7 @@ def _read_layout(division: Division) -> Layout | Miss:
     if isinstance(suffix, Miss):
         return suffix
     masks = [path for pair in folders.values() for path in list_labels(pair.masks, suffix).values()]
-    found = read_mask_ids(masks, MOST_MASKS)
+    found = read_mask_ids(masks, most=200)
     if (why := _why_useless(found, masks, first)) is not None:
         return Miss(f"folder, but {why}")
     places = [division.root, *(pair.place for pair in folders.values()), first.masks]
@@ -252,7 +250,7 @@ def _find_suffix(pair: Folders) -> str | Miss:
     if not images:
         return Miss(f"folder, but {pair.images} holds no images ({', '.join(IMAGE_ENDINGS)}){_tell_held(pair.images)}")
     if not masks:
-        lossy = any(path.suffix.lower() in _LOSSY for path in pair.masks.iterdir())
+        lossy = any(path.suffix.lower() in (".jpg", ".jpeg", ".webp") for path in pair.masks.iterdir())
         told = ": JPEG and WebP change the ids; save masks as PNG" if lossy else ""
         return Miss(f"folder, but {pair.masks} holds no masks ({', '.join(LABEL_ENDINGS)}){told}")
     # Every end of every mask's name that leaves an image's name is counted: the suffix is the end that most share.

@@ -25,7 +25,6 @@ _COLOURED = re.compile(r"([^:]*):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?")
 _NUMBERED = re.compile(r"(\d{1,5})\s*[\s:,;=]\s*(.*\S)")
 _UNUSED = "__ignore__"
 """What labelme writes first: it stands for -1, which no mask holds."""
-_LONGEST = 80
 CLASS_LIST = "taxonomy.yaml"
 """A class list that lies beside the folders, as `harness data prepare` writes one."""
 APART = 4
@@ -62,7 +61,7 @@ def find_class_list(places: Sequence[Path]) -> ClassList | None:
 def _is_sound(listed: ClassList) -> bool:
     names = listed.names
     # A list of files, such as of a split, is no list of classes.
-    short = all(0 < len(name) <= _LONGEST and not name.lower().endswith((".png", ".jpg")) for name in names)
+    short = all(0 < len(name) <= 80 and not name.lower().endswith((".png", ".jpg")) for name in names)
     return short and 0 < len(set(names)) == len(names) <= IGNORE and len(set(listed.ids)) == len(listed.ids)
 
 
@@ -96,14 +95,13 @@ def _read_names(path: Path) -> ClassList | None:
 
 
 def _read_json(path: Path) -> ClassList | None:
-    try:
+    with suppress(ValueError, KeyError, TypeError):
         labels = json.loads(path.read_bytes())["labels"]
         if isinstance(labels, dict):
             return ClassList(path, tuple(labels), tuple(int(raw) for raw in labels.values()))
         colours = {str(label["readable"]): label["color"] for label in labels}
         return ClassList(path, tuple(colours), colours={name: (r, g, b) for name, (r, g, b) in colours.items()})
-    except (ValueError, KeyError, TypeError):
-        return None
+    return None
 
 
 _READERS: Mapping[str, Callable[[Path], ClassList | None]] = {

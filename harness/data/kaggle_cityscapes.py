@@ -84,6 +84,7 @@ def _read_ids(path: Path) -> RawIds:
     values = _read(path)
     train_ids_HW = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     label_ids = np.array([_UNLABELLED, *(shipped_taxonomy("cityscapes19").raw_ids(k)[0] for k in range(19))], np.uint8)
+    # Labels that were resized by averaging hold fractions; rounded, they would be classes that nobody drew.
     whole = train_ids_HW.ndim == 2 and bool((train_ids_HW == np.rint(train_ids_HW)).all())
     if not whole or train_ids_HW.min() < -1 or train_ids_HW.max() >= len(label_ids) - 1:
         found = f"{train_ids_HW.shape} with values from {train_ids_HW.min():g} to {train_ids_HW.max():g}"

@@ -82,7 +82,11 @@ def make_source(
         key = digest([content, sorted(taxonomy.class_of.items())])
 
         def read_all() -> str:
-            faults = find_faults(root, taxonomy, splits, form)
+            known = KnownColours()
+            every = ((name, pair) for name, pairs in splits.items() for pair in pairs)
+            checked = [(name, _check_pair(root, taxonomy, pair, form, known)) for name, pair in every]
+            faults = [replace(fault, split=name) for name, fault in checked if fault is not None]
+            # What was found belongs to the digest only if nobody wrote to the files while they were read.
             for split in made.values():
                 split.require_unchanged()
             return json.dumps([asdict(fault) for fault in faults])
@@ -133,17 +137,8 @@ def add_changes(stored: str, files: Mapping[str, Path], form: Format) -> str:
     return stored if changed == canonical({}) else digest([stored, changed])
 
 
-def find_faults(
-    root: Path, taxonomy: Taxonomy, splits: Mapping[str, Sequence[Pair]], form: Format
-) -> tuple[Fault, ...]:
-    """Read every label and every picture's header; return what is wrong. Files are named relative to `root`."""
-    known = KnownColours()
-    every = ((name, pair) for name, pairs in splits.items() for pair in pairs)
-    checked = ((name, _check_pair(root, taxonomy, pair, form, known)) for name, pair in every)
-    return tuple(replace(fault, split=name) for name, fault in checked if fault is not None)
-
-
 def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known: KnownColours) -> Fault | None:
+    """Read a label, and the header of its picture; return what is wrong. Files are named relative to `root`."""
     # Whichever file is being read when something goes wrong is the one to name.
     file = pair.image
     try:

@@ -67,6 +67,7 @@ class PreparedSplit:
         Raises:
             RunFailed: sizes differ; two images are named.
         """
+        # Of a cache whose images have one size, a batch is one copy; else images are put together one by one.
         if isinstance(self._pairs, Mapped):
             images, labels = (self._pairs.together(kind, indices) for kind in ("image", "label"))
             if images is not None and labels is not None:

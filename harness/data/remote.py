@@ -95,6 +95,7 @@ def _list(url: str) -> _Listing:
         found: dict[str, dict[str, Any]] = system.find(base, detail=True)
         if not found:
             system.info(base)  # tells why
+    # Names with a question mark are the links by which a web server's list of files is sorted.
     names = {_name_below(base, path, url): path for path in sorted(found) if "?" not in path}
     if not names:
         raise InputError(f"{url}: there are no files there, or they cannot be listed")
@@ -157,8 +158,8 @@ def _copy(url: str, listing: _Listing, place: Path) -> None:
     try:
         for target in targets.values():
             target.parent.mkdir(parents=True, exist_ok=True)
-        system, _ = _open(url)
-        system.get(list(listing.files.values()), [str(target) for target in targets.values()])
+        _open(url)[0].get(list(listing.files.values()), [str(target) for target in targets.values()])
+        # Some stores end a broken connection as if the file had ended.
         for name, target in targets.items():
             if target.stat().st_size != listing.sizes.get(name, target.stat().st_size):
                 raise InputError(f"{url}: {name} was cut short on its way; run again")

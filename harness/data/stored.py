@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 UPRIGHT = 1
-_SAYING = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_TEXT_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 """Chunks of a PNG that may hold EXIF or XMP data."""
 Pixels = npt.NDArray[Any]
 _TURNS: Mapping[int, Callable[[Pixels], Pixels]] = {
@@ -77,7 +77,7 @@ def _says_more_behind_pixels(path: Path) -> bool:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            if behind and kind in _SAYING:
+            if behind and kind in _TEXT_CHUNKS:
                 return True
             behind = behind or kind == b"IDAT"
             file.seek(length + 4, 1)
@@ -176,7 +176,7 @@ def opened(path: Path) -> Iterator[Picture]:
     """
     import PIL.Image
 
-    _keep_quiet()
+    _silence_pillow()
     try:
         with path.open("rb") as file, PIL.Image.open(file, formats=FORMATS) as picture:
             yield picture
@@ -189,12 +189,12 @@ def opened(path: Path) -> Iterator[Picture]:
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 
-def _keep_quiet() -> None:
+def _silence_pillow() -> None:
     """Turn off Pillow's own limit, warnings and log: they are for programmers, and `why_not_read` is for users."""
     import PIL.Image
 
     PIL.Image.MAX_IMAGE_PIXELS = 2**31  # refused from twice as many on, which no header but a wrong one states
-    if not any(kept[0] == "ignore" and kept[3] == _PILLOW for kept in warnings.filters):
+    if not any(known[0] == "ignore" and known[3] == _PILLOW for known in warnings.filters):
         warnings.filterwarnings("ignore", module=_PILLOW.pattern)
         logging.getLogger("PIL").addHandler(logging.NullHandler())
 

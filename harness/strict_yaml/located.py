@@ -191,6 +191,7 @@ class _Composer(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        # Refused while it is composed: what is nested too deep would end in Python's own limit of recursion.
         self._values += 1
         if problem := _unwanted(event) or self._excess(index):
             raise InputError(f"{_place(self._where, event.start_mark)}: {problem}")
@@ -283,6 +284,8 @@ def read_scalar(node: yaml.ScalarNode) -> Scalar:
     Raises:
         Trap: it is not what it looks like, or nothing that a spec can hold.
     """
+    # PyYAML has resolved the kind by the rules of YAML 1.1. Quoted text is text; plain text that these rules read
+    # otherwise than it looks is refused.
     text = str(node.value)
     _refuse_control_characters(text)
     if node.style is not None:
