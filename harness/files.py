@@ -187,6 +187,7 @@ _LENGTH = len(_MARK) + 64
 
 def append_checksum(file: IO[bytes]) -> None:
     """Add its checksum to a zip file that was just written and has no comment."""
+    # The length is written before the checksum is taken: it belongs to what the checksum protects.
     file.seek(-2, 2)
     file.write(_LENGTH.to_bytes(2, "little"))  # a zip file ends with the length of its comment
     digest = _digest_start(file, file.tell())

@@ -112,8 +112,10 @@ SHARED: Mapping[str, Shared] = {
 
 @contextmanager
 def kept_state(who: str) -> Iterator[None]:
-    """Within it, foreign code may run: what it changes of this process is put back and said, what it prints is no
-    result, and a folder that it enters is left again.
+    """Let foreign code run within this context.
+
+    What the code changes of this process is put back, and said. What it prints goes to stderr, because it is no result.
+    A working folder that it enters is left again.
     """
     before, folder = _read(), Path.cwd()
     try:

@@ -46,6 +46,7 @@ def cityscapes(
 
 def find_below(root: Path, name: str, split: str) -> Path | None:
     """Return the folder `name` that has a folder `split`: `root` / `name`, or below one or two folders more."""
+    # The least deep folder wins, so that an unpacked copy inside the data set is not taken for it.
     patterns = ("/".join([*["*"] * depth, name]) for depth in range(_DEEPEST + 1))
     found = (folder for pattern in patterns for folder in sorted(root.glob(pattern)) if (folder / split).is_dir())
     return next(found, None)

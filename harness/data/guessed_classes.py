@@ -202,6 +202,7 @@ def _ids_of_colours(listed: ClassList, seen: Sequence[int], masks: Sequence[Path
     ids = {raw: names[palette[raw]] for raw in seen if raw < len(palette) and palette[raw] in names}
     if len(ids) < len(seen) or len(set(ids.values())) < len(ids):
         return None
+    # Classes that no mask was seen to hold get their ids too: rare ones may stand in masks that were not read.
     missing = [name for name in listed.names if name not in ids.values()]
     return ids | {palette.index(listed.colours[name]): name for name in missing if listed.colours[name] in palette}
 

@@ -124,11 +124,11 @@ def check_image(path: Path) -> tuple[int, int]:
 
 
 def find_change(path: Path) -> str:
-    """Return what of a file is read otherwise than before the reader looked at what is stored; empty for nothing.
+    """Return how the reading of a file differs from that of the first version of this reader; empty where it does not.
 
-    It goes into the digest of the data, so that ids of runs change where their pixels do, and nowhere else: pictures
-    and labels that are turned upright (Pillow turned TIFF, and mixed up the rows of some), and ids in TIFF of 2 or 4
-    bits.
+    It goes into the digest of the data, so that ids of runs change where their pixels do, and nowhere else. It concerns
+    pictures and labels that are turned upright (the first version left that to Pillow, which turned TIFF alone, and
+    mixed up the rows of some), and ids in TIFF of 2 or 4 bits.
     """
     try:
         with opened(path) as picture:

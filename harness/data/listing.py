@@ -146,7 +146,7 @@ def find_listed(line: str, names: Container[str]) -> str | None:
 
 
 def restrict(listing: Listing, root: Path, path: Path, split: str) -> Listing:
-    """Return the images of a listing that a list names. What it names and is not there becomes a fault.
+    """Return the images of a listing that a list names. A line that names none becomes a fault.
 
     Raises:
         InputError: the list cannot be read, or names no image that is there.

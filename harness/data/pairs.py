@@ -52,7 +52,7 @@ class Format:
     read_palette: Callable[[Path], Palette] = lambda path: ()
     """Colours of a label file's indices, from its header."""
     find_change: Callable[[Path], str] = lambda path: ""
-    """What of a file is read otherwise than by the first version of these functions; empty for nothing."""
+    """How the reading of a file differs from that of the first version of these functions; empty where it does not."""
 
 
 PICTURES = Format(read_image, read_ids, read_disparity, check_image, read_palette, find_change)
@@ -123,9 +123,9 @@ def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...], form: F
 
 
 def add_changes(stored: str, files: Mapping[str, Path], form: Format) -> str:
-    """Return the digest of files' content, `stored`, with what of it is read otherwise than it was once.
+    """Return `stored`, the digest of files' content, extended by how their reading differs from the first version's.
 
-    That is found from the headers, once for one content.
+    The differences are found from the headers, once for one content.
     """
     key = digest(["changed reading", stored])
 

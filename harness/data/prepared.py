@@ -22,7 +22,7 @@ _RESIZING = "bilinear antialiased, labels and depth nearest"
 
 
 class Stacked(NamedTuple):
-    """Some images of one size, as `PreparedSplit.pair` and `depth` give them one by one."""
+    """Several images of one size, each kind of array as one array."""
 
     images_BHWC: npt.NDArray[np.uint8]
     labels_BHW: npt.NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""What recognising a data set ends in, what was guessed on the way, and a look at its label files."""
+"""Records of recognising a data set: what was found, what was nearly found, and which ids its label files hold."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Miss:
-    """What speaks for a layout, and why it is none; in words for the user."""
+    """A layout that is nearly there: its name and what it lacks, in words for the user."""
 
     told: str
 

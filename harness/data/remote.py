@@ -174,6 +174,7 @@ def _copy(url: str, listing: _Listing, place: Path) -> None:
 def _unpack(folder: Path, content: Path, format_: str) -> None:
     """Unpack the archive in a folder and remove it; members that lead out are an error (tar) or left out (zip)."""
     content.mkdir()
+    # tarfile's filter refuses members and links that lead out; for zip files shutil leaves such members out itself.
     safely: dict[str, Any] = {} if format_ == "zip" else {"filter": "data"}
     (archive,) = folder.iterdir()
     shutil.unpack_archive(archive, content, format_, **safely)
