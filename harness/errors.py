@@ -92,6 +92,7 @@ def describe_missing(place: Path | str, what: str = "folder") -> str:
     written, escapes = _name_escapes(str(place))
     if escapes:
         return f"{written}: there is no such {what}; {escapes}"
+    # A path goes wrong at one of its folders: the deepest one that exists, and the name that it lacks, are shown.
     path = Path(place).expanduser().absolute()
     missing, here = path.name, path.parent
     while not here.is_dir() and here != here.parent:

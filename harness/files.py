@@ -1,10 +1,12 @@
-"""Files written whole or not at all, arrays in them, locks that end with their process, and disks that refuse."""
+"""Files written whole or not at all, arrays and checksums in them, locks that end with their process, full disks."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +91,7 @@ def write_whole(path: Path, fill: Callable[[IO[bytes]], object], *, previous: Pa
         try:
             with partial.open("w+b") as file:
                 fill(file)
+                # A renamed file whose content is still in memory would be empty after a loss of power.
                 file.flush()
                 os.fsync(file.fileno())
             if previous is not None and path.exists():
@@ -142,10 +145,10 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
     with file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-            held = True
+            is_mine = True
         except BlockingIOError:
-            held = False
-        yield held
+            is_mine = False
+        yield is_mine
 
 
 ADVICE = "put a whole copy of the file back, or remove the result.json of its run and run the study again"
@@ -173,3 +176,51 @@ def load_arrays(file: Path | IO[bytes], names: Sequence[str], title: str) -> dic
     except Exception as error:  # noqa: BLE001 - damaged files make the readers raise errors of any kind
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{title} ({reason[:200]}); {ADVICE}") from None
+
+
+_MARK = b"sha256:"
+"""Begins the comment of a zip file, such as a checkpoint: SHA-256 of all before it. Whoever reads the file passes the
+comment over, `torch.load` among them.
+"""
+_LENGTH = len(_MARK) + 64
+
+
+def append_checksum(file: IO[bytes]) -> None:
+    """Add its checksum to a zip file that was just written and has no comment."""
+    # The length is written before the checksum is taken: it belongs to what the checksum protects.
+    file.seek(-2, 2)
+    file.write(_LENGTH.to_bytes(2, "little"))  # a zip file ends with the length of its comment
+    digest = _digest_start(file, file.tell())
+    file.seek(0, 2)
+    file.write(_MARK + digest.encode())
+
+
+def _digest_start(file: IO[bytes], length: int) -> str:
+    """Return the SHA-256 (hexadecimal) of the first bytes of a file."""
+    file.seek(0)
+    sha = hashlib.sha256()
+    while length and (chunk := file.read(min(length, 1 << 20))):
+        sha.update(chunk)
+        length -= len(chunk)
+    return sha.hexdigest()
+
+
+def find_damage(path: Path) -> str | None:
+    """Return what is wrong with a zip file's bytes, in words; None where they are as they were written.
+
+    Files without the SHA-256, of an older harness, are judged by the CRC-32 of what is in the zip file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = max(file.seek(0, 2) - _LENGTH, 0)
+            file.seek(start)
+            end = file.read()
+            if end.startswith(_MARK):
+                intact = end == _MARK + _digest_start(file, start).encode()
+            else:
+                intact = end.endswith(b"\0\0") and zipfile.ZipFile(file).testzip() is None  # no comment, cut or whole
+    except OSError as error:
+        return error.strerror or str(error)
+    except Exception:  # noqa: BLE001 - a damaged zip file makes its reader raise errors of any kind
+        return "it is cut short, or no checkpoint"
+    return None if intact else "its checksum does not match"

@@ -16,9 +16,14 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
+def digest(value: Any) -> str:
+    """Return the SHA-256 (hexadecimal) of a value's canonical form."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
 def fingerprint(value: Any) -> str:
     """Return the first hexadecimal digits of the SHA-256 of a value's canonical form."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:ID_LENGTH]
+    return digest(value)[:ID_LENGTH]
 
 
 def digest_bytes(parts: Iterable[bytes]) -> str:

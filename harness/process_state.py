@@ -9,9 +9,9 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,23 @@ from typing import Any
 class Shared:
     """One thing that a process shares."""
 
-    module: str
-    """It exists where this module is imported."""
     read: Callable[[Any], Any]
     """The module -> the value."""
     write: Callable[[Any, Any], None]
     initial: Any = None
     """The value when the module has just been imported; None where that depends on the machine."""
+    module: str = "torch"
+    """It exists where this module is imported."""
 
 
-def _attribute(path: str, initial: Any) -> Shared:
-    owner, _, name = path.rpartition(".")
-    return Shared(
-        "torch", attrgetter(path), lambda torch, value: setattr(attrgetter(owner)(torch), name, value), initial
-    )
+def _functions(read: str, write: str, initial: Any = None) -> Shared:
+    """Return what a function of torch reads and another one writes."""
+    return Shared(methodcaller(read), lambda torch, value: attrgetter(write)(torch)(value), initial)
+
+
+def _cudnn(name: str, initial: bool) -> Shared:
+    read = attrgetter(f"backends.cudnn.{name}")
+    return Shared(read, lambda torch, value: setattr(torch.backends.cudnn, name, value), initial)
 
 
 PRECISIONS = tuple(
@@ -45,9 +48,8 @@ PRECISIONS = tuple(
 
 def _read_precision(torch: Any) -> tuple[Any, ...]:
     """Return how exactly products of float32 are computed, by torch's older settings; None where newer ones differ."""
-    readers = (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32)
-    found = []
-    for read in readers:
+    found: list[Any] = []
+    for read in (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32):
         try:
             found.append(read())
         except RuntimeError:  # torch's answer where both ways were used
@@ -65,7 +67,11 @@ def _write_precision(torch: Any, value: tuple[Any, ...]) -> None:
 
 def _read_backends(torch: Any) -> dict[str, Any]:
     """Return the same by backend and operation, as torch 2.9 and later have it; {} before."""
-    return {path: attrgetter(path)(torch) for path in PRECISIONS if _has(torch, path)}
+    found = {}
+    for path in PRECISIONS:
+        with suppress(AttributeError):
+            found[path] = attrgetter(path)(torch)
+    return found
 
 
 def _write_backends(torch: Any, value: Mapping[str, Any]) -> None:
@@ -73,35 +79,20 @@ def _write_backends(torch: Any, value: Mapping[str, Any]) -> None:
         attrgetter(path.rpartition(".")[0])(torch).fp32_precision = precision
 
 
-def _has(torch: Any, path: str) -> bool:
-    try:
-        attrgetter(path)(torch)
-    except AttributeError:
-        return False
-    return True
-
-
 SHARED: Mapping[str, Shared] = {
     "torch's default dtype": Shared(
-        "torch",
         lambda torch: str(torch.get_default_dtype()),
         lambda torch, value: torch.set_default_dtype(getattr(torch, value.removeprefix("torch."))),
         "torch.float32",
     ),
     "torch's default device": Shared(
-        "torch",
         lambda torch: str(torch.get_default_device()),
         lambda torch, value: torch.set_default_device(None if value == "cpu" else value),
         "cpu",
     ),
-    "torch's gradient mode": Shared(
-        "torch", lambda torch: torch.is_grad_enabled(), lambda torch, value: torch._C._set_grad_enabled(value), True
-    ),
-    "torch's number of threads": Shared(
-        "torch", lambda torch: torch.get_num_threads(), lambda torch, value: torch.set_num_threads(value)
-    ),
+    "torch's gradient mode": _functions("is_grad_enabled", "_C._set_grad_enabled", True),
+    "torch's number of threads": _functions("get_num_threads", "set_num_threads"),
     "torch's deterministic algorithms": Shared(
-        "torch",
         lambda torch: (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -109,25 +100,22 @@ SHARED: Mapping[str, Shared] = {
         lambda torch, value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
         (False, False),
     ),
-    "torch's precision of products": Shared("torch", _read_precision, _write_precision, ("highest", True)),
-    "torch's precisions by backend": Shared("torch", _read_backends, _write_backends),
-    **{
-        f"torch.{path}": _attribute(path, initial)
-        for path, initial in (
-            ("backends.cudnn.benchmark", False),
-            ("backends.cudnn.enabled", True),
-        )
-    },
+    "torch's precision of products": Shared(_read_precision, _write_precision, ("highest", True)),
+    "torch's precisions by backend": Shared(_read_backends, _write_backends),
+    "torch.backends.cudnn.benchmark": _cudnn("benchmark", False),
+    "torch.backends.cudnn.enabled": _cudnn("enabled", True),
     "NumPy's handling of floating-point errors": Shared(
-        "numpy", lambda numpy: numpy.geterr(), lambda numpy, value: numpy.seterr(**value)
+        methodcaller("geterr"), lambda numpy, value: numpy.seterr(**value), module="numpy"
     ),
 }
 
 
 @contextmanager
 def kept_state(who: str) -> Iterator[None]:
-    """Within it, foreign code may run: what it changes of this process is put back and said, what it prints is no
-    result, and a folder that it enters is left again.
+    """Let foreign code run within this context.
+
+    What the code changes of this process is put back, and said. What it prints goes to stderr, because it is no result.
+    A working folder that it enters is left again.
     """
     before, folder = _read(), Path.cwd()
     try:
@@ -137,6 +125,7 @@ def kept_state(who: str) -> Iterator[None]:
         if Path.cwd() != folder:
             _tell(who, "the working folder", Path.cwd(), folder)
             os.chdir(folder)
+        # A module that the foreign code was the first to import has no state of before: what it begins with counts.
         for name, shared in SHARED.items():
             module = sys.modules.get(shared.module)
             wanted = before.get(name, shared.initial)
@@ -146,9 +135,8 @@ def kept_state(who: str) -> Iterator[None]:
 
 
 def _read() -> dict[str, Any]:
-    return {
-        name: shared.read(sys.modules[shared.module]) for name, shared in SHARED.items() if shared.module in sys.modules
-    }
+    known = ((name, shared.read, sys.modules.get(shared.module)) for name, shared in SHARED.items())
+    return {name: read(module) for name, read, module in known if module is not None}
 
 
 def _tell(who: str, what: str, now: Any, wanted: Any) -> None:

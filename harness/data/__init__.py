@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.data import camvid, cityscapes, desert, folder, kaggle_cityscapes, offroad
+from harness.data import desert, layouts
 from harness.data.faults import refuse, without_bad_images
 from harness.data.plugin_data import checked
 from harness.data.remote import fetch, is_url
@@ -15,17 +15,7 @@ from harness.randomness import make_rng
 from harness.registry import build, find_part
 from harness.settings import DataChoice
 
-__all__ = [
-    "camvid",
-    "cityscapes",
-    "desert",
-    "folder",
-    "kaggle_cityscapes",
-    "offroad",
-    "open_source",
-    "open_whole",
-    "varies_with_seed",
-]
+__all__ = ["desert", "layouts", "open_source", "open_whole", "varies_with_seed"]
 
 
 def open_source(choice: DataChoice, seed: int = 0) -> Source:

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from itertools import accumulate, chain
 from pathlib import Path
@@ -35,7 +35,7 @@ from harness.data.digests import cache_folder
 from harness.environment import count_cores
 from harness.errors import InputError
 from harness.files import NO_ROOM, locked, require_room, write_text
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import canonical, digest
 
 Array = npt.NDArray[Any]
 Read = Callable[[int], Mapping[str, Array]]
@@ -46,27 +46,28 @@ _FORMAT = 2
 _INDEX = "index.json"
 
 
+@dataclass(frozen=True, eq=False)
 class Mapped:
     """The arrays of all images of a cache, as read-only views of its files; a `Read`."""
 
-    def __init__(self, folder: Path, columns: Mapping[str, Column], original: Read) -> None:
-        self._folder = folder
-        self._columns = columns
-        self._original = original
-        self._whole: dict[int, bool] = {}
-        """Index of an image that this process has checked -> whether its bytes are as they were written."""
+    folder: Path
+    columns: Mapping[str, Column]
+    original: Read
+    whole: dict[int, bool] = field(default_factory=dict)
+    """Index of an image that this process has checked -> whether its bytes are as they were written."""
 
     def __call__(self, index: int) -> Mapping[str, Array]:
         """Return the arrays of one image by kind."""
         if not self._is_whole(index):
             return self._restore(index)
-        return {kind: column.one(index) for kind, column in self._columns.items()}
+        return {kind: column.one(index) for kind, column in self.columns.items()}
 
     def together(self, kind: str, indices: Sequence[int]) -> Array | None:
         """Return one kind of array of some images as one array, copied; None where shapes differ within the cache."""
-        whole = self._columns[kind].whole
+        whole = self.columns[kind].whole
         if whole is None:
             return None
+        # One copy of many rows is much faster than one for each image; damaged ones are mended in it.
         taken = whole.take(indices, axis=0)
         for place, index in enumerate(indices):
             if not self._is_whole(index):
@@ -74,12 +75,13 @@ class Mapped:
         return taken
 
     def _is_whole(self, index: int) -> bool:
-        if index not in self._whole:
-            whole = all(column.is_whole(index) for column in self._columns.values())
-            if not whole and all(self._whole.values()):
+        if index not in self.whole:
+            whole = all(column.is_whole(index) for column in self.columns.values())
+            # Said for the first damaged image alone, however many there are.
+            if not whole and all(self.whole.values()):
                 self._give_up(index)
-            self._whole[index] = whole
-        return self._whole[index]
+            self.whole[index] = whole
+        return self.whole[index]
 
     def _restore(self, index: int) -> Mapping[str, Array]:
         """Return the arrays of a damaged image as its original files give them.
@@ -87,10 +89,10 @@ class Mapped:
         Raises:
             InputError: these are no longer what the cache was made from.
         """
-        arrays = self._original(index)
-        if any(_checksum(array) != self._columns[kind].sums[index] for kind, array in arrays.items()):
+        arrays = self.original(index)
+        if any(_checksum(array) != self.columns[kind].sums[index] for kind, array in arrays.items()):
             raise InputError(
-                f"{self._folder}: image {index} is damaged there, and its original files have changed since; run the "
+                f"{self.folder}: image {index} is damaged there, and its original files have changed since; run the "
                 "same command again: it works with what is there now"
             )
         return arrays
@@ -98,13 +100,13 @@ class Mapped:
     def _give_up(self, index: int) -> None:
         """Say that the cache is damaged, and have the next one who opens it build it again."""
         print(
-            f"{self._folder}: damaged (the checksum of image {index} does not match): what is damaged is read from the "
+            f"{self.folder}: damaged (the checksum of image {index} does not match): what is damaged is read from the "
             "original files instead, and the next command builds this cache again",
             file=sys.stderr,
         )
-        with suppress(OSError), locked(self._folder.with_suffix(".lock"), wait=False) as held:
-            if held:  # else it is being built again now
-                (self._folder / _INDEX).unlink(missing_ok=True)
+        with suppress(OSError), locked(self.folder.with_suffix(".lock"), wait=False) as is_mine:
+            if is_mine:  # else it is being built again now
+                (self.folder / _INDEX).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -152,24 +154,23 @@ def open_cache(
     Raises:
         InputError: the folder cannot be written, or the disk is too full. Nothing half-written is left.
     """
-    folder = _root() / digest_bytes([canonical([_FORMAT, content]).encode()])[:32]
-    if kept := _find(folder, read):
-        return kept
+    folder = _root() / digest([_FORMAT, content])[:32]
+    if cache := _find(folder, read):
+        return cache
     with ExitStack() as until_built:
         with _explaining(folder, 0):
             until_built.enter_context(locked(folder.with_suffix(".lock")))
-        if kept := _find(folder, read):
-            return kept
+        # Another process may have built it while this one waited for the lock.
+        if cache := _find(folder, read):
+            return cache
         _build(folder, title, number, read, require_unchanged)
         return _map(folder, read)
 
 
 def list_caches() -> tuple[CacheFolder, ...]:
     """Return the caches on disk, finished or not, in the order of their titles."""
-    folders = [path for path in _root().glob("*") if path.is_dir()]
-    return tuple(
-        sorted((CacheFolder(path, _title(path), _size(path)) for path in folders), key=lambda kept: kept.title)
-    )
+    caches = (CacheFolder(path, _title(path), _size(path)) for path in _root().glob("*") if path.is_dir())
+    return tuple(sorted(caches, key=lambda cache: cache.title))
 
 
 def clear_caches() -> int:
@@ -179,14 +180,14 @@ def clear_caches() -> int:
         InputError: a cache cannot be deleted.
     """
     freed = 0
-    for kept in list_caches():
+    for cache in list_caches():
         try:
-            with locked(kept.folder.with_suffix(".lock"), wait=False) as held:
-                if held:
-                    shutil.rmtree(kept.folder)
-                    freed += kept.bytes
+            with locked(cache.folder.with_suffix(".lock"), wait=False) as is_mine:
+                if is_mine:
+                    shutil.rmtree(cache.folder)
+                    freed += cache.bytes
         except OSError as error:
-            raise InputError(f"{kept.folder}: cannot be deleted: {error.strerror}") from None
+            raise InputError(f"{cache.folder}: cannot be deleted: {error.strerror}") from None
     return freed
 
 
@@ -195,26 +196,22 @@ def _root() -> Path:
 
 
 def _title(folder: Path) -> str:
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         return str(_load_index(folder)["title"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "unfinished"
+    return "unfinished"
 
 
 def _size(folder: Path) -> int:
-    total = 0
     with suppress(FileNotFoundError):  # it was finished, or deleted, while we looked
-        for path in folder.iterdir():
-            total += path.stat().st_size
-    return total
+        return sum(path.stat().st_size for path in folder.iterdir())
+    return 0
 
 
 def _find(folder: Path, original: Read) -> Read | None:
     """Return what gives the arrays of a cache; None where it is missing, cut short or has a damaged index."""
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return _map(folder, original)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    return None
 
 
 def _map(folder: Path, original: Read) -> Read:
@@ -227,7 +224,7 @@ def _load_index(folder: Path) -> dict[str, Any]:
     """Return the index of a cache; ValueError where its checksum does not match."""
     entry = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     index: dict[str, Any] = entry["index"]
-    if entry["checksum"] != digest_bytes([canonical(index).encode()]):
+    if entry["checksum"] != digest(index):
         raise ValueError("the index was changed")
     return index
 
@@ -238,6 +235,7 @@ def _map_column(path: Path, dtype: str, shapes: Sequence[Sequence[int]], sums: S
     bounds = [0, *accumulate(math.prod(shape) for shape in shapes)]
     if bounds[-1] != flat.size:
         raise ValueError("the file was cut short, or is too long")
+    # Where all images have one shape, several can be taken at once.
     same = all(shape == shapes[0] for shape in shapes)
     return Column(flat, bounds, shapes, sums, flat.reshape(len(shapes), *shapes[0]) if same else None)
 
@@ -247,6 +245,7 @@ def _build(folder: Path, title: str, number: int, read: Read, require_unchanged:
     partial = folder.with_suffix(".partial")
     for left_over in (partial, folder):  # of a builder that was killed; damaged
         shutil.rmtree(left_over, ignore_errors=True)
+    # Images mostly have one size: the first one tells about how much room all of them need.
     first = read(0)
     needed = number * sum(array.nbytes for array in first.values())
     try:
@@ -265,9 +264,9 @@ def _build(folder: Path, title: str, number: int, read: Read, require_unchanged:
 def _fill(
     partial: Path, title: str, first: Mapping[str, Array], needed: int, rest: Iterator[Mapping[str, Array]]
 ) -> None:
-    kinds: dict[str, dict[str, Any]] = {
-        kind: {"dtype": first[kind].dtype.str, "shapes": [], "sums": []} for kind in first
-    }
+    kinds: dict[str, dict[str, Any]]
+    kinds = {kind: {"dtype": array.dtype.str, "shapes": [], "sums": []} for kind, array in first.items()}
+    # Only what touches the new files is explained as a cache that cannot be kept: `rest` reads the user's own files.
     with ExitStack() as open_files:
         with _explaining(partial, needed):
             files = {kind: open_files.enter_context(FileIO(partial / f"{kind}.bin", "w")) for kind in first}
@@ -277,12 +276,11 @@ def _fill(
                 kinds[kind]["sums"].append(_checksum(array))
                 with _explaining(partial, needed):
                     _append(files[kind], array)
+        index = {"title": title, "kinds": kinds}
         with _explaining(partial, needed):
             for file in files.values():
                 os.fsync(file.fileno())
-    index = {"title": title, "kinds": kinds}
-    with _explaining(partial, needed):
-        write_text(partial / _INDEX, canonical({"index": index, "checksum": digest_bytes([canonical(index).encode()])}))
+            write_text(partial / _INDEX, canonical({"index": index, "checksum": digest(index)}))
 
 
 def _checksum(array: Array) -> int:
@@ -301,6 +299,7 @@ def _read_rest(read: Read, number: int) -> Iterator[Mapping[str, Array]]:
 
     Decoding releases Python's global lock. Which thread decodes changes no byte.
     """
+    # `pool.map` would read ahead without end: where disks are slower than cores, all images would be in memory at once.
     cores = count_cores()
     ahead: deque[Future[Mapping[str, Array]]] = deque()
     with ThreadPoolExecutor(cores) as pool:
@@ -319,6 +318,7 @@ def _explaining(folder: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = "set HARNESS_CACHE=FOLDER to a folder"
+        # What the unfinished cache fills now is free again as soon as it is given up.
         if needed and error.errno in NO_ROOM:
             free = shutil.disk_usage(folder.parent).free + _size(folder)
             raise InputError(

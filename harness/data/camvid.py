@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Literal
 from harness.data.label_sets import shipped_taxonomy
 from harness.data.listing import Listing, list_pairs
 from harness.data.pairs import Pair, make_source
+from harness.data.recognised import KnownLayout, Layout, Miss, subfolders
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
@@ -41,7 +42,7 @@ def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "offic
     names = ("train", "val", *(["test"] if (folder / "testannot").is_dir() else []))
     listings = {name: _list_split(folder, name) for name in names}
     official = {name: listing.pairs for name, listing in listings.items()}
-    chosen = official if split == "official" else _by_sequence(folder, official)
+    chosen = official if split == "official" else _divide_by_drive(folder, official)
     alone = [fault for listing in listings.values() for fault in listing.alone]
     pairs = {name: _in_blocks(members, block) for name, members in chosen.items()}
     return make_source(folder, _taxonomy(folder), pairs, alone)
@@ -49,18 +50,20 @@ def camvid(*, root: PathText, split: Literal["official", "by_sequence"] = "offic
 
 def _list_split(folder: Path, split: str) -> Listing:
     try:
-        return list_pairs(
-            folder, folder / split, folder / f"{split}annot", split=split, group_of=lambda name: name.partition("_")[0]
-        )
+        return list_pairs(folder, folder / split, folder / f"{split}annot", split=split)
     except InputError as error:
         raise InputError(f"{error}\n  camvid's root needs the folders train, trainannot, val, valannot") from None
 
 
-def _by_sequence(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, Sequence[Pair]]:
-    held_out = [pair for pair in official["train"] if pair.group == HELD_OUT]
-    rest = [pair for pair in official["train"] if pair.group != HELD_OUT]
+def _drive(pair: Pair) -> str:
+    return pair.name.partition("_")[0]
+
+
+def _divide_by_drive(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[str, Sequence[Pair]]:
+    held_out = [pair for pair in official["train"] if _drive(pair) == HELD_OUT]
+    rest = [pair for pair in official["train"] if _drive(pair) != HELD_OUT]
     if not held_out or not rest:
-        drives = ", ".join(sorted({pair.group for pair in official["train"]}))
+        drives = ", ".join(sorted({_drive(pair) for pair in official["train"]}))
         raise InputError(f"{folder}/train: by_sequence needs drive {HELD_OUT} and another one; found: {drives}")
     return {"train": rest, "val": held_out, "test": official["val"]}
 
@@ -68,13 +71,13 @@ def _by_sequence(folder: Path, official: Mapping[str, Sequence[Pair]]) -> dict[s
 def _in_blocks(pairs: Sequence[Pair], block: int) -> list[Pair]:
     """Return the pairs with each drive cut into blocks that are equally long within one picture."""
     blocked = []
-    for drive in sorted({pair.group for pair in pairs}):
-        members = [pair for pair in pairs if pair.group == drive]
+    for drive in sorted({_drive(pair) for pair in pairs}):
+        members = [pair for pair in pairs if _drive(pair) == drive]
+        # A short last block would count as much as the others: all are made a little longer or shorter instead.
         number = max(round(len(members) / block), 1)
         bounds = [len(members) * k // number for k in range(number + 1)]
         for start, end in pairwise(bounds):
-            last_frame = members[end - 1].name.rpartition("_")[2]
-            group = f"{members[start].name}-{last_frame}"
+            group = f"{members[start].name}-{members[end - 1].name.rpartition('_')[2]}"
             blocked += [replace(pair, group=group, recording=drive) for pair in members[start:end]]
     return blocked
 
@@ -98,3 +101,17 @@ def _taxonomy(folder: Path) -> Taxonomy:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a list of classes ({error!r}); repair or remove it") from None
+
+
+def _find(root: Path) -> Iterator[Layout | Miss]:
+    needed = ("train", "trainannot", "val", "valannot")
+    root = next((place for place in (root, *subfolders(root)) if (place / "trainannot").is_dir()), root)
+    lacking = [name for name in needed if not (root / name).is_dir()]
+    if not lacking:
+        why = "train/, trainannot/, val/, valannot/ as in SegNet's copy"
+        yield Layout("camvid", {"root": str(root)}, why)
+    elif any(name.endswith("annot") for name in needed if name not in lacking):
+        yield Miss(f"camvid, but there is no {' and no '.join(f'{name}/' for name in lacking)}")
+
+
+LAYOUT = KnownLayout("camvid: train/, trainannot/, val/, valannot/", _find)

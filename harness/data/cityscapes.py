@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from harness.data.label_sets import Moves, find_taxonomy, move_ids
 from harness.data.listing import Listing, list_names, match, source_of
 from harness.data.pairs import Pair
+from harness.data.recognised import KnownLayout, Layout, Miss, name_below
 from harness.data.source import Source
 from harness.errors import InputError
 from harness.registry import part
@@ -44,11 +46,10 @@ def cityscapes(
 
 def find_below(root: Path, name: str, split: str) -> Path | None:
     """Return the folder `name` that has a folder `split`: `root` / `name`, or below one or two folders more."""
-    for depth in range(_DEEPEST + 1):
-        for found in sorted(root.glob("/".join([*["*"] * depth, name]))):
-            if (found / split).is_dir():
-                return found
-    return None
+    # The least deep folder wins, so that an unpacked copy inside the data set is not taken for it.
+    patterns = ("/".join([*["*"] * depth, name]) for depth in range(_DEEPEST + 1))
+    found = (folder for pattern in patterns for folder in sorted(root.glob(pattern)) if (folder / split).is_dir())
+    return next(found, None)
 
 
 def _list_split(root: Path, split: str, labels: str) -> Listing:
@@ -75,11 +76,8 @@ def _list_split(root: Path, split: str, labels: str) -> Listing:
 def _list_city(root: Path, pictures: Path, masks: Path, depths: Path | None, labels: str) -> Listing:
     """Return the pairs of one city. Names are without their endings: `aachen_000000_000019`."""
     endings = (f"_{PICTURES}", f"_{labels}_labelIds", f"_{_DEPTH}")
-    found = [
-        {} if folder is None else with_ending(folder, end)
-        for folder, end in zip((pictures, masks, depths), endings, strict=True)
-    ]
-    images, ids, disparities = found
+    images, ids = with_ending(pictures, endings[0]), with_ending(masks, endings[1])
+    disparities = with_ending(depths, endings[2]) if depths else {}
     missing = (
         lambda name: f"no {masks.relative_to(root)}/{name}{endings[1]}.png",
         lambda name: f"no {pictures.relative_to(root)}/{name}{endings[0]}.png",
@@ -95,3 +93,34 @@ def with_ending(folder: Path, ending: str) -> dict[str, Path]:
         return {}
     files = list_names(folder, (".png",))
     return {name.removesuffix(ending): path for name, path in files.items() if name.endswith(ending)}
+
+
+def _find(root: Path) -> Iterator[Layout | Miss]:
+    pictures = {split: find_below(root, PICTURES, split) for split in SPLITS}
+    if not any(pictures.values()):
+        return
+    fine = {split: _has_ids(root, "gtFine", split) for split in SPLITS}
+    coarse = _has_ids(root, "gtCoarse", "train")
+    lacking = [f"{PICTURES}/{split}" for split, folder in pictures.items() if folder is None]
+    lacking += [] if fine["val"] else ["gtFine/val/CITY/*_gtFine_labelIds.png"]
+    lacking += [] if fine["train"] or coarse else ["gtFine/train/CITY/*_gtFine_labelIds.png"]
+    if lacking:
+        yield Miss(f"cityscapes, but there is no {' and no '.join(lacking)}")
+        return
+    depth = " and disparity/" if find_below(root, _DEPTH, "train") else ""
+    where = pictures["train"]
+    assert where is not None
+    found = f"{name_below(root, where)}{depth} with"
+    if fine["train"]:
+        yield Layout("cityscapes", {"root": str(root)}, f"{found} gtFine labels of train and val")
+    if coarse:
+        settings = {"root": str(root), "labels": "gtCoarse"}
+        yield Layout("cityscapes", settings, f"{found} gtCoarse labels of train and gtFine labels of val")
+
+
+def _has_ids(root: Path, labels: str, split: str) -> bool:
+    folder = find_below(root, labels, split)
+    return folder is not None and any((folder / split).glob(f"*/*_{labels}_labelIds.png"))
+
+
+LAYOUT = KnownLayout("cityscapes: leftImg8bit/ and gtFine/, each with train/ and val/", _find)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,21 +77,16 @@ def find_annotations(root: Path, splits: Sequence[str], most: int | None = None)
     for split in splits:
         pictures = cityscapes.find_below(place, cityscapes.PICTURES, split)
         labels = cityscapes.find_below(place, LABELS, split)
-        if labels is None and not place.is_dir():
-            raise InputError(describe_missing(root))
         if labels is None:
-            raise InputError(f"{root}: there is no {LABELS}/{split}; Cityscapes' labels are in {LABELS}/SPLIT/CITY/")
-        by_name = _by_name(pictures and pictures / split, labels / split, split)
-        if not by_name:
+            why = f"{root}: there is no {LABELS}/{split}; Cityscapes' labels are in {LABELS}/SPLIT/CITY/"
+            raise InputError(why if place.is_dir() else describe_missing(root))
+        image_of, ids_of = _list(pictures and pictures / split, _PICTURE_END), _list(labels / split, _IDS_END)
+        keys = sorted({*image_of, *ids_of})
+        if not keys:
             raise InputError(f"{labels / split}: there is no CITY/*{_IDS_END}.png")
+        by_name = [Annotation(split, *key, image_of.get(key), ids_of.get(key)) for key in keys]
         found += by_name if most is None else spread(by_name, most)
     return found
-
-
-def _by_name(pictures: Path | None, labels: Path, split: str) -> list[Annotation]:
-    image_of, ids_of = _list(pictures, _PICTURE_END), _list(labels, _IDS_END)
-    keys = sorted({*image_of, *ids_of})
-    return [Annotation(split, city, name, image_of.get((city, name)), ids_of.get((city, name))) for city, name in keys]
 
 
 def _list(folder: Path | None, ending: str) -> dict[tuple[str, str], Path]:
@@ -116,10 +112,15 @@ def convert(annotations: Sequence[Annotation], taxonomy: Taxonomy, out: Path) ->
             outcomes.append(_convert_one(annotation, taxonomy, meaning, out))
             yield outcomes[-1]
         write_text(out / CLASS_LIST, describe_classes(taxonomy))
-        _write_skipped(out / SKIPPED, [item for item in outcomes if item.state == "skipped"])
-        kept = [out / item.annotation.mask for item in outcomes if item.state != "skipped"]
-        write_checksums(out, [*kept, out / CLASS_LIST])
-        _link([item.annotation for item in outcomes if item.state != "skipped"], out)
+        skipped = [f"{item.annotation.name}\t{item.reason}\n" for item in outcomes if item.state == "skipped"]
+        if skipped:
+            write_text(out / SKIPPED, "".join(skipped))
+        else:
+            (out / SKIPPED).unlink(missing_ok=True)
+        # The checksums come last but for the links: where they are, all files that they speak of are whole.
+        made = [item.annotation for item in outcomes if item.state != "skipped"]
+        write_checksums(out, [*(out / annotation.mask for annotation in made), out / CLASS_LIST])
+        _link(made, out)
     except OSError as error:
         raise HarnessError(
             f"{error.filename or out}: cannot be written: {error.strerror}; what is there is whole, and the same "
@@ -133,6 +134,7 @@ def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: 
         return Outcome(annotation, "skipped", f"there is no {file}")
     try:
         files = {"ids": annotation.ids}
+        # The mask says in its header what it was made from, so that one of other labels or classes is made again.
         key = fingerprint([add_changes(digest_files(files), files, PICTURES), meaning])
         if _made_from(out / annotation.mask) == key:
             return Outcome(annotation, "kept")
@@ -146,13 +148,11 @@ def _convert_one(annotation: Annotation, taxonomy: Taxonomy, meaning: str, out: 
 
 def _made_from(mask: Path) -> str | None:
     """Return what a whole mask was made from, as its header says; None where there is none."""
-    try:
-        with opened(mask) as picture:
-            key = picture.info.get(_KEY)
-            picture.verify()
-    except InputError:
-        return None
-    return str(key)
+    with suppress(InputError), opened(mask) as picture:
+        key = picture.info.get(_KEY)
+        picture.verify()
+        return str(key)
+    return None
 
 
 def _encode(label_HW: Label, key: str) -> bytes:
@@ -180,32 +180,21 @@ def describe_classes(taxonomy: Taxonomy) -> str:
     return "\n".join([*lines, f"ignored: [{IGNORE}]"]) + "\n"
 
 
-def _write_skipped(path: Path, skipped: Sequence[Outcome]) -> None:
-    if skipped:
-        write_text(path, "".join(f"{item.annotation.name}\t{item.reason}\n" for item in skipped))
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _link(annotations: Sequence[Annotation], out: Path) -> None:
     """Make SPLIT/images and SPLIT/masks hold links to these pictures and their masks, and to no others."""
-    wanted = {
-        place: target
-        for item in annotations
-        if item.picture is not None
-        for place, target in (
-            (out / item.split / "images" / f"{item.name}.png", item.picture),
-            (out / item.split / "masks" / f"{item.name}_mask.png", out / item.mask),
-        )
-    }
+    wanted: dict[Path, Path] = {}
+    for item in annotations:
+        if item.picture is not None:
+            wanted[out / item.split / "images" / f"{item.name}.png"] = item.picture
+            wanted[out / item.split / "masks" / f"{item.name}_mask.png"] = out / item.mask
     for folder in {place.parent for place in wanted}:
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             if path.is_symlink() and path not in wanted:
                 path.unlink()
     for place, target in wanted.items():
+        # Relative links stay right where the whole tree is moved. A right one is left: others may be reading it.
         to = os.path.relpath(target.resolve(), place.parent.resolve())
-        if place.is_symlink() and os.readlink(place) == to:  # noqa: PTH115 - compared as written
-            continue
-        place.unlink(missing_ok=True)
-        place.symlink_to(to)
+        if not (place.is_symlink() and os.readlink(place) == to):  # noqa: PTH115 - compared as written
+            place.unlink(missing_ok=True)
+            place.symlink_to(to)

@@ -13,9 +13,9 @@ from harness.data.desert_canvas import Canvas
 from harness.data.desert_things import draw
 from harness.data.desert_world import GENERATOR_VERSION, SplitName, make_scene
 from harness.data.label_sets import shipped_taxonomy
-from harness.data.source import Depth, Image, Label, RawIds, Source, Split
+from harness.data.source import Depth, Image, Label, Source, Split
 from harness.data.taxonomy import map_ids
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import digest
 from harness.registry import part
 
 TAXONOMY = "offroad"
@@ -38,8 +38,7 @@ def desert(
     it is drawn at, not resized to. `train` and `val` show one desert; `test` another one: other sky, soil and mix.
     """
     numbers: Mapping[SplitName, int] = {"train": train_images, "val": val_images, "test": test_images}
-    height, width = size
-    splits: dict[str, Split] = {split: make_split(split, number, (height, width)) for split, number in numbers.items()}
+    splits: dict[str, Split] = {split: make_split(split, number, size) for split, number in numbers.items()}
     return Source(taxonomy=shipped_taxonomy(TAXONOMY), splits=splits)
 
 
@@ -58,12 +57,9 @@ def make_split(split: SplitName, number: int, size: tuple[int, int]) -> Split:
     def read_label(index: int) -> Label:
         return map_ids(drawn(index).label_HW, shipped_taxonomy(TAXONOMY), where=names[index])
 
-    def read_ids(index: int) -> RawIds:
-        return drawn(index).label_HW.copy()
-
     def read_depth(index: int) -> Depth:
         metres_HW = drawn(index).depth_HW  # 0 in the sky: what no sensor measures
         return np.divide(1, metres_HW, out=np.full(metres_HW.shape, np.nan, np.float32), where=metres_HW > 0)
 
-    digest = digest_bytes([canonical(["desert", GENERATOR_VERSION, split, number, list(size)]).encode()])
-    return Split(names, names, read_image, read_label, read_ids, digest, read_depth)
+    content = digest(["desert", GENERATOR_VERSION, split, number, list(size)])
+    return Split(names, names, read_image, read_label, lambda index: drawn(index).label_HW.copy(), content, read_depth)

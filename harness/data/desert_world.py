@@ -108,6 +108,11 @@ class Thing:
     chances: tuple[float, ...]
     """Uniform numbers in [0, 1) that decide its shape and colour."""
 
+    @property
+    def aspect(self) -> float:
+        """Return its width in heights."""
+        return self.width_m / self.height_m
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -135,7 +140,7 @@ class Scene:
 
 def make_scene(split: SplitName, index: int) -> Scene:
     """Return the scene of one image. `train` and `val` show one desert, `test` another one."""
-    look = RED_DESERT if split == "test" else SAGE_DESERT
+    style = RED_DESERT if split == "test" else SAGE_DESERT
     generator = np.random.default_rng((GENERATOR_VERSION, _SPLIT_CODE[split], index))
     chances = generator.random(NUM_CHANCES).tolist()
     focal, eye_m = 0.95 + 0.25 * chances[0], 1.3 + 0.5 * chances[1]
@@ -143,24 +148,26 @@ def make_scene(split: SplitName, index: int) -> Scene:
         horizon=0.36 + 0.17 * chances[2],
         focal=focal,
         eye_m=eye_m,
-        zenith=_between(look.zenith, chances[3]),
-        haze=_between(look.haze, chances[4]),
-        soil=_between(look.soil, chances[5]),
-        ridge=_between(look.ridge, chances[6]),
-        clouds=_within(look.clouds, chances[7]),
-        greenness=_within(look.greenness, chances[8]),
-        sun=_sun(_within(look.sun_height, chances[9]), 2.0 * chances[10] - 1.0),
+        zenith=_between(style.zenith, chances[3]),
+        haze=_between(style.haze, chances[4]),
+        soil=_between(style.soil, chances[5]),
+        ridge=_between(style.ridge, chances[6]),
+        clouds=_within(style.clouds, chances[7]),
+        greenness=_within(style.greenness, chances[8]),
+        sun=_sun(_within(style.sun_height, chances[9]), 2.0 * chances[10] - 1.0),
         chances=tuple(chances),
-        things=_scatter(generator, look, focal),
+        things=_scatter(generator, style, focal),
     )
 
 
-def _scatter(generator: np.random.Generator, look: Style, focal: float) -> tuple[Thing, ...]:
+def _scatter(generator: np.random.Generator, style: Style, focal: float) -> tuple[Thing, ...]:
     """Place things: about evenly over the picture's ground, so that far ones are many."""
     things = []
-    for kind, growth in look.growth.items():
+    for kind, growth in style.growth.items():
         number = int(generator.integers(growth.number[0], growth.number[1] + 1))
         for row in generator.random((number, NUM_CHANCES)).tolist():
+            # Rows of the picture's ground are even in 1 / z. A smaller power moves things away from the eye: even in
+            # 1 / z, most would be the few large ones in front, which hide the others.
             near, far = growth.nearest_m**-0.6, growth.farthest_m**-0.6
             z_m = (far + (near - far) * row[0]) ** (-1 / 0.6)
             height_m = _within(growth.height_m, row[2] * row[2])
@@ -190,4 +197,10 @@ def _within(limits: tuple[float, float], chance: float) -> float:
 
 def _between(colours: tuple[Rgb, Rgb], chance: float) -> Rgb:
     red, green, blue = (_within(limits, chance) for limits in zip(*colours, strict=True))
+    return red, green, blue
+
+
+def mixed(first: Rgb, second: Rgb, share: float) -> Rgb:
+    """Return the colour between two; share 0 is the first."""
+    red, green, blue = (one * (1.0 - share) + other * share for one, other in zip(first, second, strict=True))
     return red, green, blue

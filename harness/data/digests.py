@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import InputError
 from harness.files import write_text
-from harness.fingerprint import canonical, digest_bytes, digest_file, fingerprint
+from harness.fingerprint import digest, digest_file, fingerprint
 
 CLOCK_STEP_NS = 2_000_000_000
 """The coarsest step of a file system's clock (FAT's): two changes that are closer may bear one time."""
@@ -46,31 +46,31 @@ def digest_files(files: Mapping[str, Path]) -> str:
     """
     try:
         states = _states(files)
-        key = digest_bytes([canonical([sorted(files), list(states.items())]).encode()])
-        known = _recall("digests", key)
-        if known is not None:
+        key = digest([sorted(files), list(states.items())])
+        if (known := _load("digests", key)) is not None:
             return known
         began = time.time_ns()
-        digest = combine({name: digest_file(path) for name, path in files.items()})
+        found = combine({name: digest_file(path) for name, path in files.items()})
         after = _states(files)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    # A file that was changed between two looks at it has a digest of a mixture, which must never be remembered.
     if changed := [path for path in states if states[path] != after[path]]:
         raise InputError(
             f"{changed[0]}: changed while it was read; run the same command again when nothing writes there"
         )
     if all(state.ctime_ns < began - CLOCK_STEP_NS for state in states.values()):
-        _keep("digests", key, digest)
-    return digest
+        _store("digests", key, found)
+    return found
 
 
-def require_digest(files: Mapping[str, Path], digest: str, root: Path) -> None:
+def require_digest(files: Mapping[str, Path], expected: str, root: Path) -> None:
     """Require that files, below `root`, are still those of a digest.
 
     Raises:
         InputError: they are not, or cannot be read.
     """
-    if digest_files(files) != digest:
+    if digest_files(files) != expected:
         raise InputError(f"{root}: files changed while they were read; run the same command again")
 
 
@@ -104,14 +104,13 @@ def remember(kind: str, key: str, work_out: Callable[[], str]) -> str:
     Each answer has a file of its own, written whole: processes that work out the same answer at once do not meet. It
     carries a checksum, without which it is not believed.
     """
-    answer = _recall(kind, key)
-    if answer is None:
+    if (answer := _load(kind, key)) is None:
         answer = work_out()
-        _keep(kind, key, answer)
+        _store(kind, key, answer)
     return answer
 
 
-def _recall(kind: str, key: str) -> str | None:
+def _load(kind: str, key: str) -> str | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # missing or damaged
         entry = json.loads(_entry(kind, key).read_text(encoding="utf-8"))
         answer = entry["answer"]
@@ -120,7 +119,7 @@ def _recall(kind: str, key: str) -> str | None:
     return None
 
 
-def _keep(kind: str, key: str, answer: str) -> None:
+def _store(kind: str, key: str, answer: str) -> None:
     with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop
         write_text(_entry(kind, key), json.dumps({"answer": answer, "checksum": _checksum(key, answer)}))
 
@@ -130,7 +129,7 @@ def _entry(kind: str, key: str) -> Path:
 
 
 def _checksum(key: str, answer: str) -> str:
-    return digest_bytes([canonical([key, answer]).encode()])
+    return digest([key, answer])
 
 
 def write_checksums(folder: Path, files: Iterable[Path]) -> None:
@@ -159,5 +158,6 @@ def find_changed(folder: Path) -> str | None:
         return f"{folder / gone[0]}: it is gone"
     if digest_files({name: folder / name for name in sums}) == combine(sums):
         return None
-    changed = next((name for name, digest in sums.items() if digest_file(folder / name) != digest), CHECKSUMS)
+    # The sum of all is compared first, because it is remembered; only where it differs is the file looked for.
+    changed = next((name for name, known in sums.items() if digest_file(folder / name) != known), CHECKSUMS)
     return f"{folder / changed}: its checksum does not match"

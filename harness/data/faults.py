@@ -22,9 +22,7 @@ def describe_faults(faults: Sequence[Fault], taxonomy: Taxonomy) -> str:
     for kind in dict.fromkeys(fault.kind for fault in faults):
         found = [fault for fault in faults if fault.kind == kind]
         if kind == UNKNOWN:
-            pixels: Counter[int] = Counter()
-            for fault in found:
-                pixels.update(fault.unknown)
+            pixels = sum((Counter(fault.unknown) for fault in found), Counter[int]())
             lines.append(f"{describe_unknown(pixels, taxonomy)}; first file: {found[0].file}")
         else:
             lines.append(f"{kind}: {len(found)} {'file' if len(found) == 1 else 'files'}, first {found[0].told}")
@@ -52,10 +50,10 @@ def without_bad_images(source: Source) -> Source:
     splits = {}
     for name, split in source.splits.items():
         bad = {fault.name for fault in faults if fault.split == name}
-        kept = [index for index, image in enumerate(split.names) if image not in bad]
-        if not kept:
+        usable = [index for index, image in enumerate(split.names) if image not in bad]
+        if not usable:
             refuse(source, faults)
-        splits[name] = take(split, kept)
+        splits[name] = take(split, usable)
     names = [f"{fault.name} ({fault.kind})" for fault in faults]
     note = f"data.on_bad_image: skip left out {len(names)} {'image' if len(names) == 1 else 'images'}: "
     return replace(source, splits=splits, listed=(), check=tuple, notes=(*source.notes, note + ", ".join(names)))

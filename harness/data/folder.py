@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from harness.data.label_sets import RawId
-from harness.data.listing import LIST_ENDING, Listing, list_pairs, restrict, source_of
+from harness.data.listing import Listing, list_pairs, restrict, source_of
 from harness.data.pairs import Pair, make_source
 from harness.data.source import IGNORE, Source
 from harness.data.taxonomy import Colour, Taxonomy, distinct_colours
@@ -66,8 +67,11 @@ def folder(  # noqa: PLR0913 - one argument is one setting
             raise SettingError((key,), f"'{below}' must be the name of a folder below root")
 
     def list_below(below: str, split: str = "") -> Listing:
-        where = [_below(place, folder, below) for folder in (images, masks)]
-        listing = list_pairs(place, where[0], where[1], suffix=mask_suffix, split=split)
+        # The folder of a split lies around those of images and masks, or where these name it.
+        pictures, labels = (
+            place / name.replace(SPLIT, below) if SPLIT in name else place / below / name for name in (images, masks)
+        )
+        listing = list_pairs(place, pictures, labels, suffix=mask_suffix, split=split)
         if groups is None:
             return listing
         found = find_groups(groups, tuple(pair.name for pair in listing.pairs))
@@ -84,13 +88,8 @@ def folder(  # noqa: PLR0913 - one argument is one setting
     return source_of(place, taxonomy, listings)
 
 
-def _below(root: Path, folder: str, split: str) -> Path:
-    """Return the folder of images or of masks: in that of a split, or around it where it names it."""
-    return root / folder.replace(SPLIT, split) if SPLIT in folder else root / split / folder
-
-
 def _list_split(root: Path, below: str, split: str, list_below: Callable[[str, str], Listing]) -> Listing:
-    if not below.endswith(LIST_ENDING):
+    if not below.endswith(".txt"):
         return list_below(below, split)
     return restrict(list_below("", ""), root, root / below, split)
 
@@ -119,9 +118,8 @@ def make_taxonomy(
     if not 0 < len(set(names)) == len(names) <= IGNORE:
         raise SettingError(("classes",), f"{len(names)} names, {len(set(names))} different; 1 to {IGNORE} are possible")
     given = classes if isinstance(classes, Mapping) else {name: index for index, name in enumerate(names)}
-    wanted = [(ids, index) for index, ids in enumerate(given.values())]
-    flat = [(raw, index) for ids, index in wanted for raw in (ids if isinstance(ids, list) else [ids])]
-    flat += [(raw, IGNORE) for raw in ignore]
+    wanted = [*enumerate(given.values()), (IGNORE, list(ignore))]
+    flat = [(raw, index) for index, ids in wanted for raw in (ids if isinstance(ids, list) else [ids])]
     class_of: dict[int, int] = {}
     for raw, index in flat:
         if class_of.setdefault(raw, index) != index:
@@ -139,13 +137,11 @@ def divide(pairs: Sequence[Pair], val_fraction: float) -> dict[str, list[Pair]]:
         SettingError: one side would be empty.
     """
     ranked = sorted({pair.group for pair in pairs}, key=lambda group: hashlib.sha256(group.encode()).digest())
-    images, held = Counter(pair.group for pair in pairs), 0
-    taken: set[str] = set()
-    for group in ranked:
-        if held >= val_fraction * len(pairs):
-            break
-        taken.add(group)
-        held += images[group]
+    images = Counter(pair.group for pair in pairs)
+    # A group goes to val where the images of those before it are too few: a hash of the name alone would leave the
+    # share of val to chance, and an order by size would put all large groups on one side.
+    before = accumulate((images[group] for group in ranked), initial=0)
+    taken = {group for group, number in zip(ranked, before, strict=False) if number < val_fraction * len(pairs)}
     sides = {
         "train": [pair for pair in pairs if pair.group not in taken],
         "val": [pair for pair in pairs if pair.group in taken],

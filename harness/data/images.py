@@ -6,6 +6,7 @@ refused. Pictures and labels are turned upright, each by its own EXIF orientatio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.source import Depth, Image, Label, RawIds
-from harness.data.stored import (
-    UPRIGHT,
-    Stored,
-    describe,
-    find_orientation,
-    opened,
-    swaps_sides,
-    turn,
-    why_no_label,
-    why_no_picture,
-    why_not_read,
-)
+from harness.data.stored import UPRIGHT, Stored, describe, find_orientation, opened, swaps_sides, turn
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +59,7 @@ def read_bands(path: Path) -> tuple[Bands, Stored]:
         InputError: the file cannot be read, or something in it would be lost.
     """
     with opened(path) as picture:
-        stored = _described(picture, path, why_no_picture)
+        stored = _described(picture, path, Stored.why_no_picture)
         return _decode_upright(picture, path, stored.alpha, "L" if stored.model == "grey" else "RGB"), stored
 
 
@@ -84,13 +74,14 @@ def read_ids(path: Path) -> RawIds:
     """
     with opened(path) as picture:
         if picture.mode not in _ID_MODES:
-            _described(picture, path, why_not_read)
+            _described(picture, path, Stored.why_not_read)
             raise ColourMaskError(
                 f"{path}: a colour picture ({picture.mode}), but labels are ids in one channel: write each pixel's "
                 f"class id into an 8-bit, 16-bit or palette PNG"
             )
-        stored = _described(picture, path, why_no_label)
+        stored = _described(picture, path, Stored.why_no_label)
         ids_HW = _decode_upright(picture, path, False, picture.mode)[..., 0]
+    # Pillow spreads grey of 2 and 4 bits over 0 to 255, as pictures are shown; as ids they count from 0 again.
     ids_HW //= _grey_step(stored)
     if ids_HW.dtype == np.int32 and (ids_HW.min() < 0 or ids_HW.max() > 65535):
         raise InputError(f"{path}: label ids from {ids_HW.min()} to {ids_HW.max()}; they must be from 0 to 65535")
@@ -108,7 +99,7 @@ def read_disparity(path: Path) -> Depth:
     with opened(path) as picture:
         if not picture.mode.startswith("I"):
             raise InputError(f"{path}: disparity is a 16-bit picture, this one is {picture.mode}")
-        _described(picture, path, why_no_label)
+        _described(picture, path, Stored.why_no_label)
         value_HW = _decode_upright(picture, path, False, picture.mode)[..., 0].astype(np.float32)
     return np.where(value_HW > 0, (value_HW - 1) / 256, np.float32(np.nan)).astype(np.float32)
 
@@ -122,7 +113,7 @@ def check_image(path: Path) -> tuple[int, int]:
         InputError: as `read_image`.
     """
     with opened(path) as picture:
-        stored = _described(picture, path, why_no_picture)
+        stored = _described(picture, path, Stored.why_no_picture)
         if stored.alpha:
             _decode(picture, path, alpha=True, mode="L")
         elif picture.format == "PNG" and getattr(picture, "tile", None):  # none: decoded already
@@ -133,11 +124,11 @@ def check_image(path: Path) -> tuple[int, int]:
 
 
 def find_change(path: Path) -> str:
-    """Return what of a file is read otherwise than before the reader looked at what is stored; empty for nothing.
+    """Return how the reading of a file differs from that of the first version of this reader; empty where it does not.
 
-    It goes into the digest of the data, so that ids of runs change where their pixels do, and nowhere else: pictures
-    and labels that are turned upright (Pillow turned TIFF, and mixed up the rows of some), and ids in TIFF of 2 or 4
-    bits.
+    It goes into the digest of the data, so that ids of runs change where their pixels do, and nowhere else. It concerns
+    pictures and labels that are turned upright (the first version left that to Pillow, which turned TIFF alone, and
+    mixed up the rows of some), and ids in TIFF of 2 or 4 bits.
     """
     try:
         with opened(path) as picture:
@@ -156,7 +147,7 @@ def _was_mixed_up(picture: Any, stored: Stored) -> bool:
     return mapped and swaps_sides(stored.orientation) and stored.size[0] != stored.size[1]
 
 
-def _described(picture: Picture, path: Path, why_not: Any) -> Stored:
+def _described(picture: Picture, path: Path, why_not: Callable[[Stored], str]) -> Stored:
     """Return what a file stores; InputError where `why_not` knows a reason against reading it."""
     stored = describe(picture, path)
     if why := why_not(stored):
@@ -182,13 +173,16 @@ def _decode(picture: Picture, path: Path, *, alpha: bool, mode: str) -> Bands:
     """
     picture.load()
     height, width = picture.height, picture.width
+    # Pillow's pixels, its copy in another mode and numpy's would be a large picture in memory three times.
     rows = max(1, _AT_ONCE_PX // width)
     taken: Bands | None = None
-    opaque: set[int] = set()
+    opaque: set[Any] = set()
     for top in range(0, height, rows):
         strip = picture if rows >= height else picture.crop((0, top, width, min(height, top + rows)))
         if alpha:
-            opaque |= set(_opacity(strip))
+            has_alpha, mode_with_alpha = strip.mode in ("RGBA", "LA"), "LA" if strip.mode == "La" else "RGBA"
+            with_alpha = strip if has_alpha else strip.convert(mode_with_alpha)
+            opaque |= set(with_alpha.getchannel("A").getextrema())
             if len(opaque) > 1:
                 raise InputError(
                     f"{path}: its transparency (a fourth band, or one of two) is not the same everywhere and would be "
@@ -204,20 +198,9 @@ def _decode(picture: Picture, path: Path, *, alpha: bool, mode: str) -> Bands:
     return taken
 
 
-def _opacity(strip: Picture) -> tuple[int, int]:
-    """Return the lowest and the highest opacity of a picture."""
-    with_alpha = strip if strip.mode in ("RGBA", "LA") else strip.convert("LA" if strip.mode == "La" else "RGBA")
-    low, high = with_alpha.getchannel("A").getextrema()
-    return int(low), int(high)  # type: ignore[arg-type]  # one channel has one pair
-
-
 def resize_pair(image: Image, label: Label, size: tuple[int, int]) -> tuple[Image, Label]:
     """Return image and label at [H, W]: the image bilinear with antialiasing, the label by nearest neighbour."""
-    import PIL.Image
-
-    if label.shape != size:
-        label = np.array(PIL.Image.fromarray(label).resize((size[1], size[0]), PIL.Image.Resampling.NEAREST))
-    return resize_image(image, size), label
+    return resize_image(image, size), label if label.shape == size else resize_nearest(label, size)
 
 
 def resize_image(image: Image, size: tuple[int, int]) -> Image:
@@ -227,3 +210,10 @@ def resize_image(image: Image, size: tuple[int, int]) -> Image:
     if image.shape[:2] == size:
         return image
     return np.array(PIL.Image.fromarray(image).resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR))
+
+
+def resize_nearest(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return labels or depth at [H, W], by nearest neighbour: no value is made that was not there."""
+    import PIL.Image
+
+    return np.array(PIL.Image.fromarray(values).resize((size[1], size[0]), PIL.Image.Resampling.NEAREST))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from harness.data.cityscapes import find_below
 from harness.data.label_sets import Moves, find_taxonomy, move_ids, shipped_taxonomy
 from harness.data.listing import Listing, list_names, match, source_of
 from harness.data.pairs import Format, Pair
+from harness.data.recognised import KnownLayout, Layout, Miss, name_below, subfolders
 from harness.data.source import Depth, Image, RawIds, Source
 from harness.errors import InputError
 from harness.registry import part
@@ -36,16 +38,16 @@ def kaggle_cityscapes(
     from: each is a group of its own, so that intervals are narrower than those of cityscapes, wrongly.
     """
     place = Path(root).expanduser()
-    base = next((found for found in (place / "data", place) if (found / "train" / "image").is_dir()), None)
-    if base is None:
-        base = find_below(place, "data", "train")
+    bases = [folder for folder in (place / "data", place) if (folder / "train" / "image").is_dir()]
+    base = bases[0] if bases else find_below(place, "data", "train")
     if base is None:
         raise InputError(
             f"{place}: there is no data/train/image; kaggle_cityscapes' root holds "
             "data/{train,val}/{image,label,depth}/*.npy"
         )
     listings = {split: _list_split(place, base / split, split) for split in ("train", "val")}
-    return source_of(place, move_ids(find_taxonomy(taxonomy), move), listings, ARRAYS)
+    form = Format(_read_image, _read_ids, _read_depth, _check)
+    return source_of(place, move_ids(find_taxonomy(taxonomy), move), listings, form)
 
 
 def _list_split(root: Path, folder: Path, split: str) -> Listing:
@@ -72,8 +74,8 @@ def _read_image(path: Path) -> Image:
     if values_HWC.ndim != 3 or values_HWC.shape[2] != 3:
         raise InputError(f"{path}: an array {values_HWC.shape}; pictures are (height, width, 3)")
     if not (values_HWC.min() >= 0 and values_HWC.max() <= 1):
-        found = f"{values_HWC.min():g} to {values_HWC.max():g}"
-        raise InputError(f"{path}: values from {found}; pictures of this set lie in 0 to 1")
+        low, high = values_HWC.min(), values_HWC.max()
+        raise InputError(f"{path}: values from {low:g} to {high:g}; pictures of this set lie in 0 to 1")
     return np.rint(values_HWC * 255).astype(np.uint8)
 
 
@@ -82,6 +84,7 @@ def _read_ids(path: Path) -> RawIds:
     values = _read(path)
     train_ids_HW = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     label_ids = np.array([_UNLABELLED, *(shipped_taxonomy("cityscapes19").raw_ids(k)[0] for k in range(19))], np.uint8)
+    # Labels that were resized by averaging hold fractions; rounded, they would be classes that nobody drew.
     whole = train_ids_HW.ndim == 2 and bool((train_ids_HW == np.rint(train_ids_HW)).all())
     if not whole or train_ids_HW.min() < -1 or train_ids_HW.max() >= len(label_ids) - 1:
         found = f"{train_ids_HW.shape} with values from {train_ids_HW.min():g} to {train_ids_HW.max():g}"
@@ -102,4 +105,19 @@ def _check(path: Path) -> tuple[int, int]:
     return height, width
 
 
-ARRAYS = Format(_read_image, _read_ids, _read_depth, _check)
+def _find(root: Path) -> Iterator[Layout | Miss]:
+    bases = [base for place in (root, *subfolders(root)) for base in (place / "data", place)]
+    base = next((base for base in bases if any((base / "train" / "image").glob("*.npy"))), None)
+    if base is None:
+        return
+    lacking = [name for name in ("train/label", "val/image", "val/label") if not any((base / name).glob("*.npy"))]
+    if lacking:
+        yield Miss(f"kaggle_cityscapes, but there are no .npy files in {' and '.join(lacking)} of {base}")
+        return
+    depth = ", depth/" if (base / "train" / "depth").is_dir() else ""
+    why = f"{name_below(root, base / 'train')} and val/ with image/, label/{depth} as numbered arrays"
+    place = base if base.name != "data" or base == root else base.parent
+    yield Layout("kaggle_cityscapes", {"root": str(place)}, why)
+
+
+LAYOUT = KnownLayout("kaggle_cityscapes: data/train/ and data/val/, each with image/ and label/ of .npy files", _find)

@@ -25,7 +25,6 @@ Moves = dict[str, RawId | list[RawId]]
 IGNORED = "ignored"
 """Stands for a class wherever ids are given to classes: pixels that are not counted."""
 _SHIPPED = Path(__file__).with_name("taxonomies")
-_LARGEST_ID = 65535
 
 
 def shipped_taxonomies() -> tuple[str, ...]:
@@ -90,7 +89,7 @@ def read_taxonomy(path: Path) -> Taxonomy:
 
 def _enter(class_of: dict[int, int], ids: Node, index: int) -> None:
     for item in ids.items():
-        raw = _whole(item, _LARGEST_ID)
+        raw = _whole(item, 65535)
         if raw in class_of:
             raise item.error(f"the id {raw} stands twice; a pixel has one class, or is ignored")
         class_of[raw] = index

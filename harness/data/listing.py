@@ -37,12 +37,11 @@ def list_pairs(
     *,
     suffix: str = "",
     split: str = "",
-    group_of: Callable[[str], str] = str,
 ) -> Listing:
     """Return the pairs of two folders below `root`: label file = image's name + `suffix`, any ending.
 
-    Other files (`Thumbs.db`, hidden ones) are passed over. `group_of` maps an image's name to its group. Both folders
-    may be one: what ends with `suffix` there is a label, all else an image.
+    Other files (`Thumbs.db`, hidden ones) are passed over. Each image is a group of its own. Both folders may be one:
+    what ends with `suffix` there is a label, all else an image.
 
     Raises:
         InputError: a folder is missing or empty, or two files share a name.
@@ -56,8 +55,8 @@ def list_pairs(
         raise InputError(f"{images}: no images there; known endings: {', '.join(IMAGE_ENDINGS)}")
     below = labels.relative_to(root).as_posix()
     missing = lambda n: f"no {below}/{n}{suffix}.png", lambda n: f"no image of that name in {images.relative_to(root)}"
-    names, alone = match(root, split, (pictures, masks), missing, lambda name: name + suffix)
-    return Listing(tuple(Pair(n, group_of(n), pictures[n], masks[n + suffix]) for n in names), alone)
+    names, alone = match(root, split, (pictures, masks), missing, suffix)
+    return Listing(tuple(Pair(n, n, pictures[n], masks[n + suffix]) for n in names), alone)
 
 
 def match(
@@ -65,26 +64,21 @@ def match(
     split: str,
     files: tuple[Mapping[str, Path], Mapping[str, Path]],
     missing: tuple[Callable[[str], str], Callable[[str], str]],
-    label_of: Callable[[str], str] = str,
+    suffix: str = "",
 ) -> tuple[list[str], tuple[Fault, ...]]:
     """Return the sorted names of images that have a label, and the faults of files without a counterpart.
 
-    `files` are images and labels by name, `label_of` an image's name -> its label's. `missing` says in words what is
+    `files` are images and labels by name; a label's name is its image's with `suffix`. `missing` says in words what is
     missing to an image, and to a label, by the file's name.
     """
     images, labels = files
-    wanted = {label_of(name) for name in images}
+    wanted = {name + suffix for name in images}
     alone = [
-        fault_alone(root, path, NO_LABEL, split, name, missing[0](name))
-        for name, path in images.items()
-        if label_of(name) not in labels
+        *((NO_LABEL, name, path, missing[0](name)) for name, path in images.items() if name + suffix not in labels),
+        *((NO_IMAGE, name, path, missing[1](name)) for name, path in labels.items() if name not in wanted),
     ]
-    alone += [
-        fault_alone(root, path, NO_IMAGE, split, name, missing[1](name))
-        for name, path in labels.items()
-        if name not in wanted
-    ]
-    return sorted(name for name in images if label_of(name) in labels), tuple(alone)
+    faults = tuple(fault_alone(root, path, kind, split, name, told) for kind, name, path, told in alone)
+    return sorted(name for name in images if name + suffix in labels), faults
 
 
 def source_of(root: Path, taxonomy: Taxonomy, listings: Mapping[str, Listing], form: Format = PICTURES) -> Source:
@@ -118,17 +112,14 @@ def list_names(
         raise InputError(describe_missing(folder))
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in endings and not path.name.startswith("."):
-            name = unicodedata.normalize("NFC", path.stem)
-            if not keep(name):
-                continue
+        name = unicodedata.normalize("NFC", path.stem)
+        if path.suffix.lower() in endings and not path.name.startswith(".") and keep(name):
             if name in found:
                 raise InputError(f"{folder}: '{found[name].name}' and '{path.name}' share a name; keep one of them")
             found[name] = path
     return found
 
 
-LIST_ENDING = ".txt"
 NOT_THERE = "listed images that are missing"
 
 
@@ -155,7 +146,7 @@ def find_listed(line: str, names: Container[str]) -> str | None:
 
 
 def restrict(listing: Listing, root: Path, path: Path, split: str) -> Listing:
-    """Return the images of a listing that a list names. What it names and is not there becomes a fault.
+    """Return the images of a listing that a list names. A line that names none becomes a fault.
 
     Raises:
         InputError: the list cannot be read, or names no image that is there.
@@ -164,11 +155,13 @@ def restrict(listing: Listing, root: Path, path: Path, split: str) -> Listing:
     alone = {fault.name: replace(fault, split=split) for fault in listing.alone}
     lines = read_list(path)
     named = {line: find_listed(line, pairs.keys() | alone.keys()) for line in lines}
-    found = [pairs[name] for name in dict.fromkeys(named.values()) if name in pairs]
+    # A list may name an image twice, by its name and as a path.
+    names = dict.fromkeys(named.values())
+    found = [pairs[name] for name in names if name in pairs]
     if not found:
         first = f", such as '{lines[0]}'" if lines else ""
         raise InputError(f"{path}: none of its {len(lines)} names{first} is that of an image with a mask in {root}")
-    faults = [alone[name] for name in dict.fromkeys(named.values()) if name in alone]
+    faults = [alone[name] for name in names if name in alone]
     missing = [line for line, name in named.items() if name is None]
     faults += [fault_alone(root, path, NOT_THERE, split, line, f"no image '{line}'") for line in missing]
     return Listing(tuple(sorted(found, key=lambda pair: pair.name)), tuple(faults))

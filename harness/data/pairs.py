@@ -16,7 +16,7 @@ from harness.data.resampled_masks import measure_mixture
 from harness.data.source import IGNORE, Depth, Fault, Image, Label, RawIds, Source, Split
 from harness.data.taxonomy import Taxonomy, map_ids, unknown_ids
 from harness.errors import InputError
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import canonical, digest
 
 _CHECK_VERSION = 4
 """Raised when the check of files finds more, or says it in other words: answers remembered from before are void."""
@@ -52,7 +52,7 @@ class Format:
     read_palette: Callable[[Path], Palette] = lambda path: ()
     """Colours of a label file's indices, from its header."""
     find_change: Callable[[Path], str] = lambda path: ""
-    """What of a file is read otherwise than by the first version of these functions; empty for nothing."""
+    """How the reading of a file differs from that of the first version of these functions; empty where it does not."""
 
 
 PICTURES = Format(read_image, read_ids, read_disparity, check_image, read_palette, find_change)
@@ -79,10 +79,14 @@ def make_source(
 
     def check() -> tuple[Fault, ...]:
         content = [_CHECK_VERSION, {name: split.digest for name, split in made.items()}]
-        key = digest_bytes([canonical([content, sorted(taxonomy.class_of.items())]).encode()])
+        key = digest([content, sorted(taxonomy.class_of.items())])
 
         def read_all() -> str:
-            faults = find_faults(root, taxonomy, splits, form)
+            known = KnownColours()
+            every = ((name, pair) for name, pairs in splits.items() for pair in pairs)
+            checked = [(name, _check_pair(root, taxonomy, pair, form, known)) for name, pair in every]
+            faults = [replace(fault, split=name) for name, fault in checked if fault is not None]
+            # What was found belongs to the digest only if nobody wrote to the files while they were read.
             for split in made.values():
                 split.require_unchanged()
             return json.dumps([asdict(fault) for fault in faults])
@@ -118,33 +122,24 @@ def _make_split(root: Path, taxonomy: Taxonomy, pairs: tuple[Pair, ...], form: F
     )
 
 
-def add_changes(digest: str, files: Mapping[str, Path], form: Format) -> str:
-    """Return the digest of files' content, `digest`, with what of it is read otherwise than it was once.
+def add_changes(stored: str, files: Mapping[str, Path], form: Format) -> str:
+    """Return `stored`, the digest of files' content, extended by how their reading differs from the first version's.
 
-    That is found from the headers, once for one content.
+    The differences are found from the headers, once for one content.
     """
-    key = digest_bytes([canonical(["changed reading", digest]).encode()])
+    key = digest(["changed reading", stored])
 
     def find_changes() -> str:
         told = {name: form.find_change(path) for name, path in sorted(files.items())}
         return canonical({name: what for name, what in told.items() if what})
 
     changed = remember("readings", key, find_changes)
-    return digest if changed == canonical({}) else digest_bytes([canonical([digest, changed]).encode()])
-
-
-def find_faults(
-    root: Path, taxonomy: Taxonomy, splits: Mapping[str, Sequence[Pair]], form: Format
-) -> tuple[Fault, ...]:
-    """Read every label and every picture's header; return what is wrong. Files are named relative to `root`."""
-    known = KnownColours()
-    checked = (
-        (name, _check_pair(root, taxonomy, pair, form, known)) for name, pairs in splits.items() for pair in pairs
-    )
-    return tuple(replace(fault, split=name) for name, fault in checked if fault is not None)
+    return stored if changed == canonical({}) else digest([stored, changed])
 
 
 def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known: KnownColours) -> Fault | None:
+    """Read a label, and the header of its picture; return what is wrong. Files are named relative to `root`."""
+    # Whichever file is being read when something goes wrong is the one to name.
     file = pair.image
     try:
         image_size = form.check(pair.image)
@@ -160,21 +155,19 @@ def _check_pair(root: Path, taxonomy: Taxonomy, pair: Pair, form: Format, known:
         if size != image_size:
             told = f"{label}: the {part} is {_size(size)}, the image {_size(image_size)}"
             return Fault(f"{part} and image differ in size (height x width)", "", pair.name, label, told)
+    # Resampled masks hold ids without a class, or, where all ids have one, far too many classes at the edges of others
+    # (few, where they were merged on purpose). They are told apart from a wrong taxonomy: the cure is another one.
     strange = unknown_ids(ids_HW, taxonomy)
     if strange or np.count_nonzero(np.bincount(ids_HW.ravel())) > 2 * MANY:
         mixture = measure_mixture([ids_HW])
-        if mixture.is_likely and (strange or _hold_many_classes(mixture.mixed, taxonomy)):
+        mixed_classes = {taxonomy.class_of.get(raw, IGNORE) for raw in mixture.mixed} - {IGNORE}
+        if mixture.is_likely and (strange or len(mixed_classes) >= MANY):
             return Fault(MIXED, "", pair.name, label, f"{label}: {mixture.describe()}")
     if strange:
         return Fault(UNKNOWN, "", pair.name, label, label, strange)
     if clash := known.find_clash(label, palette, ids_HW) if palette else "":
         return Fault(PALETTES, "", pair.name, label, clash)
     return None
-
-
-def _hold_many_classes(mixed: Sequence[int], taxonomy: Taxonomy) -> bool:
-    """Tell whether ids that lie only at edges were taken for classes, and not merged into a few on purpose."""
-    return len({taxonomy.class_of[raw] for raw in mixed} - {IGNORE}) >= MANY
 
 
 def _size(shape: tuple[int, ...]) -> str:

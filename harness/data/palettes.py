@@ -47,6 +47,7 @@ class KnownColours:
         """
         import PIL.Image
 
+        # All colours are entered even after a clash, so that later files are compared with this one too.
         clash = ""
         pixels = PIL.Image.fromarray(ids_HW).histogram()
         for index in [index for index in range(len(palette)) if pixels[index]]:
@@ -77,6 +78,7 @@ def check_palettes(files: Iterable[Path]) -> None:
     for path in files:
         with suppress(InputError):
             palettes[path] = read_palette(path)
+    # One palette for all files cannot clash with itself: then no file is decoded.
     with_palette = {path: palette for path, palette in palettes.items() if palette}
     if len(set(with_palette.values())) < 2:
         return

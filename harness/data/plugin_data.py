@@ -16,8 +16,6 @@ from harness.data.source import IGNORE, Depth, Fault, Image, Label, RawIds, Sour
 from harness.data.taxonomy import Taxonomy
 from harness.errors import HarnessError, InputError, describe, is_out_of_memory
 
-NEEDED = ("train", "val")
-
 
 def checked(source: object, who: str) -> Source:
     """Return a plugin's data set, each array of which is checked when it is read; `who` names the data in messages.
@@ -28,7 +26,9 @@ def checked(source: object, who: str) -> Source:
     if not isinstance(source, Source):
         raise InputError(f"{who}: it returned a {type(source).__name__}; a data set returns harness.data.source.Source")
     _check_taxonomy(source.taxonomy, who)
-    if not isinstance(source.splits, Mapping) or (lacking := [name for name in NEEDED if name not in source.splits]):
+    if not isinstance(source.splits, Mapping) or (
+        lacking := [name for name in ("train", "val") if name not in source.splits]
+    ):
         raise InputError(f"{who}: the split '{lacking[0]}' is missing; it needs train and val, and may have test")
     splits = {name: _check_split(split, f"{who}: split '{name}'") for name, split in source.splits.items()}
     reading = {
@@ -36,6 +36,7 @@ def checked(source: object, who: str) -> Source:
     }
 
     def check() -> tuple[Fault, ...]:
+        # One image of each split shows whether its functions keep the contract at all; the rest is checked when read.
         for one in reading.values():
             one.image(0), one.label(0), one.ids(0)
         return source.check()
@@ -135,10 +136,8 @@ class _Reading:
     def _read(self, what: str, read: Callable[[int], Any], index: int) -> np.ndarray[Any, Any]:
         try:
             found = read(index)
-        except HarnessError:
-            raise
         except Exception as error:
-            if is_out_of_memory(error):
+            if isinstance(error, HarnessError) or is_out_of_memory(error):
                 raise
             raise InputError(f"{self._image(index)}: its {what} cannot be read: {describe(error)}") from error
         if not isinstance(found, np.ndarray):

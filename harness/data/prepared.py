@@ -10,17 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.cache import Mapped, Read, open_cache
-from harness.data.images import resize_pair
+from harness.data.images import resize_nearest, resize_pair
 from harness.data.source import Depth, Image, Label, Split
 from harness.data.taxonomy import Taxonomy
 from harness.errors import RunFailed
 
+Size = tuple[int, int] | Literal["native"]
+"""Height and width in pixels, or those of the files."""
 _RESIZING = "bilinear antialiased, labels and depth nearest"
 """Part of the caches' keys: say it otherwise when `resize_pair` changes a number."""
 
 
 class Stacked(NamedTuple):
-    """Some images of one size, as `PreparedSplit.pair` and `depth` give them one by one."""
+    """Several images of one size, each kind of array as one array."""
 
     images_BHWC: npt.NDArray[np.uint8]
     labels_BHW: npt.NDArray[np.uint8]
@@ -37,14 +39,13 @@ class PreparedSplit:
         self,
         split: Split,
         taxonomy: Taxonomy,
-        size: tuple[int, int] | Literal["native"],
+        size: Size,
         judge_at: Literal["native", "input"],
         *,
         with_depth: bool = False,
         cached: bool = True,
     ) -> None:
-        self.names = split.names
-        self.groups = split.groups
+        self.names, self.groups = split.names, split.groups
         self._split = split
         self._taxonomy = taxonomy
         self._size = size
@@ -66,6 +67,7 @@ class PreparedSplit:
         Raises:
             RunFailed: sizes differ; two images are named.
         """
+        # Of a cache whose images have one size, a batch is one copy; else images are put together one by one.
         if isinstance(self._pairs, Mapped):
             images, labels = (self._pairs.together(kind, indices) for kind in ("image", "label"))
             if images is not None and labels is not None:
@@ -99,30 +101,30 @@ class PreparedSplit:
     @cached_property
     def _pairs(self) -> Read:
         def read(index: int) -> dict[str, npt.NDArray[Any]]:
-            image, native = self._split.read_image(index), self._split.read_label(index)
-            label = native
+            image, label = self._split.read_image(index), self._split.read_label(index)
+            native_size = np.array(label.shape, np.int32)
             if self._size != "native":
-                image, label = resize_pair(image, native, self._size)
-            return {"image": image, "label": label, "native_size": np.array(native.shape, np.int32)}
+                image, label = resize_pair(image, label, self._size)
+            return {"image": image, "label": label, "native_size": native_size}
 
-        return self._kept("images and labels", self._size, read, self._taxonomy)
+        return self._cached_read("images and labels", self._size, read, self._taxonomy)
 
     @cached_property
     def _native_labels(self) -> Read:
-        return self._kept("labels", "native", lambda index: {"label": self._split.read_label(index)}, self._taxonomy)
+        read_label = self._split.read_label
+        return self._cached_read("labels", "native", lambda index: {"label": read_label(index)}, self._taxonomy)
 
     @cached_property
     def _depths(self) -> Read:
         def read(index: int) -> dict[str, Depth]:
             assert self._split.read_depth
-            return {"depth": _resize_depth(self._split.read_depth(index), self._size)}
+            depth = self._split.read_depth(index)
+            return {"depth": depth if self._size == "native" else resize_nearest(depth, self._size)}
 
-        return self._kept("depth", self._size, read, None)
+        return self._cached_read("depth", self._size, read, None)
 
-    def _kept(
-        self, what: str, size: tuple[int, int] | Literal["native"], read: Read, taxonomy: Taxonomy | None
-    ) -> Read:
-        """Return `read` kept in a cache under a key that says everything that decides its arrays."""
+    def _cached_read(self, what: str, size: Size, read: Read, taxonomy: Taxonomy | None) -> Read:
+        """Return `read` from a cache whose key says everything that decides its arrays."""
         import PIL
 
         if not self._cached:
@@ -130,8 +132,7 @@ class PreparedSplit:
         meaning = taxonomy and [taxonomy.classes, sorted(taxonomy.class_of.items())]
         content = [what, self._split.digest, self.names, meaning, size, _RESIZING, PIL.__version__]
         at = size if size == "native" else f"{size[0]}x{size[1]}"
-        named = f", taxonomy {taxonomy.name}" if taxonomy else ""
-        title = f"{what} of {len(self)} images at {at}{named}"
+        title = f"{what} of {len(self)} images at {at}{f', taxonomy {taxonomy.name}' if taxonomy else ''}"
         return open_cache(title, content, len(self), read, self._split.require_unchanged)
 
 
@@ -147,11 +148,3 @@ def require_one_size(shapes: Sequence[Sequence[int]], names: Sequence[str]) -> N
                 f"images of one batch differ in size: '{names[0]}' is {tuple(shapes[0])}, '{name}' is {tuple(shape)} "
                 "(height, width); set data.size, or crop to one size with augment.crop"
             )
-
-
-def _resize_depth(depth_HW: Depth, size: tuple[int, int] | Literal["native"]) -> Depth:
-    import PIL.Image
-
-    if size == "native":
-        return depth_HW
-    return np.array(PIL.Image.fromarray(depth_HW).resize((size[1], size[0]), PIL.Image.Resampling.NEAREST))

@@ -1,15 +1,15 @@
-"""What recognising a data set ends in, what was guessed on the way, and a look at its label files."""
+"""Records of recognising a data set: what was found, what was nearly found, and which ids its label files hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from harness.data.images import ColourMaskError, read_ids
+from harness.data.images import read_ids
 from harness.data.resampled_masks import Mixture, measure_mixture
 from harness.data.source import RawIds, Source
 from harness.data.taxonomy import IGNORE, join_runs
@@ -38,9 +38,19 @@ class Layout:
 
 @dataclass(frozen=True)
 class Miss:
-    """What speaks for a layout, and why it is none; in words for the user."""
+    """A layout that is nearly there: its name and what it lacks, in words for the user."""
 
     told: str
+
+
+@dataclass(frozen=True)
+class KnownLayout:
+    """A layout that is recognised."""
+
+    shown: str
+    """Name of the data part, and the folders that belong to it."""
+    find: Callable[[Path], Iterator[Layout | Miss]]
+    """Folder -> the data sets of this layout in it, and what nearly is one. Nothing in it is changed."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +65,6 @@ class MaskIds:
     """Masks that were read."""
     unread: tuple[InputError, ...]
     """Why others could not be."""
-
-    @property
-    def colours(self) -> ColourMaskError | None:
-        """Return the first complaint about colours instead of ids."""
-        return next((error for error in self.unread if isinstance(error, ColourMaskError)), None)
 
 
 def read_mask_ids(masks: Sequence[Path], most: int) -> MaskIds:
@@ -79,9 +84,15 @@ def read_mask_ids(masks: Sequence[Path], most: int) -> MaskIds:
             if path in measured:
                 yield ids_HW
 
+    # One pass: the mixture is measured on a few of the masks while the ids of all are counted.
     mixture = measure_mixture(read())
     pixels = {int(raw): int(total[raw]) for raw in np.flatnonzero(total)}
     return MaskIds(pixels, mixture, len(chosen) - len(unread), tuple(unread))
+
+
+def name_below(root: Path, folder: Path) -> str:
+    """Return a folder's path below the data's, as messages show it."""
+    return f"{folder.relative_to(root).as_posix()}/"
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
@@ -102,12 +113,12 @@ def tell_guesses(layout: Layout, source: Source) -> dict[str, str]:
     """
     taxonomy = source.taxonomy
     void = taxonomy.raw_ids(IGNORE)
-    published = {
+    published: dict[str, str] = {
         "division": "as published",
         "classes": f"the {len(taxonomy.classes)} of the label set {taxonomy.name} (harness parts data {layout.name})",
         **({"ignored": f"ids {join_runs(void)}, as that label set says"} if void else {}),
     }
-    told = dict(layout.guesses if layout.name == "folder" else published | dict(layout.guesses))
+    told = dict(layout.guesses) if layout.name == "folder" else published
     counted = ", ".join(f"{len(split.names):,} {name}" for name, split in source.splits.items())
     told["division"] = f"{counted}: {told['division']}"
     told["groups"] = _tell_groups(layout, source)

@@ -26,21 +26,11 @@ from urllib.parse import unquote
 from harness.data.digests import cache_folder, find_changed, write_checksums
 from harness.errors import InputError, did_you_mean
 from harness.files import NO_ROOM, locked, require_room
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import digest
 
-_MARKS = (
-    "ETag",
-    "etag",
-    "checksum",
-    "md5Hash",
-    "content_md5",
-    "CRC",
-    "LastModified",
-    "last_modified",
-    "mtime",
-    "created",
-)
-"""What stores call the checksum, or the time of change, of a file."""
+_CHECKSUMS = ("ETag", "etag", "checksum", "md5Hash", "content_md5", "CRC")
+_TIMES = ("LastModified", "last_modified", "mtime", "created")
+"""What stores call the checksum of a file, and the time of its last change."""
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
@@ -61,9 +51,10 @@ def fetch(url: str) -> Path:
     if listing.local is not None:
         return listing.local
     place = cache_folder() / "remote" / listing.key
-    if _find_problem(place):
+    if find_changed(place):
         with _explaining(url), locked(place.with_suffix(".lock")):
-            if problem := _find_problem(place):
+            # Another process may have made the copy while this one waited for the lock.
+            if problem := find_changed(place):
                 if place.is_dir():
                     print(f"{url}: the copy here is damaged ({problem})", file=sys.stderr)
                     shutil.rmtree(place)
@@ -71,10 +62,6 @@ def fetch(url: str) -> Path:
     content = place / listing.title
     inside = list(content.iterdir())
     return inside[0] if listing.archive and len(inside) == 1 and inside[0].is_dir() else content
-
-
-def _find_problem(place: Path) -> str | None:
-    return find_changed(place) if place.is_dir() else "there is none"
 
 
 @dataclass(frozen=True)
@@ -108,17 +95,18 @@ def _list(url: str) -> _Listing:
         found: dict[str, dict[str, Any]] = system.find(base, detail=True)
         if not found:
             system.info(base)  # tells why
+    # Names with a question mark are the links by which a web server's list of files is sorted.
     names = {_name_below(base, path, url): path for path in sorted(found) if "?" not in path}
     if not names:
         raise InputError(f"{url}: there are no files there, or they cannot be listed")
     facts = {name: found[path] for name, path in names.items()}
-    marks = [
-        [name, info.get("size"), [str(info[key]) for key in _MARKS if key in info]] for name, info in facts.items()
-    ]
+    # Whatever a store tells of a file may betray a change: not all have checksums, and some have no times.
+    told = {name: [str(info[key]) for key in (*_CHECKSUMS, *_TIMES) if key in info] for name, info in facts.items()}
+    marks = [[name, info.get("size"), told[name]] for name, info in facts.items()]
     return _Listing(
         files=names,
         sizes={name: info["size"] for name, info in facts.items() if info.get("size") is not None},
-        key=digest_bytes([canonical([url.rstrip("/"), marks]).encode()])[:32],
+        key=digest([url.rstrip("/"), marks])[:32],
         title=re.sub(r"[^\w.-]", "_", PurePosixPath(base).name) or "data",
         archive=_find_format(base) if list(found) == [base] else "",
     )
@@ -133,11 +121,9 @@ def _find_format(name: str) -> str:
 def _open(url: str) -> tuple[Any, str]:
     import fsspec
 
-    protocol = re.split(r"::|://", url)[0]
-    if protocol not in fsspec.available_protocols():
-        raise InputError(
-            f"{url}: no kind of URL is named '{protocol}'; {did_you_mean(protocol, fsspec.available_protocols())}"
-        )
+    protocol, known = re.split(r"::|://", url)[0], fsspec.available_protocols()
+    if protocol not in known:
+        raise InputError(f"{url}: no kind of URL is named '{protocol}'; {did_you_mean(protocol, known)}")
     system, base = fsspec.core.url_to_fs(url)
     return system, base
 
@@ -149,10 +135,9 @@ def _name_below(base: str, path: str, url: str) -> str:
         InputError: the URL is this one file, or the file would come to lie outside of the copy.
     """
     below = path.removeprefix(base).strip("/")
-    if not below:
-        if not _find_format(base):
-            raise InputError(f"{url}: this is one file, and no archive; give the URL of a folder or of an archive")
-        below = PurePosixPath(base).name
+    if not below and not _find_format(base):
+        raise InputError(f"{url}: this is one file, and no archive; give the URL of a folder or of an archive")
+    below = below or PurePosixPath(base).name
     name = unquote(below) if "://" in path else below
     if ".." in PurePosixPath(name).parts:
         raise InputError(f"{url}: a file there is named '{name}', which leads out of its folder")
@@ -173,8 +158,8 @@ def _copy(url: str, listing: _Listing, place: Path) -> None:
     try:
         for target in targets.values():
             target.parent.mkdir(parents=True, exist_ok=True)
-        system, _ = _open(url)
-        system.get(list(listing.files.values()), [str(target) for target in targets.values()])
+        _open(url)[0].get(list(listing.files.values()), [str(target) for target in targets.values()])
+        # Some stores end a broken connection as if the file had ended.
         for name, target in targets.items():
             if target.stat().st_size != listing.sizes.get(name, target.stat().st_size):
                 raise InputError(f"{url}: {name} was cut short on its way; run again")
@@ -189,6 +174,7 @@ def _copy(url: str, listing: _Listing, place: Path) -> None:
 def _unpack(folder: Path, content: Path, format_: str) -> None:
     """Unpack the archive in a folder and remove it; members that lead out are an error (tar) or left out (zip)."""
     content.mkdir()
+    # tarfile's filter refuses members and links that lead out; for zip files shutil leaves such members out itself.
     safely: dict[str, Any] = {} if format_ == "zip" else {"filter": "data"}
     (archive,) = folder.iterdir()
     shutil.unpack_archive(archive, content, format_, **safely)

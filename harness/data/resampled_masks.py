@@ -46,8 +46,9 @@ class Mixture:
         peaks = len(self.pixels) - len(mixed)
         if total < FEWEST_PIXELS or len(mixed) < FEWEST_MIXED or not FEWEST_PEAKS <= peaks <= len(mixed) / OUTNUMBERED:
             return False
-        held = sum(self.pixels[raw] for raw in mixed)
-        return (total - held) / peaks >= RARER * held / len(mixed)
+        # Pixels per id: what averaging or JPEG makes is spread over many ids, each of which is rare.
+        in_mixed = sum(self.pixels[raw] for raw in mixed)
+        return (total - in_mixed) / peaks >= RARER * in_mixed / len(mixed)
 
     def describe(self) -> str:
         """Return what tells that ids were mixed, with its numbers, and what would work."""
@@ -73,8 +74,11 @@ def measure_mixture(masks: Iterable[RawIds]) -> Mixture:
 
 def _find_astray(ids_HW: RawIds) -> npt.NDArray[np.bool_]:
     """Return the pixels [H, W] with a lower and a higher id among their eight neighbours, or with at most one equal."""
+    # On a slope made by averaging, ids rise across a pixel: one neighbour is lower, another one higher. Where JPEG made
+    # the id, it is noise: hardly a neighbour is equal. Inside a class all are, and at its border most.
     lower, higher = np.zeros(ids_HW.shape, bool), np.zeros(ids_HW.shape, bool)
     equal = np.zeros(ids_HW.shape, np.uint8)
+    # The picture is compared with itself, moved by a pixel in each of eight directions, where the two overlap.
     for down, right in product((-1, 0, 1), repeat=2):
         if down or right:
             here = (_overlap(-down), _overlap(-right))

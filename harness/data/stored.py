@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 UPRIGHT = 1
-_TAG = 0x0112
-_SAYING = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_TEXT_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 """Chunks of a PNG that may hold EXIF or XMP data."""
 Pixels = npt.NDArray[Any]
 _TURNS: Mapping[int, Callable[[Pixels], Pixels]] = {
@@ -59,10 +58,12 @@ def find_orientation(picture: Picture, path: Path) -> int:
     """
     import PIL.Image
 
+    # Pillow knows what stands before the pixels of a PNG. Decoding every PNG for what may stand behind them would make
+    # looking at a data set as slow as reading it, so the chunks are looked through first.
     try:
         if picture.format == "PNG" and "exif" not in picture.info and _says_more_behind_pixels(path):
             picture.load()
-        stated = int(PIL.Image.Image.getexif(picture).get(_TAG, UPRIGHT))  # PNG's own one decodes every picture
+        stated = int(PIL.Image.Image.getexif(picture).get(274, UPRIGHT))  # PNG's own one decodes every picture
     except Exception:  # noqa: BLE001 - EXIF of any camera and program: what is broken says nothing
         return UPRIGHT
     return stated if stated in _TURNS else UPRIGHT
@@ -70,12 +71,13 @@ def find_orientation(picture: Picture, path: Path) -> int:
 
 def _says_more_behind_pixels(path: Path) -> bool:
     """Tell whether a PNG has EXIF data or text behind its first pixels, by walking over its chunks."""
+    # Each chunk is its length, its kind, its content and four bytes of checksum; contents are skipped.
     behind = False
     with path.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            if behind and kind in _SAYING:
+            if behind and kind in _TEXT_CHUNKS:
                 return True
             behind = behind or kind == b"IDAT"
             file.seek(length + 4, 1)
@@ -122,6 +124,49 @@ class Stored:
     orientation: int = UPRIGHT
     """By EXIF, 1 to 8."""
 
+    def why_not_read(self) -> str:
+        """Return why neither picture nor label can be had from a file without loss, and what would help; else empty."""
+        height, width = self.size
+        if height * width > MOST_PIXELS or max(height, width) > LONGEST_SIDE_PX:
+            return _too_large(f"{height:,}x{width:,} pixels (height x width)")
+        if self.pages > 1:
+            kind = "pages" if self.format == "TIFF" else "frames"
+            return f"it holds {self.pages} {kind}, of which one would be read: write each to a file of its own"
+        if self.number == "signed" and self.bits <= 8:
+            return "its values have a sign, which would be lost: write them as 8-bit values without one"
+        return ""
+
+    def why_no_picture(self) -> str:
+        """Return why a file cannot be read as a picture without loss, and what would help; else empty."""
+        if why := self.why_not_read():
+            return why
+        if self.model not in ("grey", "RGB", "palette"):
+            return f"its colours are {self.model}, which have no one meaning on a screen: convert it to sRGB"
+        if self.bits > 8 or self.number in ("float", "complex"):
+            values = f"{self.bits} bits, {self.number}" if self.number != "unsigned" else f"{self.bits} bits"
+            return (
+                f"a picture of more than 8 bits a channel ({values}), of which the finer steps would be lost: "
+                "scale all pictures alike to 8 bits"
+            )
+        if self.hidden:
+            return f"it has {self.bands} bands, of which {self.hidden} would be lost: write red, green and blue alone"
+        return ""
+
+    def why_no_label(self) -> str:
+        """Return why a file cannot be read as ids, although it holds no colours, and what would help; else empty."""
+        if why := self.why_not_read():
+            return why
+        if self.number in ("float", "complex"):
+            return f"its values are written as {self.number} numbers: write ids as 8-bit or 16-bit whole numbers"
+        if self.hidden:
+            return f"it has {self.bands} bands, of which {self.hidden} would be lost: write ids in one band"
+        if self.inverted:
+            return (
+                "it says that 0 is white (TIFF's WhiteIsZero): some programs read such ids as stored, others upside "
+                "down; save it as PNG"
+            )
+        return ""
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[Picture]:
@@ -131,7 +176,7 @@ def opened(path: Path) -> Iterator[Picture]:
     """
     import PIL.Image
 
-    _keep_quiet()
+    _silence_pillow()
     try:
         with path.open("rb") as file, PIL.Image.open(file, formats=FORMATS) as picture:
             yield picture
@@ -144,12 +189,12 @@ def opened(path: Path) -> Iterator[Picture]:
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 
-def _keep_quiet() -> None:
+def _silence_pillow() -> None:
     """Turn off Pillow's own limit, warnings and log: they are for programmers, and `why_not_read` is for users."""
     import PIL.Image
 
     PIL.Image.MAX_IMAGE_PIXELS = 2**31  # refused from twice as many on, which no header but a wrong one states
-    if not any(kept[0] == "ignore" and kept[3] == _PILLOW for kept in warnings.filters):
+    if not any(known[0] == "ignore" and known[3] == _PILLOW for known in warnings.filters):
         warnings.filterwarnings("ignore", module=_PILLOW.pattern)
         logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -161,13 +206,12 @@ def describe(picture: Picture, path: Path) -> Stored:
         return _describe_tiff(picture, orientation)
     height, width = picture.height, picture.width
     name = picture.format or ""
-    bands = picture.getbands()
     return Stored(
         format="JPEG" if name == "MPO" else name,
         size=(width, height) if swaps_sides(orientation) else (height, width),
         model=picture.mode if picture.mode in ("CMYK", "YCbCr", "LAB") else _model_of(picture.mode),
         bits=_png_bits(path) if name == "PNG" else 1 if picture.mode == "1" else 8,
-        bands=len(bands),
+        bands=len(picture.getbands()),
         alpha=picture.has_transparency_data,
         pages=1 if name == "MPO" else getattr(picture, "n_frames", 1),
         orientation=orientation,
@@ -186,14 +230,14 @@ def _png_bits(path: Path) -> int:
 def _describe_tiff(picture: Any, orientation: int) -> Stored:
     """Return what a TIFF stores. Pillow swaps the sides of one that lies on its side before it is decoded."""
     told = _describe_tags(picture.tag_v2)
-    shown = picture.getbands()
+    # Pillow turns JPEG's YCbCr within a TIFF into RGB without loss of anything that could be kept.
     model = _model_of(picture.mode) if told.model == "YCbCr" and picture.mode == "RGB" else told.model
     return replace(
         told,
         size=told.size if told.size[0] * told.size[1] > MOST_PIXELS else (picture.height, picture.width),
         model=model,
         alpha=picture.has_transparency_data,
-        hidden=max(0, told.bands - len(shown)),
+        hidden=max(0, told.bands - len(picture.getbands())),
         pages=_count_pages(picture),
         orientation=orientation,
     )
@@ -226,52 +270,6 @@ def _count_pages(picture: Any) -> int:
     return max(1, number)
 
 
-def why_not_read(stored: Stored) -> str:
-    """Return why neither picture nor label can be had from a file without loss, and what would help; else empty."""
-    height, width = stored.size
-    if height * width > MOST_PIXELS or max(height, width) > LONGEST_SIDE_PX:
-        return _too_large(f"{height:,}x{width:,} pixels (height x width)")
-    if stored.pages > 1:
-        kind = "pages" if stored.format == "TIFF" else "frames"
-        return f"it holds {stored.pages} {kind}, of which one would be read: write each to a file of its own"
-    if stored.number == "signed" and stored.bits <= 8:
-        return "its values have a sign, which would be lost: write them as 8-bit values without one"
-    return ""
-
-
-def why_no_picture(stored: Stored) -> str:
-    """Return why a file cannot be read as a picture without loss, and what would help; else empty."""
-    if why := why_not_read(stored):
-        return why
-    if stored.model not in ("grey", "RGB", "palette"):
-        return f"its colours are {stored.model}, which have no one meaning on a screen: convert it to sRGB"
-    if stored.bits > 8 or stored.number in ("float", "complex"):
-        values = f"{stored.bits} bits, {stored.number}" if stored.number != "unsigned" else f"{stored.bits} bits"
-        return (
-            f"a picture of more than 8 bits a channel ({values}), of which the finer steps would be lost: scale all "
-            "pictures alike to 8 bits"
-        )
-    if stored.hidden:
-        return f"it has {stored.bands} bands, of which {stored.hidden} would be lost: write red, green and blue alone"
-    return ""
-
-
-def why_no_label(stored: Stored) -> str:
-    """Return why a file cannot be read as ids, although it holds no colours, and what would help; else empty."""
-    if why := why_not_read(stored):
-        return why
-    if stored.number in ("float", "complex"):
-        return f"its values are written as {stored.number} numbers: write ids as 8-bit or 16-bit whole numbers"
-    if stored.hidden:
-        return f"it has {stored.bands} bands, of which {stored.hidden} would be lost: write ids in one band"
-    if stored.inverted:
-        return (
-            "it says that 0 is white (TIFF's WhiteIsZero): some programs read such ids as stored, others upside down; "
-            "save it as PNG"
-        )
-    return ""
-
-
 def _too_large(size: str) -> str:
     return (
         f"{size} are too many: up to {MOST_PIXELS:,} pixels, and {LONGEST_SIDE_PX:,} a side, are read; make it "
@@ -283,6 +281,7 @@ def _describe_unread(path: Path) -> str:
     """Return what is wrong with a file that Pillow does not open: a TIFF is described by its tags."""
     import PIL.TiffImagePlugin
 
+    # A TIFF's tags say why (12 bits, five bands, ...) even where no part of Pillow can read its pixels.
     try:
         with path.open("rb") as file:
             head = file.read(8)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from harness.data.digests import remember
 from harness.data.source import Depth, Source, Split
 from harness.errors import InputError
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import digest
 
 HELD_OUT = 3
 """One group in so many of val chooses the best epoch, where a study asks for that."""
@@ -30,6 +30,7 @@ of those left, so that seeds differ on small data sets too."""
 
 def take(split: Split, chosen: Sequence[int]) -> Split:
     """Return the split of some of a split's images, in the order given."""
+    # All images in their order are the split itself, with its digest: ids of runs do not change for nothing.
     indices = tuple(chosen)
     if indices == tuple(range(len(split.names))):
         return split
@@ -63,7 +64,7 @@ def _gather(splits: Sequence[Split], members: Sequence[tuple[Split, int]], conte
         read_image=lambda k: members[k][0].read_image(members[k][1]),
         read_label=lambda k: members[k][0].read_label(members[k][1]),
         read_ids=lambda k: members[k][0].read_ids(members[k][1]),
-        digest=digest_bytes([canonical(content).encode()]),
+        digest=digest(content),
         read_depth=depth_of if all(split.read_depth is not None for split in splits) else None,
         recordings=tuple(split.recordings[index] for split, index in members) if known else (),
         require_unchanged=require_all,
@@ -91,16 +92,21 @@ def fold(source: Source, folds: int, number: int) -> Source:
     if len(ranked) < folds:
         raise InputError(f"data.folds: {folds} folds of {len(ranked)} groups; give at most {len(ranked)}")
     images = Counter(units)
+    # The largest units come first and each goes to the smallest fold, so that folds end up nearly equal. `filled` is a
+    # heap of (images of a fold, its number): its first entry is the smallest.
     filled = [(0, place) for place in range(folds)]
-    # a heap of how many images each fold has, and its number
     fold_of: dict[str, int] = {}
     for unit in sorted(ranked, key=images.__getitem__, reverse=True):
         size, fold_of[unit] = filled[0]
         heapreplace(filled, (size + images[unit], fold_of[unit]))
-    is_val = [fold_of[unit] == number for unit in units]
-    train = take(joined, [index for index, val in enumerate(is_val) if not val])
-    val = take(joined, [index for index, val in enumerate(is_val) if val])
+    train, val = _part(joined, [fold_of[unit] == number for unit in units])
     return replace(source, splits={**source.splits, "train": train, "val": val})
+
+
+def _part(split: Split, chosen: Sequence[bool]) -> tuple[Split, Split]:
+    """Return the images of a split that are not chosen, and those that are."""
+    others = take(split, [index for index, is_chosen in enumerate(chosen) if not is_chosen])
+    return others, take(split, [index for index, is_chosen in enumerate(chosen) if is_chosen])
 
 
 def hold_out(source: Source) -> Source:
@@ -117,11 +123,8 @@ def hold_out(source: Source) -> Source:
             f"few to hold a third of them out; write select_split: val"
         )
     chosen = set(ranked[: len(ranked) // HELD_OUT])
-    sides = {
-        "select": take(val, [index for index, group in enumerate(val.groups) if group in chosen]),
-        "val": take(val, [index for index, group in enumerate(val.groups) if group not in chosen]),
-    }
-    return replace(source, splits={**source.splits, **sides})
+    rest, select = _part(val, [group in chosen for group in val.groups])
+    return replace(source, splits={**source.splits, "select": select, "val": rest})
 
 
 def shrink(source: Source, fraction: float, rng: np.random.Generator) -> Source:
@@ -138,7 +141,7 @@ def shrink(source: Source, fraction: float, rng: np.random.Generator) -> Source:
 def _presence(split: Split, source: Source) -> npt.NDArray[np.bool_]:
     """Return whether each class occurs in each image, [N, C]; every label is read once for one content."""
     num_classes = len(source.taxonomy.classes)
-    key = digest_bytes([canonical([split.digest, sorted(source.taxonomy.class_of.items())]).encode()])
+    key = digest([split.digest, sorted(source.taxonomy.class_of.items())])
 
     def work_out() -> str:
         found = [np.unique(split.read_label(index)).tolist() for index in range(len(split.names))]
@@ -157,12 +160,14 @@ def _balanced_order(present_NC: npt.NDArray[np.bool_], rng: np.random.Generator)
     Deviations count relative to a class's share, so that rare classes are not left to chance (stratification in the
     sense of Sechidis et al. 2011, made greedy so that every beginning of the order is stratified).
     """
+    # Classes in no image get no weight; without the lower limit they would divide by zero before that is known.
     share_C = present_NC.mean(axis=0)
     weight_C = np.where(share_C > 0, 1 / np.maximum(share_C, 1e-9), 0.0)
     left: list[int] = rng.permutation(len(present_NC)).tolist()
     order: list[int] = []
     seen_C = np.zeros(present_NC.shape[1])
     while left:
+        # Candidates come first, and the best of them second: an order by classes alone would be the same for all seeds.
         drawn = rng.choice(len(left), size=min(CANDIDATES, -(-len(left) // 4)), replace=False)
         wanted_C = share_C * (len(order) + 1)
         miss = (((seen_C + present_NC[[left[k] for k in drawn]]) - wanted_C) ** 2 * weight_C).sum(axis=1)

@@ -107,6 +107,7 @@ def join_runs(ids: Sequence[int]) -> str:
 
 def distinct_colours(number: int) -> tuple[Colour, ...]:
     """Return colours that stay apart for colour-blind eyes as far as they go (Okabe and Ito), then hues spread out."""
+    # Steps of the golden ratio keep hues far from all earlier ones, however many classes there are.
     more = (colorsys.hsv_to_rgb(k * 0.618034 % 1.0, 0.75, 0.55 + 0.4 * (k % 2)) for k in range(number))
     spread = [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in more]
     return (*OKABE_ITO, *spread)[:number]

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from harness.errors import InputError
-from harness.files import CannotWrite, load_arrays, locked, write_text, write_whole
+from harness.files import CannotWrite, find_damage, load_arrays, locked, write_text, write_whole
 from harness.fingerprint import digest_file, fingerprint
 from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult, Which
 from harness.runs.evaluations import load_evaluations, save_evaluations
 from harness.runs.plugin_copy import may_leave
-from harness.zip_checksum import find_damage
 
 RESULT_VERSION = 1
 

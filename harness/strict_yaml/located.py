@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from yaml.events import AliasEvent, CollectionStartEvent, ScalarEvent
@@ -32,6 +32,7 @@ SHOWN_CHARACTERS = 60
 Where = Callable[[int, int], str]
 """Line and column, from 1 -> how an error names the place."""
 Scalar = None | bool | int | float | str
+Read = TypeVar("Read")
 
 YAML_TAGS = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
@@ -40,10 +41,12 @@ _EXPONENT = re.compile(r"([-+]?)([0-9]+\.?[0-9]*|\.[0-9]+)[eE]([-+]?)([0-9]+)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _SHOWN_DIGITS = 40
 _WORDS_FOR_TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-_SPECIAL = {
-    "timestamp": "reads {0} as a date",
-    "value": "gives {0} a meaning of its own",
+_UNUSED = {
+    "merge": "merge keys (<<) are not used in specs; write the settings out, or use `like`",
+    "timestamp": "YAML reads {0} as a date; write '{0}' in quotes for the text",
+    "value": "YAML gives {0} a meaning of its own; write '{0}' in quotes for the text",
 }
+"""Kind of scalar that no spec holds -> what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,8 @@ def read_file(path: Path) -> str:
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line, column = before.count(b"\n") + 1, len(before.split(b"\n")[-1].decode("utf-8")) + 1
-        byte = content[error.start]
-        raise InputError(f"{path}:{line}:{column}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
+        byte = f"0x{content[error.start]:02x}"
+        raise InputError(f"{path}:{line}:{column}: byte {byte} is not UTF-8; save the file as UTF-8") from None
 
 
 def _specs_nearby(folder: Path, name: str) -> str:
@@ -188,10 +191,9 @@ class _Composer(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
-        problem = _unwanted(event)
+        # Refused while it is composed: what is nested too deep would end in Python's own limit of recursion.
         self._values += 1
-        problem = problem or self._excess(index)
-        if problem:
+        if problem := _unwanted(event) or self._excess(index):
             raise InputError(f"{_place(self._where, event.start_mark)}: {problem}")
         self._depth += 1
         node = super().compose_node(parent, index)
@@ -236,16 +238,21 @@ def _explain(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> 
 
 def _locate(node: yaml.Node, where: Where, path: str, key_where: str | None) -> Node:
     place = _place(where, node.start_mark)
-    key_place = key_where or place
+    value: Scalar | tuple[Node, ...] | Mapping[str, Node]
     if isinstance(node, yaml.ScalarNode):
-        try:
-            return Node(read_scalar(node), place, key_place, path)
-        except Trap as trap:
-            raise InputError(_message(place, path, str(trap))) from None
-    if isinstance(node, yaml.SequenceNode):
-        items = tuple(_locate(item, where, join(path, str(index)), None) for index, item in enumerate(node.value))
-        return Node(items, place, key_place, path)
-    return Node(MappingProxyType(_locate_entries(node, where, path)), place, key_place, path)
+        value = _without_traps(read_scalar, node, place, path)
+    elif isinstance(node, yaml.SequenceNode):
+        value = tuple(_locate(item, where, join(path, str(index)), None) for index, item in enumerate(node.value))
+    else:
+        value = MappingProxyType(_locate_entries(node, where, path))
+    return Node(value, place, key_where or place, path)
+
+
+def _without_traps(read: Callable[[yaml.ScalarNode], Read], node: yaml.ScalarNode, place: str, path: str) -> Read:
+    try:
+        return read(node)
+    except Trap as trap:
+        raise InputError(_message(place, path, str(trap))) from None
 
 
 def _locate_entries(node: yaml.Node, where: Where, path: str) -> dict[str, Node]:
@@ -254,14 +261,10 @@ def _locate_entries(node: yaml.Node, where: Where, path: str) -> dict[str, Node]
         place = _place(where, key_node.start_mark)
         if not isinstance(key_node, yaml.ScalarNode):
             raise InputError(_message(place, path, "a key must be text, not a list or a mapping"))
-        try:
-            key = read_key(key_node)
-        except Trap as trap:
-            raise InputError(_message(place, path, str(trap))) from None
+        key = _without_traps(read_key, key_node, place, path)
         if key in entries:
-            raise InputError(
-                _message(place, join(path, key), f"this key is written twice (first: {entries[key].key_where})")
-            )
+            twice = f"this key is written twice (first: {entries[key].key_where})"
+            raise InputError(_message(place, join(path, key), twice))
         entries[key] = _locate(value_node, where, join(path, key), place)
     return entries
 
@@ -281,6 +284,8 @@ def read_scalar(node: yaml.ScalarNode) -> Scalar:
     Raises:
         Trap: it is not what it looks like, or nothing that a spec can hold.
     """
+    # PyYAML has resolved the kind by the rules of YAML 1.1. Quoted text is text; plain text that these rules read
+    # otherwise than it looks is refused.
     text = str(node.value)
     _refuse_control_characters(text)
     if node.style is not None:
@@ -289,10 +294,10 @@ def read_scalar(node: yaml.ScalarNode) -> Scalar:
         truth = _WORDS_FOR_TRUTH[text.lower()]
         raise Trap(f"YAML 1.1 reads {text} as {truth}; write '{text}' in quotes for the text, or {truth}")
     kind = node.tag.removeprefix(YAML_TAGS)
-    if kind == "merge":
-        raise Trap("merge keys (<<) are not used in specs; write the settings out, or use `like`")
-    if kind in _SPECIAL:
-        raise Trap(f"YAML {_SPECIAL[kind].format(text)}; write '{text}' in quotes for the text")
+    if kind in _UNUSED:
+        raise Trap(_UNUSED[kind].format(text))
+    if kind in ("int", "float") and ":" in text:
+        raise Trap(f"YAML 1.1 reads {text} in base 60; write '{text}' in quotes for the text")
     return _READERS[kind](text)
 
 
@@ -319,19 +324,15 @@ def _refuse_control_characters(text: str) -> None:
 
 
 def _read_text(text: str) -> str:
-    exponent = _EXPONENT.fullmatch(text)
-    if exponent:
-        raise Trap(f"YAML 1.1 reads {text} as text; write {_dotted(exponent)} for the number, or '{text}' for the text")
+    if exponent := _EXPONENT.fullmatch(text):
+        # The spelling that YAML 1.1 reads as a number has a dot, and a sign before the exponent.
+        sign, mantissa, exponent_sign, digits = exponent.groups()
+        whole, _, fraction = mantissa.partition(".")
+        dotted = f"{sign}{whole or '0'}.{fraction or '0'}e{exponent_sign or '+'}{digits}"
+        raise Trap(f"YAML 1.1 reads {text} as text; write {dotted} for the number, or '{text}' for the text")
     if _LEADING_ZERO.fullmatch(text):
         raise Trap(_about_zero(text))
     return text
-
-
-def _dotted(exponent: re.Match[str]) -> str:
-    """Return the spelling of a number with an exponent that YAML 1.1 reads as a number: dot and sign are needed."""
-    sign, mantissa, exponent_sign, digits = exponent.groups()
-    whole, _, fraction = mantissa.partition(".")
-    return f"{sign}{whole or '0'}.{fraction or '0'}e{exponent_sign or '+'}{digits}"
 
 
 def _about_zero(text: str) -> str:
@@ -342,8 +343,6 @@ def _about_zero(text: str) -> str:
 def _read_integer(text: str) -> int:
     if _INTEGER.fullmatch(text):
         return int(text)
-    if ":" in text:
-        raise Trap(f"YAML 1.1 reads {text} in base 60; write '{text}' in quotes for the text")
     if _LEADING_ZERO.fullmatch(text):
         raise Trap(_about_zero(text))
     shown = text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}..."
@@ -351,8 +350,6 @@ def _read_integer(text: str) -> int:
 
 
 def _read_float(text: str) -> float:
-    if ":" in text:
-        raise Trap(f"YAML 1.1 reads {text} in base 60; write '{text}' in quotes for the text")
     if not _FLOAT.fullmatch(text):
         raise Trap(f"{text} is no plain finite number; write it like 0.001 or 1.0e-3, without _")
     if not math.isfinite(float(text)):

@@ -1,6 +1,6 @@
 """Checkpoints: tensors and plain values only, so that they load with `weights_only=True` and run no code.
 
-Each file carries its checksum (`harness.zip_checksum`). What a disk or a cable has changed is so found before it is
+Each file carries its checksum (`harness.files`). What a disk or a cable has changed is so found before it is
 used: torch itself loads many a damaged file without a word.
 """
 
@@ -15,13 +15,12 @@ from typing import IO
 import torch
 
 from harness.errors import RunFailed, describe
-from harness.files import write_whole
+from harness.files import append_checksum, find_damage, write_whole
 from harness.models.network import Network
 from harness.models.tensor_files import NotTensors, load_tensors
 from harness.records import IMAGES_AT_ONCE, Progress
 from harness.train.memory import MicroBatch
 from harness.train.setup import TrainState
-from harness.zip_checksum import append_checksum, find_damage
 
 Weights = Mapping[str, torch.Tensor]
 """The plain model's own state dict, on the CPU."""

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "harness"
 FLOORS = {
-    0: ["errors", "fingerprint", "moved", "process_state", "randomness", "settings", "zip_checksum"],
+    0: ["errors", "fingerprint", "moved", "process_state", "randomness", "settings"],
     1: ["environment", "files", "records", "registry", "strict_yaml"],
     2: ["counts", "data", "judged", "models", "predictions", "scores"],
     3: ["parts", "stats"],

@@ -218,7 +218,7 @@ def test_the_check_is_done_once_for_one_content(make_tree: MakeTree, monkeypatch
     root = make_tree(NAMES, ids=(0, 5))
     told = problems(open_folder(root))
     with monkeypatch.context() as patched:
-        patched.setattr(pairs_module, "find_faults", lambda *args: pytest.fail("checked again"))
+        patched.setattr(pairs_module, "_check_pair", lambda *args: pytest.fail("checked again"))
         assert problems(open_folder(root)) == told
         moved = root.rename(root.with_name("moved"))
         assert problems(open_folder(moved)) == str(told).replace(str(root), str(moved))

@@ -13,11 +13,10 @@ import torch
 from torch import nn
 
 from harness.errors import RunFailed
-from harness.files import NO_ROOM, CannotWrite, write_whole
+from harness.files import NO_ROOM, CannotWrite, find_damage, write_whole
 from harness.records import Progress
 from harness.train.checkpoint import Checkpoint, _save_sealed, copy_weights, load_newest, save_state, save_weights
 from harness.train.memory import MicroBatch
-from harness.zip_checksum import find_damage
 
 
 class Net:
