@@ -32,11 +32,9 @@ def make_plan(spec: Spec) -> Plan:
         InputError: data or weights are not where the spec says, or lack the split that verdicts are to be given on; or
             settings and files tell that a run would stop in the middle.
     """
-    from dataclasses import replace
-
     from harness.execute.feasibility import check_feasible
     from harness.execute.inputs import check_split, make_reader
-    from harness.spec.plan import expand as expand
+    from harness.spec.plan import expand
 
     plan = expand(spec, make_reader())
     if spec.compare.split is not None:

@@ -75,7 +75,11 @@ def foresee_disk(root: Path, to_do: Sequence[Run], lasts_wanted: Collection[str]
             break
     weights = {kind: folder.best.stat().st_size for kind, folder in earlier.items()}
     known = [id_ for id_, kind in kinds.items() if kind in earlier]
-    kept = {kind: _kept_bytes(folder, weights[kind]) for kind, folder in earlier.items()}
+    # A run's files without weights, twice for the tracking store has them too, and the best weights.
+    kept = {
+        kind: 2 * (folder_bytes(folder.path) - folder_bytes(folder.best.parent)) + weights[kind]
+        for kind, folder in earlier.items()
+    }
     return DiskForecast(
         runs=len(unique),
         known=len(known),
@@ -83,11 +87,6 @@ def foresee_disk(root: Path, to_do: Sequence[Run], lasts_wanted: Collection[str]
         resume_bytes=STATES * STATE_WEIGHTS * max(weights.values(), default=0),
         free_bytes=free_bytes(root),
     )
-
-
-def _kept_bytes(folder: RunFolder, weights: int) -> int:
-    """Return the bytes of a run's files without weights, twice for the tracking store has them too, and of the best."""
-    return 2 * (folder_bytes(folder.path) - folder_bytes(folder.best.parent)) + weights
 
 
 def _network_of(model: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ images that are judged.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,24 +40,28 @@ def check_feasible(plan: Plan, *, whole: bool = False) -> None:
     Raises:
         InputError: some would; the variants, why, and what would work.
     """
-    problems: dict[str, dict[str, None]] = {}
     labelled: set[str] = set()
-    for variant, config, source in _kinds(plan):
-        for problem in _find_problems(config, source, labelled, whole=whole):
-            problems.setdefault(problem, {})[variant] = None
-    if problems:
-        told = [f"{name_some(tuple(variants), SHOWN)}: {problem}" for problem, variants in problems.items()]
+    told = name_variants(
+        (variant, problem)
+        for variant, config, source in _kinds(plan)
+        for problem in _find_problems(config, source, labelled, whole=whole)
+    )
+    if told:
         raise InputError("\n  ".join(["this cannot be trained and judged:", *told] if len(told) > 1 else told))
 
 
 def note_padding(plan: Plan) -> Iterator[str]:
     """Yield that crops are larger than the pictures, where that leaves little to train on."""
-    told: dict[str, dict[str, None]] = {}
-    for variant, config, source in _kinds(plan):
-        if text := _describe_padding(config, source.splits["train"]):
-            told.setdefault(text, {})[variant] = None
-    for text, variants in told.items():
-        yield f"{name_some(tuple(variants), SHOWN)}: {text}"
+    found = ((variant, _describe_padding(config, source.splits["train"])) for variant, config, source in _kinds(plan))
+    yield from name_variants((variant, text) for variant, text in found if text)
+
+
+def name_variants(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each text once, after the names of the variants that it was found for."""
+    variants: dict[str, dict[str, None]] = {}
+    for variant, text in found:
+        variants.setdefault(text, {})[variant] = None
+    return [f"{name_some(tuple(names), SHOWN)}: {text}" for text, names in variants.items()]
 
 
 def _kinds(plan: Plan) -> Iterator[tuple[str, RunConfig, Source]]:
@@ -78,19 +83,16 @@ def _find_problems(config: RunConfig, source: Source, labelled: set[str], *, who
         yield problem
     for name, split in _judged(config, source).items():
         if split.digest not in labelled and not has_labels(split):
-            use = "trained" if name == "train" else "judged"
+            use, images = "trained" if name == "train" else "judged", len(split.names)
             yield (
-                f"no pixel of {name} has a class ({_count(split)}, every label is ignored): nothing can be {use} on it;"
-                " look at the ignored ids (data.ignore, or the taxonomy), or leave this split out"
+                f"no pixel of {name} has a class ({images} {'image' if images == 1 else 'images'}, every label is "
+                f"ignored): nothing can be {use} on it; look at the ignored ids (data.ignore, or the taxonomy), or "
+                "leave this split out"
             )
         else:
             labelled.add(split.digest)
     if problem := _find_mixed_sizes(config, train, whole=whole):
         yield problem
-
-
-def _count(split: Split) -> str:
-    return f"{len(split.names)} {'image' if len(split.names) == 1 else 'images'}"
 
 
 def _judged(config: RunConfig, source: Source) -> Mapping[str, Split]:
@@ -158,11 +160,12 @@ def _walk(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_BatchPic
 def _follow(name: str, size: Shape, steps: Iterable[Geometric], rng: np.random.Generator) -> _BatchPicture:
     padding = 0.0
     for step in steps:
-        move = step.draw(size, rng)
-        if isinstance(move, CropWindow):
-            held = min(move.size[0], size[0]) * min(move.size[1], size[1]) / (move.size[0] * move.size[1])
-            padding = 1 - (1 - padding) * held
-        size = size if move is None else move.shape(size)
+        transform = step.draw(size, rng)
+        if isinstance(transform, CropWindow):
+            # Of the window only this share is picture; what was padding before stays padding in the same share.
+            filled = math.prod(map(min, transform.size, size)) / math.prod(transform.size)
+            padding = 1 - (1 - padding) * filled
+        size = size if transform is None else transform.shape(size)
     return _BatchPicture(name, size, padding)
 
 
@@ -172,11 +175,8 @@ def _sizes(config: RunConfig, train: Split, *, whole: bool) -> list[tuple[str, S
         return [(train.names[0], config.data.size)]
     places = range(len(train.names)) if whole else spread(range(len(train.names)), LOOKED_AT)
     try:
-        found = json.loads(remember("sizes", f"{train.digest}-{len(places)}", lambda: _read_sizes(train, places)))
+        key = f"{train.digest}-{len(places)}"
+        found = remember("sizes", key, lambda: json.dumps([train.read_label(place).shape for place in places]))
     except InputError:  # the check of files names what cannot be read
         return []
-    return [(train.names[place], (height, width)) for place, (height, width) in zip(places, found, strict=True)]
-
-
-def _read_sizes(split: Split, places: Sequence[int]) -> str:
-    return json.dumps([split.read_label(place).shape for place in places])
+    return [(train.names[place], (size[0], size[1])) for place, size in zip(places, json.loads(found), strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from harness.runs.folder import RunFolder, load_result
 
 POLL_S = 1.0
 LONGEST_WORDS = 200
-
 
 Active = list[tuple[RunningRun, Worker]]
 """Runs that have a process."""
@@ -141,22 +141,17 @@ def _conclude(run: Run, worker: Worker, folder: RunFolder, order: Scheduler) -> 
     result = load_result(folder) if why is None else None
     if result is not None and result.status == "finished":
         return order.end(run, result)
-    return order.fail(run, why.reason if why else _describe_death(worker, folder))
+    return order.fail(run, why.reason if why else _describe_death(worker, folder.log))
 
 
-def _describe_death(worker: Worker, folder: RunFolder) -> str:
+def _describe_death(worker: Worker, log: Path) -> str:
+    """Return how a process has ended without a result, with the last line that it printed: that names the cause."""
     told, code = worker.describe_death(), worker.process.exitcode or 0
     if code < 0:
         hint = " (the system does this when memory runs out)" if code == -signal.SIGKILL else ""
         return f"{told}{hint}; run again to continue from its last completed epoch"
-    return f"{told}{_last_words(folder.log)}; see {folder.log}"
-
-
-def _last_words(log: Path) -> str:
-    """Return the last line that a run's process printed, which names what ended it; nothing where there is none."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")  # of 4 MB at most
-    except OSError:
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f": {last[:LONGEST_WORDS]}" if last else ""
+    printed = ""
+    with suppress(OSError):
+        printed = log.read_text(encoding="utf-8", errors="replace")  # of 4 MB at most
+    last = next((line.strip() for line in reversed(printed.split("\n")) if line.strip()), "")
+    return f"{told}{f': {last[:LONGEST_WORDS]}' if last else ''}; see {log}"

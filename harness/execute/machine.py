@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 from harness.environment import count_cores
 from harness.execute.device_slots import Capacity
@@ -55,17 +56,8 @@ def list_gpus(root: Path = Path("/")) -> tuple[str, ...]:
     return tuple(f"cuda:{index}" for index in range(count))
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the memory that a process has in use; 0 where there is none."""
-    return _read_status(pid, "VmRSS")
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has had in use so far; 0 where there is none."""
-    return _read_status(pid, "VmHWM")
-
-
-def _read_status(pid: int, key: str) -> int:
+def memory_of(pid: int, key: Literal["VmRSS", "VmHWM"]) -> int:
+    """Return the bytes of memory that a process has in use (VmRSS), or has had at most (VmHWM); 0 without a process."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -102,11 +94,10 @@ def _read_number(folder: Path, *names: str) -> int | None:
 def _file_cache(folder: Path) -> int:
     """Return the bytes of cached files that the system gives up when they are asked for."""
     try:
-        lines = [line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines()]
+        values = dict(map(str.split, (folder / "memory.stat").read_text(encoding="utf-8").splitlines()))
     except OSError:
         return 0
-    values = {key: int(value) for key, value in lines}
-    return values.get("total_inactive_file", values.get("inactive_file", 0))
+    return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
 
 
 def _read_quota(folder: Path) -> tuple[int, int]:

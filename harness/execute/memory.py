@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from harness.execute.machine import peak_bytes, resident_bytes
+from harness.execute.machine import memory_of
 from harness.fingerprint import canonical
 from harness.records import Run, RunConfig
 
@@ -41,7 +41,7 @@ class MemoryNeeds:
     def learn(self, item: RunningRun) -> None:
         """Note what a run has used at most; to be called when it has done a whole epoch."""
         kind = _kind(item.run, item.device)
-        self._peaks[kind] = max(self._peaks.get(kind, 0), peak_bytes(item.pid))
+        self._peaks[kind] = max(self._peaks.get(kind, 0), memory_of(item.pid, "VmHWM"))
 
     def of(self, run: Run, device: str) -> int:
         """Return the bytes that a run needs."""
@@ -50,7 +50,7 @@ class MemoryNeeds:
 
     def promised(self, under_way: Sequence[RunningRun]) -> int:
         """Return the bytes that runs under way will still ask for."""
-        return sum(max(self.of(item.run, item.device) - resident_bytes(item.pid), 0) for item in under_way)
+        return sum(max(self.of(item.run, item.device) - memory_of(item.pid, "VmRSS"), 0) for item in under_way)
 
 
 def guess(config: RunConfig, device: str) -> int:

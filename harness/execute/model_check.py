@@ -7,7 +7,7 @@ alone are of one kind. What works is remembered in the user's cache folder, for 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import registry
 from harness.data.digests import remember
 from harness.data.source import Split
 from harness.data.subsets import take
@@ -29,7 +28,6 @@ from harness.execute.fork_server import end_family, lead_family, run_context
 from harness.execute.machine import read_cores
 from harness.fingerprint import canonical, digest_bytes
 from harness.records import Machine, Run, RunConfig
-from harness.settings import ModelChoice
 from harness.spec.conflicts import smallest_batch
 
 if TYPE_CHECKING:
@@ -64,11 +62,13 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
         finally:  # an interrupt waits for no step
             patience.given_up.set()
             pool.shutdown(wait=False, cancel_futures=True)
-    wrong = [(found, answer) for found, answer in zip(kinds.values(), answers, strict=True) if answer]
-    if wrong:
-        told = [
-            f"{name_some(tuple(dict.fromkeys(run.variant for run in found)), SHOWN)}: {text}" for found, text in wrong
-        ]
+    # Not by their texts, as other problems are: what fails alike in two kinds of runs is told of each.
+    told = [
+        f"{name_some(tuple(dict.fromkeys(run.variant for run in found)), SHOWN)}: {answer}"
+        for found, answer in zip(kinds.values(), answers, strict=True)
+        if answer
+    ]
+    if told:
         raise InputError(
             "\n  ".join(["of the first steps that were tried, these fail, and nothing was started:", *told])
         )
@@ -76,17 +76,10 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
 
 def _kind(config: RunConfig) -> str:
     train = config.train
+    parts = [[part.name, part.settings] for part in (config.model, config.data)]
     resized = [[step.name, step.settings] for step in config.augment if "size" in step.settings]
-    return canonical(
-        [
-            [config.model.name, config.model.settings],
-            [config.data.name, config.data.settings],
-            resized,
-            [train.batch_size, train.epochs > 0, train.precision, train.memory_format, train.augment_as],
-            config.evaluate.size,
-            config.plugins,
-        ]
-    )
+    steps = [train.batch_size, train.epochs > 0, train.precision, train.memory_format, train.augment_as]
+    return canonical([*parts, resized, steps, config.evaluate.size, config.plugins])
 
 
 @dataclass(frozen=True)
@@ -112,8 +105,7 @@ def _ask(kind: str, run: Run, machine: Machine, patience: _StepLimits) -> str:
     content = [kind, dict(run.inputs), bool(run.start), machine.device, version("torch"), version("torchvision")]
 
     def work_out() -> str:
-        answer = _try_apart(run, machine, patience)
-        if answer != WORKS:
+        if (answer := _try_apart(run, machine, patience)) != WORKS:
             raise _NotKnown(answer)
         return answer
 
@@ -163,11 +155,11 @@ def try_step(run: Run, machine: Machine) -> str:
     """
     from harness.spec.plugins import import_plugin
     from harness.train.self_test import require_threads
-    from harness.train.setup import prepare_process
+    from harness.train.setup import prepare_process, without_weights
 
     config = replace(run.config, train=run.config.train.model_copy(update={"compile": "none", "early_stop": None}))
     if run.start is not None:
-        config = replace(config, model=_without_weights(config.model))
+        config = replace(config, model=without_weights(config.model))
     try:
         for module in config.plugins:
             import_plugin(module)
@@ -181,10 +173,6 @@ def try_step(run: Run, machine: Machine) -> str:
             return ""
         return f"{_describe(config)}: {describe(error)}{_tell_remedy(config)}"
     return WORKS
-
-
-def _without_weights(model: ModelChoice) -> ModelChoice:
-    return model.with_settings(**dict.fromkeys(registry.find_part("model", model.name).locations, "none"))
 
 
 def _short_setup(config: RunConfig, machine: Machine) -> Setup:
@@ -232,10 +220,8 @@ def _describe(config: RunConfig) -> str:
 def _tell_remedy(config: RunConfig) -> str:
     """Return the size at which, or the number of images with which, the network does take a step."""
     size = config.data.size
-    sizes: Mapping[tuple[int, int], str] = {
-        **({} if size == "native" else {size: "with two images a step"}),
-        **{(side, side): f"at {side}x{side} (data.size, augment.crop)" for side in OTHER_SIDES_PX},
-    }
+    sizes = {} if size == "native" else {size: "with two images a step"}
+    sizes |= {(side, side): f"at {side}x{side} (data.size, augment.crop)" for side in OTHER_SIDES_PX}
     for sides, told in sizes.items():
         if _takes(config, sides):
             return f"; it works {told}"
@@ -247,9 +233,9 @@ def _takes(config: RunConfig, sides: tuple[int, int]) -> bool:
     import torch
 
     from harness.train.batches import Preprocessing
-    from harness.train.setup import build_network, open_splits
+    from harness.train.setup import build_network, open_splits, without_weights
 
-    plain = replace(config, model=_without_weights(config.model))
+    plain = replace(config, model=without_weights(config.model))
     classes = len(open_splits(config).taxonomy.classes)
     channels = Preprocessing(config.data.inputs, (), ()).channels
     try:

@@ -78,8 +78,11 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int, lasts_wanted: Collec
     kinds = {kind_of(run.config): run for run in reversed(runs)}
     copies = ceil(jobs / max(len(kinds), 1))
     with _ending_pool(jobs) as pool:
-        measured = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
-        of_kind = {kind: _mean([future.result() for future in futures]) for kind, futures in measured.items()}
+        started = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
+        of_kind = dict[str, Cost]()
+        for kind, futures in started.items():
+            measured = [future.result() for future in futures]
+            of_kind[kind] = replace(measured[0], seconds=statistics.mean(cost.seconds for cost in measured))
     unique = {run.id: run for run in runs}
     costs = {id_: of_kind[kind_of(run.config)] for id_, run in unique.items()}
     largest = sorted(costs.values(), key=lambda cost: -cost.memory_bytes)[:jobs]
@@ -105,10 +108,6 @@ def _ending_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
             yield pool
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _mean(costs: Sequence[Cost]) -> Cost:
-    return replace(costs[0], seconds=statistics.mean(cost.seconds for cost in costs))
 
 
 def _span(runs: Iterable[Run], seconds: Mapping[str, float], jobs: int) -> float:
@@ -145,7 +144,7 @@ def measure(run: Run, machine: Machine) -> Cost:
         pace = _measure_pace(shorten(setup), folder)
         select_s = images[setup.data.selects_on] * pace.judge_s
         epoch_s = images["train"] * pace.train_s + select_s + pace.save_s
-        judge_s = reported * (pace.judge_closely_s + (1 + warm) * pace.judge_s)  # best epoch, last one, start
+        judge_s = reported * (pace.judge_in_detail_s + (1 + warm) * pace.judge_s)  # best epoch, last one, start
         return Cost(
             seconds=build_s + epochs * epoch_s + warm * select_s + judge_s + pace.finish_s,
             memory_bytes=peak_memory(machine),
@@ -161,7 +160,7 @@ class _Pace:
     """For an image trained on."""
     judge_s: float
     """For an image judged after an epoch."""
-    judge_closely_s: float
+    judge_in_detail_s: float
     """For an image judged at the end, its regions counted and its prediction kept."""
     save_s: float
     """For the checkpoints of an epoch."""
@@ -178,6 +177,7 @@ def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:
     history, train_s, judge_s = [], [], []
     for progress in train(setup):
         history.append(progress)
+        # An epoch says how long its steps took; what is left of its time was judging.
         train_s.append(1 / progress.metrics["train/images_per_s"])
         rest_s = perf_counter() - began - train_s[-1] * len(setup.data.splits["train"])
         judge_s.append(rest_s / len(setup.data.splits[setup.data.selects_on]))
@@ -188,15 +188,10 @@ def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:
     save_s = perf_counter() - began
     save_weights(folder.last, weights)
     began = perf_counter()
-    closely_s = _finish(setup, folder)
-    finish_s = perf_counter() - began - closely_s
-    return _Pace(
-        train_s=statistics.mean(train_s[1:]),
-        judge_s=statistics.mean(judge_s[1:]),
-        judge_closely_s=closely_s / len(setup.data.splits["val"]),
-        save_s=save_s,
-        finish_s=finish_s,
-    )
+    detailed_s = _finish(setup, folder)
+    finish_s = perf_counter() - began - detailed_s
+    means = (statistics.mean(seconds[1:]) for seconds in (train_s, judge_s))
+    return _Pace(*means, detailed_s / len(setup.data.splits["val"]), save_s, finish_s)
 
 
 def shorten(setup: Setup) -> Setup:
@@ -226,16 +221,9 @@ def _finish(setup: Setup, folder: RunFolder) -> float:
     examples, taxonomy = make_examples(setup), setup.data.source.taxonomy
     draw_confusion(judged.counts, folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
-    result = RunResult(
-        "probe",
-        "finished",
-        counts={"val": judged.counts},
-        last_counts={"val": judged.counts},
-        start_counts={"val": judged.counts},
-        regions={"val": judged.regions},
-        examples=examples,
-        predictions=judged.predictions,
-    )
+    counts = {name: {"val": judged.counts} for name in ("counts", "last_counts", "start_counts")}
+    regions, predictions = {"val": judged.regions}, judged.predictions
+    result = RunResult("probe", "finished", **counts, regions=regions, examples=examples, predictions=predictions)
     save_result(folder, result)
     return seconds
 

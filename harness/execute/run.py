@@ -62,7 +62,7 @@ def run_one(
         HarnessError: the run cannot go on; what it has is in its folder.
     """
     with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
-        if is_finished(folder):
+        if is_finished(folder):  # by the process that was waited for
             return
         remove_partial(folder.path)
         if start is not None and (problem := find_start_problem(start)):
@@ -79,6 +79,7 @@ def run_one(
             _require_unchanged(run)
         _save_provenance(setup, run, folder, machine, {str(item.message) for item in caught})
         save_result(folder, result)
+        # Only now: a process killed before the result is written goes on from the state, and judges again.
         for state in (folder.state, folder.state_before):
             state.unlink(missing_ok=True)
 
@@ -142,8 +143,12 @@ def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder
     settings = setup.config.train
     every = 1 if settings.on_oom == "accumulate" else settings.checkpoint_every
     for epoch in train(setup, history):
-        progress = replace(epoch, time_ms=_not_before(history, epoch.time_ms))
+        # Stores sort epochs by their time, so each is later than the last, also where the clock was set back.
+        earliest_ms = history[-1].time_ms + 1 if history else 0
+        progress = replace(epoch, time_ms=max(epoch.time_ms, earliest_ms))
         history.append(progress)
+        # Best weights, then the state that counts them as written, then the journal, then the listener: a kill between
+        # two of them leaves an epoch that is made again, never one that is told and not there.
         if progress.improved:
             best = copy_weights(setup.state.network)
             save_weights(folder.best, best)
@@ -155,11 +160,6 @@ def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder
         tell(progress)
     save_weights(folder.last, copy_weights(setup.state.network))
     return replace(checkpoint, seconds=time.perf_counter() - began)
-
-
-def _not_before(history: Sequence[Progress], time_ms: int) -> int:
-    """Return a time that is later than the last epoch's, also where the clock was set back: stores sort by it."""
-    return max(time_ms, history[-1].time_ms + 1) if history else time_ms
 
 
 def _best_epoch(history: Sequence[Progress]) -> int:
@@ -181,9 +181,9 @@ def _judge(setup: Setup, run: Run, folder: RunFolder, checkpoint: Checkpoint, st
     start_counts = _count_all(setup, start) if start is not None and last > 0 else {}
     last_counts = _count_all(setup, folder.last) if last != best else {}
     _load_whole(setup, folder.best)
-    kept = {"val": MOST}
     with translate_oom("evaluate"):
-        judged = {name: evaluate_in_detail(setup, name, keep=kept.get(name, 0)) for name in _reported(setup)}
+        names = _reported(setup)
+        judged = {name: evaluate_in_detail(setup, name, keep=MOST if name == "val" else 0) for name in names}
         examples = make_examples(setup)
     counts, taxonomy = {name: item.counts for name, item in judged.items()}, setup.data.source.taxonomy
     draw_confusion(counts["val"], folder.confusion_picture)

@@ -51,7 +51,12 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
     print_into(folder.log)
     _speak_into_log()
     forget_setting()
-    counter, tell = BatchCounter(), _make_tell(pipe)
+    counter, lock = BatchCounter(), threading.Lock()
+
+    def tell(message: object) -> None:
+        with lock:  # two threads send
+            pipe.send(message)
+
     threading.Thread(target=_tell_batches, args=(counter, tell), daemon=True).start()
     try:
         from harness.execute.run import run_one  # here: a failing import is then a failure of the run, with its reason
@@ -61,21 +66,15 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
         tell(Failure(str(error)))
     except Exception as error:  # noqa: BLE001 - the border of the process: whatever it is, the other runs go on
         print(without_unsafe_advice(traceback.format_exc()), file=sys.stderr)
-        tell(Failure(f"{_explain(error)}; details in {folder.log}"))
+        text = describe(error)
+        if is_out_of_memory(error):
+            cause = f"out of memory where a smaller batch does not help ({text})"
+            text = f"{cause}; other programs may have used it: run again"
+        tell(Failure(f"{text}; details in {folder.log}"))
+    # Without waiting for threads, as the interpreter's own exit would: one that a plugin left may never end.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-def _make_tell(pipe: Connection) -> Callable[[object], None]:
-    """Return what sends a message; two threads do."""
-    lock = threading.Lock()
-
-    def tell(message: object) -> None:
-        with lock:
-            pipe.send(message)
-
-    return tell
 
 
 def _tell_batches(counter: BatchCounter, tell: Callable[[object], None]) -> None:
@@ -85,13 +84,6 @@ def _tell_batches(counter: BatchCounter, tell: Callable[[object], None]) -> None
         if counter.batches != told:
             told = counter.batches
             tell(BatchesDone(told))
-
-
-def _explain(error: Exception) -> str:
-    text = describe(error)
-    if is_out_of_memory(error):
-        return f"out of memory where a smaller batch does not help ({text}); other programs may have used it: run again"
-    return text
 
 
 def _die_with_parent(pipe: Connection) -> None:

@@ -128,32 +128,30 @@ def save_result(folder: RunFolder, result: RunResult) -> None:
         CannotWrite: the disk is full or not writable. Of a run that is not finished this is no error: it will be tried
             again in any case, and the disk is what most likely ended it.
     """
+    finished = result.status == "finished"
     try:
-        _save_result(folder, result)
+        evaluations = save_evaluations(folder.evaluation, result)
+        if result.predictions is not None:
+            save_predictions(folder.predictions, result.predictions)
+        if result.examples is not None:
+            _save_examples(folder.examples, result.examples)
+        entry = {
+            "version": RESULT_VERSION,
+            "run_id": result.run_id,
+            "status": result.status,
+            "reason": result.reason,
+            "best_epoch": result.best_epoch,
+            **evaluations,
+            "colours": [list(colour) for colour in result.colours],
+            "seconds": result.seconds,
+            # Digests of what is on the disk now, so after all of it is written.
+            "sha256": digests_of(_judged_files(folder), folder.path) if finished else {},
+            "model_sha256": digests_of(_model_files(folder), folder.path) if finished else {},
+        }
+        write_entry(folder.result, entry)
     except CannotWrite:
-        if result.status == "finished":
+        if finished:
             raise
-
-
-def _save_result(folder: RunFolder, result: RunResult) -> None:
-    evaluations = save_evaluations(folder.evaluation, result)
-    if result.predictions is not None:
-        save_predictions(folder.predictions, result.predictions)
-    if result.examples is not None:
-        _save_examples(folder.examples, result.examples)
-    entry = {
-        "version": RESULT_VERSION,
-        "run_id": result.run_id,
-        "status": result.status,
-        "reason": result.reason,
-        "best_epoch": result.best_epoch,
-        **evaluations,
-        "colours": [list(colour) for colour in result.colours],
-        "seconds": result.seconds,
-        "sha256": digests_of(_judged_files(folder), folder.path) if result.status == "finished" else {},
-        "model_sha256": digests_of(_model_files(folder), folder.path) if result.status == "finished" else {},
-    }
-    write_entry(folder.result, entry)
 
 
 def load_result(folder: RunFolder) -> RunResult | None:
@@ -170,26 +168,23 @@ def load_result(folder: RunFolder) -> RunResult | None:
             f"{folder.result}: version {entry.get('version')}; this harness reads version {RESULT_VERSION}"
         )
     require_same(entry.get("sha256", {}), folder.path, folder.result)
+    provenance = folder.provenance
     try:
-        return _to_result(entry, folder)
+        return RunResult(
+            run_id=entry["run_id"],
+            status=entry["status"],
+            reason=entry["reason"],
+            history=read_progress(folder),
+            best_epoch=entry["best_epoch"],
+            **load_evaluations(folder.evaluation, entry),
+            examples=_load_examples(folder.examples) if folder.examples.exists() else None,
+            predictions=load_predictions(folder.predictions) if folder.predictions.exists() else None,
+            colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
+            provenance=json.loads(provenance.read_text(encoding="utf-8")) if provenance.exists() else {},
+            seconds=entry["seconds"],
+        )
     except (KeyError, TypeError, ValueError) as error:  # of an older harness, without checksums
         raise damaged(folder.result, f"{type(error).__name__}: {error}", folder.result) from None
-
-
-def _to_result(entry: Mapping[str, Any], folder: RunFolder) -> RunResult:
-    return RunResult(
-        run_id=entry["run_id"],
-        status=entry["status"],
-        reason=entry["reason"],
-        history=read_progress(folder),
-        best_epoch=entry["best_epoch"],
-        **load_evaluations(folder.evaluation, entry),
-        examples=_load_examples(folder.examples) if folder.examples.exists() else None,
-        predictions=load_predictions(folder.predictions) if folder.predictions.exists() else None,
-        colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
-        provenance=json.loads(folder.provenance.read_text(encoding="utf-8")) if folder.provenance.exists() else {},
-        seconds=entry["seconds"],
-    )
 
 
 def is_finished(folder: RunFolder) -> bool:

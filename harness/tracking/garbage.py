@@ -234,23 +234,19 @@ def take_inventory(root: Path, plans: tuple[Plan, ...], garbage: tuple[Garbage, 
     """Return what lies below a store's root, given the plans on record and what can go."""
     sizes = {path.name: folder_bytes(path) for path in (root / "runs").glob("*") if path.is_dir()}
     stale = {item.path.name for item in garbage if item.kind == "stale run"}
+    studies = []
+    for plan in plans:
+        ids = {run.id for run in plan.runs}
+        finished = sum(is_finished(run_folder(root, id_)) for id_ in ids)
+        taken = sum(sizes.get(id_, 0) for id_ in ids)
+        number_stale = len(stale.intersection(find_superseded(root, plan)))
+        studies.append(StudyRecord(plan.study, len(ids), finished, taken, number_stale))
     return Inventory(
-        studies=tuple(_record_study(root, plan, sizes, stale) for plan in plans),
+        studies=tuple(studies),
         runs=len(sizes),
         bytes=folder_bytes(root),
         removable_bytes=sum(item.bytes for item in garbage),
         free_bytes=shutil.disk_usage(root).free,
-    )
-
-
-def _record_study(root: Path, plan: Plan, sizes: dict[str, int], stale: set[str]) -> StudyRecord:
-    ids = {run.id for run in plan.runs}
-    return StudyRecord(
-        study=plan.study,
-        runs=len(ids),
-        finished=sum(is_finished(run_folder(root, id_)) for id_ in ids),
-        bytes=sum(sizes.get(id_, 0) for id_ in ids),
-        stale=len(stale.intersection(find_superseded(root, plan))),
     )
 
 

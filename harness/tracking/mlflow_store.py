@@ -105,19 +105,10 @@ class MlflowStore:
         upload_weights: bool = False,
     ) -> None:
         self._mlflow = Connection(root, tracking_uri, say)
+        self.root, self.uri = self._mlflow.root, self._mlflow.uri
         self._upload_weights = upload_weights
         self._study: _Open | None = None
         self._folders = {"harness.host": socket.gethostname(), "harness.root": str(self.root)}
-
-    @property
-    def root(self) -> Path:
-        """Return the folder below which the run folders lie."""
-        return self._mlflow.root
-
-    @property
-    def uri(self) -> str:
-        """Return the tracking URI; it may hold a password."""
-        return self._mlflow.uri
 
     @property
     def _client(self) -> Any:
@@ -159,8 +150,11 @@ class MlflowStore:
         """
         child = self._opened.children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
-            restored = self._restore_files(child, run, folder)
-            return (self._upload_weights and self._add_weights(child, run, folder)) or restored
+            # In a store that was copied without them, the files of a finished run are kept again.
+            is_lacking = is_finished(folder) and not self._has_files(child.uri)
+            if is_lacking:
+                self._keep_files(child, run, folder)
+            return (self._upload_weights and self._add_weights(child, run, folder)) or is_lacking
         # After a restart the store itself says how far it came: an epoch is never logged twice.
         if child.last_epoch is None:
             logged = self._client.get_metric_history(child.mlflow_id, MARK)
@@ -203,13 +197,6 @@ class MlflowStore:
             self._add_weights(child, run, folder)
         elif folder.best.exists():
             self._keep_texts(child.uri, {PLACE: tell_place(self.root, folder)})
-
-    def _restore_files(self, child: _Child, run: Run, folder: RunFolder) -> bool:
-        """Keep the files of a finished run again where they have gone, in a store that was copied without them."""
-        if self._has_files(child.uri) or not is_finished(folder):
-            return False
-        self._keep_files(child, run, folder)
-        return True
 
     def _add_weights(self, child: _Child, run: Run, folder: RunFolder) -> bool:
         """Keep those weights of a run that the store is to keep; tell whether it lacked any."""

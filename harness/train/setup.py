@@ -208,7 +208,7 @@ def build_network(
     """
     choice, notes = config.model, []
     if start is not None:  # the parent's weights replace all others: do not read (or fetch) those first
-        choice = choice.with_settings(**dict.fromkeys(registry.find_part("model", choice.name).locations, "none"))
+        choice = without_weights(choice)
     seed_torch(config.seed, "weights")
     supplied = {"num_classes": num_classes, "in_channels": channels}
     network = keep_still(_require_network(choice, registry.build("model", choice, **supplied)))
@@ -220,6 +220,11 @@ def build_network(
         total = len(list(network.module.parameters()))
         notes.append(f"{len(kept)} of {total} tensors stay as they are: the model itself was built with them frozen")
     return network, tuple(notes)
+
+
+def without_weights(model: ModelChoice) -> ModelChoice:
+    """Return a model that is built with random weights."""
+    return model.with_settings(**dict.fromkeys(registry.find_part("model", model.name).locations, "none"))
 
 
 def _require_network(choice: ModelChoice, built: Any) -> Network:
