@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.api.studies import lint_plan, make_plan, open_store
 from harness.files import DEFAULT_REPORTS
-from harness.records import Machine, Plan, Run, RunResult
+from harness.records import Machine, Plan, RunResult
 
 if TYPE_CHECKING:
     from harness.execute.budget import Budget
@@ -48,6 +48,8 @@ def execute(  # noqa: PLR0913 - as many as the command has
     from harness.execute.events import Ended, Warned
     from harness.execute.feasibility import check_feasible, note_padding
     from harness.execute.inputs import check_data, read_notes
+    from harness.execute.local import Local
+    from harness.execute.model_check import PATIENCE_S, check_models
     from harness.execute.study import execute_plan
     from harness.runs.folder import is_finished, load_result, run_folder
     from harness.runs.stale import describe_edited, describe_stale, find_stale, remember_runs, tell_other_environments
@@ -55,14 +57,16 @@ def execute(  # noqa: PLR0913 - as many as the command has
 
     check_data(plan)
     check_feasible(plan, whole=True)
-    for note in (*read_notes(plan), *note_padding(plan)):
+    concerns = lint_plan(plan) if plan.concerns is None else plan.concerns
+    told = (f"{concern.text}; {concern.remedy}" for concern in concerns)
+    for note in (*read_notes(plan), *note_padding(plan), *told):
         listen(Warned(note))
-    for concern in lint_plan(plan) if plan.concerns is None else plan.concerns:
-        listen(Warned(f"{concern.text}; {concern.remedy}"))
     store = store or open_store()
     chosen = select(plan, only) if only else plan
     executor = executor or on_this_machine(jobs=jobs, device=device)
-    _try_first_steps(executor, [run for run in chosen.runs if not is_finished(run_folder(store.root, run.id))])
+    if isinstance(executor, Local):  # on other machines no step is tried
+        to_do = [run for run in chosen.runs if not is_finished(run_folder(store.root, run.id))]
+        check_models(to_do, executor.machine, min(PATIENCE_S, executor.patience.run_s or PATIENCE_S))
     stale = (*describe_stale(find_stale(store.root, chosen)), *describe_edited(store.root, chosen))
     for text in (*stale, *tell_other_environments(store.root, chosen)):
         listen(Warned(text))
@@ -78,15 +82,6 @@ def execute(  # noqa: PLR0913 - as many as the command has
         if earlier is not None:
             results[run.id] = earlier
     return results
-
-
-def _try_first_steps(executor: Executor, runs: Sequence[Run]) -> None:
-    """Refuse runs of which no step can be trained; on other machines they are not tried."""
-    from harness.execute.local import Local
-    from harness.execute.model_check import PATIENCE_S, check_models
-
-    if isinstance(executor, Local):
-        check_models(runs, executor.machine, min(PATIENCE_S, executor.patience.run_s or PATIENCE_S))
 
 
 def on_ray(
@@ -174,7 +169,7 @@ def tune(  # noqa: PLR0913 - as many as the command has
     check_data(make_plan(spec))
     url = storage or database_uri(store.root / "optuna.db")
     executor = on_this_machine(jobs=1, device=device, run_timeout_s=run_timeout_s)
-    read_inputs = make_reader()
+    read_inputs = make_reader()  # one for all: each file is read once
     opened = [open_search(spec, variant, store, executor, read_inputs, url=url) for variant in chosen]
     for search in opened:
         for event in tune_variant(search):

@@ -101,28 +101,18 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
     if len(spec.variants) < 2:
         raise InputError("--until decided: the study has one variant, so there is nothing to decide")
     counts = look_counts(spec.compare.looks, len(spec.seeds), max_seeds)
-    folds = _find_folds(spec)
+    all_folds = [variant.config.data.folds for variant in spec.variants]
+    folds = None if None in all_folds else max(filter(None, all_folds))
     seeds = add_seeds(spec.seeds, max(counts[-1], len(spec.seeds)), folds)
     if folds and not (max_seeds or spec.compare.looks):
-        counts = _within_folds(seeds, folds, counts)
+        # Of the later looks those alone whose last seed validates on a fold that no seed before it does.
+        fold = [seed % folds for seed in seeds]
+        counts = tuple(count for count in counts if count == counts[0] or fold[count - 1] not in fold[: count - 1])
     seeds = seeds[: counts[-1]]
     whole = make_plan(replace(spec, seeds=seeds, seeds_given=False))
     given = f" --seeds {','.join(map(str, spec.seeds))}" if spec.seeds_given else ""
     most = "" if max_seeds is None else f" --max-seeds {max_seeds}"
     return Until(replace(whole, command=f"{whole.command}{given} --until decided{most}"), counts)
-
-
-def _find_folds(spec: Spec) -> int | None:
-    """Return into how many folds the data of every variant are divided; None where they are not."""
-    folds = [variant.config.data.folds for variant in spec.variants]
-    known = [number for number in folds if number is not None]
-    return max(known) if len(known) == len(folds) else None
-
-
-def _within_folds(seeds: Sequence[int], folds: int, counts: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the first look, and the later ones whose last seed validates on a fold that no seed before it does."""
-    fold = [seed % folds for seed in seeds]
-    return tuple(count for count in counts if count == counts[0] or fold[count - 1] not in fold[: count - 1])
 
 
 def look_until_decided(until: Until, options: ExecutionOptions) -> Iterator[tuple[StudyOutcome, Report]]:

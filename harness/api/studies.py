@@ -252,12 +252,11 @@ def take_inventory(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = N
         InputError: there is no such folder, or the plan of a study is damaged.
         StoreError: the tracking store fails: what its studies need is not known.
     """
-    from harness.tracking.garbage import find_garbage, plans_on_record
-    from harness.tracking.garbage import take_inventory as take
+    from harness.tracking import garbage
 
     place, store = _open(root, tracking_uri)
-    plans = plans_on_record(place, store)
-    return take(place, plans, find_garbage(place, plans))
+    plans = garbage.plans_on_record(place, store)
+    return garbage.take_inventory(place, plans, garbage.find_garbage(place, plans))
 
 
 def collect_garbage(
@@ -283,8 +282,7 @@ def _open(root: str | Path, tracking_uri: str | None) -> tuple[Path, Store | Non
     if not place.is_dir():
         raise InputError(f"{describe_missing(place)}; name the one that harness run kept its runs in")
     is_default = find_uri(place, tracking_uri) == default_uri(place)
-    there = not is_default or (place / DATABASE).exists()
-    return place, open_store(place, tracking_uri) if there else None
+    return place, None if is_default and not (place / DATABASE).exists() else open_store(place, tracking_uri)
 
 
 def choose_run(run: str, *, store: Store | None = None) -> ChosenRun:

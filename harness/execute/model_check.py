@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
 from threading import Event, Lock
@@ -55,12 +55,12 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
     kinds: dict[str, list[Run]] = {}
     for run in runs:
         kinds.setdefault(_kind(run.config), []).append(run)
-    patience = _StepLimits(patience_s)
+    given_up = Event()
     with ThreadPoolExecutor(min(read_cores(), max(len(kinds), 1))) as pool:
         try:
-            answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine, patience), kinds))
+            answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine, patience_s, given_up), kinds))
         finally:  # an interrupt waits for no step
-            patience.given_up.set()
+            given_up.set()
             pool.shutdown(wait=False, cancel_futures=True)
     # Not by their texts, as other problems are: what fails alike in two kinds of runs is told of each.
     told = [
@@ -82,30 +82,19 @@ def _kind(config: RunConfig) -> str:
     return canonical([*parts, resized, steps, config.evaluate.size, config.plugins])
 
 
-@dataclass(frozen=True)
-class _StepLimits:
-    """How long a step may take, and whether no answer is wanted any more."""
-
-    seconds: float
-    given_up: Event = field(default_factory=Event)
-
-    def wait_for(self, objects: Sequence[Connection | int]) -> None:
-        """Wait until one of some objects is ready, but no longer than that."""
-        until = monotonic() + self.seconds
-        while not (wait(objects, POLL_S) or self.given_up.is_set() or monotonic() > until):
-            pass
-
-
 class _NotKnown(Exception):
     """What is not to be remembered: a problem in words, or nothing."""
 
 
-def _ask(kind: str, run: Run, machine: Machine, patience: _StepLimits) -> str:
-    """Return what is wrong with a kind of run; nothing where it works, or where that cannot be told."""
+def _ask(kind: str, run: Run, machine: Machine, patience_s: float, given_up: Event) -> str:
+    """Return what is wrong with a kind of run; nothing where it works, or where that cannot be told.
+
+    `given_up` is set when no answer is wanted any more.
+    """
     content = [kind, dict(run.inputs), bool(run.start), machine.device, version("torch"), version("torchvision")]
 
     def work_out() -> str:
-        if (answer := _try_apart(run, machine, patience)) != WORKS:
+        if (answer := _try_apart(run, machine, patience_s, given_up)) != WORKS:
             raise _NotKnown(answer)
         return answer
 
@@ -119,7 +108,7 @@ def _ask(kind: str, run: Run, machine: Machine, patience: _StepLimits) -> str:
     return ""
 
 
-def _try_apart(run: Run, machine: Machine, patience: _StepLimits) -> str:
+def _try_apart(run: Run, machine: Machine, patience_s: float, given_up: Event) -> str:
     """Try a step in another process. Return its answer: nothing where it died, of memory perhaps, or takes long."""
     context = run_context()
     ours, theirs = context.Pipe(duplex=False)
@@ -127,8 +116,10 @@ def _try_apart(run: Run, machine: Machine, patience: _StepLimits) -> str:
     with _FAMILIES:
         process.start()
     theirs.close()
+    until = monotonic() + patience_s
     try:
-        patience.wait_for([ours, process.sentinel])
+        while not (wait([ours, process.sentinel], POLL_S) or given_up.is_set() or monotonic() > until):
+            pass
         with suppress(EOFError):
             return str(ours.recv()) if ours.poll() else ""
         return ""

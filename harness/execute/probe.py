@@ -190,8 +190,8 @@ def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:
     began = perf_counter()
     detailed_s = _finish(setup, folder)
     finish_s = perf_counter() - began - detailed_s
-    means = (statistics.mean(seconds[1:]) for seconds in (train_s, judge_s))
-    return _Pace(*means, detailed_s / len(setup.data.splits["val"]), save_s, finish_s)
+    mean_train_s, mean_judge_s = (statistics.mean(seconds[1:]) for seconds in (train_s, judge_s))
+    return _Pace(mean_train_s, mean_judge_s, detailed_s / len(setup.data.splits["val"]), save_s, finish_s)
 
 
 def shorten(setup: Setup) -> Setup:
@@ -221,10 +221,9 @@ def _finish(setup: Setup, folder: RunFolder) -> float:
     examples, taxonomy = make_examples(setup), setup.data.source.taxonomy
     draw_confusion(judged.counts, folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
-    counts = {name: {"val": judged.counts} for name in ("counts", "last_counts", "start_counts")}
-    regions, predictions = {"val": judged.regions}, judged.predictions
-    result = RunResult("probe", "finished", **counts, regions=regions, examples=examples, predictions=predictions)
-    save_result(folder, result)
+    counts, regions = {"val": judged.counts}, {"val": judged.regions}
+    result = RunResult("probe", "finished", counts=counts, last_counts=counts, start_counts=counts, regions=regions)
+    save_result(folder, replace(result, examples=examples, predictions=judged.predictions))
     return seconds
 
 

@@ -33,8 +33,7 @@ from harness.runs.folder import (
     save_result,
     write_progress,
 )
-from harness.runs.plugin_copy import keep_plugins
-from harness.runs.provenance import read_provenance
+from harness.runs.provenance import keep_plugins, read_provenance
 from harness.spec.plugins import import_plugin
 from harness.train.auto_batch_size import fit_micro_batch
 from harness.train.batch_counter import BatchCounter

@@ -49,7 +49,12 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what ends
     threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
     print_into(folder.log)
-    _speak_into_log()
+    # Python, too, prints where standard output goes now: also what ends it, and its stacks when the parent asks.
+    sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace") for fd in (1, 2))
+    faulthandler.enable(sys.stderr)
+    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=True)
+    logging.getLogger("harness").setLevel(logging.INFO)
+    logging.getLogger("harness").addHandler(logging.StreamHandler(sys.stdout))
     forget_setting()
     counter, lock = BatchCounter(), threading.Lock()
 
@@ -92,12 +97,3 @@ def _die_with_parent(pipe: Connection) -> None:
         pipe.recv_bytes()
     except (EOFError, OSError):
         os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
-def _speak_into_log() -> None:
-    """Have Python print where standard output goes now: also what ends it, and its stacks when the parent asks."""
-    sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace") for fd in (1, 2))
-    faulthandler.enable(sys.stderr)
-    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=True)
-    logging.getLogger("harness").setLevel(logging.INFO)
-    logging.getLogger("harness").addHandler(logging.StreamHandler(sys.stdout))

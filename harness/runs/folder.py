@@ -20,7 +20,7 @@ from harness.fingerprint import digest_file, fingerprint
 from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult, Which
 from harness.runs.evaluations import load_evaluations, save_evaluations
-from harness.runs.plugin_copy import may_leave
+from harness.runs.provenance import may_leave
 from harness.zip_checksum import find_damage
 
 RESULT_VERSION = 1
@@ -87,8 +87,8 @@ def append_progress(folder: RunFolder, progress: Progress) -> None:
     lines = _whole_lines(folder)
     if progress.epoch in {line["epoch"] for line in lines}:
         return
-    text = "".join(json.dumps(line) + "\n" for line in [*lines, _as_line(progress)])
-    write_text(folder.journal, text)
+    # Written anew as a whole: a reader, or a store, never sees half a line.
+    write_text(folder.journal, "".join(json.dumps(line) + "\n" for line in [*lines, _as_line(progress)]))
 
 
 def read_progress(folder: RunFolder) -> tuple[Progress, ...]:

@@ -82,8 +82,8 @@ def load_study(root: Path, study: str) -> Plan | None:
         InputError: the file is damaged, or of another version.
     """
     try:
-        return read_plan(study_folder(root, study) / "plan.json")
-    except (FileNotFoundError, NotADirectoryError):
+        return read_plan(plan_file(root, study))
+    except FileNotFoundError:
         return None
 
 
@@ -159,13 +159,9 @@ def drop_last(folder: RunFolder) -> None:
 
 def _is_wanted(root: Path, run_id: str) -> bool:
     """Tell whether a study on record asks for a run's last weights; one that cannot be read may."""
-    for study in studies_here(root):
-        if b'"last"' not in plan_file(root, study).read_bytes():  # a plan of thousands of runs takes seconds to read
-            continue
-        try:
-            plan = load_study(root, study)
-        except InputError:
-            return True
-        if plan is not None and run_id in lasts_wanted([plan]):
-            return True
-    return False
+    # A plan of thousands of runs takes seconds to read, and need not be where it does not say "last".
+    paths = [plan_file(root, study) for study in studies_here(root)]
+    try:
+        return run_id in lasts_wanted(read_plan(path) for path in paths if b'"last"' in path.read_bytes())
+    except InputError:
+        return True

@@ -21,7 +21,6 @@ from harness.tracking.server import find_uri, is_server, make_database, mlflow_c
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default waits four minutes for a server that is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -211,8 +211,7 @@ class MlflowStore:
         return bool(lacking)
 
     def _is_finished_by_another(self, child: _Child) -> bool:
-        tags = self._client.get_run(child.mlflow_id).data.tags
-        if tags.get("harness.status") == "finished":
+        if self._client.get_run(child.mlflow_id).data.tags.get("harness.status") == "finished":
             child.shown = "finished"
         return child.shown == "finished"
 

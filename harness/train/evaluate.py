@@ -125,8 +125,7 @@ def make_examples(setup: Setup) -> Examples:
     seen = []
     for index in chosen:
         # Without their place, for the feature cache holds them as larger batches made them, which rounds otherwise.
-        batch = setup.data.batch("val", [index], setup.device)._replace(places=())
-        logits_BCHW, _ = forward(setup, "val", batch)
+        logits_BCHW, _ = forward(setup, "val", setup.data.batch("val", [index], setup.device)._replace(places=()))
         image_HWC, label_HW = split.pair(index)
         predicted_HW = label_pixels(logits_BCHW[0], label_HW.shape).cpu().numpy()
         seen.append(Seen(*map(downscale, (image_HWC, label_HW, predicted_HW))))

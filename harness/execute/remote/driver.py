@@ -201,8 +201,7 @@ class _Driver:
             sent.inbox.take(chunk)
         except OSError as error:
             self._remote.cancel(sent.run.id)
-            place = error.filename or self._folders[sent.run.id].path
-            yield self._fail(sent.run, f"{place}: {error.strerror}")
+            yield self._fail(sent.run, f"{error.filename or self._folders[sent.run.id].path}: {error.strerror}")
 
     def _conclude(self, sent: _SentRun, why: Failure | WorkerDied) -> Iterator[Event]:
         run, past = sent.run, self._past[sent.run.id]
