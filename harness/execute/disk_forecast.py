@@ -16,8 +16,7 @@ from harness.runs.folder import RunFolder, is_finished, run_folder
 from harness.runs.studies import plan_file, studies_here
 from harness.tracking.garbage import folder_bytes
 
-STATES = 3
-"""Checkpoints to go on from that a run has while it writes one."""
+STATES = 3  # checkpoints to go on from that a run has while it writes one
 STATE_WEIGHTS = 4
 """Such a checkpoint / weights, at most: the newest weights, the best ones, and two moments of the optimizer."""
 READ_BYTES = 20_000_000

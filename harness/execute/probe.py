@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from harness.data.prepared import PreparedSplit
     from harness.train.setup import Setup
 
-STEPS = 6
-"""Training steps of a probed epoch."""
+STEPS = 6  # training steps of a probed epoch
 EPOCHS = 3
 """Epochs of a probe; the first, in which memory is laid out and kernels are chosen, is not measured."""
-JUDGED = 16
-"""Validation images evaluated in a probed epoch."""
+JUDGED = 16  # validation images evaluated in a probed epoch
 
 
 @dataclass(frozen=True)
@@ -156,16 +154,12 @@ def measure(run: Run, machine: Machine) -> Cost:
 
 @dataclass(frozen=True)
 class _Pace:
-    train_s: float
-    """For an image trained on."""
-    judge_s: float
-    """For an image judged after an epoch."""
+    train_s: float  # for an image trained on
+    judge_s: float  # for an image judged after an epoch
     judge_in_detail_s: float
     """For an image judged at the end, its regions counted and its prediction kept."""
-    save_s: float
-    """For the checkpoints of an epoch."""
-    finish_s: float
-    """For pictures and results, without judging."""
+    save_s: float  # for the checkpoints of an epoch
+    finish_s: float  # for pictures and results, without judging
 
 
 def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:

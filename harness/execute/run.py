@@ -23,16 +23,9 @@ from harness.models.weights import load_weights
 from harness.predictions import MOST
 from harness.records import Counts, Machine, Progress, Run, RunResult
 from harness.report.figures.examples import draw_confusion, draw_examples
+from harness.runs import folder as on_disk
 from harness.runs.credentials import mask_credentials
-from harness.runs.folder import (
-    RunFolder,
-    append_progress,
-    find_model_damage,
-    find_start_problem,
-    is_finished,
-    save_result,
-    write_progress,
-)
+from harness.runs.folder import RunFolder
 from harness.runs.provenance import keep_plugins, read_provenance
 from harness.spec.plugins import import_plugin
 from harness.train.auto_batch_size import fit_micro_batch
@@ -61,10 +54,10 @@ def run_one(
         HarnessError: the run cannot go on; what it has is in its folder.
     """
     with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
-        if is_finished(folder):  # by the process that was waited for
+        if on_disk.is_finished(folder):  # by the process that was waited for
             return
         remove_partial(folder.path)
-        if start is not None and (problem := find_start_problem(start)):
+        if start is not None and (problem := on_disk.find_start_problem(start)):
             raise RunFailed(problem)
         warnings.simplefilter("always")
         for module in run.config.plugins:
@@ -77,7 +70,7 @@ def run_one(
         if not machine.cache:  # images were read from their files to the end
             _require_unchanged(run)
         _save_provenance(setup, run, folder, machine, {str(item.message) for item in caught})
-        save_result(folder, result)
+        on_disk.save_result(folder, result)
         # Only now: a process killed before the result is written goes on from the state, and judges again.
         for state in (folder.state, folder.state_before):
             state.unlink(missing_ok=True)
@@ -133,7 +126,7 @@ def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder
     state each epoch: what is in the journal is then never made again, in another way.
     """
     best = checkpoint.best
-    write_progress(folder, history)
+    on_disk.write_progress(folder, history)
     if best is not None:  # an epoch after that of the state may have written another
         save_weights(folder.best, best)
     for progress in history:
@@ -155,7 +148,7 @@ def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder
         checkpoint = Checkpoint(tuple(history), best, seconds, checkpoint.notes, setup.micro_batch)
         if progress.epoch % every == 0:
             save_state(folder.state, folder.state_before, setup.state, checkpoint)
-        append_progress(folder, progress)
+        on_disk.append_progress(folder, progress)
         tell(progress)
     save_weights(folder.last, copy_weights(setup.state.network))
     return replace(checkpoint, seconds=time.perf_counter() - began)
@@ -216,7 +209,7 @@ def _count_all(setup: Setup, weights: Path) -> dict[str, Counts]:
 
 
 def _load_whole(setup: Setup, weights: Path) -> None:
-    if problem := find_model_damage(RunFolder(weights.parent.parent), weights):
+    if problem := on_disk.find_model_damage(RunFolder(weights.parent.parent), weights):
         raise RunFailed(f"{weights}: damaged ({problem}) since it was written; run again: it is then written anew")
     load_weights(setup.state.network.module, weights)
 

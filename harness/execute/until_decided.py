@@ -59,6 +59,20 @@ def is_open(claim: Claim, planned: Collection[int] = ()) -> bool:
     return claim.outlook.chance >= FUTILE
 
 
+def next_seeds(
+    claims: Sequence[Claim], seeds: Mapping[str, int], counts: Sequence[int], planned: Collection[int] = ()
+) -> dict[str, int]:
+    """Return the number of seeds of each variant at the next look; nothing where no comparison is open or no look left.
+
+    Both sides of an open comparison get those of the next look, all others keep what they have.
+    """
+    later = [count for count in counts if count > max(seeds.values())]
+    growing = {name for claim in claims if is_open(claim, planned) for name in (claim.variant, claim.against)}
+    if not later or not growing:
+        return {}
+    return {name: later[0] if name in growing else number for name, number in seeds.items()}
+
+
 def restrict(whole: Plan, seeds: Mapping[str, int]) -> Plan:
     """Return the plan with each variant's first seeds only, and the runs that these start from."""
     order = tuple(dict.fromkeys(run.seed for run in whole.runs))
@@ -79,13 +93,7 @@ def first_plan(whole: Plan, counts: Sequence[int]) -> Plan:
 def next_plan(whole: Plan, plan: Plan, comparisons: Sequence[Comparison], counts: Sequence[int]) -> Plan | None:
     """Return the plan of the look that follows the one at `plan`, of which `comparisons` tell; None where all is done.
 
-    `whole` holds every variant with the seeds of the last look. Both sides of an open comparison get those of the next
-    look, all others keep what they have.
+    `whole` holds every variant with the seeds of the last look.
     """
-    seeds, planned = count_seeds(plan), {run.seed for run in whole.runs}
-    later = [count for count in counts if count > max(seeds.values())]
-    still_open = [claim for claim in headlines(comparisons) if is_open(claim, planned)]
-    if not later or not still_open:
-        return None
-    growing = {name for claim in still_open for name in (claim.variant, claim.against)}
-    return restrict(whole, {name: later[0] if name in growing else number for name, number in seeds.items()})
+    seeds = next_seeds(headlines(comparisons), count_seeds(plan), counts, {run.seed for run in whole.runs})
+    return restrict(whole, seeds) if seeds else None

@@ -15,17 +15,9 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.files import locked
-from harness.records import Plan, Progress, Run, RunResult, Status, Which
-from harness.runs.folder import (
-    RunFolder,
-    files_to_keep,
-    find_model_damage,
-    is_finished,
-    load_result,
-    read_progress,
-    require_whole,
-    run_folder,
-)
+from harness.records import Plan, Run, RunResult, Status, Which
+from harness.runs import folder as on_disk
+from harness.runs.folder import RunFolder
 from harness.runs.looks import RecordedLook, read_looks
 from harness.runs.studies import CHECKPOINTS, PLACE, lasts_wanted, plan_text, read_plan, tell_place
 from harness.tracking.mlflow_client import Connection, find_tags
@@ -151,7 +143,7 @@ class MlflowStore:
         child = self._opened.children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
             # In a store that was copied without them, the files of a finished run are kept again.
-            is_lacking = is_finished(folder) and not self._has_files(child.uri)
+            is_lacking = on_disk.is_finished(folder) and not self._has_files(child.uri)
             if is_lacking:
                 self._keep_files(child, run, folder)
             return (self._upload_weights and self._add_weights(child, run, folder)) or is_lacking
@@ -159,18 +151,18 @@ class MlflowStore:
         if child.last_epoch is None:
             logged = self._client.get_metric_history(child.mlflow_id, MARK)
             child.last_epoch = max((point.step for point in logged), default=-1)
-        epochs = [progress for progress in read_progress(folder) if progress.epoch > child.last_epoch]
+        epochs = [progress for progress in on_disk.read_progress(folder) if progress.epoch > child.last_epoch]
         if status == "running" != child.shown:
             self._show(child, "running")
             self._client.update_run(child.mlflow_id, status="RUNNING")
         for progress in epochs:
-            self._log_metrics(child, epoch_metrics(progress), progress)
+            self._log_metrics(child, epoch_metrics(progress), progress.time_ms, progress.epoch)
             child.last_epoch = progress.epoch
         # Epochs are all that a running run adds. A run that another study of this store has finished is not ended
         # again.
         if status == "running" or self._is_finished_by_another(child):
             return bool(epochs)
-        result = load_result(folder)
+        result = on_disk.load_result(folder)
         reason = result.reason[:REASON_LENGTH] if result is not None else ""
         if not epochs and (child.shown, child.reason) == (status, reason):
             return False
@@ -179,7 +171,7 @@ class MlflowStore:
 
     def _end(self, child: _Child, run: Run, folder: RunFolder, status: Status, result: RunResult | None) -> None:
         if status == "finished" and result is not None:
-            self._log_metrics(child, final_metrics(result), result.history[-1], step=0)
+            self._log_metrics(child, final_metrics(result), result.history[-1].time_ms, step=0)
         self._keep_files(child, run, folder)
         reason = result.reason[:REASON_LENGTH] if result is not None else ""
         if reason != child.reason:
@@ -190,7 +182,7 @@ class MlflowStore:
 
     def _keep_files(self, child: _Child, run: Run, folder: RunFolder) -> None:
         files = self._mlflow.files(child.uri)
-        for path in files_to_keep(folder):
+        for path in on_disk.files_to_keep(folder):
             inside = path.parent.relative_to(folder.path).as_posix()
             files.log_artifact(str(path), None if inside == "." else inside)
         if self._opened.weights(run.id):
@@ -230,15 +222,12 @@ class MlflowStore:
 
         self._client.log_batch(mlflow_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    def _log_metrics(
-        self, child: _Child, metrics: dict[str, float], progress: Progress, step: int | None = None
-    ) -> None:
+    def _log_metrics(self, child: _Child, metrics: dict[str, float], time_ms: int, step: int) -> None:
         """Log in as few calls as MLflow takes. The journal's time makes a replay an exact duplicate, which it drops."""
         from mlflow.entities import Metric
 
-        step = progress.epoch if step is None else step
         names = sorted(metrics, key=lambda name: name == MARK)
-        entries = [Metric(name, float(metrics[name]), progress.time_ms, step) for name in names]
+        entries = [Metric(name, float(metrics[name]), time_ms, step) for name in names]
         for first in range(0, len(entries), MAX_METRICS):
             self._client.log_batch(child.mlflow_id, metrics=entries[first : first + MAX_METRICS])
 
@@ -269,12 +258,12 @@ class MlflowStore:
             InputError: what the store has of it is damaged.
         """
         found = self._find_finished(run_id, study)
-        if found is None or is_finished(folder) or not self._has_files(found.info.artifact_uri):
+        if found is None or on_disk.is_finished(folder) or not self._has_files(found.info.artifact_uri):
             return False
         with locked(folder.lock), tempfile.TemporaryDirectory(dir=self.root) as place:
             whole = Path(self._mlflow.files(found.info.artifact_uri).download_artifacts("", place))
             try:
-                require_whole(RunFolder(whole))
+                on_disk.require_whole(RunFolder(whole))
             except InputError as error:
                 told = str(error).replace(f"{whole}/", "").split("; ")[0]
                 raise InputError(
@@ -327,7 +316,7 @@ class MlflowStore:
 
     def _load_result(self, found: Any) -> RunResult | None:
         with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
-            return load_result(RunFolder(place))
+            return on_disk.load_result(RunFolder(place))
 
     @_told()
     def find(self, name: str) -> Mapping[str, str] | None:
@@ -376,11 +365,11 @@ def _require_weights(whole: RunFolder, found: Any, folder: RunFolder) -> None:
         NoWeights: they are not there either, or damaged.
     """
     tags = found.data.tags
-    origin = run_folder(Path(tags["harness.root"]), tags["harness.id"])
+    origin = on_disk.run_folder(Path(tags["harness.root"]), tags["harness.id"])
     if not whole.best.exists() and tags["harness.host"] == socket.gethostname() and origin.best.exists():
         whole.best.parent.mkdir(exist_ok=True)
         shutil.copyfile(origin.best, whole.best)
-    if not whole.best.exists() or find_model_damage(whole, whole.best):
+    if not whole.best.exists() or on_disk.find_model_damage(whole, whole.best):
         raise NoWeights(folder.path)
 
 

@@ -23,8 +23,7 @@ from harness.train.memory import MicroBatch
 from harness.train.setup import TrainState
 from harness.zip_checksum import append_checksum, find_damage
 
-Weights = Mapping[str, torch.Tensor]
-"""The plain model's own state dict, on the CPU."""
+Weights = Mapping[str, torch.Tensor]  # the plain model's own state dict, on the CPU
 
 
 @dataclass(frozen=True)

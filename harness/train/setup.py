@@ -37,13 +37,11 @@ from harness.train.memory import MicroBatch
 from harness.train.seeding import seed_torch
 
 GROUPS: tuple[Literal["backbone", "head"], ...] = ("backbone", "head")
-MOST_NAMED = 5
-"""Images that a note names before it only counts."""
+MOST_NAMED = 5  # images that a note names before it only counts
 MOST_SIZES = 64
 """Batch sizes, in training and in evaluation, for each of which the network is compiled."""
 
-LossTerms = tuple[tuple[float, Loss], ...]
-"""Weight and function of each term."""
+LossTerms = tuple[tuple[float, Loss], ...]  # weight and function of each term
 
 
 @dataclass(frozen=True)

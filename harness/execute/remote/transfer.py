@@ -15,8 +15,7 @@ from typing import IO
 
 from harness.runs.folder import RunFolder
 
-CHUNK_BYTES = 16 * 2**20
-"""A file of hundreds of megabytes is never in memory as a whole."""
+CHUNK_BYTES = 16 * 2**20  # a file of hundreds of megabytes is never in memory as a whole
 
 
 @dataclass(frozen=True)
