@@ -28,12 +28,9 @@ class DiskForecast:
     """What runs that are to do will take."""
 
     runs: int
-    known: int
-    """Runs of a network that was trained here before; the others are not counted."""
-    kept_bytes: int
-    """When they are finished, with what a local tracking store has of them."""
-    resume_bytes: int
-    """The most that one run takes beside that while it is under way."""
+    known: int  # runs of a network that was trained here before; the others are not counted
+    kept_bytes: int  # when they are finished, with what a local tracking store has of them
+    resume_bytes: int  # the most that one run takes beside that while it is under way
     free_bytes: int
 
     @property

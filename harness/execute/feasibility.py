@@ -62,13 +62,11 @@ def name_variants(found: Iterable[tuple[str, str]]) -> list[str]:
 
 def _kinds(plan: Plan) -> Iterator[tuple[str, RunConfig, Source]]:
     """Yield each variant with each content that its runs see."""
-    sources = open_all(plan)
-    seen: set[tuple[str, str]] = set()
+    sources, configs = open_all(plan), dict[tuple[str, str], RunConfig]()
     for run in plan.runs:
-        content = name_content(run.config)
-        if (run.variant, content) not in seen:
-            seen.add((run.variant, content))
-            yield run.variant, run.config, sources[content][1]
+        configs.setdefault((run.variant, name_content(run.config)), run.config)
+    for (variant, content), config in configs.items():
+        yield variant, config, sources[content][1]
 
 
 def _find_problems(config: RunConfig, source: Source, labelled: set[str], *, whole: bool) -> Iterator[str]:

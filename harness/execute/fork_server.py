@@ -128,7 +128,7 @@ def orphans(server: int, living: Collection[int | None] = ()) -> set[int]:
     """
     table = _read_processes()
     home = table[server].session if server in table else 0
-    left = {pid for pid, seen in table.items() if seen.parent == server and pid not in living and seen.session != home}
+    left = {pid for pid, stat in table.items() if stat.parent == server and pid not in living and stat.session != home}
     return _not_ended(left.union(*(_descendants(pid, table) for pid in left)), table)
 
 
@@ -148,7 +148,7 @@ def end_all(find: Callable[[], set[int]], patience_s: float = GONE_S) -> None:
         time.sleep(0.01)
 
 
-class _Seen(NamedTuple):
+class _ProcessStat(NamedTuple):
     parent: int
     session: int
     has_ended: bool  # its first thread has: it may be the parent of others until its last one has
@@ -156,22 +156,22 @@ class _Seen(NamedTuple):
 
 def _family(leader: int) -> set[int]:
     table = _read_processes()
-    found = _descendants(leader, table) | {pid for pid, seen in table.items() if leader in (pid, seen.session)}
+    found = _descendants(leader, table) | {pid for pid, stat in table.items() if leader in (pid, stat.session)}
     return _not_ended(found, table)
 
 
-def _not_ended(pids: Collection[int], table: Mapping[int, _Seen]) -> set[int]:
+def _not_ended(pids: Collection[int], table: Mapping[int, _ProcessStat]) -> set[int]:
     return {pid for pid in pids if not table[pid].has_ended}
 
 
-def _descendants(pid: int, table: Mapping[int, _Seen]) -> set[int]:
+def _descendants(pid: int, table: Mapping[int, _ProcessStat]) -> set[int]:
     found = {pid}
-    while more := {child for child, seen in table.items() if seen.parent in found} - found:
+    while more := {child for child, stat in table.items() if stat.parent in found} - found:
         found |= more
     return found - {pid}
 
 
-def _read_processes() -> dict[int, _Seen]:
+def _read_processes() -> dict[int, _ProcessStat]:
     """Return the processes that the system lists (Linux; elsewhere none)."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -179,5 +179,5 @@ def _read_processes() -> dict[int, _Seen]:
             state, parent, _, session, *_ = (
                 (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             )
-            found[int(folder.name)] = _Seen(int(parent), int(session), state in "ZX")
+            found[int(folder.name)] = _ProcessStat(int(parent), int(session), state in "ZX")
     return found

@@ -61,11 +61,17 @@ def find_changed(run: Run) -> tuple[str, ...]:
 
 
 def _digest_files(model: ModelChoice) -> dict[str, str]:
-    return {
-        f"model.{setting}": _digest_weights(model.own[setting], f"model.{setting}")
-        for setting in registry.find_part("model", model.name).locations
-        if model.own[setting] not in ("none", "default")
-    }
+    digests = {}
+    for setting in registry.find_part("model", model.name).locations:
+        path, key = model.own[setting], f"model.{setting}"
+        try:
+            if path not in ("none", "default"):
+                digests[key] = digest_file(Path(path).expanduser())
+        except OSError as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            told = describe_missing(path, "file") if is_missing else f"{path}: {error.strerror}"
+            raise InputError(f"{key}: {told}; give none, default, or the path of a state dict") from None
+    return digests
 
 
 @dataclass(frozen=True)
@@ -122,15 +128,6 @@ def digest_source(source: Source) -> str:
     taxonomy = source.taxonomy
     splits = {name: split.digest for name, split in source.splits.items()}
     return fingerprint([splits, taxonomy.name, taxonomy.classes, sorted(taxonomy.class_of.items())])
-
-
-def _digest_weights(path: str, key: str) -> str:
-    try:
-        return digest_file(Path(path).expanduser())
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        told = describe_missing(path, "file") if missing else f"{path}: {error.strerror}"
-        raise InputError(f"{key}: {told}; give none, default, or the path of a state dict") from None
 
 
 def check_data(plan: Plan) -> None:

@@ -52,8 +52,7 @@ def list_gpus(root: Path = Path("/")) -> tuple[str, ...]:
     if not any((root / name).exists() for name in GPU_DEVICES):
         return ()
     asked = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, check=False)
-    count = int(asked.stdout) if asked.returncode == 0 else 0
-    return tuple(f"cuda:{index}" for index in range(count))
+    return tuple(f"cuda:{index}" for index in range(int(asked.stdout) if asked.returncode == 0 else 0))
 
 
 def memory_of(pid: int, key: Literal["VmRSS", "VmHWM"]) -> int:

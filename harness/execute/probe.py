@@ -51,13 +51,10 @@ class Cost:
 class Forecast:
     """What a plan's runs take together."""
 
-    costs: Mapping[str, Cost]
-    """Variant -> what one of its runs takes."""
+    costs: Mapping[str, Cost]  # variant -> what one of its runs takes
     runs: int
-    jobs: int
-    """Runs at once."""
-    seconds: float
-    """From start to end, without the report."""
+    jobs: int  # runs at once
+    seconds: float  # from start to end, without the report
     memory_bytes: int
     disk_bytes: int
 
@@ -240,5 +237,4 @@ def peak_memory(machine: Machine) -> int:
     device = resolve_device(machine.device)
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -56,6 +56,8 @@ class Worker:
 
         When the process has ended, these are its last words: its family is ended, and `is_over` set.
         """
+        # The pipe is read after the process is known to have ended: then all of its last words are in it. A helper
+        # that still holds the pipe is ended first, or it might write on.
         ended = not self.process.is_alive()
         if ended:
             end_family(self.pid)
@@ -65,7 +67,7 @@ class Worker:
             said += self._read()
             self.failure, ended = Failure(OVERDUE.format(in_words(self._patience.run_s or 0))), True
         if not ended:
-            said += self._look_after()
+            said += self._describe_silence()
         elif not self.is_over:
             self.is_over = True
             self._pipe.close()
@@ -96,7 +98,7 @@ class Worker:
                     said.append(message)
         return said
 
-    def _look_after(self) -> list[Said]:
+    def _describe_silence(self) -> list[Said]:
         silent = self._watch.silence()
         if not silent:
             return []
@@ -104,12 +106,11 @@ class Worker:
         where = f"; it stands at {' < '.join(stack)}" if stack else ""
         found = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(("OMP_", "KMP_"))]
         threads = f"; {', '.join(found)} may be why" if found and self._run.config.train.threads > 1 else ""
-        return [
-            Warned(
-                f"{self._run.label} has trained or judged nothing for {in_words(silent)}{where}{threads}; the whole "
-                f"stack is in {self._log}; it is not ended: --run-timeout does that"
-            )
-        ]
+        text = (
+            f"{self._run.label} has trained or judged nothing for {in_words(silent)}{where}{threads}; the whole "
+            f"stack is in {self._log}; it is not ended: --run-timeout does that"
+        )
+        return [Warned(text)]
 
 
 def wait_for(workers: Sequence[Worker], seconds: float) -> bool:

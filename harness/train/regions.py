@@ -7,7 +7,6 @@ where the band is. Their Boundary IoU also takes the band of the predicted borde
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,8 +54,9 @@ def count_regions(predicted_HW: Label, label_HW: Label, num_classes: int) -> dic
         for rows in third_rows(label_HW.shape[0])
     ]
     interiors, borders = ([_to_confusion(counted[bit::2], num_classes) for counted in apart] for bit in (0, 1))
+    whole = [sum(parts, np.zeros_like(parts[0])) for parts in (borders, interiors)]
     thirds = [interior + border for interior, border in zip(interiors, borders, strict=True)]
-    return dict(zip(REGIONS, [_add(borders), _add(interiors), *thirds], strict=True))
+    return dict(zip(REGIONS, [*whole, *thirds], strict=True))
 
 
 def _make_keys(predicted: Label, label: Label, num_classes: int) -> npt.NDArray[Any]:
@@ -70,13 +70,7 @@ def _make_keys(predicted: Label, label: Label, num_classes: int) -> npt.NDArray[
 def _to_confusion(counted: npt.NDArray[np.intp], num_classes: int) -> Confusion:
     ends = num_classes * num_classes
     assert not counted[ends : IGNORE * num_classes].any(), "a label is neither a class nor ignored"
-    confusion: Confusion = counted[:ends].reshape(num_classes, num_classes).astype(np.int64)
-    return confusion
-
-
-def _add(confusions: Sequence[Confusion]) -> Confusion:
-    whole: Confusion = np.sum(confusions, axis=0)
-    return whole
+    return counted[:ends].reshape(num_classes, num_classes).astype(np.int64)
 
 
 def band_reach(height: int, width: int) -> int:

@@ -90,10 +90,8 @@ class Setup:
     device: torch.device
     state: TrainState
     data: TrainData
-    warm: bool
-    """Whether the weights are another run's."""
-    notes: tuple[str, ...]
-    """What was done while building that a reader of the results should know."""
+    warm: bool  # whether the weights are another run's
+    notes: tuple[str, ...]  # what was done while building that a reader of the results should know
     micro_batch: MicroBatch = field(default_factory=MicroBatch)
     counter: BatchCounter = field(default_factory=BatchCounter)
 

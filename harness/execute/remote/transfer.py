@@ -22,8 +22,7 @@ CHUNK_BYTES = 16 * 2**20  # a file of hundreds of megabytes is never in memory a
 class Chunk:
     """Some bytes of a file; a file's chunks come in order, and no other file's between them."""
 
-    file: str
-    """Its path below the folder."""
+    file: str  # its path below the folder
     data: bytes
     is_last: bool
 
@@ -63,6 +62,8 @@ class FolderSender:
 
         Files are opened in the opposite of the order in which they are sent: none is older than one sent after it.
         """
+        # Between two files the run's process may write a newer state. Opened from the last to the first, what is sent
+        # first is the newest: the weights are never older than the state that counts their epoch as done.
         with ExitStack() as open_files:
             files: list[tuple[Path, IO[bytes]]] = []
             for path in sorted(self._paths(with_log), key=lambda path: (self._order.get(path, 0), path), reverse=True):
@@ -96,6 +97,7 @@ class FolderReceiver:
             OSError: the disk is full or not writable; the older file is untouched.
         """
         path = self._folder / chunk.file
+        # Under another name until it is whole and on the disk: a receiver that is killed leaves the older file.
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         if self._file is None:
             path.parent.mkdir(parents=True, exist_ok=True)
