@@ -84,6 +84,8 @@ def execute_in(
     try:
         while order or active:
             yield from order.skip_lost()
+            # The order is kept, also where a later and smaller run would have room: else a large one, with all that
+            # starts from it, would wait until no small one is left.
             for run in order.ready():
                 device = places.choose([item.device for item, _ in active])
                 if device is None:

@@ -109,6 +109,7 @@ def _ask(kind: str, run: Run, machine: Machine, patience_s: float, given_up: Eve
 
 def _try_apart(run: Run, machine: Machine, patience_s: float, given_up: Event) -> str:
     """Try a step in another process. Return its answer: nothing where it died, of memory perhaps, or takes long."""
+    # A process of its own: a step may be killed for its memory, hang, or change what torch keeps for the process.
     context = run_context()
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(run, machine, theirs))

@@ -90,21 +90,19 @@ def _train_and_judge(
         setup = replace(setup, micro_batch=micro_batch or checkpoint.micro_batch, notes=notes, counter=counter)
         _save_provenance(setup, run, folder, machine, ())
         try:
-            checkpoint = _train(setup, checkpoint, history, folder, tell)
-            return setup, _judge(setup, run, folder, checkpoint, start)
-        except OutOfMemory as error:
-            phase, reason = error.phase, str(error)
+            try:
+                checkpoint = _train(setup, checkpoint, history, folder, tell)
+                return setup, _judge(setup, run, folder, checkpoint, start)
+            except OutOfMemory as error:
+                phase, reason = error.phase, str(error)
+            if setup.data.gpu_datasets:
+                told = f"memory ran out on {setup.device}; images are read from the main memory from now on"
+                machine = replace(machine, resident=False)
+            else:  # only here, with the error, has what the failed step held left memory
+                micro_batch = fit_micro_batch(setup, phase, reason)
+                told = "; ".join(micro_batch.describe(run.config.train.batch_size))
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-        if setup.data.gpu_datasets:
-            told = f"memory ran out on {setup.device}; images are read from the main memory from now on"
-            machine = replace(machine, resident=False)
-        else:
-            try:  # only here, with the error, has what the failed step held left memory
-                micro_batch = fit_micro_batch(setup, phase, reason)
-            except RunFailed as error:
-                raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-            told = "; ".join(micro_batch.describe(run.config.train.batch_size))
         tell(Warned(f"{run.label}: {told}"))
         del setup
         gc.collect()  # a compiled network refers to itself: its memory would lie beside that of the next one

@@ -16,7 +16,7 @@ from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
 from harness.files import locked
 from harness.judged import digest_counts
 from harness.records import Plan, Run, RunResult, Status, Which
-from harness.runs.folder import RunFolder, is_finished, is_running, load_result, record_weights, run_folder
+from harness.runs.folder import RunFolder, is_finished, is_running, load_ended, load_result, record_weights, run_folder
 from harness.runs.studies import drop_last, save_study
 from harness.tracking.background_sync import BackgroundSync
 from harness.tracking.protocol import NoWeights, Shown, Store, StoreError, study_lock
@@ -86,7 +86,7 @@ def _execute(
         yield from map(Warned, describe_lost(tuple(lost.values())))
         for run in (run for run in runs if run.id in done):
             sync.tell(run, folders[run.id], "finished")
-            yield Ended(run, _load_recorded(folders[run.id]), again=True)
+            yield Ended(run, load_ended(folders[run.id]), again=True)
         for event in _make_again(lost, [run for run in runs if run.id not in done], folders, executor):
             if not isinstance(event, Tick):
                 yield event
@@ -102,12 +102,6 @@ def _execute(
         raise
     sync.close()
     yield from map(Warned, sync.news())
-
-
-def _load_recorded(folder: RunFolder) -> RunResult:
-    result = load_result(folder)
-    assert result is not None
-    return result
 
 
 def _make_again(
@@ -127,7 +121,7 @@ def _make_again(
         else:
             problem = f"{run.label}: {event.result.status} when it was trained again: {event.result.reason}"
         yield from [Warned(problem)] if problem else []
-        yield replace(event, result=_load_recorded(folders[run.id]))
+        yield replace(event, result=load_ended(folders[run.id]))
 
 
 def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, RunFolder]) -> Iterator[Warned]:

@@ -187,6 +187,13 @@ def load_result(folder: RunFolder) -> RunResult | None:
         raise damaged(folder.result, f"{type(error).__name__}: {error}", folder.result) from None
 
 
+def load_ended(folder: RunFolder) -> RunResult:
+    """Return what became of a run that has ended."""
+    result = load_result(folder)
+    assert result is not None
+    return result
+
+
 def is_finished(folder: RunFolder) -> bool:
     """Tell whether the run is done and its result whole.
 
@@ -231,6 +238,8 @@ def record_weights(folder: RunFolder, path: Path, made_in: Path) -> None:
 
     The same counts may come from weights of other last bits.
     """
+    # A kill between this and the move leaves the digest of a file that is not there, and it is made again. The other
+    # way round it would leave a file that `result.json` calls damaged.
     entry = read_entry(folder.result)
     sums = {**entry.get("model_sha256", {}), **digests_of([path], made_in)}
     if sums != entry.get("model_sha256"):

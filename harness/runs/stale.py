@@ -87,6 +87,7 @@ def remember_runs(root: Path, plan: Plan) -> None:
     Raises:
         CannotWrite: the store cannot be written.
     """
+    # A lock of its own: two processes that add to the record at once would each write it without the other's runs.
     path = study_folder(root, plan.study) / RUNS
     with locked(path.with_name(f".{path.name}.lock")):
         known = _read(path)

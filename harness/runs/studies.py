@@ -45,6 +45,7 @@ def save_study(root: Path, plan: Plan) -> None:
         InputError: the folder cannot be written.
     """
     try:
+        # The plan comes last: by it a study is on record, and then its spec is there.
         with records_lock(root):
             write_text(study_folder(root, plan.study) / "spec.yaml", plan.spec_text)
             write_text(plan_file(root, plan.study), plan_text(plan))
@@ -151,6 +152,7 @@ def lasts_wanted(plans: Iterable[Plan]) -> frozenset[str]:
 def drop_last(folder: RunFolder) -> None:
     """Remove the last weights of a run that has just finished, unless a study on record asks for them."""
     root = folder.path.parents[1]
+    # Under the lock no study comes on record between the look at all plans and the removal.
     with records_lock(root):
         if not _is_wanted(root, folder.path.name):
             folder.last.unlink(missing_ok=True)

@@ -138,15 +138,13 @@ class Connection:
         while True:
             page = self.client.search_runs(list(experiment_ids), query, max_results=PAGE, page_token=token)
             found += page
-            token = page.token
-            if not token:
+            if not (token := page.token):
                 return found
 
     def find_one(self, experiment_id: str, query: str) -> Any | None:
         """Return the run that matches a query; of several, the oldest."""
-        return min(
-            self.search(query, experiment_id), key=lambda run: (run.info.start_time, run.info.run_id), default=None
-        )
+        found = self.search(query, experiment_id)
+        return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
     def find_or_make(self, experiment_id: str, query: str, tags: Mapping[str, str], name: str) -> Any:
         """Return the run that matches a query, made with these tags and name where there is none.

@@ -99,9 +99,8 @@ def register(store: Store, logged: LoggedModel, name: str, alias: str | None) ->
 
 
 def _find_run(connection: Connection, run_id: str, study: str) -> Any:
-    experiments = connection.experiments()
-    experiments.sort(key=lambda item: item.name != study)  # a run of two studies: the one it was chosen by
-    for experiment in experiments:
+    # Of a run of two studies, in the one that it was chosen by.
+    for experiment in sorted(connection.experiments(), key=lambda item: item.name != study):
         if found := connection.search(f"tags.`harness.id` = '{run_id}'", experiment.experiment_id):
             return found[0]
     raise InputError(f"the tracking store does not hold run {run_id}; harness run SPEC brings it up to date")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import socket
 import tempfile
@@ -60,26 +59,17 @@ class _Open:
 
     plan: Plan
     experiment_id: str
-    parent: Any
+    parent_id: str
     children: dict[str, _Child]
     keeps_weights: bool
-
-    @property
-    def parent_id(self) -> str:
-        return str(self.parent.info.run_id)
-
-    @functools.cached_property
-    def differing(self) -> tuple[str, ...]:
-        return differing_keys(self.plan)
-
-    @functools.cached_property
-    def lasts_wanted(self) -> frozenset[str]:
-        return lasts_wanted([self.plan])
+    differing: tuple[str, ...]  # keys of the settings that differ between variants
+    lasts_wanted: frozenset[str]  # ids of the runs whose last weights are asked for
 
     def weights(self, run_id: str) -> tuple[Which, ...]:
         """Return which weights of a run are kept."""
-        kept: tuple[Which, ...] = ("best", "last") if run_id in self.lasts_wanted else ("best",)
-        return kept if self.keeps_weights else ()
+        if not self.keeps_weights:
+            return ()
+        return ("best", "last") if run_id in self.lasts_wanted else ("best",)
 
 
 class MlflowStore:
@@ -110,7 +100,7 @@ class MlflowStore:
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
         self._reap()
-        self._study = None
+        self._study = None  # where opening fails, no run is mirrored into the study of before
         experiment_id = self._mlflow.find_experiment(plan.study)
         if experiment_id is None:
             with self._mlflow.lock():
@@ -125,7 +115,8 @@ class MlflowStore:
         tagged = [found for found in children if "harness.id" in found.data.tags]  # people may change tags
         known = {found.data.tags["harness.id"]: _child_of(found) for found in tagged}
         keeps_weights = self._upload_weights or not self._mlflow.is_on_this_disk(parent.info.artifact_uri)
-        self._study = _Open(plan, experiment_id, parent, known, keeps_weights)
+        asked = (differing_keys(plan), lasts_wanted([plan]))
+        self._study = _Open(plan, experiment_id, parent_id, known, keeps_weights, *asked)
 
     def _keep_texts(self, uri: str, texts: Mapping[str, str]) -> None:
         with tempfile.TemporaryDirectory() as place:
@@ -260,6 +251,7 @@ class MlflowStore:
         found = self._find_finished(run_id, study)
         if found is None or on_disk.is_finished(folder) or not self._has_files(found.info.artifact_uri):
             return False
+        # All of it is brought to a folder beside, and checked there: what is damaged never stands in the run's own.
         with locked(folder.lock), tempfile.TemporaryDirectory(dir=self.root) as place:
             whole = Path(self._mlflow.files(found.info.artifact_uri).download_artifacts("", place))
             try:

@@ -44,10 +44,9 @@ def find_uri(root: Path, tracking_uri: str | None) -> str:
             f"the tracking URI {uri} names no store; write http://host:port for a server, or"
             " sqlite:////absolute/path/mlflow.db"
         )
-    file = sqlite_file(uri)
+    file, options = sqlite_file(uri), uri.partition("?")[2]
     if file is None:
         return uri
-    options = uri.partition("?")[2]
     if not options:
         return database_uri(file)
     if not _OPTIONS.fullmatch(options):

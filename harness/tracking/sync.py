@@ -75,6 +75,7 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> SyncRe
     outcomes: dict[str, list[str]] = {"delivered": [], "there": [], "running": [], "missing": [], "refused": []}
     damaged = _fetch_gone(plan.study, runs, folders, source) if source is not None else {}
     lock = study_lock(target.root, plan.study)
+    # A store that knows more runs of the study keeps its plan: a part of a study must not hide the rest of it.
     stored = target.load_plan(plan.study)
     is_wider = stored is not None and {run.id for run in stored.runs} >= {run.id for run in runs}
     target.open_study(stored if stored is not None and is_wider else plan)

@@ -29,7 +29,7 @@ from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker import Failure
 from harness.files import locked
 from harness.records import Machine, Progress, Run
-from harness.runs.folder import RunFolder, find_start_problem, is_finished, load_result
+from harness.runs.folder import RunFolder, find_start_problem, is_finished, load_ended
 from harness.runs.provenance import read_origin
 
 DEATHS = 4
@@ -219,9 +219,7 @@ class _Driver:
 
     def _end(self, run: Run) -> Ended:
         self._close(run.id)
-        result = load_result(self._folders[run.id])
-        assert result is not None
-        return self._order.end(run, result)
+        return self._order.end(run, load_ended(self._folders[run.id]))
 
     def _fail(self, run: Run, reason: str) -> Ended:
         self._close(run.id)
