@@ -128,13 +128,9 @@ def load_results(
     from harness.tracking.load import find_study
 
     store = store or open_store()
-    plans: list[Plan] = []
-    results: dict[str, RunResult] = {}
-    for study in studies:
-        plan, found = find_study(store, study, warn)
-        plans.append(plan)
-        results |= found
-    united = compare_anew(unite(plans), overrides)
+    found = [find_study(store, study, warn) for study in studies]
+    results = {id_: result for _, of_study in found for id_, result in of_study.items()}
+    united = compare_anew(unite([plan for plan, _ in found]), overrides)
     if compare is not None:
         # the whole study says which split is judged: the two variants alone may lack the runs that they start from
         split = primary_split(united, {name for result in results.values() for name in result.counts})

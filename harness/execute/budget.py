@@ -39,8 +39,8 @@ def within(executor: Executor, plan: Plan, budget: Budget, clock: Callable[[], f
     def execute(runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
         here = {run.id for run in runs}
         chained = any(run.start is not None and run.start.run_id in here for run in runs)
-        is_limited = (budget.hours, budget.runs) != (None, None)
-        ordered = order_runs(plan, runs) if is_limited or not chained else runs
+        is_free = (budget.hours, budget.runs) == (None, None)
+        ordered = runs if is_free and chained else order_runs(plan, runs)
         chosen = ordered if budget.runs is None else ordered[: max(budget.runs - budget.spent_runs, 0)]
         stopped_by = f"--max-runs {budget.runs}" if len(chosen) < len(runs) else ""
         end = math.inf if budget.hours is None else clock() + 3600 * (budget.hours - budget.spent_hours)

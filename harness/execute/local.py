@@ -11,8 +11,7 @@ from pathlib import Path
 from harness.execute.device_slots import DeviceSlots, make_device_slots
 from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
 from harness.execute.fork_server import end_processes
-from harness.execute.machine import read_capacity, read_memory
-from harness.execute.memory import GIB, MemoryNeeds, RunningRun
+from harness.execute.machine import GIB, MemoryNeeds, RunningRun, read_capacity, read_memory
 from harness.execute.scheduler import Scheduler
 from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker_monitor import Worker, wait_for

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from harness.execute.fork_server import ending_processes, lead_family, run_context
-from harness.execute.memory import kind_of
+from harness.execute.machine import kind_of
 from harness.predictions import MOST
 from harness.records import Machine, Run, RunResult
 from harness.runs.folder import RunFolder, files_to_keep, save_result

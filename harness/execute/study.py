@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 from harness.errors import InputError, name_some
 from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
@@ -44,7 +43,7 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
     """
     # On disk before the store hears of it: what a store knows of a study can then always be made again from here.
     save_study(store.root, plan)
-    warned = list(_attempt(lambda: store.open_study(plan)))
+    warned = _attempt(store.open_study, plan)
     yield from warned
     folders = {run.id: run_folder(store.root, run.id) for run in plan.runs}
     unique = tuple({run.id: run for run in runs}.values())
@@ -66,7 +65,7 @@ def execute_plan(plan: Plan, runs: tuple[Run, ...], store: Store, executor: Exec
         # The last process to leave closes the study, and only where the store has all of it: never ahead of the disk.
         with locked(study_lock(store.root, plan.study), wait=False) as alone:
             if alone and not sync.behind:
-                list(_attempt(lambda: store.close_study(status)))
+                _attempt(store.close_study, status)
     if sync.behind:
         number = f"{sync.behind} {'run' if sync.behind == 1 else 'runs'}"
         yield Warned(
@@ -128,7 +127,7 @@ def _fetch(runs: Sequence[Run], study: str, store: Store, folders: Mapping[str, 
     """Bring the runs here that were finished elsewhere, unless the store fails; what is damaged there is left there."""
     for run in runs:
         try:
-            warned = list(_attempt(partial(store.fetch, run.id, study, folders[run.id])))
+            warned = _attempt(store.fetch, run.id, study, folders[run.id])
         except InputError as error:
             yield Warned(str(error))
             continue
@@ -161,11 +160,13 @@ def _follow(
     sync.tell(run, folder, status)
 
 
-def _attempt(call: Callable[[], object]) -> Iterator[Warned]:
+def _attempt(call: Callable[..., object], *arguments: object) -> list[Warned]:
+    """Call a store; where it fails, return what to say of that."""
     try:
-        call()
+        call(*arguments)
     except StoreError as error:
-        yield Warned(f"{error}; the results are safe on this disk")
+        return [Warned(f"{error}; the results are safe on this disk")]
+    return []
 
 
 def find_lost_starts(runs: Iterable[Run], folders: Mapping[str, RunFolder]) -> tuple[Run, ...]:

@@ -24,6 +24,7 @@ from harness.runs.provenance import may_leave
 from harness.zip_checksum import find_damage
 
 RESULT_VERSION = 1
+EXAMPLE_ARRAYS = ("image", "label", "prediction")
 
 
 class File:
@@ -280,22 +281,18 @@ def require_whole(folder: RunFolder) -> None:
 
 def _save_examples(path: Path, examples: Examples) -> None:
     arrays: dict[str, Any] = {"names": np.array(examples.names, dtype=str)}
-    for index in range(len(examples.names)):
-        arrays[f"image{index}"] = examples.images[index]
-        arrays[f"label{index}"] = examples.labels[index]
-        arrays[f"prediction{index}"] = examples.predictions[index]
+    for index, maps in enumerate(zip(examples.images, examples.labels, examples.predictions, strict=True)):
+        arrays |= {f"{kind}{index}": array for kind, array in zip(EXAMPLE_ARRAYS, maps, strict=True)}
     write_whole(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def _load_examples(path: Path) -> Examples:
     title = f"{path}: not a file of examples"
     names = tuple(load_arrays(path, ("names",), title)["names"].tolist())
-    keys = [f"{kind}{index}" for kind in ("image", "label", "prediction") for index in range(len(names))]
+    keys = [f"{kind}{index}" for kind in EXAMPLE_ARRAYS for index in range(len(names))]
     arrays = load_arrays(path, keys, title)
-    images, labels, predictions = (
-        tuple(arrays[f"{kind}{index}"] for index in range(len(names))) for kind in ("image", "label", "prediction")
-    )
-    return Examples(names, images, labels, predictions)
+    maps = (tuple(arrays[f"{kind}{index}"] for index in range(len(names))) for kind in EXAMPLE_ARRAYS)
+    return Examples(names, *maps)
 
 
 def files_to_keep(folder: RunFolder) -> list[Path]:

@@ -183,9 +183,8 @@ class Connection:
             yield folder
             return
         files = self.files(found.info.artifact_uri)
-        there = {item.path for item in files.list_artifacts()}
         with tempfile.TemporaryDirectory() as place:
-            for name in there.intersection(wanted):
+            for name in {item.path for item in files.list_artifacts()}.intersection(wanted):
                 files.download_artifacts(name, place)
             yield Path(place)
 

@@ -371,6 +371,5 @@ def local_store(root: Path) -> MlflowStore | None:
 
 
 def _child_of(found: Any) -> _Child:
-    tags = found.data.tags
-    shown, reason = (tags.get(f"harness.{name}", "") for name in ("status", "reason"))
+    shown, reason = (found.data.tags.get(f"harness.{name}", "") for name in ("status", "reason"))
     return _Child(found.info.run_id, found.info.artifact_uri, shown, reason)

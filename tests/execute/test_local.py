@@ -17,12 +17,11 @@ from tiny_study import TINY, final_counts, harness_command
 
 from harness import api
 from harness.errors import InputError
-from harness.execute import memory
+from harness.execute import machine
 from harness.execute.device_slots import Capacity, DeviceSlots, make_device_slots
 from harness.execute.events import Ended, Started, Warned
 from harness.execute.local import execute_in
-from harness.execute.machine import memory_of, read_cores, read_memory
-from harness.execute.memory import GIB, MemoryNeeds, RunningRun, guess
+from harness.execute.machine import GIB, MemoryNeeds, RunningRun, guess, memory_of, read_cores, read_memory
 from harness.records import Machine
 from harness.runs.folder import is_running, run_folder
 
@@ -134,7 +133,7 @@ def test_where_memory_holds_one_run_the_others_wait_and_it_is_said_once(plan, tm
 
 def test_a_run_starts_as_soon_as_the_first_has_shown_how_little_its_kind_needs(plan, tmp_path, monkeypatch):
     """Guessed at 1 TiB a run, measured at less than one: the second waits for the first's first epoch, not its end."""
-    monkeypatch.setattr(memory, "PROGRAM_BYTES", 1024 * GIB)
+    monkeypatch.setattr(machine, "PROGRAM_BYTES", 1024 * GIB)
     long = tuple(
         replace(run, config=replace(run.config, train=run.config.train.model_copy(update={"epochs": 12})))
         for run in plan.runs[:2]
