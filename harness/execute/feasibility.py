@@ -91,8 +91,8 @@ def _find_problems(config: RunConfig, source: Source, labelled: set[str], *, who
 
 def _judged(config: RunConfig, source: Source) -> Mapping[str, Split]:
     """Return the splits that a run uses."""
-    held = hold_out(source) if config.evaluate.select_split == "held_out" else source
-    return {name: split for name, split in held.splits.items() if name != "train" or config.train.epochs}
+    used = hold_out(source) if config.evaluate.select_split == "held_out" else source
+    return {name: split for name, split in used.splits.items() if name != "train" or config.train.epochs}
 
 
 def has_labels(split: Split) -> bool:
@@ -118,11 +118,11 @@ class _BatchPicture:
 def _find_mixed_sizes(config: RunConfig, train: Split, *, whole: bool) -> str | None:
     if not config.train.epochs or smallest_batch(len(train.names), config.train.batch_size) < 2:
         return None
-    seen = list(_walk(config, train, whole=whole))
-    other = next((item for item in seen if item.size != seen[0].size), None)
+    pictures = list(_draw_pictures(config, train, whole=whole))
+    other = next((item for item in pictures if item.size != pictures[0].size), None)
     if other is None:
         return None
-    first, second = (f"'{item.name}' is {item.size[0]}x{item.size[1]}" for item in (seen[0], other))
+    first, second = (f"'{item.name}' is {item.size[0]}x{item.size[1]}" for item in (pictures[0], other))
     remedy = "end augment with crop" if any(step.name == "scale" for step in config.augment) else "set data.size"
     return (
         f"images of one batch differ in size where they are trained on: {first}, {second} (height x width): {remedy},"
@@ -131,14 +131,14 @@ def _find_mixed_sizes(config: RunConfig, train: Split, *, whole: bool) -> str | 
 
 
 def _describe_padding(config: RunConfig, train: Split) -> str:
-    seen = list(_walk(config, train, whole=False)) if config.train.epochs else []
-    padding = sum(item.padding for item in seen) / len(seen) if seen else 0.0
+    pictures = list(_draw_pictures(config, train, whole=False)) if config.train.epochs else []
+    padding = sum(item.padding for item in pictures) / len(pictures) if pictures else 0.0
     if padding < TOO_FEW:
         return ""
     return f"augment.crop is larger than the pictures: {padding:.0%} of what is trained on is ignored padding"
 
 
-def _walk(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_BatchPicture]:
+def _draw_pictures(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_BatchPicture]:
     """Yield training pictures as augmentations leave them, a few draws of each; none where a plugin's may resize."""
     parts = [registry.find_part("augment", step.name).function.__module__ for step in config.augment]
     if not all(module.startswith("harness.") for module in parts):

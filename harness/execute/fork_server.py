@@ -127,8 +127,8 @@ def orphans(server: int, living: Collection[int | None] = ()) -> set[int]:
     These are its children in sessions of their own, but for the living leaders, whom it has forked itself.
     """
     table = _read_processes()
-    home = table[server].session if server in table else 0
-    left = {pid for pid, stat in table.items() if stat.parent == server and pid not in living and stat.session != home}
+    sid = table[server].session if server in table else 0
+    left = {pid for pid, stat in table.items() if stat.parent == server and pid not in living and stat.session != sid}
     return _not_ended(left.union(*(_descendants(pid, table) for pid in left)), table)
 
 

@@ -37,8 +37,6 @@ from harness.train.memory import MicroBatch, OutOfMemory, translate_oom
 from harness.train.self_test import require_threads
 from harness.train.setup import Setup, build_setup, prepare_process
 
-CONTRACT_VERSION = 1
-
 Tell = Callable[[Progress | Warned], None]
 
 
@@ -216,7 +214,7 @@ def _make_contract(setup: Setup, splits: Iterable[str]) -> dict[str, Any]:
     """Return what must agree before this run's counts are compared with another's."""
     evaluated, size = setup.config.evaluate, setup.config.data.size
     return {
-        "version": CONTRACT_VERSION,
+        "version": 1,
         "splits": {name: setup.data.source.splits[name].digest for name in splits},
         "size": size if evaluated.size == "input" else "native",
         "ignore": {"label": IGNORE, "rule": "pixels whose true label is ignored are not counted"},

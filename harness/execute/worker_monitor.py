@@ -61,18 +61,18 @@ class Worker:
         ended = not self.process.is_alive()
         if ended:
             end_family(self.pid)
-        said = self._read()
+        messages = self._read()
         if not ended and self._watch.is_overdue():
             self.end()
-            said += self._read()
+            messages += self._read()
             self.failure, ended = Failure(OVERDUE.format(in_words(self._patience.run_s or 0))), True
         if not ended:
-            said += self._describe_silence()
+            messages += self._describe_silence()
         elif not self.is_over:
             self.is_over = True
             self._pipe.close()
             cut_middle(self._log)
-        return said
+        return messages
 
     def end(self) -> None:
         """End the process and its family; what it wrote stays."""
@@ -86,7 +86,7 @@ class Worker:
         return f"its process ended with exit code {code} and no result"
 
     def _read(self) -> list[Said]:
-        said: list[Said] = []
+        messages: list[Said] = []
         with suppress(EOFError, ConnectionResetError):
             while self._pipe.poll():
                 message = self._pipe.recv()
@@ -95,8 +95,8 @@ class Worker:
                 elif isinstance(message, Failure):
                     self.failure = message
                 else:
-                    said.append(message)
-        return said
+                    messages.append(message)
+        return messages
 
     def _describe_silence(self) -> list[Said]:
         silent = self._watch.silence()

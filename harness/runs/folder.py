@@ -74,8 +74,8 @@ def is_running(folder: RunFolder) -> bool:
     """Tell whether a process on this machine works on the run."""
     if not folder.lock.exists():
         return False
-    with locked(folder.lock, wait=False) as held:
-        return not held
+    with locked(folder.lock, wait=False) as acquired:
+        return not acquired
 
 
 def write_progress(folder: RunFolder, history: Sequence[Progress]) -> None:

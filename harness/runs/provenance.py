@@ -106,8 +106,7 @@ def keep_plugins(path: Path, plugins: Sequence[str]) -> dict[str, Any]:
     }
     if not sources or sum(map(len, sources.values())) > LARGEST_BYTES:
         return facts
-    content = pack_sources(sources)
-    write_whole(path, lambda file: file.write(content))
+    write_whole(path, lambda file: file.write(pack_sources(sources)))
     return {**facts, "copy": digest_file(path)}
 
 

@@ -49,7 +49,7 @@ class Connection:
         self.uri = find_uri(root, tracking_uri)
         self._say = say
         file = sqlite_file(self.uri)
-        self._home = StoreLocation(file, self.root) if file else None
+        self._location = StoreLocation(file, self.root) if file else None
 
     @functools.cached_property
     def client(self) -> Any:
@@ -65,13 +65,13 @@ class Connection:
 
         silence()  # MLflow's own settings are those of its import
         _refuse_silent_database(self.uri)
-        with self.lock() if self._home else nullcontext():
-            if self._home:
-                make_database(self._home.database, lambda uri: MlflowClient(uri).search_experiments())
+        with self.lock() if self._location else nullcontext():
+            if self._location:
+                make_database(self._location.database, lambda uri: MlflowClient(uri).search_experiments())
                 # Read once from it: where that fails, MLflow would try for two minutes, and not say why.
-                with closing(sqlite3.connect(self._home.database, timeout=PATIENCE_S)) as database:
+                with closing(sqlite3.connect(self._location.database, timeout=PATIENCE_S)) as database:
                     database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                if done := adopt(self._home):
+                if done := adopt(self._location):
                     self._say(done)
             client = MlflowClient(tracking_uri=self.uri)
             client.search_experiments(max_results=1)
@@ -79,7 +79,7 @@ class Connection:
 
     def lock(self) -> AbstractContextManager[bool]:
         """Hold, while the block runs, the lock under which this machine's processes make experiments and runs."""
-        return self._home.lock() if self._home else locked(self.root / ".lock")
+        return self._location.lock() if self._location else locked(self.root / ".lock")
 
     def files(self, uri: str) -> Any:
         """Return MLflow's access to the files of a run or of a model, whose address is `uri`.
@@ -92,7 +92,7 @@ class Connection:
 
     def place_of(self, uri: str) -> str:
         """Return the address of the files of a run or of a model, where the database says that they are at `uri`."""
-        return self._home.resolve(uri) if self._home else uri
+        return self._location.resolve(uri) if self._location else uri
 
     def experiments(self) -> list[Any]:
         """Return the experiments that are harness's studies."""

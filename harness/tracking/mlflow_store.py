@@ -34,7 +34,7 @@ NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "exampl
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _guarding_disk() -> Iterator[None]:
     """Make StoreErrors of what the disk refuses while the store is used; of what MLflow raises its guard does."""
     try:
         yield
@@ -96,7 +96,7 @@ class MlflowStore:
     def _client(self) -> Any:
         return self._mlflow.client
 
-    @_told()
+    @_guarding_disk()
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
         self._reap()
@@ -125,7 +125,7 @@ class MlflowStore:
                 (Path(place) / name).write_text(text, encoding="utf-8")
             self._mlflow.files(uri).log_artifacts(place)
 
-    @_told()
+    @_guarding_disk()
     def mirror(self, run: Run, folder: RunFolder, status: Shown) -> bool:
         """Bring what the store shows of a run up to what its folder holds; tell whether the store lacked something.
 
@@ -235,13 +235,13 @@ class MlflowStore:
         study.children[run.id] = child = _child_of(found)
         return child
 
-    @_told()
+    @_guarding_disk()
     def close_study(self, status: Status) -> None:
         """Show the study that was opened as ended."""
         self._tag(self._opened.parent_id, {"harness.status": status})
         self._client.set_terminated(self._opened.parent_id, MLFLOW_STATUS[status])
 
-    @_told()
+    @_guarding_disk()
     def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
         """Bring a run that was finished elsewhere into its folder here; tell whether the store had it.
 
@@ -284,7 +284,7 @@ class MlflowStore:
         found = self._mlflow.find_one(experiment_id, f"tags.`harness.id` = '{run_id}'") if experiment_id else None
         return found if found is not None and found.data.tags.get("harness.status") == "finished" else None
 
-    @_told()
+    @_guarding_disk()
     def load_plan(self, study: str) -> Plan | None:
         """Return the plan a study was last run with."""
         parent = self._find_parent(study)
@@ -293,7 +293,7 @@ class MlflowStore:
         with self._mlflow.artifacts(parent, ("plan.json",)) as place:
             return read_plan(place / "plan.json") if (place / "plan.json").exists() else None
 
-    @_told()
+    @_guarding_disk()
     def load_results(self, study: str, run_ids: Collection[str]) -> dict[str, RunResult]:
         """Return what became of those of some runs that the store knows, from what the store itself keeps."""
         experiment_id = self._mlflow.find_experiment(study) if run_ids else None
@@ -310,23 +310,23 @@ class MlflowStore:
         with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
             return on_disk.load_result(RunFolder(place))
 
-    @_told()
+    @_guarding_disk()
     def find(self, name: str) -> Mapping[str, str] | None:
         """Return the tags of a run: by its MLflow id, its harness id, or a `models:/` URI of what it logged."""
         return find_tags(self._mlflow, name)
 
-    @_told()
+    @_guarding_disk()
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
         return tuple(item.name for item in self._mlflow.experiments())
 
-    @_told()
+    @_guarding_disk()
     def attach(self, study: str, folder: Path, place: Attached) -> None:
         """Keep the files of a folder with a study, beside those of other names that are there."""
         if (parent := self._find_parent(study)) is not None:
             self._mlflow.files(parent.info.artifact_uri).log_artifacts(str(folder), place)
 
-    @_told()
+    @_guarding_disk()
     def load_looks(self, study: str) -> tuple[RecordedLook, ...]:
         """Return the looks that are kept with a study, the earliest first."""
         if (parent := self._find_parent(study)) is None:

@@ -90,5 +90,5 @@ def is_alive(root: Path, tags: Mapping[str, str]) -> bool:
     """
     if tags.get("harness.kind") == "run" and is_running(run_folder(root, tags["harness.id"])):
         return True
-    with locked(study_lock(root, tags["harness.study"]), wait=False) as held:
-        return not held
+    with locked(study_lock(root, tags["harness.study"]), wait=False) as acquired:
+        return not acquired

@@ -45,13 +45,11 @@ def find_uri(root: Path, tracking_uri: str | None) -> str:
             " sqlite:////absolute/path/mlflow.db"
         )
     file, options = sqlite_file(uri), uri.partition("?")[2]
-    if file is None:
+    if file is None or _OPTIONS.fullmatch(options):
         return uri
     if not options:
         return database_uri(file)
-    if not _OPTIONS.fullmatch(options):
-        raise InputError(f"the tracking URI {uri}: after ? come options, NAME=VALUE; in a folder's name write ? as %3F")
-    return uri
+    raise InputError(f"the tracking URI {uri}: after ? come options, NAME=VALUE; in a folder's name write ? as %3F")
 
 
 def is_server(uri: str) -> bool:

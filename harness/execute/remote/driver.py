@@ -70,7 +70,7 @@ class _SentRun:
     """A run that was sent, and what is known of it."""
 
     run: Run
-    inbox: FolderReceiver
+    receiver: FolderReceiver
     lock: ExitStack
     host: str = ""  # the machine that has taken it up
     why: Failure | WorkerDied | None = None  # why it will have no result
@@ -99,7 +99,7 @@ def execute_remote(
     """
     driver = _Driver(runs, folders, machine, remote, patience)
     try:
-        yield from driver.walk()
+        yield from driver.events()
     finally:
         driver.cancel_all()
 
@@ -114,18 +114,18 @@ class _Driver:
         patience: TimeLimits,
     ) -> None:
         self._patience = patience
-        self._order = Scheduler(runs, folders)
+        self._queue = Scheduler(runs, folders)
         self._folders = folders
         self._machine = replace(machine, origin=read_origin())
         self._remote = remote
         self._sent: dict[str, _SentRun] = {}
-        self._past = {run.id: _Attempts() for run in runs}
+        self._attempts = {run.id: _Attempts() for run in runs}
 
-    def walk(self) -> Iterator[Event]:
+    def events(self) -> Iterator[Event]:
         """Send what is ready, note what arrives, until every run is at its end."""
         busy = time.monotonic()
-        while self._order or self._sent:
-            yield from self._order.skip_lost()
+        while self._queue or self._sent:
+            yield from self._queue.skip_lost()
             yield from self._send_ready()
             arrived = self._remote.receive(POLL_S)
             for run_id, message in arrived:
@@ -145,21 +145,21 @@ class _Driver:
             self._close(run_id)
 
     def _send_ready(self) -> Iterator[Event]:
-        for run in self._order.ready():
+        for run in self._queue.ready():
             if len(self._sent) >= SENT:
                 return
-            if time.monotonic() < self._past[run.id].not_before:
+            if time.monotonic() < self._attempts[run.id].not_before:
                 continue
             lock = ExitStack()
             if not lock.enter_context(locked(self._folders[run.id].lock, wait=False)):
                 lock.close()  # another process works on it
                 continue
-            self._order.take(run)
+            self._queue.take(run)
             self._sent[run.id] = _SentRun(run, FolderReceiver(self._folders[run.id].path), lock)
             yield from self._send(run)
 
     def _send(self, run: Run) -> Iterator[Event]:
-        folder, start = self._folders[run.id], self._order.start_file(run)
+        folder, start = self._folders[run.id], self._queue.start_file(run)
         if is_finished(folder):  # by the process that had the lock
             yield self._end(run)
         elif start is not None and (problem := find_start_problem(start)):
@@ -167,19 +167,20 @@ class _Driver:
         else:
             remote_run = RemoteRun(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
             self._remote.send(remote_run, pack_to_go_on(folder), start)
-        if start is not None and not self._order.wants(start):
+        if start is not None and not self._queue.wants(start):
             self._remote.forget(start)
 
     def _note(self, sent: _SentRun, message: Message | RunClosed) -> Iterator[Event]:
-        run, past = sent.run, self._past[sent.run.id]
+        run, attempts = sent.run, self._attempts[sent.run.id]
         match message:
             case RunTaken(host):
-                yield from [] if past.started else [Started(run)]  # told once, however often the run is sent
-                sent.host, past.started = host, True
+                yield from [] if attempts.started else [Started(run)]  # told once, however often the run is sent
+                sent.host, attempts.started = host, True
             case Chunk():
                 yield from self._take(sent, message)
-            case Progress(epoch=epoch) if epoch > past.epoch:  # told once: a run that goes on repeats what it has done
-                past.epoch, past.deaths = epoch, 0
+            case Progress(epoch=epoch) if epoch > attempts.epoch:
+                # Told once: a run that goes on repeats what it has done.
+                attempts.epoch, attempts.deaths = epoch, 0
                 yield Advanced(run, message)
             case Warned():
                 yield message
@@ -192,42 +193,42 @@ class _Driver:
 
     def _take(self, sent: _SentRun, chunk: Chunk) -> Iterator[Ended]:
         try:
-            sent.inbox.take(chunk)
+            sent.receiver.take(chunk)
         except OSError as error:
             self._remote.cancel(sent.run.id)
             yield self._fail(sent.run, f"{error.filename or self._folders[sent.run.id].path}: {error.strerror}")
 
     def _conclude(self, sent: _SentRun, why: Failure | WorkerDied) -> Iterator[Event]:
-        run, past = sent.run, self._past[sent.run.id]
+        run, attempts = sent.run, self._attempts[sent.run.id]
         if is_finished(self._folders[run.id]):
             yield self._end(run)
         elif isinstance(why, Failure):
             yield self._fail(run, why.reason)
-        elif past.deaths + 1 >= DEATHS:
+        elif attempts.deaths + 1 >= DEATHS:
             yield self._fail(
                 run,
                 f"its workers died {DEATHS} times without a new epoch, the last time so: {why.reason}; run again to "
                 "continue from its last checkpoint",
             )
         else:
-            past.deaths += 1
-            past.not_before = time.monotonic() + 2 ** (past.deaths - 1)
+            attempts.deaths += 1
+            attempts.not_before = time.monotonic() + 2 ** (attempts.deaths - 1)
             self._close(run.id)
-            self._order.put_back(run)
+            self._queue.put_back(run)
             place = f" (on {sent.host})" if sent.host else ""
             yield Warned(f"{run.label}: {why.reason}{place}; it is sent again and goes on from its last checkpoint")
 
     def _end(self, run: Run) -> Ended:
         self._close(run.id)
-        return self._order.end(run, load_ended(self._folders[run.id]))
+        return self._queue.end(run, load_ended(self._folders[run.id]))
 
     def _fail(self, run: Run, reason: str) -> Ended:
         self._close(run.id)
-        return self._order.fail(run, reason)
+        return self._queue.fail(run, reason)
 
     def _close(self, run_id: str) -> None:
         sent = self._sent.pop(run_id)
-        sent.inbox.close()
+        sent.receiver.close()
         sent.lock.close()
 
     def _remove_checkpoints(self, run: Run, kept: Collection[str]) -> None:

@@ -78,8 +78,8 @@ def scratch_folder() -> Iterator[Path]:
         try:
             for other in scratch.iterdir():
                 if other.is_dir() and other != place:
-                    with locked(other.with_suffix(".lock"), wait=False) as held:  # a living process holds it
-                        if held:
+                    with locked(other.with_suffix(".lock"), wait=False) as acquired:  # a living process holds it
+                        if acquired:
                             _remove(other)
             yield place
         finally:
@@ -109,9 +109,9 @@ def carry_out(remote_run: RemoteRun, folder: RunFolder, start: Path | None) -> I
         while not worker.is_over:
             wait_for([worker], POLL_S)
             # Files go before words: an epoch that the other side hears of is on its disk by then.
-            if said := worker.hear():
+            if messages := worker.hear():
                 yield from sender.changed()
-            for message in said:
+            for message in messages:
                 if isinstance(message, Warned):
                     message = Warned(message.text.replace(str(folder.path), remote_run.home))
                 yield message
