@@ -8,8 +8,8 @@ pages where the system has them. No number depends on it. Only the C library of 
 A run's process and all that it starts are a family, which ends with it. A plugin may start helpers, and those others.
 The run's process leads a session of its own, so that one signal reaches them all. One that has left the session is
 still found on Linux: what loses its parent there falls to the run's process, and, once that is gone, to the server that
-forks the runs (`keeper`); the server outlives the command that is killed, and ends what is left. Elsewhere the session
-is all that is known.
+forks the runs (`fork_server_exit`); the server outlives the command that is killed, and ends what is left. Elsewhere
+the session is all that is known.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def _prctl(option: int, value: int) -> None:
 
 def end_processes(processes: Collection[BaseProcess]) -> None:
     """End leaders and their families: by SIGTERM, and what is still there after a while by SIGKILL."""
+    # All are asked before any is waited for, so that the time of grace is spent once.
     for process in processes:
         _signal_family(process.pid, signal.SIGTERM)
     until = time.monotonic() + GRACE_S
@@ -113,6 +114,7 @@ def end_family(leader: int | None) -> None:
     """End a leader, if it is still there, and its family (SIGKILL), and wait until they are gone."""
     if leader is None:
         return
+    # First the session by one signal, then whoever has left it, then what has fallen to the server meanwhile.
     _signal_family(leader, signal.SIGKILL)
     end_all(lambda: _family(leader))
     server = getattr(forkserver._forkserver, "_forkserver_pid", None)

@@ -70,6 +70,7 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int, lasts_wanted: Collec
     Raises:
         InputError: the runs cannot be trained; the message is the one that training would give.
     """
+    # One run stands for all of its kind: seeds change numbers, not the work.
     kinds = {kind_of(run.config): run for run in reversed(runs)}
     copies = ceil(jobs / max(len(kinds), 1))
     with _ending_pool(jobs) as pool:

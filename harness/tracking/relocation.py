@@ -66,6 +66,8 @@ class StoreLocation:
             return uri
         recorded = Path(found["study"])
         beside, mine = (folder.resolve() / ARTIFACTS / recorded.name for folder in (self.database.parent, self.root))
+        # A database in the root is the usual case: the files go with it. Of one that is apart from the root, what is
+        # there decides: it may have been copied, alone or with its files.
         if beside == mine:
             now = beside
         else:

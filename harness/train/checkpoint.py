@@ -88,6 +88,7 @@ def load_newest(paths: Sequence[Path], state: TrainState) -> Checkpoint:
     Raises:
         RunFailed: the file is undamaged, but no state of this run.
     """
+    # The older state is tried where the newer is damaged: an epoch is made again, which the same seed makes the same.
     damaged: list[str] = []
     checkpoint, then = Checkpoint(), "training began anew"
     for path in (path for path in paths if path.exists()):

@@ -87,6 +87,8 @@ def border_band(label_HW: Label) -> Mask:
     classes with a seam of ignored pixels between them have a border where the seam is narrow enough to reach across.
     The frame of the image is no border.
     """
+    # Where the highest and the lowest class within reach differ there are two: two sliding windows, and no loop over
+    # classes. Ignored pixels must be neither the highest nor the lowest.
     reach = band_reach(*label_HW.shape)
     # 1 more than the class, and 0 for ignored pixels, so that these are never highest.
     above_HW = label_HW + np.uint8(1)

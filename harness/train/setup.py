@@ -114,6 +114,8 @@ def build_setup(config: RunConfig, machine: Machine, *, start: Path | None, sour
     Raises:
         InputError: data or weights cannot be read, or the settings do not go together.
     """
+    # In this order, since each needs the one before: data say how many classes and channels there are, by which the
+    # network is built, whose weights the optimizer moves. Only the weights are drawn, from the seed alone.
     device = resolve_device(machine.device)
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # else what asks for "the" GPU takes memory of the first one

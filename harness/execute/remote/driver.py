@@ -150,6 +150,7 @@ class _Driver:
                 return
             if time.monotonic() < self._attempts[run.id].not_before:
                 continue
+            # Taken before the run is sent and kept until it is closed: the folder is written by nobody else meanwhile.
             lock = ExitStack()
             if not lock.enter_context(locked(self._folders[run.id].lock, wait=False)):
                 lock.close()  # another process works on it
@@ -211,6 +212,7 @@ class _Driver:
                 "continue from its last checkpoint",
             )
         else:
+            # Twice as long each time: a dead machine may be given out again before it is known to be dead.
             attempts.deaths += 1
             attempts.not_before = time.monotonic() + 2 ** (attempts.deaths - 1)
             self._close(run.id)
