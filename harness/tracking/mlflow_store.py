@@ -134,7 +134,7 @@ class MlflowStore:
         child = self._opened.children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
             # In a store that was copied without them, the files of a finished run are kept again.
-            is_lacking = on_disk.is_finished(folder) and not self._has_files(child.uri)
+            is_lacking = not self._has_files(child.uri) and on_disk.is_finished(folder)
             if is_lacking:
                 self._keep_files(child, run, folder)
             return (self._upload_weights and self._add_weights(child, run, folder)) or is_lacking
