@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.setting import describe, print_table
 from harness import api
 from harness.execute.fork_server import run_context
-from harness.execute.machine import peak_bytes
+from harness.execute.machine import memory_of
 from harness.execute.run import run_one
 from harness.records import Machine, Run
 from harness.runs.folder import RunFolder
@@ -34,7 +34,7 @@ def run_here(run: Run, place: Path) -> tuple[float, int]:
         start = parent.best if run.start.which == "best" else parent.last
     began = time.perf_counter()
     run_one(run, RunFolder(place / run.id), Machine("cpu"), start, lambda event: None)
-    return time.perf_counter() - began, peak_bytes(os.getpid())
+    return time.perf_counter() - began, memory_of(os.getpid(), "VmHWM")
 
 
 def make_rows(study: Path) -> list[list[str]]:

@@ -1,19 +1,26 @@
-"""Plan -> results: on this machine or on a cluster."""
+"""Plan -> results, on this machine or on a cluster, and the searches for settings that come before a study."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api.studies import lint_plan, open_store
-from harness.records import Machine, Plan, Run, RunResult
+from harness.api.studies import lint_plan, make_plan, open_store
+from harness.files import DEFAULT_REPORTS
+from harness.records import Machine, Plan, RunResult
 
 if TYPE_CHECKING:
     from harness.execute.budget import Budget
     from harness.execute.events import Event
     from harness.execute.study import Executor
+    from harness.report.study.record import Report
+    from harness.spec.load import Spec
     from harness.tracking.protocol import Store
+    from harness.tune.loop import TuneEvent
+    from harness.tune.winners import SearchOutcome
 
 
 def execute(  # noqa: PLR0913 - as many as the command has
@@ -41,6 +48,8 @@ def execute(  # noqa: PLR0913 - as many as the command has
     from harness.execute.events import Ended, Warned
     from harness.execute.feasibility import check_feasible, note_padding
     from harness.execute.inputs import check_data, read_notes
+    from harness.execute.local import Local
+    from harness.execute.model_check import PATIENCE_S, check_models
     from harness.execute.study import execute_plan
     from harness.runs.folder import is_finished, load_result, run_folder
     from harness.runs.stale import describe_edited, describe_stale, find_stale, remember_runs, tell_other_environments
@@ -48,14 +57,16 @@ def execute(  # noqa: PLR0913 - as many as the command has
 
     check_data(plan)
     check_feasible(plan, whole=True)
-    for note in (*read_notes(plan), *note_padding(plan)):
+    concerns = lint_plan(plan) if plan.concerns is None else plan.concerns
+    told = (f"{concern.text}; {concern.remedy}" for concern in concerns)
+    for note in (*read_notes(plan), *note_padding(plan), *told):
         listen(Warned(note))
-    for concern in lint_plan(plan) if plan.concerns is None else plan.concerns:
-        listen(Warned(f"{concern.text}; {concern.remedy}"))
     store = store or open_store()
     chosen = select(plan, only) if only else plan
     executor = executor or on_this_machine(jobs=jobs, device=device)
-    _try_first_steps(executor, [run for run in chosen.runs if not is_finished(run_folder(store.root, run.id))])
+    if isinstance(executor, Local):  # on other machines no step is tried
+        to_do = [run for run in chosen.runs if not is_finished(run_folder(store.root, run.id))]
+        check_models(to_do, executor.machine, min(PATIENCE_S, executor.patience.run_s or PATIENCE_S))
     stale = (*describe_stale(find_stale(store.root, chosen)), *describe_edited(store.root, chosen))
     for text in (*stale, *tell_other_environments(store.root, chosen)):
         listen(Warned(text))
@@ -71,15 +82,6 @@ def execute(  # noqa: PLR0913 - as many as the command has
         if earlier is not None:
             results[run.id] = earlier
     return results
-
-
-def _try_first_steps(executor: Executor, runs: Sequence[Run]) -> None:
-    """Refuse runs of which no step can be trained; on other machines they are not tried."""
-    from harness.execute.local import Local
-    from harness.execute.model_check import PATIENCE_S, check_models
-
-    if isinstance(executor, Local):
-        check_models(runs, executor.machine, min(PATIENCE_S, executor.patience.run_s or PATIENCE_S))
 
 
 def on_ray(
@@ -135,3 +137,64 @@ def on_this_machine(
 
     make_device_slots(read_capacity(device, threads=1), device, gpus_per_run=gpus_per_run)
     return Local(Machine(device), jobs, gpus_per_run, TimeLimits(run_timeout_s))
+
+
+def tune(  # noqa: PLR0913 - as many as the command has
+    spec: Spec,
+    *,
+    store: Store | None = None,
+    variants: Sequence[str] = (),
+    storage: str | None = None,
+    device: str = "auto",
+    run_timeout_s: float | None = None,
+    listen: Callable[[TuneEvent], None] = lambda event: None,
+) -> tuple[SearchOutcome, ...]:
+    """Search for the best settings of variants, by default of all, and return what the searches have found.
+
+    An interrupted call is continued by the next one: finished trials are not run again. `storage` is the URL of the
+    searches' database, by default `optuna.db` below the store's root. A trial that takes longer than `run_timeout_s` is
+    ended, and has failed.
+
+    Raises:
+        InputError: the spec says nothing of tuning, or the data cannot be trained on.
+        HarnessError: the database cannot be used, or the run that all trials start from failed.
+    """
+    from harness.execute.inputs import check_data, make_reader
+    from harness.tracking.server import database_uri
+    from harness.tune.loop import open_search, searched, tune_variant
+    from harness.tune.winners import choose_variants
+
+    chosen = choose_variants(spec, variants)
+    store = store or open_store()
+    check_data(make_plan(spec))
+    url = storage or database_uri(store.root / "optuna.db")
+    executor = on_this_machine(jobs=1, device=device, run_timeout_s=run_timeout_s)
+    read_inputs = make_reader()  # one for all: each file is read once
+    opened = [open_search(spec, variant, store, executor, read_inputs, url=url) for variant in chosen]
+    for search in opened:
+        for event in tune_variant(search):
+            listen(event)
+    return tuple(searched(search) for search in opened)
+
+
+def make_tuned_plan(spec: Spec, searches: Sequence[SearchOutcome]) -> Plan:
+    """Return the study in which the winners meet the variants as written, on all seeds.
+
+    Raises:
+        InputError: no search has a winner.
+    """
+    from harness.execute.inputs import make_reader
+    from harness.tune.winners import plan_finals
+
+    plan = plan_finals(spec, searches, make_reader())
+    return replace(plan, concerns=lint_plan(plan))
+
+
+def make_tuning_report(
+    spec: Spec, searches: Sequence[SearchOutcome], report: Report, folder: str | Path = DEFAULT_REPORTS
+) -> None:
+    """Write `tuning.md`, its figures and tables beside the report on the winners."""
+    from harness.tune.report import write_tuning
+    from harness.tune.winners import asked_tuning
+
+    write_tuning(asked_tuning(spec), searches, report, Path(folder) / report.study)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,8 @@ Progress = Callable[[Sequence[Run]], AbstractContextManager[Callable[["Event"], 
 
 
 @dataclass(frozen=True)
-class Means:
-    """With what a study is executed."""
+class ExecutionOptions:
+    """Where the runs of a study are kept, how they are executed, and who is told of it."""
 
     store: Store
     executor: Executor
@@ -38,7 +39,7 @@ class Means:
 
 
 @dataclass(frozen=True)
-class Looked:
+class StudyOutcome:
     """What became of a study when it was last executed."""
 
     plan: Plan
@@ -61,7 +62,7 @@ class Until:
     """Numbers of seeds at the looks."""
 
 
-def look_once(plan: Plan, means: Means, *, only: Sequence[str] = (), record: bool = True) -> Looked:
+def look_once(plan: Plan, options: ExecutionOptions, *, only: Sequence[str] = (), record: bool = True) -> StudyOutcome:
     """Execute what a plan still lacks, and record a look at it unless a budget stopped it, or `record` is false.
 
     Raises:
@@ -69,22 +70,21 @@ def look_once(plan: Plan, means: Means, *, only: Sequence[str] = (), record: boo
     """
     from harness.execute.events import Started, Stopped
 
-    events: list[Event] = []
-    with means.progress(plan.runs) as show:
+    happened = Counter[type]()
+    with options.progress(plan.runs) as show:
 
         def listen(event: Event) -> None:
-            events.extend([event] if isinstance(event, Started | Stopped) else [])
+            happened[type(event)] += 1
             show(event)
 
         results = execute(
-            plan, store=means.store, only=only, executor=means.executor, budget=means.budget, listen=listen
+            plan, store=options.store, only=only, executor=options.executor, budget=options.budget, listen=listen
         )
-    stopped = any(isinstance(event, Stopped) for event in events)
-    if record and not stopped:
-        taken = record_look(plan, results, store=means.store, warn=means.warn)
+    if record and not happened[Stopped]:
+        taken = record_look(plan, results, store=options.store, warn=options.warn)
     else:
-        taken = load_looks(plan, store=means.store, warn=means.warn)
-    return Looked(plan, results, taken, sum(isinstance(event, Started) for event in events), stopped)
+        taken = load_looks(plan, store=options.store, warn=options.warn)
+    return StudyOutcome(plan, results, taken, happened[Started], happened[Stopped] > 0)
 
 
 def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
@@ -101,10 +101,13 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
     if len(spec.variants) < 2:
         raise InputError("--until decided: the study has one variant, so there is nothing to decide")
     counts = look_counts(spec.compare.looks, len(spec.seeds), max_seeds)
-    folds = _find_folds(spec)
+    all_folds = [variant.config.data.folds for variant in spec.variants]
+    folds = None if None in all_folds else max(filter(None, all_folds))
     seeds = add_seeds(spec.seeds, max(counts[-1], len(spec.seeds)), folds)
     if folds and not (max_seeds or spec.compare.looks):
-        counts = _within_folds(seeds, folds, counts)
+        # Of the later looks those alone whose last seed validates on a fold that no seed before it does.
+        fold = [seed % folds for seed in seeds]
+        counts = tuple(count for count in counts if count == counts[0] or fold[count - 1] not in fold[: count - 1])
     seeds = seeds[: counts[-1]]
     whole = make_plan(replace(spec, seeds=seeds, seeds_given=False))
     given = f" --seeds {','.join(map(str, spec.seeds))}" if spec.seeds_given else ""
@@ -112,23 +115,7 @@ def plan_until_decided(spec: Spec, max_seeds: int | None = None) -> Until:
     return Until(replace(whole, command=f"{whole.command}{given} --until decided{most}"), counts)
 
 
-def _find_folds(spec: Spec) -> int | None:
-    """Return into how many folds the data of every variant are divided; None where they are not."""
-    folds = [variant.config.data.folds for variant in spec.variants]
-    known = [number for number in folds if number is not None]
-    return max(known) if len(known) == len(folds) else None
-
-
-def _within_folds(seeds: Sequence[int], folds: int, counts: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the first look, and the later ones whose seeds do not only repeat folds."""
-
-    def held(count: int) -> int:
-        return len({seed % folds for seed in seeds[:count]})
-
-    return tuple(count for count in counts if count == counts[0] or held(count) > held(count - 1))
-
-
-def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Report]]:
+def look_until_decided(until: Until, options: ExecutionOptions) -> Iterator[tuple[StudyOutcome, Report]]:
     """Execute a study look by look, and yield what each found, the last report being that of the end.
 
     It ends where nothing is open, or a budget stopped it.
@@ -145,12 +132,13 @@ def look_until_decided(until: Until, means: Means) -> Iterator[tuple[Looked, Rep
     plan: Plan | None = first_plan(until.whole, until.counts)
     while plan is not None:
         plan = replace(plan, concerns=lint_plan(plan))
-        budget = means.budget.after((time.monotonic() - began) / 3600, started)
-        looked = look_once(plan, replace(means, budget=budget, progress=_once(means.progress, told)))
-        started += looked.started
-        report = summarise(plan, looked.results, looked.taken)
-        yield looked, report
-        plan = None if looked.stopped else next_plan(until.whole, plan, report.comparisons, until.counts)
+        hours = (time.monotonic() - began) / 3600
+        budget = replace(options.budget, spent_hours=hours, spent_runs=started)
+        outcome = look_once(plan, replace(options, budget=budget, progress=_once(options.progress, told)))
+        started += outcome.started
+        report = summarise(plan, outcome.results, outcome.taken)
+        yield outcome, report
+        plan = None if outcome.stopped else next_plan(until.whole, plan, report.comparisons, until.counts)
 
 
 def _once(progress: Progress, told: set[str]) -> Progress:
@@ -158,8 +146,6 @@ def _once(progress: Progress, told: set[str]) -> Progress:
 
     A warning that differs in its remedy alone, whose price grows with the seeds, is the same.
     """
-    from contextlib import contextmanager
-
     from harness.execute.events import Ended, Warned
 
     @contextmanager

@@ -32,11 +32,9 @@ def make_plan(spec: Spec) -> Plan:
         InputError: data or weights are not where the spec says, or lack the split that verdicts are to be given on; or
             settings and files tell that a run would stop in the middle.
     """
-    from dataclasses import replace
-
     from harness.execute.feasibility import check_feasible
     from harness.execute.inputs import check_split, make_reader
-    from harness.spec.plan import expand as expand
+    from harness.spec.plan import expand
 
     plan = expand(spec, make_reader())
     if spec.compare.split is not None:
@@ -130,13 +128,9 @@ def load_results(
     from harness.tracking.load import find_study
 
     store = store or open_store()
-    plans: list[Plan] = []
-    results: dict[str, RunResult] = {}
-    for study in studies:
-        plan, found = find_study(store, study, warn)
-        plans.append(plan)
-        results |= found
-    united = compare_anew(unite(plans), overrides)
+    found = [find_study(store, study, warn) for study in studies]
+    results = {id_: result for _, of_study in found for id_, result in of_study.items()}
+    united = compare_anew(unite([plan for plan, _ in found]), overrides)
     if compare is not None:
         # the whole study says which split is judged: the two variants alone may lack the runs that they start from
         split = primary_split(united, {name for result in results.values() for name in result.counts})
@@ -254,12 +248,11 @@ def take_inventory(root: str | Path = DEFAULT_ROOT, tracking_uri: str | None = N
         InputError: there is no such folder, or the plan of a study is damaged.
         StoreError: the tracking store fails: what its studies need is not known.
     """
-    from harness.tracking.garbage import find_garbage, plans_on_record
-    from harness.tracking.garbage import take_inventory as take
+    from harness.tracking import garbage
 
     place, store = _open(root, tracking_uri)
-    plans = plans_on_record(place, store)
-    return take(place, plans, find_garbage(place, plans))
+    plans = garbage.plans_on_record(place, store)
+    return garbage.take_inventory(place, plans, garbage.find_garbage(place, plans))
 
 
 def collect_garbage(
@@ -285,8 +278,7 @@ def _open(root: str | Path, tracking_uri: str | None) -> tuple[Path, Store | Non
     if not place.is_dir():
         raise InputError(f"{describe_missing(place)}; name the one that harness run kept its runs in")
     is_default = find_uri(place, tracking_uri) == default_uri(place)
-    there = not is_default or (place / DATABASE).exists()
-    return place, open_store(place, tracking_uri) if there else None
+    return place, None if is_default and not (place / DATABASE).exists() else open_store(place, tracking_uri)
 
 
 def choose_run(run: str, *, store: Store | None = None) -> ChosenRun:

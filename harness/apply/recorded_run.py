@@ -18,7 +18,7 @@ from harness.errors import InputError
 from harness.records import RunConfig, RunResult
 from harness.runs.credentials import mask_credentials
 from harness.runs.folder import RunFolder
-from harness.runs.plugin_copy import read_copy
+from harness.runs.provenance import read_copy
 from harness.spec.plugins import PluginMissing, import_plugin, read_sources
 from harness.spec.resolve import resolve
 from harness.strict_yaml.located import Node, parse_file

@@ -133,7 +133,7 @@ def plan(
     from harness.execute.disk_forecast import foresee_disk
     from harness.execute.feasibility import note_padding
     from harness.execute.inputs import read_notes, tell_judged_split
-    from harness.execute.remake_weights import describe_lost, find_lost_starts
+    from harness.execute.study import describe_lost, find_lost_starts
     from harness.runs.folder import is_finished, run_folder
     from harness.runs.looks import known_here
     from harness.runs.stale import describe_edited, describe_stale, find_stale

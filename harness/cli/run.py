@@ -12,7 +12,7 @@ from harness.errors import InputError
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 if TYPE_CHECKING:
-    from harness.api.looking import Looked, Means
+    from harness.api.looking import ExecutionOptions, StudyOutcome
     from harness.api.looking import Until as UntilDecided
     from harness.report.study.record import Report
 
@@ -62,7 +62,7 @@ def run(
     else:
         executor = api.on_this_machine(jobs=jobs, device=device, gpus_per_run=gpus_per_run, run_timeout_s=limit_s)
     store = api.open_store(root, tracking_uri, upload_weights=upload_weights, warn=options.warn)
-    means = api.Means(store, executor, Budget(max_hours, max_runs), show_progress, options.warn)
+    means = api.ExecutionOptions(store, executor, Budget(max_hours, max_runs), show_progress, options.warn)
     written = options.read_spec(spec, profile, set_, seeds)
     if until:
         looked, told, made, started = _look_until_decided(api.plan_until_decided(written, max_seeds), means, max_seeds)
@@ -97,8 +97,8 @@ def _check_until(until: str | None, max_seeds: int | None, only: list[str] | Non
 
 
 def _look_until_decided(
-    until: UntilDecided, means: Means, limit: int | None
-) -> tuple[Looked, tuple[str, ...], Report, int]:
+    until: UntilDecided, means: ExecutionOptions, limit: int | None
+) -> tuple[StudyOutcome, tuple[str, ...], Report, int]:
     """Look until all is decided, telling of each look; `limit` is that of --max-seeds.
 
     Returns the last look, what all came to in words, the report of it, and how many runs were started.

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from harness.execute.events import Ended, Event, Stopped
@@ -27,15 +27,6 @@ class Budget:
     """By earlier looks of the same call."""
     spent_runs: int = 0
 
-    def after(self, hours: float, runs: int) -> Budget:
-        """Return the same budget, of which so much is spent."""
-        return replace(self, spent_hours=hours, spent_runs=runs)
-
-    @property
-    def is_limited(self) -> bool:
-        """Tell whether there is any limit."""
-        return (self.hours, self.runs) != (None, None)
-
 
 def within(executor: Executor, plan: Plan, budget: Budget, clock: Callable[[], float] = time.monotonic) -> Executor:
     """Return an executor that spends no more than a budget, and says what it has left undone; `clock` is in seconds.
@@ -48,7 +39,8 @@ def within(executor: Executor, plan: Plan, budget: Budget, clock: Callable[[], f
     def execute(runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
         here = {run.id for run in runs}
         chained = any(run.start is not None and run.start.run_id in here for run in runs)
-        ordered = order_runs(plan, runs) if budget.is_limited or not chained else runs
+        is_free = (budget.hours, budget.runs) == (None, None)
+        ordered = runs if is_free and chained else order_runs(plan, runs)
         chosen = ordered if budget.runs is None else ordered[: max(budget.runs - budget.spent_runs, 0)]
         stopped_by = f"--max-runs {budget.runs}" if len(chosen) < len(runs) else ""
         end = math.inf if budget.hours is None else clock() + 3600 * (budget.hours - budget.spent_hours)

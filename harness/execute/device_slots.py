@@ -9,8 +9,7 @@ from math import floor
 from harness.environment import require_device
 from harness.errors import InputError
 
-ROUNDING = 1e-9
-"""So that ten runs of 0.1 have room on one GPU."""
+ROUNDING = 1e-9  # so that ten runs of 0.1 have room on one GPU
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def make_device_slots(
     if missing := [name for name in devices if name not in offer.gpus]:
         raise InputError(f"--device {missing[0]}: this machine has {', '.join(offer.gpus)}")
     per_device = floor(1 / (gpus_per_run or 1) + ROUNDING)
-    held = per_device * len(devices)
-    return DeviceSlots(min(jobs or by_cores, held), devices, per_device)
+    return DeviceSlots(min(jobs or by_cores, per_device * len(devices)), devices, per_device)
 
 
 def _check_share(gpus_per_run: float, *, gpus: bool) -> None:

@@ -16,8 +16,7 @@ from harness.runs.folder import RunFolder, is_finished, run_folder
 from harness.runs.studies import plan_file, studies_here
 from harness.tracking.garbage import folder_bytes
 
-STATES = 3
-"""Checkpoints to go on from that a run has while it writes one."""
+STATES = 3  # checkpoints to go on from that a run has while it writes one
 STATE_WEIGHTS = 4
 """Such a checkpoint / weights, at most: the newest weights, the best ones, and two moments of the optimizer."""
 READ_BYTES = 20_000_000
@@ -29,12 +28,9 @@ class DiskForecast:
     """What runs that are to do will take."""
 
     runs: int
-    known: int
-    """Runs of a network that was trained here before; the others are not counted."""
-    kept_bytes: int
-    """When they are finished, with what a local tracking store has of them."""
-    resume_bytes: int
-    """The most that one run takes beside that while it is under way."""
+    known: int  # runs of a network that was trained here before; the others are not counted
+    kept_bytes: int  # when they are finished, with what a local tracking store has of them
+    resume_bytes: int  # the most that one run takes beside that while it is under way
     free_bytes: int
 
     @property
@@ -75,7 +71,11 @@ def foresee_disk(root: Path, to_do: Sequence[Run], lasts_wanted: Collection[str]
             break
     weights = {kind: folder.best.stat().st_size for kind, folder in earlier.items()}
     known = [id_ for id_, kind in kinds.items() if kind in earlier]
-    kept = {kind: _kept_bytes(folder, weights[kind]) for kind, folder in earlier.items()}
+    # A run's files without weights, twice for the tracking store has them too, and the best weights.
+    kept = {
+        kind: 2 * (folder_bytes(folder.path) - folder_bytes(folder.best.parent)) + weights[kind]
+        for kind, folder in earlier.items()
+    }
     return DiskForecast(
         runs=len(unique),
         known=len(known),
@@ -83,11 +83,6 @@ def foresee_disk(root: Path, to_do: Sequence[Run], lasts_wanted: Collection[str]
         resume_bytes=STATES * STATE_WEIGHTS * max(weights.values(), default=0),
         free_bytes=free_bytes(root),
     )
-
-
-def _kept_bytes(folder: RunFolder, weights: int) -> int:
-    """Return the bytes of a run's files without weights, twice for the tracking store has them too, and of the best."""
-    return 2 * (folder_bytes(folder.path) - folder_bytes(folder.best.parent)) + weights
 
 
 def _network_of(model: Mapping[str, Any]) -> str:

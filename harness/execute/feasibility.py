@@ -7,7 +7,8 @@ images that are judged.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +24,10 @@ from harness.parts.geometric_transforms import CropWindow, Geometric, Shape
 from harness.records import Plan, RunConfig
 from harness.spec.conflicts import find_small_batch, smallest_batch
 
-LOOKED_AT = 16
-"""Training pictures whose size a plan looks at; before the first run all are."""
-SHOWN = 5
-"""Variants that a message names before it only counts."""
-DRAWS = 8
-"""Augmentations drawn of each."""
-TOO_FEW = 0.5
-"""Share of ignored padding in what is trained on, from which it is spoken of."""
+LOOKED_AT = 16  # training pictures whose size a plan looks at; before the first run all are
+SHOWN = 5  # variants that a message names before it only counts
+DRAWS = 8  # augmentations drawn of each
+TOO_FEW = 0.5  # share of ignored padding in what is trained on, from which it is spoken of
 
 
 def check_feasible(plan: Plan, *, whole: bool = False) -> None:
@@ -39,35 +36,37 @@ def check_feasible(plan: Plan, *, whole: bool = False) -> None:
     Raises:
         InputError: some would; the variants, why, and what would work.
     """
-    problems: dict[str, dict[str, None]] = {}
     labelled: set[str] = set()
-    for variant, config, source in _kinds(plan):
-        for problem in _find_problems(config, source, labelled, whole=whole):
-            problems.setdefault(problem, {})[variant] = None
-    if problems:
-        told = [f"{name_some(tuple(variants), SHOWN)}: {problem}" for problem, variants in problems.items()]
+    told = name_variants(
+        (variant, problem)
+        for variant, config, source in _kinds(plan)
+        for problem in _find_problems(config, source, labelled, whole=whole)
+    )
+    if told:
         raise InputError("\n  ".join(["this cannot be trained and judged:", *told] if len(told) > 1 else told))
 
 
 def note_padding(plan: Plan) -> Iterator[str]:
     """Yield that crops are larger than the pictures, where that leaves little to train on."""
-    told: dict[str, dict[str, None]] = {}
-    for variant, config, source in _kinds(plan):
-        if text := _describe_padding(config, source.splits["train"]):
-            told.setdefault(text, {})[variant] = None
-    for text, variants in told.items():
-        yield f"{name_some(tuple(variants), SHOWN)}: {text}"
+    found = ((variant, _describe_padding(config, source.splits["train"])) for variant, config, source in _kinds(plan))
+    yield from name_variants((variant, text) for variant, text in found if text)
+
+
+def name_variants(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each text once, after the names of the variants that it was found for."""
+    variants: dict[str, dict[str, None]] = {}
+    for variant, text in found:
+        variants.setdefault(text, {})[variant] = None
+    return [f"{name_some(tuple(names), SHOWN)}: {text}" for text, names in variants.items()]
 
 
 def _kinds(plan: Plan) -> Iterator[tuple[str, RunConfig, Source]]:
     """Yield each variant with each content that its runs see."""
-    sources = open_all(plan)
-    seen: set[tuple[str, str]] = set()
+    sources, configs = open_all(plan), dict[tuple[str, str], RunConfig]()
     for run in plan.runs:
-        content = name_content(run.config)
-        if (run.variant, content) not in seen:
-            seen.add((run.variant, content))
-            yield run.variant, run.config, sources[content][1]
+        configs.setdefault((run.variant, name_content(run.config)), run.config)
+    for (variant, content), config in configs.items():
+        yield variant, config, sources[content][1]
 
 
 def _find_problems(config: RunConfig, source: Source, labelled: set[str], *, whole: bool) -> Iterator[str]:
@@ -78,10 +77,11 @@ def _find_problems(config: RunConfig, source: Source, labelled: set[str], *, who
         yield problem
     for name, split in _judged(config, source).items():
         if split.digest not in labelled and not has_labels(split):
-            use = "trained" if name == "train" else "judged"
+            use, images = "trained" if name == "train" else "judged", len(split.names)
             yield (
-                f"no pixel of {name} has a class ({_count(split)}, every label is ignored): nothing can be {use} on it;"
-                " look at the ignored ids (data.ignore, or the taxonomy), or leave this split out"
+                f"no pixel of {name} has a class ({images} {'image' if images == 1 else 'images'}, every label is "
+                f"ignored): nothing can be {use} on it; look at the ignored ids (data.ignore, or the taxonomy), or "
+                "leave this split out"
             )
         else:
             labelled.add(split.digest)
@@ -89,14 +89,10 @@ def _find_problems(config: RunConfig, source: Source, labelled: set[str], *, who
         yield problem
 
 
-def _count(split: Split) -> str:
-    return f"{len(split.names)} {'image' if len(split.names) == 1 else 'images'}"
-
-
 def _judged(config: RunConfig, source: Source) -> Mapping[str, Split]:
     """Return the splits that a run uses."""
-    held = hold_out(source) if config.evaluate.select_split == "held_out" else source
-    return {name: split for name, split in held.splits.items() if name != "train" or config.train.epochs}
+    used = hold_out(source) if config.evaluate.select_split == "held_out" else source
+    return {name: split for name, split in used.splits.items() if name != "train" or config.train.epochs}
 
 
 def has_labels(split: Split) -> bool:
@@ -116,18 +112,17 @@ class _BatchPicture:
 
     name: str
     size: Shape
-    padding: float
-    """Share of it that a crop larger than the picture has made up."""
+    padding: float  # share of it that a crop larger than the picture has made up
 
 
 def _find_mixed_sizes(config: RunConfig, train: Split, *, whole: bool) -> str | None:
     if not config.train.epochs or smallest_batch(len(train.names), config.train.batch_size) < 2:
         return None
-    seen = list(_walk(config, train, whole=whole))
-    other = next((item for item in seen if item.size != seen[0].size), None)
+    pictures = list(_draw_pictures(config, train, whole=whole))
+    other = next((item for item in pictures if item.size != pictures[0].size), None)
     if other is None:
         return None
-    first, second = (f"'{item.name}' is {item.size[0]}x{item.size[1]}" for item in (seen[0], other))
+    first, second = (f"'{item.name}' is {item.size[0]}x{item.size[1]}" for item in (pictures[0], other))
     remedy = "end augment with crop" if any(step.name == "scale" for step in config.augment) else "set data.size"
     return (
         f"images of one batch differ in size where they are trained on: {first}, {second} (height x width): {remedy},"
@@ -136,14 +131,14 @@ def _find_mixed_sizes(config: RunConfig, train: Split, *, whole: bool) -> str | 
 
 
 def _describe_padding(config: RunConfig, train: Split) -> str:
-    seen = list(_walk(config, train, whole=False)) if config.train.epochs else []
-    padding = sum(item.padding for item in seen) / len(seen) if seen else 0.0
+    pictures = list(_draw_pictures(config, train, whole=False)) if config.train.epochs else []
+    padding = sum(item.padding for item in pictures) / len(pictures) if pictures else 0.0
     if padding < TOO_FEW:
         return ""
     return f"augment.crop is larger than the pictures: {padding:.0%} of what is trained on is ignored padding"
 
 
-def _walk(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_BatchPicture]:
+def _draw_pictures(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_BatchPicture]:
     """Yield training pictures as augmentations leave them, a few draws of each; none where a plugin's may resize."""
     parts = [registry.find_part("augment", step.name).function.__module__ for step in config.augment]
     if not all(module.startswith("harness.") for module in parts):
@@ -158,11 +153,12 @@ def _walk(config: RunConfig, train: Split, *, whole: bool) -> Iterator[_BatchPic
 def _follow(name: str, size: Shape, steps: Iterable[Geometric], rng: np.random.Generator) -> _BatchPicture:
     padding = 0.0
     for step in steps:
-        move = step.draw(size, rng)
-        if isinstance(move, CropWindow):
-            held = min(move.size[0], size[0]) * min(move.size[1], size[1]) / (move.size[0] * move.size[1])
-            padding = 1 - (1 - padding) * held
-        size = size if move is None else move.shape(size)
+        transform = step.draw(size, rng)
+        if isinstance(transform, CropWindow):
+            # Of the window only this share is picture; what was padding before stays padding in the same share.
+            filled = math.prod(map(min, transform.size, size)) / math.prod(transform.size)
+            padding = 1 - (1 - padding) * filled
+        size = size if transform is None else transform.shape(size)
     return _BatchPicture(name, size, padding)
 
 
@@ -172,11 +168,8 @@ def _sizes(config: RunConfig, train: Split, *, whole: bool) -> list[tuple[str, S
         return [(train.names[0], config.data.size)]
     places = range(len(train.names)) if whole else spread(range(len(train.names)), LOOKED_AT)
     try:
-        found = json.loads(remember("sizes", f"{train.digest}-{len(places)}", lambda: _read_sizes(train, places)))
+        key = f"{train.digest}-{len(places)}"
+        found = remember("sizes", key, lambda: json.dumps([train.read_label(place).shape for place in places]))
     except InputError:  # the check of files names what cannot be read
         return []
-    return [(train.names[place], (height, width)) for place, (height, width) in zip(places, found, strict=True)]
-
-
-def _read_sizes(split: Split, places: Sequence[int]) -> str:
-    return json.dumps([split.read_label(place).shape for place in places])
+    return [(train.names[place], (size[0], size[1])) for place, size in zip(places, json.loads(found), strict=True)]

@@ -8,8 +8,8 @@ pages where the system has them. No number depends on it. Only the C library of 
 A run's process and all that it starts are a family, which ends with it. A plugin may start helpers, and those others.
 The run's process leads a session of its own, so that one signal reaches them all. One that has left the session is
 still found on Linux: what loses its parent there falls to the run's process, and, once that is gone, to the server that
-forks the runs (`keeper`); the server outlives the command that is killed, and ends what is left. Elsewhere the session
-is all that is known.
+forks the runs (`fork_server_exit`); the server outlives the command that is killed, and ends what is left. Elsewhere
+the session is all that is known.
 """
 
 from __future__ import annotations
@@ -56,10 +56,8 @@ def forget_setting() -> None:
         del os.environ[TUNABLES]
 
 
-GRACE_S = 3.0
-"""How long a process that is asked to end (SIGTERM) may take before it is ended."""
-GONE_S = 2.0
-"""How long what is ended may take to be gone."""
+GRACE_S = 3.0  # how long a process that is asked to end (SIGTERM) may take before it is ended
+GONE_S = 2.0  # how long what is ended may take to be gone
 _SET_DEATH_SIGNAL, _SET_ADOPTS_ORPHANS = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of prctl(2)."""
 
@@ -89,6 +87,7 @@ def _prctl(option: int, value: int) -> None:
 
 def end_processes(processes: Collection[BaseProcess]) -> None:
     """End leaders and their families: by SIGTERM, and what is still there after a while by SIGKILL."""
+    # All are asked before any is waited for, so that the time of grace is spent once.
     for process in processes:
         _signal_family(process.pid, signal.SIGTERM)
     until = time.monotonic() + GRACE_S
@@ -115,6 +114,7 @@ def end_family(leader: int | None) -> None:
     """End a leader, if it is still there, and its family (SIGKILL), and wait until they are gone."""
     if leader is None:
         return
+    # First the session by one signal, then whoever has left it, then what has fallen to the server meanwhile.
     _signal_family(leader, signal.SIGKILL)
     end_all(lambda: _family(leader))
     server = getattr(forkserver._forkserver, "_forkserver_pid", None)
@@ -129,8 +129,8 @@ def orphans(server: int, living: Collection[int | None] = ()) -> set[int]:
     These are its children in sessions of their own, but for the living leaders, whom it has forked itself.
     """
     table = _read_processes()
-    home = table[server].session if server in table else 0
-    left = {pid for pid, seen in table.items() if seen.parent == server and pid not in living and seen.session != home}
+    sid = table[server].session if server in table else 0
+    left = {pid for pid, stat in table.items() if stat.parent == server and pid not in living and stat.session != sid}
     return _not_ended(left.union(*(_descendants(pid, table) for pid in left)), table)
 
 
@@ -150,31 +150,30 @@ def end_all(find: Callable[[], set[int]], patience_s: float = GONE_S) -> None:
         time.sleep(0.01)
 
 
-class _Seen(NamedTuple):
+class _ProcessStat(NamedTuple):
     parent: int
     session: int
-    has_ended: bool
-    """Its first thread has: it may be the parent of others until its last one has."""
+    has_ended: bool  # its first thread has: it may be the parent of others until its last one has
 
 
 def _family(leader: int) -> set[int]:
     table = _read_processes()
-    found = _descendants(leader, table) | {pid for pid, seen in table.items() if leader in (pid, seen.session)}
+    found = _descendants(leader, table) | {pid for pid, stat in table.items() if leader in (pid, stat.session)}
     return _not_ended(found, table)
 
 
-def _not_ended(pids: Collection[int], table: Mapping[int, _Seen]) -> set[int]:
+def _not_ended(pids: Collection[int], table: Mapping[int, _ProcessStat]) -> set[int]:
     return {pid for pid in pids if not table[pid].has_ended}
 
 
-def _descendants(pid: int, table: Mapping[int, _Seen]) -> set[int]:
+def _descendants(pid: int, table: Mapping[int, _ProcessStat]) -> set[int]:
     found = {pid}
-    while more := {child for child, seen in table.items() if seen.parent in found} - found:
+    while more := {child for child, stat in table.items() if stat.parent in found} - found:
         found |= more
     return found - {pid}
 
 
-def _read_processes() -> dict[int, _Seen]:
+def _read_processes() -> dict[int, _ProcessStat]:
     """Return the processes that the system lists (Linux; elsewhere none)."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -182,5 +181,5 @@ def _read_processes() -> dict[int, _Seen]:
             state, parent, _, session, *_ = (
                 (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             )
-            found[int(folder.name)] = _Seen(int(parent), int(session), state in "ZX")
+            found[int(folder.name)] = _ProcessStat(int(parent), int(session), state in "ZX")
     return found

@@ -1,29 +1,39 @@
-"""What a plan's runs read from disk: the digests, which are part of their ids, and whether training can read it."""
+"""What a plan's runs read from disk: the digests, which are part of their ids, and whether training can read it.
+
+Which weights a plugin's model keeps still itself is found here too: what moves decides numbers, so it is part of an id.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness import registry
 from harness.data import open_source, open_whole, varies_with_seed
+from harness.data.digests import remember
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
+from harness.environment import read_version
 from harness.errors import InputError, describe_missing
-from harness.execute.frozen_weights import describe_frozen_weights, find_frozen_weights, mark
-from harness.fingerprint import canonical, digest_file, fingerprint
+from harness.fingerprint import canonical, digest_bytes, digest_file, fingerprint
 from harness.judged import primary_split
 from harness.records import OWN_FREEZE, Plan, Run, RunConfig
 from harness.settings import DataChoice, ModelChoice
 from harness.spec.lint_power import even_number
+from harness.spec.plugins import digest_sources, read_sources
 from harness.strict_yaml.located import Node
+
+LIBRARIES = ("ablation-harness", "torch", "torchvision", "timm", "segmentation-models-pytorch", "peft", "transformers")
+"""What a plugin's model may build on."""
 
 
 def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
     """Return a function RunConfig -> digest of each thing it reads (`data`, weights files), which reads each once.
 
-    A plugin's model that was built with frozen weights has an entry too: `harness.execute.frozen_weights`.
+    A plugin's model that was built with frozen weights has an entry too.
     """
     seen: dict[str, tuple[str, int]] = {}
     models: dict[str, dict[str, str]] = {}
@@ -37,7 +47,8 @@ def make_reader() -> Callable[[RunConfig], Mapping[str, str]]:
         model = canonical([config.model.name, config.model.settings, num_classes, config.data.inputs])
         if model not in models:
             files = _digest_files(config.model)
-            models[model] = {**files, **mark(find_frozen_weights(config, num_classes, files))}
+            frozen = find_frozen_weights(config, num_classes, files).names
+            models[model] = {**files, **({OWN_FREEZE: fingerprint(list(frozen))} if frozen else {})}
         return {"data": digest, **models[model]}
 
     return read_inputs
@@ -50,11 +61,66 @@ def find_changed(run: Run) -> tuple[str, ...]:
 
 
 def _digest_files(model: ModelChoice) -> dict[str, str]:
-    return {
-        f"model.{setting}": _digest_weights(model.own[setting], f"model.{setting}")
-        for setting in registry.find_part("model", model.name).locations
-        if model.own[setting] not in ("none", "default")
+    digests = {}
+    for setting in registry.find_part("model", model.name).locations:
+        path, key = model.own[setting], f"model.{setting}"
+        try:
+            if path not in ("none", "default"):
+                digests[key] = digest_file(Path(path).expanduser())
+        except OSError as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            told = describe_missing(path, "file") if is_missing else f"{path}: {error.strerror}"
+            raise InputError(f"{key}: {told}; give none, default, or the path of a state dict") from None
+    return digests
+
+
+@dataclass(frozen=True)
+class FrozenWeights:
+    """What was found by building a model once."""
+
+    names: tuple[str, ...]
+    """Parameters that the model keeps still and `model.freeze` would have let move."""
+    total: int
+    """Parameters in all."""
+
+
+def find_frozen_weights(config: RunConfig, num_classes: int, inputs: Mapping[str, str]) -> FrozenWeights:
+    """Build a plugin's model and see which weights it keeps still.
+
+    The answer is remembered by the model's source, its settings and the libraries that it may build on.
+
+    A model that harness ships keeps nothing still, and is not built; of one that cannot be built nothing is found.
+    `inputs` are the digests of the files that it reads.
+    """
+    plugin = registry.find_part("model", config.model.name).plugin
+    if plugin is None:
+        return FrozenWeights((), 0)
+    sources = read_sources([plugin, *config.plugins])
+    told = {
+        "model": [config.model.name, config.model.version, config.model.settings],
+        "shape": [num_classes, config.data.inputs],
+        "files": dict(inputs),
+        "source": digest_sources(sources),
+        "libraries": [read_version(name) for name in LIBRARIES],
     }
+    try:
+        if not sources:  # defined where no file says how, as in a notebook
+            return _build(config, num_classes)
+        key = digest_bytes([canonical(told).encode()])
+        found = json.loads(remember("still", key, lambda: canonical(asdict(_build(config, num_classes)))))
+    except Exception:  # noqa: BLE001 - a model that cannot be built: its run says why, and the others go on
+        return FrozenWeights((), 0)
+    return FrozenWeights(tuple(found["names"]), found["total"])
+
+
+def _build(config: RunConfig, num_classes: int) -> FrozenWeights:
+    from harness.models.network import kept_against
+    from harness.train.batches import Preprocessing
+    from harness.train.setup import build_network
+
+    network, _ = build_network(config, num_classes, Preprocessing(config.data.inputs, (), ()).channels, None)
+    names = sorted(kept_against(network, config.model.freeze))
+    return FrozenWeights(tuple(names), len(list(network.module.parameters())))
 
 
 def digest_source(source: Source) -> str:
@@ -62,15 +128,6 @@ def digest_source(source: Source) -> str:
     taxonomy = source.taxonomy
     splits = {name: split.digest for name, split in source.splits.items()}
     return fingerprint([splits, taxonomy.name, taxonomy.classes, sorted(taxonomy.class_of.items())])
-
-
-def _digest_weights(path: str, key: str) -> str:
-    try:
-        return digest_file(Path(path).expanduser())
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        told = describe_missing(path, "file") if missing else f"{path}: {error.strerror}"
-        raise InputError(f"{key}: {told}; give none, default, or the path of a state dict") from None
 
 
 def check_data(plan: Plan) -> None:
@@ -86,18 +143,20 @@ def check_data(plan: Plan) -> None:
 
 
 def read_notes(plan: Plan) -> tuple[str, ...]:
-    """Return what a reader of results on the plan's data must know: warnings of taxonomies, images left out."""
+    """Return what a reader of results on the plan's data must know.
+
+    These are warnings of taxonomies, images left out, and weights that a model was built with frozen.
+    """
     sources = [(choice.name, open_source(choice)) for choice in distinct(run.config.data for run in plan.runs)]
-    of_data = [f"data '{name}': {note}" for name, source in sources for note in source.notes]
-    return tuple(dict.fromkeys([*of_data, *_read_still(plan)]))
-
-
-def _read_still(plan: Plan) -> Iterator[str]:
+    notes = [f"data '{name}': {note}" for name, source in sources for note in source.notes]
     for run in {run.variant: run for run in plan.runs if OWN_FREEZE in run.inputs}.values():
         classes = len(open_source(run.config.data, run.config.seed).taxonomy.classes)
-        yield describe_frozen_weights(
-            run.config.model.name, find_frozen_weights(run.config, classes, _digest_files(run.config.model))
+        frozen = find_frozen_weights(run.config, classes, _digest_files(run.config.model))
+        notes.append(
+            f"model '{run.config.model.name}': {len(frozen.names)} of {frozen.total} tensors stay as they are, because "
+            "the model itself was built with them frozen"
         )
+    return tuple(dict.fromkeys(notes))
 
 
 def tell_judged_split(plan: Plan) -> str:

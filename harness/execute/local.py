@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.execute.device_slots import DeviceSlots, make_device_slots
 from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
 from harness.execute.fork_server import end_processes
-from harness.execute.machine import read_capacity, read_memory
-from harness.execute.memory import GIB, MemoryNeeds, RunningRun
+from harness.execute.machine import GIB, MemoryNeeds, RunningRun, read_capacity, read_memory
 from harness.execute.scheduler import Scheduler
 from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker_monitor import Worker, wait_for
@@ -21,9 +21,7 @@ from harness.runs.folder import RunFolder, load_result
 POLL_S = 1.0
 LONGEST_WORDS = 200
 
-
-Active = list[tuple[RunningRun, Worker]]
-"""Runs that have a process."""
+Active = list[tuple[RunningRun, Worker]]  # runs that have a process
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,13 @@ class Local:
             InputError: a GPU, or a share of one, that is not there.
         """
         offer = read_capacity(self.machine.device, _threads(runs))
-        places = make_device_slots(offer, self.machine.device, jobs=self.jobs, gpus_per_run=self.gpus_per_run)
-        if self.jobs is not None and places.jobs < self.jobs:
+        slots = make_device_slots(offer, self.machine.device, jobs=self.jobs, gpus_per_run=self.gpus_per_run)
+        if self.jobs is not None and slots.jobs < self.jobs:
             yield Warned(
-                f"{places.jobs} runs at once, not {self.jobs}: with {places.per_device} on each of "
-                f"{len(places.devices)} GPUs there is no room for more; see --gpus-per-run"
+                f"{slots.jobs} runs at once, not {self.jobs}: with {slots.per_device} on each of "
+                f"{len(slots.devices)} GPUs there is no room for more; see --gpus-per-run"
             )
-        yield from execute_in(places, runs, folders, self.machine, patience=self.patience)
+        yield from execute_in(slots, runs, folders, self.machine, patience=self.patience)
 
 
 def default_jobs(runs: Sequence[Run], device: str = "auto") -> int:
@@ -67,7 +65,7 @@ def _threads(runs: Sequence[Run]) -> int:
 
 
 def execute_in(
-    places: DeviceSlots,
+    slots: DeviceSlots,
     runs: Sequence[Run],
     folders: Mapping[str, RunFolder],
     machine: Machine,
@@ -75,18 +73,20 @@ def execute_in(
     available: Callable[[], int] = read_memory,
     patience: TimeLimits = STATED,
 ) -> Iterator[Event]:
-    """Execute runs as `Local` does, in these places; `available` reads the memory still to be had (bytes).
+    """Execute runs as `Local` does, in these slots; `available` reads the memory still to be had (bytes).
 
     A run that memory would not hold beside those under way waits, and those behind it with it; one run always goes.
     """
-    order, needs = Scheduler(runs, folders), MemoryNeeds()
+    queue, needs = Scheduler(runs, folders), MemoryNeeds()
     active: Active = []
     warned = False
     try:
-        while order or active:
-            yield from order.skip_lost()
-            for run in order.ready():
-                device = places.choose([item.device for item, _ in active])
+        while queue or active:
+            yield from queue.skip_lost()
+            # The order is kept, also where a later and smaller run would have room: else a large one, with all that
+            # starts from it, would wait until no small one is left.
+            for run in queue.ready():
+                device = slots.choose([item.device for item, _ in active])
                 if device is None:
                     break
                 lack = _lack_of_memory(run, device, [item for item, _ in active], needs, available)
@@ -94,12 +94,12 @@ def execute_in(
                     yield from [] if warned else [Warned(lack)]
                     warned = True
                     break
-                order.take(run)
-                own, start = replace(machine, device=device), order.start_file(run)
+                queue.take(run)
+                own, start = replace(machine, device=device), queue.start_file(run)
                 worker = Worker(run, folders[run.id], own, start, patience)
                 active.append((RunningRun(run, worker.pid, device), worker))
                 yield Started(run)
-            yield from _listen(active, folders, order, needs)
+            yield from _listen(active, folders, queue, needs)
     finally:
         end_processes([worker.process for _, worker in active])
 
@@ -117,46 +117,41 @@ def _lack_of_memory(
     )
 
 
-def _listen(active: Active, folders: Mapping[str, RunFolder], order: Scheduler, needs: MemoryNeeds) -> Iterator[Event]:
+def _listen(active: Active, folders: Mapping[str, RunFolder], queue: Scheduler, needs: MemoryNeeds) -> Iterator[Event]:
     """Yield what the processes say, or, where they have said nothing for a while, a beat."""
     silent = not wait_for([worker for _, worker in active], POLL_S)
     for item, worker in list(active):
-        for said in worker.hear():
-            if isinstance(said, Progress):
-                if said.epoch > 0:
+        for message in worker.hear():
+            if isinstance(message, Progress):
+                if message.epoch > 0:
                     needs.learn(item)
-                yield Advanced(item.run, said)
+                yield Advanced(item.run, message)
             else:
-                yield said
+                yield message
         if worker.is_over:
             active.remove((item, worker))
-            yield _conclude(item.run, worker, folders[item.run.id], order)
+            yield _conclude(item.run, worker, folders[item.run.id], queue)
     if silent:
         yield Tick()
 
 
-def _conclude(run: Run, worker: Worker, folder: RunFolder, order: Scheduler) -> Ended:
+def _conclude(run: Run, worker: Worker, folder: RunFolder, queue: Scheduler) -> Ended:
     """Note what became of a run whose process has ended; where that is no result, it has failed."""
     why = worker.failure
     result = load_result(folder) if why is None else None
     if result is not None and result.status == "finished":
-        return order.end(run, result)
-    return order.fail(run, why.reason if why else _describe_death(worker, folder))
+        return queue.end(run, result)
+    return queue.fail(run, why.reason if why else _describe_death(worker, folder.log))
 
 
-def _describe_death(worker: Worker, folder: RunFolder) -> str:
+def _describe_death(worker: Worker, log: Path) -> str:
+    """Return how a process has ended without a result, with the last line that it printed: that names the cause."""
     told, code = worker.describe_death(), worker.process.exitcode or 0
     if code < 0:
         hint = " (the system does this when memory runs out)" if code == -signal.SIGKILL else ""
         return f"{told}{hint}; run again to continue from its last completed epoch"
-    return f"{told}{_last_words(folder.log)}; see {folder.log}"
-
-
-def _last_words(log: Path) -> str:
-    """Return the last line that a run's process printed, which names what ended it; nothing where there is none."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")  # of 4 MB at most
-    except OSError:
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f": {last[:LONGEST_WORDS]}" if last else ""
+    printed = ""
+    with suppress(OSError):
+        printed = log.read_text(encoding="utf-8", errors="replace")  # of 4 MB at most
+    last = next((line.strip() for line in reversed(printed.split("\n")) if line.strip()), "")
+    return f"{told}{f': {last[:LONGEST_WORDS]}' if last else ''}; see {log}"

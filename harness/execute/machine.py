@@ -1,20 +1,38 @@
-"""What this machine lends to runs: cores, memory and GPUs, as a container's limits leave them. Imports no torch."""
+"""What this machine lends to runs: cores, memory and GPUs, as a container's limits leave them. Imports no torch.
+
+Whether another run fits into memory is told by what runs of its kind have used, or by a guess on the safe side.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from harness.environment import count_cores
 from harness.execute.device_slots import Capacity
+from harness.fingerprint import canonical
+from harness.records import Run, RunConfig
 
 GPU_DEVICES = ("dev/nvidiactl", "dev/kfd", "dev/dxg")
 """Device files of drivers that torch knows: NVIDIA's, AMD's, and that of Windows' Linux."""
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+GIB = 2**30
+PROGRAM_BYTES = 1 * GIB
+"""A run's process without its images: 0.75 GiB with a small network, by measurement."""
+GPU_PROGRAM_BYTES = 4 * GIB
+"""The same on a GPU, whose libraries are loaded too; images and network are in the GPU's own memory."""
+PIXEL_BYTES = 8 * 1024
+"""For each pixel of a batch. Measured: 2 KiB (LR-ASPP, DeepLab on MobileNet) to 10 (on ResNet-50), 15 for a wide
+U-Net."""
+LARGE_PIXELS = 1024 * 2048
+"""Pixels of an image where the settings do not say its size: those of Cityscapes."""
+GROWTH = 1.1
+"""Needed / measured at the end of an epoch: judging at the end of a run can take a little more."""
 
 
 def read_capacity(device: str, threads: int) -> Capacity:
@@ -51,21 +69,11 @@ def list_gpus(root: Path = Path("/")) -> tuple[str, ...]:
     if not any((root / name).exists() for name in GPU_DEVICES):
         return ()
     asked = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, check=False)
-    count = int(asked.stdout) if asked.returncode == 0 else 0
-    return tuple(f"cuda:{index}" for index in range(count))
+    return tuple(f"cuda:{index}" for index in range(int(asked.stdout) if asked.returncode == 0 else 0))
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the memory that a process has in use; 0 where there is none."""
-    return _read_status(pid, "VmRSS")
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has had in use so far; 0 where there is none."""
-    return _read_status(pid, "VmHWM")
-
-
-def _read_status(pid: int, key: str) -> int:
+def memory_of(pid: int, key: Literal["VmRSS", "VmHWM"]) -> int:
+    """Return the bytes of memory that a process has in use (VmRSS), or has had at most (VmHWM); 0 without a process."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -102,11 +110,10 @@ def _read_number(folder: Path, *names: str) -> int | None:
 def _file_cache(folder: Path) -> int:
     """Return the bytes of cached files that the system gives up when they are asked for."""
     try:
-        lines = [line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines()]
+        values = dict(map(str.split, (folder / "memory.stat").read_text(encoding="utf-8").splitlines()))
     except OSError:
         return 0
-    values = {key: int(value) for key, value in lines}
-    return values.get("total_inactive_file", values.get("inactive_file", 0))
+    return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
 
 
 def _read_quota(folder: Path) -> tuple[int, int]:
@@ -115,3 +122,50 @@ def _read_quota(folder: Path) -> tuple[int, int]:
         quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
         return (int(quota) if quota != "max" else 0), int(period)
     return _read_number(folder, "cpu.cfs_quota_us") or 0, _read_number(folder, "cpu.cfs_period_us") or 1
+
+
+class RunningRun(NamedTuple):
+    """A run and its process."""
+
+    run: Run
+    pid: int
+    device: str
+
+
+class MemoryNeeds:
+    """What runs need, learned from those that were seen: runs of one kind have all settings but the seed in common."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[tuple[str, bool], int] = {}
+
+    def learn(self, item: RunningRun) -> None:
+        """Note what a run has used at most; to be called when it has done a whole epoch."""
+        kind = _kind(item.run, item.device)
+        self._peaks[kind] = max(self._peaks.get(kind, 0), memory_of(item.pid, "VmHWM"))
+
+    def of(self, run: Run, device: str) -> int:
+        """Return the bytes that a run needs."""
+        peak = self._peaks.get(_kind(run, device))
+        return round(GROWTH * peak) if peak else guess(run.config, device)
+
+    def promised(self, under_way: Sequence[RunningRun]) -> int:
+        """Return the bytes that runs under way will still ask for."""
+        return sum(max(self.of(item.run, item.device) - memory_of(item.pid, "VmRSS"), 0) for item in under_way)
+
+
+def guess(config: RunConfig, device: str) -> int:
+    """Return the bytes that a run of an unknown kind needs, rather too many than too few."""
+    if device.startswith("cuda"):
+        return GPU_PROGRAM_BYTES
+    size = next((step.own["size"] for step in config.augment if step.name == "crop"), config.data.size)
+    pixels = LARGE_PIXELS if size == "native" else prod(size)
+    return PROGRAM_BYTES + PIXEL_BYTES * pixels * config.train.batch_size
+
+
+def kind_of(config: RunConfig) -> str:
+    """Return what is the same for runs that differ in the seed alone."""
+    return canonical({**config.to_dict(), "seed": None})
+
+
+def _kind(run: Run, device: str) -> tuple[str, bool]:
+    return kind_of(run.config), device.startswith("cuda")

@@ -7,10 +7,10 @@ alone are of one kind. What works is remembered in the user's cache folder, for 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
 from threading import Event, Lock
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import registry
 from harness.data.digests import remember
 from harness.data.source import Split
 from harness.data.subsets import take
@@ -29,7 +28,6 @@ from harness.execute.fork_server import end_family, lead_family, run_context
 from harness.execute.machine import read_cores
 from harness.fingerprint import canonical, digest_bytes
 from harness.records import Machine, Run, RunConfig
-from harness.settings import ModelChoice
 from harness.spec.conflicts import smallest_batch
 
 if TYPE_CHECKING:
@@ -39,8 +37,7 @@ WORKS = "works"
 PATIENCE_S = 300.0
 """How long a step may take: of one that takes longer the run itself says where it stands."""
 POLL_S = 0.5
-_FAMILIES = Lock()
-"""Held while one begins or ends: who ends one must know of all others."""
+_FAMILIES = Lock()  # held while one begins or ends: who ends one must know of all others
 OTHER_SIDES_PX = (64, 96, 128, 224, 256, 384, 512)
 """Sides of square images that are tried, where a network does not take those it is given."""
 
@@ -57,18 +54,20 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
     kinds: dict[str, list[Run]] = {}
     for run in runs:
         kinds.setdefault(_kind(run.config), []).append(run)
-    patience = _StepLimits(patience_s)
+    given_up = Event()
     with ThreadPoolExecutor(min(read_cores(), max(len(kinds), 1))) as pool:
         try:
-            answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine, patience), kinds))
+            answers = list(pool.map(lambda kind: _ask(kind, kinds[kind][0], machine, patience_s, given_up), kinds))
         finally:  # an interrupt waits for no step
-            patience.given_up.set()
+            given_up.set()
             pool.shutdown(wait=False, cancel_futures=True)
-    wrong = [(found, answer) for found, answer in zip(kinds.values(), answers, strict=True) if answer]
-    if wrong:
-        told = [
-            f"{name_some(tuple(dict.fromkeys(run.variant for run in found)), SHOWN)}: {text}" for found, text in wrong
-        ]
+    # Not by their texts, as other problems are: what fails alike in two kinds of runs is told of each.
+    told = [
+        f"{name_some(tuple(dict.fromkeys(run.variant for run in found)), SHOWN)}: {answer}"
+        for found, answer in zip(kinds.values(), answers, strict=True)
+        if answer
+    ]
+    if told:
         raise InputError(
             "\n  ".join(["of the first steps that were tried, these fail, and nothing was started:", *told])
         )
@@ -76,44 +75,25 @@ def check_models(runs: Sequence[Run], machine: Machine, patience_s: float = PATI
 
 def _kind(config: RunConfig) -> str:
     train = config.train
+    parts = [[part.name, part.settings] for part in (config.model, config.data)]
     resized = [[step.name, step.settings] for step in config.augment if "size" in step.settings]
-    return canonical(
-        [
-            [config.model.name, config.model.settings],
-            [config.data.name, config.data.settings],
-            resized,
-            [train.batch_size, train.epochs > 0, train.precision, train.memory_format, train.augment_as],
-            config.evaluate.size,
-            config.plugins,
-        ]
-    )
-
-
-@dataclass(frozen=True)
-class _StepLimits:
-    """How long a step may take, and whether no answer is wanted any more."""
-
-    seconds: float
-    given_up: Event = field(default_factory=Event)
-
-    def wait_for(self, objects: Sequence[Connection | int]) -> None:
-        """Wait until one of some objects is ready, but no longer than that."""
-        until = monotonic() + self.seconds
-        while not (wait(objects, POLL_S) or self.given_up.is_set() or monotonic() > until):
-            pass
+    steps = [train.batch_size, train.epochs > 0, train.precision, train.memory_format, train.augment_as]
+    return canonical([*parts, resized, steps, config.evaluate.size, config.plugins])
 
 
 class _NotKnown(Exception):
     """What is not to be remembered: a problem in words, or nothing."""
 
 
-def _ask(kind: str, run: Run, machine: Machine, patience: _StepLimits) -> str:
-    """Return what is wrong with a kind of run; nothing where it works, or where that cannot be told."""
+def _ask(kind: str, run: Run, machine: Machine, patience_s: float, given_up: Event) -> str:
+    """Return what is wrong with a kind of run; nothing where it works, or where that cannot be told.
+
+    `given_up` is set when no answer is wanted any more.
+    """
     content = [kind, dict(run.inputs), bool(run.start), machine.device, version("torch"), version("torchvision")]
 
     def work_out() -> str:
-        answer = _try_apart(run, machine, patience)
-        if answer != WORKS:
+        if (answer := _try_apart(run, machine, patience_s, given_up)) != WORKS:
             raise _NotKnown(answer)
         return answer
 
@@ -127,16 +107,19 @@ def _ask(kind: str, run: Run, machine: Machine, patience: _StepLimits) -> str:
     return ""
 
 
-def _try_apart(run: Run, machine: Machine, patience: _StepLimits) -> str:
+def _try_apart(run: Run, machine: Machine, patience_s: float, given_up: Event) -> str:
     """Try a step in another process. Return its answer: nothing where it died, of memory perhaps, or takes long."""
+    # A process of its own: a step may be killed for its memory, hang, or change what torch keeps for the process.
     context = run_context()
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(run, machine, theirs))
     with _FAMILIES:
         process.start()
     theirs.close()
+    until = monotonic() + patience_s
     try:
-        patience.wait_for([ours, process.sentinel])
+        while not (wait([ours, process.sentinel], POLL_S) or given_up.is_set() or monotonic() > until):
+            pass
         with suppress(EOFError):
             return str(ours.recv()) if ours.poll() else ""
         return ""
@@ -163,11 +146,11 @@ def try_step(run: Run, machine: Machine) -> str:
     """
     from harness.spec.plugins import import_plugin
     from harness.train.self_test import require_threads
-    from harness.train.setup import prepare_process
+    from harness.train.setup import prepare_process, without_weights
 
     config = replace(run.config, train=run.config.train.model_copy(update={"compile": "none", "early_stop": None}))
     if run.start is not None:
-        config = replace(config, model=_without_weights(config.model))
+        config = replace(config, model=without_weights(config.model))
     try:
         for module in config.plugins:
             import_plugin(module)
@@ -181,10 +164,6 @@ def try_step(run: Run, machine: Machine) -> str:
             return ""
         return f"{_describe(config)}: {describe(error)}{_tell_remedy(config)}"
     return WORKS
-
-
-def _without_weights(model: ModelChoice) -> ModelChoice:
-    return model.with_settings(**dict.fromkeys(registry.find_part("model", model.name).locations, "none"))
 
 
 def _short_setup(config: RunConfig, machine: Machine) -> Setup:
@@ -232,10 +211,8 @@ def _describe(config: RunConfig) -> str:
 def _tell_remedy(config: RunConfig) -> str:
     """Return the size at which, or the number of images with which, the network does take a step."""
     size = config.data.size
-    sizes: Mapping[tuple[int, int], str] = {
-        **({} if size == "native" else {size: "with two images a step"}),
-        **{(side, side): f"at {side}x{side} (data.size, augment.crop)" for side in OTHER_SIDES_PX},
-    }
+    sizes = {} if size == "native" else {size: "with two images a step"}
+    sizes |= {(side, side): f"at {side}x{side} (data.size, augment.crop)" for side in OTHER_SIDES_PX}
     for sides, told in sizes.items():
         if _takes(config, sides):
             return f"; it works {told}"
@@ -247,9 +224,9 @@ def _takes(config: RunConfig, sides: tuple[int, int]) -> bool:
     import torch
 
     from harness.train.batches import Preprocessing
-    from harness.train.setup import build_network, open_splits
+    from harness.train.setup import build_network, open_splits, without_weights
 
-    plain = replace(config, model=_without_weights(config.model))
+    plain = replace(config, model=without_weights(config.model))
     classes = len(open_splits(config).taxonomy.classes)
     channels = Preprocessing(config.data.inputs, (), ()).channels
     try:

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from harness.execute.fork_server import ending_processes, lead_family, run_context
-from harness.execute.memory import kind_of
+from harness.execute.machine import kind_of
 from harness.predictions import MOST
 from harness.records import Machine, Run, RunResult
 from harness.runs.folder import RunFolder, files_to_keep, save_result
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from harness.data.prepared import PreparedSplit
     from harness.train.setup import Setup
 
-STEPS = 6
-"""Training steps of a probed epoch."""
+STEPS = 6  # training steps of a probed epoch
 EPOCHS = 3
 """Epochs of a probe; the first, in which memory is laid out and kernels are chosen, is not measured."""
-JUDGED = 16
-"""Validation images evaluated in a probed epoch."""
+JUDGED = 16  # validation images evaluated in a probed epoch
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,10 @@ class Cost:
 class Forecast:
     """What a plan's runs take together."""
 
-    costs: Mapping[str, Cost]
-    """Variant -> what one of its runs takes."""
+    costs: Mapping[str, Cost]  # variant -> what one of its runs takes
     runs: int
-    jobs: int
-    """Runs at once."""
-    seconds: float
-    """From start to end, without the report."""
+    jobs: int  # runs at once
+    seconds: float  # from start to end, without the report
     memory_bytes: int
     disk_bytes: int
 
@@ -75,11 +70,15 @@ def probe(runs: Sequence[Run], machine: Machine, jobs: int, lasts_wanted: Collec
     Raises:
         InputError: the runs cannot be trained; the message is the one that training would give.
     """
+    # One run stands for all of its kind: seeds change numbers, not the work.
     kinds = {kind_of(run.config): run for run in reversed(runs)}
     copies = ceil(jobs / max(len(kinds), 1))
     with _ending_pool(jobs) as pool:
-        measured = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
-        of_kind = {kind: _mean([future.result() for future in futures]) for kind, futures in measured.items()}
+        started = {kind: [pool.submit(measure, run, machine) for _ in range(copies)] for kind, run in kinds.items()}
+        of_kind = dict[str, Cost]()
+        for kind, futures in started.items():
+            measured = [future.result() for future in futures]
+            of_kind[kind] = replace(measured[0], seconds=statistics.mean(cost.seconds for cost in measured))
     unique = {run.id: run for run in runs}
     costs = {id_: of_kind[kind_of(run.config)] for id_, run in unique.items()}
     largest = sorted(costs.values(), key=lambda cost: -cost.memory_bytes)[:jobs]
@@ -105,10 +104,6 @@ def _ending_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
             yield pool
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _mean(costs: Sequence[Cost]) -> Cost:
-    return replace(costs[0], seconds=statistics.mean(cost.seconds for cost in costs))
 
 
 def _span(runs: Iterable[Run], seconds: Mapping[str, float], jobs: int) -> float:
@@ -145,7 +140,7 @@ def measure(run: Run, machine: Machine) -> Cost:
         pace = _measure_pace(shorten(setup), folder)
         select_s = images[setup.data.selects_on] * pace.judge_s
         epoch_s = images["train"] * pace.train_s + select_s + pace.save_s
-        judge_s = reported * (pace.judge_closely_s + (1 + warm) * pace.judge_s)  # best epoch, last one, start
+        judge_s = reported * (pace.judge_in_detail_s + (1 + warm) * pace.judge_s)  # best epoch, last one, start
         return Cost(
             seconds=build_s + epochs * epoch_s + warm * select_s + judge_s + pace.finish_s,
             memory_bytes=peak_memory(machine),
@@ -157,16 +152,12 @@ def measure(run: Run, machine: Machine) -> Cost:
 
 @dataclass(frozen=True)
 class _Pace:
-    train_s: float
-    """For an image trained on."""
-    judge_s: float
-    """For an image judged after an epoch."""
-    judge_closely_s: float
+    train_s: float  # for an image trained on
+    judge_s: float  # for an image judged after an epoch
+    judge_in_detail_s: float
     """For an image judged at the end, its regions counted and its prediction kept."""
-    save_s: float
-    """For the checkpoints of an epoch."""
-    finish_s: float
-    """For pictures and results, without judging."""
+    save_s: float  # for the checkpoints of an epoch
+    finish_s: float  # for pictures and results, without judging
 
 
 def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:
@@ -178,6 +169,7 @@ def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:
     history, train_s, judge_s = [], [], []
     for progress in train(setup):
         history.append(progress)
+        # An epoch says how long its steps took; what is left of its time was judging.
         train_s.append(1 / progress.metrics["train/images_per_s"])
         rest_s = perf_counter() - began - train_s[-1] * len(setup.data.splits["train"])
         judge_s.append(rest_s / len(setup.data.splits[setup.data.selects_on]))
@@ -188,15 +180,10 @@ def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:
     save_s = perf_counter() - began
     save_weights(folder.last, weights)
     began = perf_counter()
-    closely_s = _finish(setup, folder)
-    finish_s = perf_counter() - began - closely_s
-    return _Pace(
-        train_s=statistics.mean(train_s[1:]),
-        judge_s=statistics.mean(judge_s[1:]),
-        judge_closely_s=closely_s / len(setup.data.splits["val"]),
-        save_s=save_s,
-        finish_s=finish_s,
-    )
+    detailed_s = _finish(setup, folder)
+    finish_s = perf_counter() - began - detailed_s
+    mean_train_s, mean_judge_s = (statistics.mean(seconds[1:]) for seconds in (train_s, judge_s))
+    return _Pace(mean_train_s, mean_judge_s, detailed_s / len(setup.data.splits["val"]), save_s, finish_s)
 
 
 def shorten(setup: Setup) -> Setup:
@@ -226,17 +213,9 @@ def _finish(setup: Setup, folder: RunFolder) -> float:
     examples, taxonomy = make_examples(setup), setup.data.source.taxonomy
     draw_confusion(judged.counts, folder.confusion_picture)
     draw_examples(examples, taxonomy.classes, taxonomy.colours, folder.examples_picture)
-    result = RunResult(
-        "probe",
-        "finished",
-        counts={"val": judged.counts},
-        last_counts={"val": judged.counts},
-        start_counts={"val": judged.counts},
-        regions={"val": judged.regions},
-        examples=examples,
-        predictions=judged.predictions,
-    )
-    save_result(folder, result)
+    counts, regions = {"val": judged.counts}, {"val": judged.regions}
+    result = RunResult("probe", "finished", counts=counts, last_counts=counts, start_counts=counts, regions=regions)
+    save_result(folder, replace(result, examples=examples, predictions=judged.predictions))
     return seconds
 
 
@@ -259,5 +238,4 @@ def peak_memory(machine: Machine) -> int:
     device = resolve_device(machine.device)
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -23,18 +23,10 @@ from harness.models.weights import load_weights
 from harness.predictions import MOST
 from harness.records import Counts, Machine, Progress, Run, RunResult
 from harness.report.figures.examples import draw_confusion, draw_examples
+from harness.runs import folder as on_disk
 from harness.runs.credentials import mask_credentials
-from harness.runs.folder import (
-    RunFolder,
-    append_progress,
-    find_model_damage,
-    find_start_problem,
-    is_finished,
-    save_result,
-    write_progress,
-)
-from harness.runs.plugin_copy import keep_plugins
-from harness.runs.provenance import read_provenance
+from harness.runs.folder import RunFolder
+from harness.runs.provenance import keep_plugins, read_provenance
 from harness.spec.plugins import import_plugin
 from harness.train.auto_batch_size import fit_micro_batch
 from harness.train.batch_counter import BatchCounter
@@ -44,8 +36,6 @@ from harness.train.loop import train
 from harness.train.memory import MicroBatch, OutOfMemory, translate_oom
 from harness.train.self_test import require_threads
 from harness.train.setup import Setup, build_setup, prepare_process
-
-CONTRACT_VERSION = 1
 
 Tell = Callable[[Progress | Warned], None]
 
@@ -62,10 +52,10 @@ def run_one(
         HarnessError: the run cannot go on; what it has is in its folder.
     """
     with locked(folder.lock), warnings.catch_warnings(record=True) as caught:
-        if is_finished(folder):
+        if on_disk.is_finished(folder):  # by the process that was waited for
             return
         remove_partial(folder.path)
-        if start is not None and (problem := find_start_problem(start)):
+        if start is not None and (problem := on_disk.find_start_problem(start)):
             raise RunFailed(problem)
         warnings.simplefilter("always")
         for module in run.config.plugins:
@@ -78,7 +68,8 @@ def run_one(
         if not machine.cache:  # images were read from their files to the end
             _require_unchanged(run)
         _save_provenance(setup, run, folder, machine, {str(item.message) for item in caught})
-        save_result(folder, result)
+        on_disk.save_result(folder, result)
+        # Only now: a process killed before the result is written goes on from the state, and judges again.
         for state in (folder.state, folder.state_before):
             state.unlink(missing_ok=True)
 
@@ -97,21 +88,19 @@ def _train_and_judge(
         setup = replace(setup, micro_batch=micro_batch or checkpoint.micro_batch, notes=notes, counter=counter)
         _save_provenance(setup, run, folder, machine, ())
         try:
-            checkpoint = _train(setup, checkpoint, history, folder, tell)
-            return setup, _judge(setup, run, folder, checkpoint, start)
-        except OutOfMemory as error:
-            phase, reason = error.phase, str(error)
+            try:
+                checkpoint = _train(setup, checkpoint, history, folder, tell)
+                return setup, _judge(setup, run, folder, checkpoint, start)
+            except OutOfMemory as error:
+                phase, reason = error.phase, str(error)
+            if setup.data.gpu_datasets:
+                told = f"memory ran out on {setup.device}; images are read from the main memory from now on"
+                machine = replace(machine, resident=False)
+            else:  # only here, with the error, has what the failed step held left memory
+                micro_batch = fit_micro_batch(setup, phase, reason)
+                told = "; ".join(micro_batch.describe(run.config.train.batch_size))
         except RunFailed as error:
             raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-        if setup.data.gpu_datasets:
-            told = f"memory ran out on {setup.device}; images are read from the main memory from now on"
-            machine = replace(machine, resident=False)
-        else:
-            try:  # only here, with the error, has what the failed step held left memory
-                micro_batch = fit_micro_batch(setup, phase, reason)
-            except RunFailed as error:
-                raise RunFailed(f"{error}; {_last_good(folder, history)}") from None
-            told = "; ".join(micro_batch.describe(run.config.train.batch_size))
         tell(Warned(f"{run.label}: {told}"))
         del setup
         gc.collect()  # a compiled network refers to itself: its memory would lie beside that of the next one
@@ -133,7 +122,7 @@ def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder
     state each epoch: what is in the journal is then never made again, in another way.
     """
     best = checkpoint.best
-    write_progress(folder, history)
+    on_disk.write_progress(folder, history)
     if best is not None:  # an epoch after that of the state may have written another
         save_weights(folder.best, best)
     for progress in history:
@@ -142,8 +131,12 @@ def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder
     settings = setup.config.train
     every = 1 if settings.on_oom == "accumulate" else settings.checkpoint_every
     for epoch in train(setup, history):
-        progress = replace(epoch, time_ms=_not_before(history, epoch.time_ms))
+        # Stores sort epochs by their time, so each is later than the last, also where the clock was set back.
+        earliest_ms = history[-1].time_ms + 1 if history else 0
+        progress = replace(epoch, time_ms=max(epoch.time_ms, earliest_ms))
         history.append(progress)
+        # Best weights, then the state that counts them as written, then the journal, then the listener: a kill between
+        # two of them leaves an epoch that is made again, never one that is told and not there.
         if progress.improved:
             best = copy_weights(setup.state.network)
             save_weights(folder.best, best)
@@ -151,15 +144,10 @@ def _train(setup: Setup, checkpoint: Checkpoint, history: list[Progress], folder
         checkpoint = Checkpoint(tuple(history), best, seconds, checkpoint.notes, setup.micro_batch)
         if progress.epoch % every == 0:
             save_state(folder.state, folder.state_before, setup.state, checkpoint)
-        append_progress(folder, progress)
+        on_disk.append_progress(folder, progress)
         tell(progress)
     save_weights(folder.last, copy_weights(setup.state.network))
     return replace(checkpoint, seconds=time.perf_counter() - began)
-
-
-def _not_before(history: Sequence[Progress], time_ms: int) -> int:
-    """Return a time that is later than the last epoch's, also where the clock was set back: stores sort by it."""
-    return max(time_ms, history[-1].time_ms + 1) if history else time_ms
 
 
 def _best_epoch(history: Sequence[Progress]) -> int:
@@ -181,9 +169,9 @@ def _judge(setup: Setup, run: Run, folder: RunFolder, checkpoint: Checkpoint, st
     start_counts = _count_all(setup, start) if start is not None and last > 0 else {}
     last_counts = _count_all(setup, folder.last) if last != best else {}
     _load_whole(setup, folder.best)
-    kept = {"val": MOST}
     with translate_oom("evaluate"):
-        judged = {name: evaluate_in_detail(setup, name, keep=kept.get(name, 0)) for name in _reported(setup)}
+        names = _reported(setup)
+        judged = {name: evaluate_in_detail(setup, name, keep=MOST if name == "val" else 0) for name in names}
         examples = make_examples(setup)
     counts, taxonomy = {name: item.counts for name, item in judged.items()}, setup.data.source.taxonomy
     draw_confusion(counts["val"], folder.confusion_picture)
@@ -217,7 +205,7 @@ def _count_all(setup: Setup, weights: Path) -> dict[str, Counts]:
 
 
 def _load_whole(setup: Setup, weights: Path) -> None:
-    if problem := find_model_damage(RunFolder(weights.parent.parent), weights):
+    if problem := on_disk.find_model_damage(RunFolder(weights.parent.parent), weights):
         raise RunFailed(f"{weights}: damaged ({problem}) since it was written; run again: it is then written anew")
     load_weights(setup.state.network.module, weights)
 
@@ -226,7 +214,7 @@ def _make_contract(setup: Setup, splits: Iterable[str]) -> dict[str, Any]:
     """Return what must agree before this run's counts are compared with another's."""
     evaluated, size = setup.config.evaluate, setup.config.data.size
     return {
-        "version": CONTRACT_VERSION,
+        "version": 1,
         "splits": {name: setup.data.source.splits[name].digest for name in splits},
         "size": size if evaluated.size == "input" else "native",
         "ignore": {"label": IGNORE, "rule": "pixels whose true label is ignored are not counted"},

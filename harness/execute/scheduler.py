@@ -34,9 +34,7 @@ class Scheduler:
 
     def start_file(self, run: Run) -> Path | None:
         """Return where the weights are that a run starts from."""
-        if run.start is None:
-            return None
-        return self._folders[run.start.run_id].weights(run.start.which)
+        return self._folders[run.start.run_id].weights(run.start.which) if run.start else None
 
     def take(self, run: Run) -> None:
         """Note that a run is under way."""

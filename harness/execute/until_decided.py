@@ -75,6 +75,7 @@ def next_seeds(
 
 def restrict(whole: Plan, seeds: Mapping[str, int]) -> Plan:
     """Return the plan with each variant's first seeds only, and the runs that these start from."""
+    # One order of seeds for all variants: pairs then always share those of the shorter one.
     order = tuple(dict.fromkeys(run.seed for run in whole.runs))
     kept = keep_runs(whole, [run for run in whole.runs if run.seed in order[: seeds[run.variant]]])
     return replace(kept, concerns=None)

@@ -22,8 +22,7 @@ from harness.records import Machine, Run
 from harness.runs.folder import RunFolder
 from harness.train.batch_counter import BatchCounter
 
-PULSE_S = 1.0
-"""How often a run's process says how far it is."""
+PULSE_S = 1.0  # how often a run's process says how far it is
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,19 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what ends
     threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
     print_into(folder.log)
-    _speak_into_log()
+    # Python, too, prints where standard output goes now: also what ends it, and its stacks when the parent asks.
+    sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace") for fd in (1, 2))
+    faulthandler.enable(sys.stderr)
+    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=True)
+    logging.getLogger("harness").setLevel(logging.INFO)
+    logging.getLogger("harness").addHandler(logging.StreamHandler(sys.stdout))
     forget_setting()
-    counter, tell = BatchCounter(), _make_tell(pipe)
+    counter, lock = BatchCounter(), threading.Lock()
+
+    def tell(message: object) -> None:
+        with lock:  # two threads send
+            pipe.send(message)
+
     threading.Thread(target=_tell_batches, args=(counter, tell), daemon=True).start()
     try:
         from harness.execute.run import run_one  # here: a failing import is then a failure of the run, with its reason
@@ -61,21 +70,15 @@ def run_in_child(run: Run, folder: RunFolder, machine: Machine, start: Path | No
         tell(Failure(str(error)))
     except Exception as error:  # noqa: BLE001 - the border of the process: whatever it is, the other runs go on
         print(without_unsafe_advice(traceback.format_exc()), file=sys.stderr)
-        tell(Failure(f"{_explain(error)}; details in {folder.log}"))
+        text = describe(error)
+        if is_out_of_memory(error):
+            cause = f"out of memory where a smaller batch does not help ({text})"
+            text = f"{cause}; other programs may have used it: run again"
+        tell(Failure(f"{text}; details in {folder.log}"))
+    # Without waiting for threads, as the interpreter's own exit would: one that a plugin left may never end.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-def _make_tell(pipe: Connection) -> Callable[[object], None]:
-    """Return what sends a message; two threads do."""
-    lock = threading.Lock()
-
-    def tell(message: object) -> None:
-        with lock:
-            pipe.send(message)
-
-    return tell
 
 
 def _tell_batches(counter: BatchCounter, tell: Callable[[object], None]) -> None:
@@ -87,25 +90,9 @@ def _tell_batches(counter: BatchCounter, tell: Callable[[object], None]) -> None
             tell(BatchesDone(told))
 
 
-def _explain(error: Exception) -> str:
-    text = describe(error)
-    if is_out_of_memory(error):
-        return f"out of memory where a smaller batch does not help ({text}); other programs may have used it: run again"
-    return text
-
-
 def _die_with_parent(pipe: Connection) -> None:
     """Wait for the parent, which never sends: the read ends when the parent does, even if it was killed."""
     try:
         pipe.recv_bytes()
     except (EOFError, OSError):
         os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
-def _speak_into_log() -> None:
-    """Have Python print where standard output goes now: also what ends it, and its stacks when the parent asks."""
-    sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace") for fd in (1, 2))
-    faulthandler.enable(sys.stderr)
-    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=True)
-    logging.getLogger("harness").setLevel(logging.INFO)
-    logging.getLogger("harness").addHandler(logging.StreamHandler(sys.stdout))

@@ -24,10 +24,8 @@ from harness.runs.folder import RunFolder
 Said = Progress | Warned
 
 OVERDUE = "it took longer than --run-timeout ({}), and was ended; run again to continue from its last epoch"
-QUOTED = 3
-"""Innermost calls of a silent run that a warning shows."""
-STACK_S = 2.0
-"""How long a stack is waited for."""
+QUOTED = 3  # innermost calls of a silent run that a warning shows
+STACK_S = 2.0  # how long a stack is waited for
 _FRAMES = "most recent call first"
 
 
@@ -58,21 +56,23 @@ class Worker:
 
         When the process has ended, these are its last words: its family is ended, and `is_over` set.
         """
+        # The pipe is read after the process is known to have ended: then all of its last words are in it. A helper
+        # that still holds the pipe is ended first, or it might write on.
         ended = not self.process.is_alive()
         if ended:
             end_family(self.pid)
-        said = self._read()
+        messages = self._read()
         if not ended and self._watch.is_overdue():
             self.end()
-            said += self._read()
+            messages += self._read()
             self.failure, ended = Failure(OVERDUE.format(in_words(self._patience.run_s or 0))), True
         if not ended:
-            said += self._look_after()
+            messages += self._describe_silence()
         elif not self.is_over:
             self.is_over = True
             self._pipe.close()
             cut_middle(self._log)
-        return said
+        return messages
 
     def end(self) -> None:
         """End the process and its family; what it wrote stays."""
@@ -86,7 +86,7 @@ class Worker:
         return f"its process ended with exit code {code} and no result"
 
     def _read(self) -> list[Said]:
-        said: list[Said] = []
+        messages: list[Said] = []
         with suppress(EOFError, ConnectionResetError):
             while self._pipe.poll():
                 message = self._pipe.recv()
@@ -95,10 +95,10 @@ class Worker:
                 elif isinstance(message, Failure):
                     self.failure = message
                 else:
-                    said.append(message)
-        return said
+                    messages.append(message)
+        return messages
 
-    def _look_after(self) -> list[Said]:
+    def _describe_silence(self) -> list[Said]:
         silent = self._watch.silence()
         if not silent:
             return []
@@ -106,12 +106,11 @@ class Worker:
         where = f"; it stands at {' < '.join(stack)}" if stack else ""
         found = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(("OMP_", "KMP_"))]
         threads = f"; {', '.join(found)} may be why" if found and self._run.config.train.threads > 1 else ""
-        return [
-            Warned(
-                f"{self._run.label} has trained or judged nothing for {in_words(silent)}{where}{threads}; the whole "
-                f"stack is in {self._log}; it is not ended: --run-timeout does that"
-            )
-        ]
+        text = (
+            f"{self._run.label} has trained or judged nothing for {in_words(silent)}{where}{threads}; the whole "
+            f"stack is in {self._log}; it is not ended: --run-timeout does that"
+        )
+        return [Warned(text)]
 
 
 def wait_for(workers: Sequence[Worker], seconds: float) -> bool:

@@ -11,8 +11,7 @@ from harness.counts import load_counts, save_counts
 from harness.files import write_text
 from harness.records import Counts, RunResult
 
-LAST, START = "last", "start"
-"""Folders beside the best epoch's counts."""
+LAST, START = "last", "start"  # folders beside the best epoch's counts
 
 
 def save_evaluations(folder: Path, result: RunResult) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from harness.fingerprint import digest_file, fingerprint
 from harness.predictions import load_predictions, save_predictions
 from harness.records import Examples, Progress, RunResult, Which
 from harness.runs.evaluations import load_evaluations, save_evaluations
-from harness.runs.plugin_copy import may_leave
+from harness.runs.provenance import may_leave
 
 RESULT_VERSION = 1
+EXAMPLE_ARRAYS = ("image", "label", "prediction")
 
 
 class File:
@@ -72,8 +73,8 @@ def is_running(folder: RunFolder) -> bool:
     """Tell whether a process on this machine works on the run."""
     if not folder.lock.exists():
         return False
-    with locked(folder.lock, wait=False) as held:
-        return not held
+    with locked(folder.lock, wait=False) as acquired:
+        return not acquired
 
 
 def write_progress(folder: RunFolder, history: Sequence[Progress]) -> None:
@@ -86,8 +87,8 @@ def append_progress(folder: RunFolder, progress: Progress) -> None:
     lines = _whole_lines(folder)
     if progress.epoch in {line["epoch"] for line in lines}:
         return
-    text = "".join(json.dumps(line) + "\n" for line in [*lines, _as_line(progress)])
-    write_text(folder.journal, text)
+    # Written anew as a whole: a reader, or a store, never sees half a line.
+    write_text(folder.journal, "".join(json.dumps(line) + "\n" for line in [*lines, _as_line(progress)]))
 
 
 def read_progress(folder: RunFolder) -> tuple[Progress, ...]:
@@ -127,32 +128,30 @@ def save_result(folder: RunFolder, result: RunResult) -> None:
         CannotWrite: the disk is full or not writable. Of a run that is not finished this is no error: it will be tried
             again in any case, and the disk is what most likely ended it.
     """
+    finished = result.status == "finished"
     try:
-        _save_result(folder, result)
+        evaluations = save_evaluations(folder.evaluation, result)
+        if result.predictions is not None:
+            save_predictions(folder.predictions, result.predictions)
+        if result.examples is not None:
+            _save_examples(folder.examples, result.examples)
+        entry = {
+            "version": RESULT_VERSION,
+            "run_id": result.run_id,
+            "status": result.status,
+            "reason": result.reason,
+            "best_epoch": result.best_epoch,
+            **evaluations,
+            "colours": [list(colour) for colour in result.colours],
+            "seconds": result.seconds,
+            # Digests of what is on the disk now, so after all of it is written.
+            "sha256": digests_of(_judged_files(folder), folder.path) if finished else {},
+            "model_sha256": digests_of(_model_files(folder), folder.path) if finished else {},
+        }
+        write_entry(folder.result, entry)
     except CannotWrite:
-        if result.status == "finished":
+        if finished:
             raise
-
-
-def _save_result(folder: RunFolder, result: RunResult) -> None:
-    evaluations = save_evaluations(folder.evaluation, result)
-    if result.predictions is not None:
-        save_predictions(folder.predictions, result.predictions)
-    if result.examples is not None:
-        _save_examples(folder.examples, result.examples)
-    entry = {
-        "version": RESULT_VERSION,
-        "run_id": result.run_id,
-        "status": result.status,
-        "reason": result.reason,
-        "best_epoch": result.best_epoch,
-        **evaluations,
-        "colours": [list(colour) for colour in result.colours],
-        "seconds": result.seconds,
-        "sha256": digests_of(_judged_files(folder), folder.path) if result.status == "finished" else {},
-        "model_sha256": digests_of(_model_files(folder), folder.path) if result.status == "finished" else {},
-    }
-    write_entry(folder.result, entry)
 
 
 def load_result(folder: RunFolder) -> RunResult | None:
@@ -169,26 +168,30 @@ def load_result(folder: RunFolder) -> RunResult | None:
             f"{folder.result}: version {entry.get('version')}; this harness reads version {RESULT_VERSION}"
         )
     require_same(entry.get("sha256", {}), folder.path, folder.result)
+    provenance = folder.provenance
     try:
-        return _to_result(entry, folder)
+        return RunResult(
+            run_id=entry["run_id"],
+            status=entry["status"],
+            reason=entry["reason"],
+            history=read_progress(folder),
+            best_epoch=entry["best_epoch"],
+            **load_evaluations(folder.evaluation, entry),
+            examples=_load_examples(folder.examples) if folder.examples.exists() else None,
+            predictions=load_predictions(folder.predictions) if folder.predictions.exists() else None,
+            colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
+            provenance=json.loads(provenance.read_text(encoding="utf-8")) if provenance.exists() else {},
+            seconds=entry["seconds"],
+        )
     except (KeyError, TypeError, ValueError) as error:  # of an older harness, without checksums
         raise damaged(folder.result, f"{type(error).__name__}: {error}", folder.result) from None
 
 
-def _to_result(entry: Mapping[str, Any], folder: RunFolder) -> RunResult:
-    return RunResult(
-        run_id=entry["run_id"],
-        status=entry["status"],
-        reason=entry["reason"],
-        history=read_progress(folder),
-        best_epoch=entry["best_epoch"],
-        **load_evaluations(folder.evaluation, entry),
-        examples=_load_examples(folder.examples) if folder.examples.exists() else None,
-        predictions=load_predictions(folder.predictions) if folder.predictions.exists() else None,
-        colours=tuple((red, green, blue) for red, green, blue in entry["colours"]),
-        provenance=json.loads(folder.provenance.read_text(encoding="utf-8")) if folder.provenance.exists() else {},
-        seconds=entry["seconds"],
-    )
+def load_ended(folder: RunFolder) -> RunResult:
+    """Return what became of a run that has ended."""
+    result = load_result(folder)
+    assert result is not None
+    return result
 
 
 def is_finished(folder: RunFolder) -> bool:
@@ -235,6 +238,8 @@ def record_weights(folder: RunFolder, path: Path, made_in: Path) -> None:
 
     The same counts may come from weights of other last bits.
     """
+    # A kill between this and the move leaves the digest of a file that is not there, and it is made again. The other
+    # way round it would leave a file that `result.json` calls damaged.
     entry = read_entry(folder.result)
     sums = {**entry.get("model_sha256", {}), **digests_of([path], made_in)}
     if sums != entry.get("model_sha256"):
@@ -275,22 +280,18 @@ def require_whole(folder: RunFolder) -> None:
 
 def _save_examples(path: Path, examples: Examples) -> None:
     arrays: dict[str, Any] = {"names": np.array(examples.names, dtype=str)}
-    for index in range(len(examples.names)):
-        arrays[f"image{index}"] = examples.images[index]
-        arrays[f"label{index}"] = examples.labels[index]
-        arrays[f"prediction{index}"] = examples.predictions[index]
+    for index, maps in enumerate(zip(examples.images, examples.labels, examples.predictions, strict=True)):
+        arrays |= {f"{kind}{index}": array for kind, array in zip(EXAMPLE_ARRAYS, maps, strict=True)}
     write_whole(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def _load_examples(path: Path) -> Examples:
     title = f"{path}: not a file of examples"
     names = tuple(load_arrays(path, ("names",), title)["names"].tolist())
-    keys = [f"{kind}{index}" for kind in ("image", "label", "prediction") for index in range(len(names))]
+    keys = [f"{kind}{index}" for kind in EXAMPLE_ARRAYS for index in range(len(names))]
     arrays = load_arrays(path, keys, title)
-    images, labels, predictions = (
-        tuple(arrays[f"{kind}{index}"] for index in range(len(names))) for kind in ("image", "label", "prediction")
-    )
-    return Examples(names, images, labels, predictions)
+    maps = (tuple(arrays[f"{kind}{index}"] for index in range(len(names))) for kind in EXAMPLE_ARRAYS)
+    return Examples(names, *maps)
 
 
 def files_to_keep(folder: RunFolder) -> list[Path]:

@@ -111,6 +111,7 @@ def new_look(plan: Plan, results: Mapping[str, RunResult], known: Iterable[Recor
     A run that failed is not complete, so its seed is not among those of its pairs. Fewer runs than an earlier look had
     are no look of their own.
     """
+    # Old is also a look of which the same runs, and more, were seen before: nothing new was seen in it.
     known, judged = tuple(known), judged_results(plan, results)
     counted = {id_: result for id_, result in judged.items() if result.counts}
     complete = {run.id: digest_counts(counted[run.id]) for run in plan.runs if run.id in counted}

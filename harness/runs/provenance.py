@@ -1,6 +1,9 @@
-"""What a run was made with, so that it can be made again.
+"""What a run was made with, so that it can be made again: facts, and the source of its plugins.
 
 Of environment variables there are those alone that change numbers: others may hold secrets.
+
+Where a study's folder is gone, its weights can still be used by the copy of its plugins. Nothing here imports it. It is
+code: who uses a run decides whether it may run, by naming the file in PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -10,14 +13,18 @@ import platform
 import socket
 import subprocess
 import sys
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from harness.environment import count_cores, read_environment, read_processor, read_version
+from harness.errors import InputError
+from harness.files import write_whole
+from harness.fingerprint import digest_file
 from harness.records import Machine, Origin
-from harness.runs.credentials import mask_credentials
+from harness.runs.credentials import holds_credential, mask_credentials
+from harness.spec.plugins import LARGEST_BYTES, digest_sources, pack_sources, read_sources, unpack_sources
 
 PACKAGES = (
     "ablation-harness",
@@ -36,6 +43,8 @@ GIT_SECONDS = 10
 
 def read_provenance(machine: Machine) -> dict[str, Any]:
     """Return facts about code, packages and machine, ready for JSON. Works without git and outside a repository."""
+    import psutil  # only here: a command that reads runs needs none of it
+
     origin = machine.origin or read_origin()
     return {
         "command": list(origin.command),
@@ -78,3 +87,45 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def keep_plugins(path: Path, plugins: Sequence[str]) -> dict[str, Any]:
+    """Write the source of imported plugins into a zip file, and return what provenance says of it; {} without plugins.
+
+    `modules`: name -> file; `sha256`: of the sources; `copy`: of the zip file, absent where none is kept.
+
+    Raises:
+        CannotWrite: the disk is full or not writable.
+    """
+    if not plugins:
+        return {}
+    sources = read_sources(plugins)
+    facts: dict[str, Any] = {
+        "modules": {name: getattr(sys.modules[name], "__file__", None) for name in plugins},
+        "sha256": digest_sources(sources),
+    }
+    if not sources or sum(map(len, sources.values())) > LARGEST_BYTES:
+        return facts
+    write_whole(path, lambda file: file.write(pack_sources(sources)))
+    return {**facts, "copy": digest_file(path)}
+
+
+def read_copy(path: Path, facts: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return file -> source as `keep_plugins` kept it; empty where it kept none, or the file stayed elsewhere.
+
+    Raises:
+        InputError: the copy is damaged.
+    """
+    if "copy" not in facts or not path.is_file():
+        return {}
+    if digest_file(path) != facts["copy"]:
+        raise InputError(f"{path}: damaged (its checksum does not match); put a whole copy of it back, or remove it")
+    return unpack_sources(path)
+
+
+def may_leave(path: Path) -> bool:
+    """Tell whether there is a copy that may be sent to a tracking store: one that holds a credential stays here."""
+    try:
+        return not any(holds_credential(text.decode(errors="replace")) for text in unpack_sources(path).values())
+    except (OSError, zipfile.BadZipFile):
+        return False

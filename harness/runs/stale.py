@@ -33,10 +33,8 @@ class Stale:
     """A finished result of a run's variant and seed that was made with something else than the plan says now."""
 
     label: str
-    run_id: str
-    """Id of the stale result."""
-    differs: Mapping[str, tuple[Any, Any]]
-    """Setting, or what was read from disk -> (then, now)."""
+    run_id: str  # id of the stale result
+    differs: Mapping[str, tuple[Any, Any]]  # setting, or what was read from disk -> (then, now)
 
 
 def find_stale(root: Path, plan: Plan) -> tuple[Stale, ...]:
@@ -89,6 +87,7 @@ def remember_runs(root: Path, plan: Plan) -> None:
     Raises:
         CannotWrite: the store cannot be written.
     """
+    # A lock of its own: two processes that add to the record at once would each write it without the other's runs.
     path = study_folder(root, plan.study) / RUNS
     with locked(path.with_name(f".{path.name}.lock")):
         known = _read(path)

@@ -20,8 +20,7 @@ from harness.runs.folder import RunFolder, read_signed, signed
 from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.stats.looks import Taken
 
-REPORTED = "reported"
-"""Digest of what the last report was written from."""
+REPORTED = "reported"  # digest of what the last report was written from
 
 
 def study_folder(root: Path, study: str) -> Path:
@@ -46,6 +45,7 @@ def save_study(root: Path, plan: Plan) -> None:
         InputError: the folder cannot be written.
     """
     try:
+        # The plan comes last: by it a study is on record, and then its spec is there.
         with records_lock(root):
             write_text(study_folder(root, plan.study) / "spec.yaml", plan.spec_text)
             write_text(plan_file(root, plan.study), plan_text(plan))
@@ -82,8 +82,8 @@ def load_study(root: Path, study: str) -> Plan | None:
         InputError: the file is damaged, or of another version.
     """
     try:
-        return read_plan(study_folder(root, study) / "plan.json")
-    except (FileNotFoundError, NotADirectoryError):
+        return read_plan(plan_file(root, study))
+    except FileNotFoundError:
         return None
 
 
@@ -152,6 +152,7 @@ def lasts_wanted(plans: Iterable[Plan]) -> frozenset[str]:
 def drop_last(folder: RunFolder) -> None:
     """Remove the last weights of a run that has just finished, unless a study on record asks for them."""
     root = folder.path.parents[1]
+    # Under the lock no study comes on record between the look at all plans and the removal.
     with records_lock(root):
         if not _is_wanted(root, folder.path.name):
             folder.last.unlink(missing_ok=True)
@@ -159,13 +160,9 @@ def drop_last(folder: RunFolder) -> None:
 
 def _is_wanted(root: Path, run_id: str) -> bool:
     """Tell whether a study on record asks for a run's last weights; one that cannot be read may."""
-    for study in studies_here(root):
-        if b'"last"' not in plan_file(root, study).read_bytes():  # a plan of thousands of runs takes seconds to read
-            continue
-        try:
-            plan = load_study(root, study)
-        except InputError:
-            return True
-        if plan is not None and run_id in lasts_wanted([plan]):
-            return True
-    return False
+    # A plan of thousands of runs takes seconds to read, and need not be where it does not say "last".
+    paths = [plan_file(root, study) for study in studies_here(root)]
+    try:
+        return run_id in lasts_wanted(read_plan(path) for path in paths if b'"last"' in path.read_bytes())
+    except InputError:
+        return True

@@ -26,6 +26,8 @@ class BackgroundSync:
         self._closing = False
         self._failing = not opened
         self._news: list[str] = []
+        # A thread, not a process: it mostly waits for a server. A daemon, for a server that never answers must not keep
+        # a command that was interrupted from ending.
         self._thread = threading.Thread(target=self._work, name="background-sync", daemon=True)
         self._thread.start()
 
@@ -66,7 +68,7 @@ class BackgroundSync:
                     self._say(
                         f"{error}; the results are safe on this disk, and the store is tried again from time to time"
                     )
-                if self._closing:
+                if self._closing:  # that was the last attempt; what is left is counted in `behind`
                     return
             except InputError as error:  # not the store's fault, and no better the next time
                 self._say(str(error))
@@ -84,6 +86,8 @@ class BackgroundSync:
         if not self._opened:
             self._store.open_study(self._plan)
             self._opened = True
+        # Taken out first, and delivered without the lock: who tells the next status does not wait for the store, and
+        # what is told meanwhile is not lost.
         with self._changed:
             run, folder, status = self._waiting.pop(next(iter(self._waiting)))
         try:

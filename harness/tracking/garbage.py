@@ -45,13 +45,10 @@ class Garbage:
     """Some files that can go together."""
 
     kind: Kind
-    path: Path
-    """The file, or the folder that they are in."""
+    path: Path  # the file, or the folder that they are in
     files: tuple[Path, ...]
-    bytes: int
-    """What is free when they are gone: files with another link take no room of their own."""
-    about: str
-    """Label or id of the run; empty for a torn file."""
+    bytes: int  # what is free when they are gone: files with another link take no room of their own
+    about: str  # label or id of the run; empty for a torn file
 
 
 def plans_on_record(root: Path, store: Store | None) -> tuple[Plan, ...]:
@@ -70,6 +67,7 @@ def plans_on_record(root: Path, store: Store | None) -> tuple[Plan, ...]:
 def find_garbage(root: Path, plans: Sequence[Plan]) -> tuple[Garbage, ...]:
     """Return what can go below a store's root, given all plans on record; nothing of a run that a process works on."""
     root = root.resolve()
+    # Whole runs come first: of what goes as a whole nothing else is named, but for its copy among the artifacts.
     gone = {item.path: item for item in _unneeded_runs(root, plans)}
     found = list(gone.values())
     folders = {path.name: RunFolder(path) for path in _run_paths(root) if path not in gone}
@@ -87,13 +85,16 @@ def remove_garbage(root: Path, store: Store | None) -> tuple[Garbage, ...]:
         InputError: the plan of a study is damaged, or a file cannot be removed.
         StoreError: the tracking store fails.
     """
+    # The store is asked before the lock, for it may take long; the disk again under it: a study that came on record in
+    # between counts, and none comes while files go.
     plans, done = plans_on_record(root, store), []
     with records_lock(root):
         for item in find_garbage(root, plans_on_record(root, None) + plans):
-            with ExitStack() as held:
+            with ExitStack() as locks:
+                # What is of a run goes under the run's own lock: a process may have taken it up since it was found.
                 if item.kind not in ("second copy of weights", "torn file"):
                     lock = run_folder(root, item.path.relative_to(root.resolve() / "runs").parts[0]).lock
-                    if not held.enter_context(locked(lock, wait=False)):
+                    if not locks.enter_context(locked(lock, wait=False)):
                         continue
                 _remove(root, item)
             done.append(item)
@@ -104,10 +105,12 @@ def _remove(root: Path, item: Garbage) -> None:
     try:
         for path in item.files:
             path.unlink(missing_ok=True)
+        # The innermost folders first, and only those that nothing of somebody else's is left in.
         folders = {folder for path in item.files for folder in path.parents if folder.is_relative_to(item.path)}
         for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
             if not any(folder.iterdir()):
                 folder.rmdir()
+        # In place of a copy the store says where the weights are, as it does where it never had them.
         if item.kind == "second copy of weights":
             owner = run_folder(root, item.about)
             if owner.best.exists():
@@ -177,8 +180,7 @@ def _run_paths(root: Path) -> list[Path]:
 
 def _own_files(folder: Path) -> list[Path]:
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    names = [path.relative_to(folder).as_posix() for path in files]
-    return [path for path, name in zip(files, names, strict=True) if any(fnmatch(name, own) for own in OWN_FILES)]
+    return [path for path in files if any(fnmatch(path.relative_to(folder).as_posix(), own) for own in OWN_FILES)]
 
 
 def _is_busy(folder: RunFolder) -> bool:
@@ -206,13 +208,10 @@ class StudyRecord:
     """One study as it is on the disk."""
 
     study: str
-    runs: int
-    """In its plan."""
+    runs: int  # in its plan
     finished: int
-    bytes: int
-    """Of the folders of its runs; a run of several studies is counted in each."""
-    stale: int
-    """Runs made with other settings or data than the study has now."""
+    bytes: int  # of the folders of its runs; a run of several studies is counted in each
+    stale: int  # runs made with other settings or data than the study has now
 
 
 @dataclass(frozen=True)
@@ -220,37 +219,29 @@ class Inventory:
     """What a store holds."""
 
     studies: tuple[StudyRecord, ...]
-    runs: int
-    """Folders of runs, of whatever study."""
-    bytes: int
-    """Of all that lies below the store's root."""
-    removable_bytes: int
-    """What `harness gc` frees."""
-    free_bytes: int
-    """Of the disk."""
+    runs: int  # folders of runs, of whatever study
+    bytes: int  # of all that lies below the store's root
+    removable_bytes: int  # what `harness gc` frees
+    free_bytes: int  # of the disk
 
 
 def take_inventory(root: Path, plans: tuple[Plan, ...], garbage: tuple[Garbage, ...]) -> Inventory:
     """Return what lies below a store's root, given the plans on record and what can go."""
     sizes = {path.name: folder_bytes(path) for path in (root / "runs").glob("*") if path.is_dir()}
     stale = {item.path.name for item in garbage if item.kind == "stale run"}
+    studies = []
+    for plan in plans:
+        ids = {run.id for run in plan.runs}
+        finished = sum(is_finished(run_folder(root, id_)) for id_ in ids)
+        taken = sum(sizes.get(id_, 0) for id_ in ids)
+        number_stale = len(stale.intersection(find_superseded(root, plan)))
+        studies.append(StudyRecord(plan.study, len(ids), finished, taken, number_stale))
     return Inventory(
-        studies=tuple(_record_study(root, plan, sizes, stale) for plan in plans),
+        studies=tuple(studies),
         runs=len(sizes),
         bytes=folder_bytes(root),
         removable_bytes=sum(item.bytes for item in garbage),
         free_bytes=shutil.disk_usage(root).free,
-    )
-
-
-def _record_study(root: Path, plan: Plan, sizes: dict[str, int], stale: set[str]) -> StudyRecord:
-    ids = {run.id for run in plan.runs}
-    return StudyRecord(
-        study=plan.study,
-        runs=len(ids),
-        finished=sum(is_finished(run_folder(root, id_)) for id_ in ids),
-        bytes=sum(sizes.get(id_, 0) for id_ in ids),
-        stale=len(stale.intersection(find_superseded(root, plan))),
     )
 
 

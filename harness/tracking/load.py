@@ -26,8 +26,7 @@ def find_study(store: Store, study: str, warn: Callable[[str], None]) -> tuple[P
     try:
         plan = store.load_plan(study)
     except StoreError as error:
-        plan = load_study(store.root, study)
-        if plan is None:
+        if (plan := load_study(store.root, study)) is None:
             raise
         warn(f"{error}; what follows is from the folders in {store.root} alone")
         return plan, _read_folders(store, plan)
@@ -45,12 +44,11 @@ def find_plan(store: Store, study: str) -> Plan | None:
         StoreError: the store fails, and the study was never run here.
     """
     try:
-        return store.load_plan(study) or load_study(store.root, study)
+        plan = store.load_plan(study)
     except StoreError:
-        plan = load_study(store.root, study)
-        if plan is None:
+        if (plan := load_study(store.root, study)) is None:
             raise
-        return plan
+    return plan or load_study(store.root, study)
 
 
 def find_results(store: Store, plan: Plan, warn: Callable[[str], None]) -> dict[str, RunResult]:

@@ -21,23 +21,20 @@ from harness.tracking.server import find_uri, is_server, make_database, mlflow_c
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default waits four minutes for a server that is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """What MLflow is told by its environment, unless the user has told it something else."""
 
-CONNECT_S = 5
-"""How long a database server may take to answer."""
+CONNECT_S = 5  # how long a database server may take to answer
 
 PATIENCE_S = 20
 """How long a local database may be locked by others before the store counts as failing; MLflow waits as long."""
 
 
 MODELS = "models:/"
-PAGE = 1000
-"""Runs, or models, of an answer at most."""
+PAGE = 1000  # runs, or models, of an answer at most
 
 
 class Connection:
@@ -52,7 +49,7 @@ class Connection:
         self.uri = find_uri(root, tracking_uri)
         self._say = say
         file = sqlite_file(self.uri)
-        self._home = StoreLocation(file, self.root) if file else None
+        self._location = StoreLocation(file, self.root) if file else None
 
     @functools.cached_property
     def client(self) -> Any:
@@ -68,13 +65,13 @@ class Connection:
 
         silence()  # MLflow's own settings are those of its import
         _refuse_silent_database(self.uri)
-        with self.lock() if self._home else nullcontext():
-            if self._home:
-                make_database(self._home.database, lambda uri: MlflowClient(uri).search_experiments())
+        with self.lock() if self._location else nullcontext():
+            if self._location:
+                make_database(self._location.database, lambda uri: MlflowClient(uri).search_experiments())
                 # Read once from it: where that fails, MLflow would try for two minutes, and not say why.
-                with closing(sqlite3.connect(self._home.database, timeout=PATIENCE_S)) as database:
+                with closing(sqlite3.connect(self._location.database, timeout=PATIENCE_S)) as database:
                     database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                if done := adopt(self._home):
+                if done := adopt(self._location):
                     self._say(done)
             client = MlflowClient(tracking_uri=self.uri)
             client.search_experiments(max_results=1)
@@ -82,7 +79,7 @@ class Connection:
 
     def lock(self) -> AbstractContextManager[bool]:
         """Hold, while the block runs, the lock under which this machine's processes make experiments and runs."""
-        return self._home.lock() if self._home else locked(self.root / ".lock")
+        return self._location.lock() if self._location else locked(self.root / ".lock")
 
     def files(self, uri: str) -> Any:
         """Return MLflow's access to the files of a run or of a model, whose address is `uri`.
@@ -95,7 +92,7 @@ class Connection:
 
     def place_of(self, uri: str) -> str:
         """Return the address of the files of a run or of a model, where the database says that they are at `uri`."""
-        return self._home.resolve(uri) if self._home else uri
+        return self._location.resolve(uri) if self._location else uri
 
     def experiments(self) -> list[Any]:
         """Return the experiments that are harness's studies."""
@@ -141,15 +138,13 @@ class Connection:
         while True:
             page = self.client.search_runs(list(experiment_ids), query, max_results=PAGE, page_token=token)
             found += page
-            token = page.token
-            if not token:
+            if not (token := page.token):
                 return found
 
     def find_one(self, experiment_id: str, query: str) -> Any | None:
         """Return the run that matches a query; of several, the oldest."""
-        return min(
-            self.search(query, experiment_id), key=lambda run: (run.info.start_time, run.info.run_id), default=None
-        )
+        found = self.search(query, experiment_id)
+        return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
     def find_or_make(self, experiment_id: str, query: str, tags: Mapping[str, str], name: str) -> Any:
         """Return the run that matches a query, made with these tags and name where there is none.
@@ -188,9 +183,8 @@ class Connection:
             yield folder
             return
         files = self.files(found.info.artifact_uri)
-        there = {item.path for item in files.list_artifacts()}
         with tempfile.TemporaryDirectory() as place:
-            for name in there.intersection(wanted):
+            for name in {item.path for item in files.list_artifacts()}.intersection(wanted):
                 files.download_artifacts(name, place)
             yield Path(place)
 

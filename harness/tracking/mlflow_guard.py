@@ -87,9 +87,7 @@ def _missing_package(error: BaseException) -> str:
     """Return what to install where an error, or the one behind it, says that a module is not installed."""
     behind: BaseException | None = error
     while behind is not None:
-        text = str(behind)
-        found = re.search(r"No module named '([\w.]+)'", text)
-        if found:
+        if found := re.search(r"No module named '([\w.]+)'", str(behind)):
             module = found[1].partition(".")[0]
             return f"it needs the package {module}: pip install '{PACKAGES.get(module, module)}'"
         behind = behind.__cause__ or behind.__context__

@@ -20,18 +20,12 @@ NAME = "segmentation"
 class ModelFiles:
     """What an MLflow model is made of."""
 
-    code: Path
-    """A Python file that sets the model (`mlflow.models.set_model`), copied to the model."""
-    onnx: Path
-    """The file that the code opens, known to it as the artifact `onnx`."""
-    column: str
-    """The input column."""
-    example: str
-    """A value of that column."""
-    requirements: tuple[str, ...]
-    """What the code imports, as pip writes it."""
-    extra: Sequence[Path] = ()
-    """Files and folders that are kept beside the model, such as its card."""
+    code: Path  # a Python file that sets the model (`mlflow.models.set_model`), copied to the model
+    onnx: Path  # the file that the code opens, known to it as the artifact `onnx`
+    column: str  # the input column
+    example: str  # a value of that column
+    requirements: tuple[str, ...]  # what the code imports, as pip writes it
+    extra: Sequence[Path] = ()  # files and folders that are kept beside the model, such as its card
 
 
 @dataclass(frozen=True)
@@ -39,13 +33,10 @@ class LoggedModel:
     """A model that MLflow keeps."""
 
     model_id: str
-    mlflow_run: str
-    """MLflow's id of the run that trained it."""
-    place: str
-    """Where its files are."""
+    mlflow_run: str  # MLflow's id of the run that trained it
+    place: str  # where its files are
     tags: Mapping[str, str]
-    version: str = ""
-    """Its version in the registry; empty where it is not registered."""
+    version: str = ""  # its version in the registry; empty where it is not registered
 
     @property
     def uri(self) -> str:
@@ -108,9 +99,8 @@ def register(store: Store, logged: LoggedModel, name: str, alias: str | None) ->
 
 
 def _find_run(connection: Connection, run_id: str, study: str) -> Any:
-    experiments = connection.experiments()
-    experiments.sort(key=lambda item: item.name != study)  # a run of two studies: the one it was chosen by
-    for experiment in experiments:
+    # Of a run of two studies, in the one that it was chosen by.
+    for experiment in sorted(connection.experiments(), key=lambda item: item.name != study):
         if found := connection.search(f"tags.`harness.id` = '{run_id}'", experiment.experiment_id):
             return found[0]
     raise InputError(f"the tracking store does not hold run {run_id}; harness run SPEC brings it up to date")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import socket
 import tempfile
@@ -15,17 +14,9 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.files import locked
-from harness.records import Plan, Progress, Run, RunResult, Status, Which
-from harness.runs.folder import (
-    RunFolder,
-    files_to_keep,
-    find_model_damage,
-    is_finished,
-    load_result,
-    read_progress,
-    require_whole,
-    run_folder,
-)
+from harness.records import Plan, Run, RunResult, Status, Which
+from harness.runs import folder as on_disk
+from harness.runs.folder import RunFolder
 from harness.runs.looks import RecordedLook, read_looks
 from harness.runs.studies import CHECKPOINTS, PLACE, lasts_wanted, plan_text, read_plan, tell_place
 from harness.tracking.mlflow_client import Connection, find_tags
@@ -43,7 +34,7 @@ NEEDED_FOR_REPORTS = ("result.json", "journal.jsonl", "provenance.json", "exampl
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _guarding_disk() -> Iterator[None]:
     """Make StoreErrors of what the disk refuses while the store is used; of what MLflow raises its guard does."""
     try:
         yield
@@ -68,26 +59,17 @@ class _Open:
 
     plan: Plan
     experiment_id: str
-    parent: Any
+    parent_id: str
     children: dict[str, _Child]
     keeps_weights: bool
-
-    @property
-    def parent_id(self) -> str:
-        return str(self.parent.info.run_id)
-
-    @functools.cached_property
-    def differing(self) -> tuple[str, ...]:
-        return differing_keys(self.plan)
-
-    @functools.cached_property
-    def lasts_wanted(self) -> frozenset[str]:
-        return lasts_wanted([self.plan])
+    differing: tuple[str, ...]  # keys of the settings that differ between variants
+    lasts_wanted: frozenset[str]  # ids of the runs whose last weights are asked for
 
     def weights(self, run_id: str) -> tuple[Which, ...]:
         """Return which weights of a run are kept."""
-        kept: tuple[Which, ...] = ("best", "last") if run_id in self.lasts_wanted else ("best",)
-        return kept if self.keeps_weights else ()
+        if not self.keeps_weights:
+            return ()
+        return ("best", "last") if run_id in self.lasts_wanted else ("best",)
 
 
 class MlflowStore:
@@ -105,29 +87,20 @@ class MlflowStore:
         upload_weights: bool = False,
     ) -> None:
         self._mlflow = Connection(root, tracking_uri, say)
+        self.root, self.uri = self._mlflow.root, self._mlflow.uri
         self._upload_weights = upload_weights
         self._study: _Open | None = None
         self._folders = {"harness.host": socket.gethostname(), "harness.root": str(self.root)}
 
     @property
-    def root(self) -> Path:
-        """Return the folder below which the run folders lie."""
-        return self._mlflow.root
-
-    @property
-    def uri(self) -> str:
-        """Return the tracking URI; it may hold a password."""
-        return self._mlflow.uri
-
-    @property
     def _client(self) -> Any:
         return self._mlflow.client
 
-    @_told()
+    @_guarding_disk()
     def open_study(self, plan: Plan) -> None:
         """Show a study as running, with its spec and plan; show as killed whatever only seems to run."""
         self._reap()
-        self._study = None
+        self._study = None  # where opening fails, no run is mirrored into the study of before
         experiment_id = self._mlflow.find_experiment(plan.study)
         if experiment_id is None:
             with self._mlflow.lock():
@@ -142,7 +115,8 @@ class MlflowStore:
         tagged = [found for found in children if "harness.id" in found.data.tags]  # people may change tags
         known = {found.data.tags["harness.id"]: _child_of(found) for found in tagged}
         keeps_weights = self._upload_weights or not self._mlflow.is_on_this_disk(parent.info.artifact_uri)
-        self._study = _Open(plan, experiment_id, parent, known, keeps_weights)
+        asked = (differing_keys(plan), lasts_wanted([plan]))
+        self._study = _Open(plan, experiment_id, parent_id, known, keeps_weights, *asked)
 
     def _keep_texts(self, uri: str, texts: Mapping[str, str]) -> None:
         with tempfile.TemporaryDirectory() as place:
@@ -151,7 +125,7 @@ class MlflowStore:
                 (Path(place) / name).write_text(text, encoding="utf-8")
             self._mlflow.files(uri).log_artifacts(place)
 
-    @_told()
+    @_guarding_disk()
     def mirror(self, run: Run, folder: RunFolder, status: Shown) -> bool:
         """Bring what the store shows of a run up to what its folder holds; tell whether the store lacked something.
 
@@ -159,24 +133,27 @@ class MlflowStore:
         """
         child = self._opened.children.get(run.id) or self._make_child(run)
         if child.shown == "finished":
-            restored = self._restore_files(child, run, folder)
-            return (self._upload_weights and self._add_weights(child, run, folder)) or restored
+            # In a store that was copied without them, the files of a finished run are kept again.
+            is_lacking = not self._has_files(child.uri) and on_disk.is_finished(folder)
+            if is_lacking:
+                self._keep_files(child, run, folder)
+            return (self._upload_weights and self._add_weights(child, run, folder)) or is_lacking
         # After a restart the store itself says how far it came: an epoch is never logged twice.
         if child.last_epoch is None:
             logged = self._client.get_metric_history(child.mlflow_id, MARK)
             child.last_epoch = max((point.step for point in logged), default=-1)
-        epochs = [progress for progress in read_progress(folder) if progress.epoch > child.last_epoch]
+        epochs = [progress for progress in on_disk.read_progress(folder) if progress.epoch > child.last_epoch]
         if status == "running" != child.shown:
             self._show(child, "running")
             self._client.update_run(child.mlflow_id, status="RUNNING")
         for progress in epochs:
-            self._log_metrics(child, epoch_metrics(progress), progress)
+            self._log_metrics(child, epoch_metrics(progress), progress.time_ms, progress.epoch)
             child.last_epoch = progress.epoch
         # Epochs are all that a running run adds. A run that another study of this store has finished is not ended
         # again.
         if status == "running" or self._is_finished_by_another(child):
             return bool(epochs)
-        result = load_result(folder)
+        result = on_disk.load_result(folder)
         reason = result.reason[:REASON_LENGTH] if result is not None else ""
         if not epochs and (child.shown, child.reason) == (status, reason):
             return False
@@ -185,7 +162,7 @@ class MlflowStore:
 
     def _end(self, child: _Child, run: Run, folder: RunFolder, status: Status, result: RunResult | None) -> None:
         if status == "finished" and result is not None:
-            self._log_metrics(child, final_metrics(result), result.history[-1], step=0)
+            self._log_metrics(child, final_metrics(result), result.history[-1].time_ms, step=0)
         self._keep_files(child, run, folder)
         reason = result.reason[:REASON_LENGTH] if result is not None else ""
         if reason != child.reason:
@@ -196,20 +173,13 @@ class MlflowStore:
 
     def _keep_files(self, child: _Child, run: Run, folder: RunFolder) -> None:
         files = self._mlflow.files(child.uri)
-        for path in files_to_keep(folder):
+        for path in on_disk.files_to_keep(folder):
             inside = path.parent.relative_to(folder.path).as_posix()
             files.log_artifact(str(path), None if inside == "." else inside)
         if self._opened.weights(run.id):
             self._add_weights(child, run, folder)
         elif folder.best.exists():
             self._keep_texts(child.uri, {PLACE: tell_place(self.root, folder)})
-
-    def _restore_files(self, child: _Child, run: Run, folder: RunFolder) -> bool:
-        """Keep the files of a finished run again where they have gone, in a store that was copied without them."""
-        if self._has_files(child.uri) or not is_finished(folder):
-            return False
-        self._keep_files(child, run, folder)
-        return True
 
     def _add_weights(self, child: _Child, run: Run, folder: RunFolder) -> bool:
         """Keep those weights of a run that the store is to keep; tell whether it lacked any."""
@@ -224,8 +194,7 @@ class MlflowStore:
         return bool(lacking)
 
     def _is_finished_by_another(self, child: _Child) -> bool:
-        tags = self._client.get_run(child.mlflow_id).data.tags
-        if tags.get("harness.status") == "finished":
+        if self._client.get_run(child.mlflow_id).data.tags.get("harness.status") == "finished":
             child.shown = "finished"
         return child.shown == "finished"
 
@@ -244,15 +213,12 @@ class MlflowStore:
 
         self._client.log_batch(mlflow_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    def _log_metrics(
-        self, child: _Child, metrics: dict[str, float], progress: Progress, step: int | None = None
-    ) -> None:
+    def _log_metrics(self, child: _Child, metrics: dict[str, float], time_ms: int, step: int) -> None:
         """Log in as few calls as MLflow takes. The journal's time makes a replay an exact duplicate, which it drops."""
         from mlflow.entities import Metric
 
-        step = progress.epoch if step is None else step
         names = sorted(metrics, key=lambda name: name == MARK)
-        entries = [Metric(name, float(metrics[name]), progress.time_ms, step) for name in names]
+        entries = [Metric(name, float(metrics[name]), time_ms, step) for name in names]
         for first in range(0, len(entries), MAX_METRICS):
             self._client.log_batch(child.mlflow_id, metrics=entries[first : first + MAX_METRICS])
 
@@ -269,13 +235,13 @@ class MlflowStore:
         study.children[run.id] = child = _child_of(found)
         return child
 
-    @_told()
+    @_guarding_disk()
     def close_study(self, status: Status) -> None:
         """Show the study that was opened as ended."""
         self._tag(self._opened.parent_id, {"harness.status": status})
         self._client.set_terminated(self._opened.parent_id, MLFLOW_STATUS[status])
 
-    @_told()
+    @_guarding_disk()
     def fetch(self, run_id: str, study: str, folder: RunFolder) -> bool:
         """Bring a run that was finished elsewhere into its folder here; tell whether the store had it.
 
@@ -283,12 +249,13 @@ class MlflowStore:
             InputError: what the store has of it is damaged.
         """
         found = self._find_finished(run_id, study)
-        if found is None or is_finished(folder) or not self._has_files(found.info.artifact_uri):
+        if found is None or on_disk.is_finished(folder) or not self._has_files(found.info.artifact_uri):
             return False
+        # All of it is brought to a folder beside, and checked there: what is damaged never stands in the run's own.
         with locked(folder.lock), tempfile.TemporaryDirectory(dir=self.root) as place:
             whole = Path(self._mlflow.files(found.info.artifact_uri).download_artifacts("", place))
             try:
-                require_whole(RunFolder(whole))
+                on_disk.require_whole(RunFolder(whole))
             except InputError as error:
                 told = str(error).replace(f"{whole}/", "").split("; ")[0]
                 raise InputError(
@@ -317,7 +284,7 @@ class MlflowStore:
         found = self._mlflow.find_one(experiment_id, f"tags.`harness.id` = '{run_id}'") if experiment_id else None
         return found if found is not None and found.data.tags.get("harness.status") == "finished" else None
 
-    @_told()
+    @_guarding_disk()
     def load_plan(self, study: str) -> Plan | None:
         """Return the plan a study was last run with."""
         parent = self._find_parent(study)
@@ -326,7 +293,7 @@ class MlflowStore:
         with self._mlflow.artifacts(parent, ("plan.json",)) as place:
             return read_plan(place / "plan.json") if (place / "plan.json").exists() else None
 
-    @_told()
+    @_guarding_disk()
     def load_results(self, study: str, run_ids: Collection[str]) -> dict[str, RunResult]:
         """Return what became of those of some runs that the store knows, from what the store itself keeps."""
         experiment_id = self._mlflow.find_experiment(study) if run_ids else None
@@ -341,25 +308,25 @@ class MlflowStore:
 
     def _load_result(self, found: Any) -> RunResult | None:
         with self._mlflow.artifacts(found, NEEDED_FOR_REPORTS) as place:
-            return load_result(RunFolder(place))
+            return on_disk.load_result(RunFolder(place))
 
-    @_told()
+    @_guarding_disk()
     def find(self, name: str) -> Mapping[str, str] | None:
         """Return the tags of a run: by its MLflow id, its harness id, or a `models:/` URI of what it logged."""
         return find_tags(self._mlflow, name)
 
-    @_told()
+    @_guarding_disk()
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies in the store."""
         return tuple(item.name for item in self._mlflow.experiments())
 
-    @_told()
+    @_guarding_disk()
     def attach(self, study: str, folder: Path, place: Attached) -> None:
         """Keep the files of a folder with a study, beside those of other names that are there."""
         if (parent := self._find_parent(study)) is not None:
             self._mlflow.files(parent.info.artifact_uri).log_artifacts(str(folder), place)
 
-    @_told()
+    @_guarding_disk()
     def load_looks(self, study: str) -> tuple[RecordedLook, ...]:
         """Return the looks that are kept with a study, the earliest first."""
         if (parent := self._find_parent(study)) is None:
@@ -390,11 +357,11 @@ def _require_weights(whole: RunFolder, found: Any, folder: RunFolder) -> None:
         NoWeights: they are not there either, or damaged.
     """
     tags = found.data.tags
-    origin = run_folder(Path(tags["harness.root"]), tags["harness.id"])
+    origin = on_disk.run_folder(Path(tags["harness.root"]), tags["harness.id"])
     if not whole.best.exists() and tags["harness.host"] == socket.gethostname() and origin.best.exists():
         whole.best.parent.mkdir(exist_ok=True)
         shutil.copyfile(origin.best, whole.best)
-    if not whole.best.exists() or find_model_damage(whole, whole.best):
+    if not whole.best.exists() or on_disk.find_model_damage(whole, whole.best):
         raise NoWeights(folder.path)
 
 
@@ -404,6 +371,5 @@ def local_store(root: Path) -> MlflowStore | None:
 
 
 def _child_of(found: Any) -> _Child:
-    tags = found.data.tags
-    shown, reason = (tags.get(f"harness.{name}", "") for name in ("status", "reason"))
+    shown, reason = (found.data.tags.get(f"harness.{name}", "") for name in ("status", "reason"))
     return _Child(found.info.run_id, found.info.artifact_uri, shown, reason)

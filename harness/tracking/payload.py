@@ -7,24 +7,16 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness import records
 from harness.fingerprint import flatten
 from harness.judged import counts_at, is_inherited
-from harness.records import (
-    GROUP_PREFIX,
-    SHOWN_PREFIX,
-    SHOWN_SHARE_PREFIX,
-    WEIGHT_SHARE_PREFIX,
-    Plan,
-    Progress,
-    Run,
-    RunResult,
-)
+from harness.records import Plan, Progress, Run, RunResult
 from harness.scores import all_scores
 
 PARAM_LENGTH = 500
 CLASS_NAME_LENGTH = 200
 IOU_PREFIX = "val/iou/"
-JOURNAL_ONLY = (GROUP_PREFIX, SHOWN_PREFIX, SHOWN_SHARE_PREFIX, WEIGHT_SHARE_PREFIX)
+JOURNAL_ONLY = (records.GROUP_PREFIX, records.SHOWN_PREFIX, records.SHOWN_SHARE_PREFIX, records.WEIGHT_SHARE_PREFIX)
 """Beginnings of metrics, one for each class or group, of little use as curves: kept in the journal alone."""
 HEADLINE = (
     "data.name",

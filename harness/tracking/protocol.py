@@ -12,10 +12,8 @@ from harness.records import Plan, Run, RunResult, Status
 from harness.runs.folder import RunFolder, is_running, run_folder
 from harness.runs.looks import RecordedLook
 
-Shown = Status | Literal["running"]
-"""What a store shows of a run."""
-Attached = Literal["report", "looks"]
-"""What is kept with a study."""
+Shown = Status | Literal["running"]  # what a store shows of a run
+Attached = Literal["report", "looks"]  # what is kept with a study
 
 
 class StoreError(HarnessError):
@@ -92,5 +90,5 @@ def is_alive(root: Path, tags: Mapping[str, str]) -> bool:
     """
     if tags.get("harness.kind") == "run" and is_running(run_folder(root, tags["harness.id"])):
         return True
-    with locked(study_lock(root, tags["harness.study"]), wait=False) as held:
-        return not held
+    with locked(study_lock(root, tags["harness.study"]), wait=False) as acquired:
+        return not acquired

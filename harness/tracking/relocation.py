@@ -66,6 +66,8 @@ class StoreLocation:
             return uri
         recorded = Path(found["study"])
         beside, mine = (folder.resolve() / ARTIFACTS / recorded.name for folder in (self.database.parent, self.root))
+        # A database in the root is the usual case: the files go with it. Of one that is apart from the root, what is
+        # there decides: it may have been copied, alone or with its files.
         if beside == mine:
             now = beside
         else:
@@ -82,7 +84,7 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
-def adopt(home: StoreLocation) -> str:
+def adopt(location: StoreLocation) -> str:
     """Have the database of a copied or moved store name the files that are below its own root; return what was done.
 
     MLflow's own programs find them then. Only harness's studies are changed, and of them only what names the folder
@@ -90,16 +92,16 @@ def adopt(home: StoreLocation) -> str:
     nor while a study is executed here: it may be seen under another path there, in a container for instance. The caller
     holds the store's lock.
     """
-    existing = f"file:{quote(str(home.database))}?mode=rw"
+    existing = f"file:{quote(str(location.database))}?mode=rw"
     with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(existing, uri=True)) as database:
-        studies = [(id_, uri) for id_, uri in database.execute(_STUDIES) if uri and _has_moved(home, uri)]
-        if not studies or _is_in_use(home.root):
+        studies = [(id_, uri) for id_, uri in database.execute(_STUDIES) if uri and _has_moved(location, uri)]
+        if not studies or _is_in_use(location.root):
             return ""
         with database:
             database.execute("BEGIN IMMEDIATE")
-            runs = sum(_adopt_study(database, home, id_, uri) for id_, uri in studies)
+            runs = sum(_adopt_study(database, location, id_, uri) for id_, uri in studies)
         old = sorted({str(_root_of(uri)) for _, uri in studies})
-        new = _root_of(home.resolve(studies[0][1]))
+        new = _root_of(location.resolve(studies[0][1]))
         return (
             f"{new}: this store was copied or moved from {', '.join(old)}; MLflow's database named the files of {runs}"
             " runs there, and names those below this folder now"
@@ -112,13 +114,13 @@ def adopt_at(root: Path, tracking_uri: str | None) -> str:
     file = sqlite_file(find_uri(root, tracking_uri))
     if file is None:
         return ""
-    home = StoreLocation(file, root.resolve())
-    with home.lock():
-        return adopt(home)
+    location = StoreLocation(file, root.resolve())
+    with location.lock():
+        return adopt(location)
 
 
-def _has_moved(home: StoreLocation, uri: str) -> bool:
-    old, new = local_path(uri), local_path(home.resolve(uri))
+def _has_moved(location: StoreLocation, uri: str) -> bool:
+    old, new = local_path(uri), local_path(location.resolve(uri))
     if old is None or new is None or old == new:
         return False
     old_root, new_root = old.parents[1], new.parents[1]
@@ -135,19 +137,19 @@ def _root_of(uri: str) -> Path:
 def _is_in_use(root: Path) -> bool:
     """Tell whether a process executes a study below a root, under whatever path it sees it."""
     for path in (root / "studies").glob("*.lock"):
-        with locked(path, wait=False) as held:
-            if not held:
+        with locked(path, wait=False) as acquired:
+            if not acquired:
                 return True
     return False
 
 
-def _adopt_study(database: sqlite3.Connection, home: StoreLocation, id_: int, uri: str) -> int:
+def _adopt_study(database: sqlite3.Connection, location: StoreLocation, id_: int, uri: str) -> int:
     """Change all that the database says of one study's place; return the number of its runs."""
     for table, column, whose in _ADDRESSES:
         rows = database.execute(f"SELECT rowid, {column} FROM {table} WHERE {whose}", {"id": id_}).fetchall()
         for row, recorded in rows:
-            if recorded and (now := home.resolve(recorded)) != recorded:
+            if recorded and (now := location.resolve(recorded)) != recorded:
                 database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (now, row))
-    roots = {"old": str(_root_of(uri)), "new": str(_root_of(home.resolve(uri)))}
+    roots = {"old": str(_root_of(uri)), "new": str(_root_of(location.resolve(uri)))}
     database.execute(_ROOTS, {**roots, "id": id_, "host": socket.gethostname()})
     return int(database.execute("SELECT count(*) FROM runs WHERE experiment_id = ?", (id_,)).fetchone()[0])

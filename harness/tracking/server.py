@@ -21,10 +21,8 @@ from harness.files import DEFAULT_ROOT
 from harness.runs.credentials import mask_credentials
 
 LOOPBACK = "127.0.0.1"
-END_S = 5.0
-"""How long a server that is asked to end may take."""
-DATABASE = "mlflow.db"
-"""Name of the database below a root folder."""
+END_S = 5.0  # how long a server that is asked to end may take
+DATABASE = "mlflow.db"  # name of the database below a root folder
 LONGEST_PATH = 490
 """Bytes of a database's path: SQLite takes 512, with the endings of the files that it makes beside it."""
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?P<path>[^?]+)(?:\?.*)?", re.DOTALL)
@@ -46,15 +44,12 @@ def find_uri(root: Path, tracking_uri: str | None) -> str:
             f"the tracking URI {uri} names no store; write http://host:port for a server, or"
             " sqlite:////absolute/path/mlflow.db"
         )
-    file = sqlite_file(uri)
-    if file is None:
+    file, options = sqlite_file(uri), uri.partition("?")[2]
+    if file is None or _OPTIONS.fullmatch(options):
         return uri
-    options = uri.partition("?")[2]
     if not options:
         return database_uri(file)
-    if not _OPTIONS.fullmatch(options):
-        raise InputError(f"the tracking URI {uri}: after ? come options, NAME=VALUE; in a folder's name write ? as %3F")
-    return uri
+    raise InputError(f"the tracking URI {uri}: after ? come options, NAME=VALUE; in a folder's name write ? as %3F")
 
 
 def is_server(uri: str) -> bool:

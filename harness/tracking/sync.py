@@ -23,14 +23,10 @@ class SyncResult:
 
     study: str
     delivered: tuple[str, ...] = ()
-    there: tuple[str, ...] = ()
-    """The store had all of them."""
-    running: tuple[str, ...] = ()
-    """A process works on them, and follows them in the store itself."""
-    missing: tuple[str, ...] = ()
-    """They have no folder here."""
-    refused: tuple[str, ...] = ()
-    """What was wrong with a run's files, a sentence each."""
+    there: tuple[str, ...] = ()  # the store had all of them
+    running: tuple[str, ...] = ()  # a process works on them, and follows them in the store itself
+    missing: tuple[str, ...] = ()  # they have no folder here
+    refused: tuple[str, ...] = ()  # what was wrong with a run's files, a sentence each
 
     @property
     def in_words(self) -> str:
@@ -79,6 +75,7 @@ def sync_study(plan: Plan, target: Store, source: Store | None = None) -> SyncRe
     outcomes: dict[str, list[str]] = {"delivered": [], "there": [], "running": [], "missing": [], "refused": []}
     damaged = _fetch_gone(plan.study, runs, folders, source) if source is not None else {}
     lock = study_lock(target.root, plan.study)
+    # A store that knows more runs of the study keeps its plan: a part of a study must not hide the rest of it.
     stored = target.load_plan(plan.study)
     is_wider = stored is not None and {run.id for run in stored.runs} >= {run.id for run in runs}
     target.open_study(stored if stored is not None and is_wider else plan)

@@ -40,6 +40,7 @@ def fit_micro_batch(setup: Setup, phase: Phase, reason: str) -> MicroBatch:
 def _find_fitting(setup: Setup, phase: Phase, images: int) -> int | None:
     """Return how many images at once memory holds, tried on real ones; None where not even the fewest fit."""
     try_some = _train_some if phase == "train" else _evaluate_some
+    # Halving, not a search for the largest: each try costs two steps, and what barely fits may not fit in a later one.
     least = setup.state.network.min_batch if phase == "train" else 1
     while (images := images // 2) >= least:
         _free(setup)

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, where the batch is. Letters: B batch, C channel, H, W; K moves.
+"""Augmentation of a whole batch at once, where the batch is. Letters: B batch, C channel, H, W; K transforms.
 
 Mirrors, turns, resizes and windows that follow each other are one affine map for each image, and the batch is sampled
 once: bilinear in the image, nearest neighbour in label and depth. What is drawn is what the augmentations draw one by
@@ -25,17 +25,16 @@ from harness.randomness import make_rng
 from harness.records import RunConfig
 from harness.train.batches import Batch, make_batch, send, stack
 
-PIXELS_AT_ONCE = 2**22
-"""Pixels sampled together: their positions take about half a GiB."""
+PIXELS_AT_ONCE = 2**22  # pixels sampled together: their positions take about half a GiB
 
 
 class AffineChain(NamedTuple):
-    """The moves of one image, composed: where in it the pixels of the result come from."""
+    """The geometric transforms of one image, composed: where in it the pixels of the result come from."""
 
     origins: tuple[Affine, ...]
-    """Position in the result -> position before each move, the first move's first."""
+    """Position in the result -> position before each transform, the first transform's first."""
     shapes: tuple[Shape, ...]
-    """Size before each move, and of the result."""
+    """Size before each transform, and of the result."""
 
 
 def read_batch(
@@ -68,10 +67,10 @@ def augment_batch(batch: Batch, names: Sequence[str], augment: Sequence[Augment]
         return batch
     rngs = [make_rng(seed, "augment", epoch, name) for name in names]
     samples = _unstack(batch)
-    for geometric, run in groupby(augment, lambda step: isinstance(step, Geometric)):
-        steps = list(run)
-        if geometric:
-            samples = _move(samples, [step for step in steps if isinstance(step, Geometric)], rngs)
+    # Geometric steps in a row are one sampling; any other step needs the pixels, so it ends the row.
+    for is_geometric, steps in groupby(augment, lambda step: isinstance(step, Geometric)):
+        if is_geometric:
+            samples = _transform(samples, [step for step in steps if isinstance(step, Geometric)], rngs)
             continue
         for step in steps:
             samples = [step(sample, rng) for sample, rng in zip(samples, rngs, strict=True)]
@@ -83,50 +82,54 @@ def _unstack(batch: Batch) -> list[Sample]:
     return [Sample(*maps) for maps in zip(batch.images_BCHW, batch.labels_BHW, depths, strict=True)]
 
 
-def _move(samples: Sequence[Sample], steps: Sequence[Geometric], rngs: Sequence[np.random.Generator]) -> list[Sample]:
-    """Move each sample; those that have one size before and after go together, as many as memory is meant for."""
+def _transform(
+    samples: Sequence[Sample], steps: Sequence[Geometric], rngs: Sequence[np.random.Generator]
+) -> list[Sample]:
+    """Transform each sample; those that have one size before and after go together, as many as memory is meant for."""
     chains = [_draw(sample.label_HW.shape, steps, rng) for sample, rng in zip(samples, rngs, strict=True)]
     sizes = {(sample.label_HW.shape, chain.shapes[-1]) for sample, chain in zip(samples, chains, strict=True)}
     at_once = max(1, PIXELS_AT_ONCE // math.prod(chains[0].shapes[-1])) if len(sizes) == 1 else 1
-    moved: list[Sample] = []
+    transformed: list[Sample] = []
     for first in range(0, len(samples), at_once):
         part = slice(first, first + at_once)
-        moved += _unstack(warp_batch(stack(samples[part], [""] * len(samples[part])), chains[part]))
-    return moved
+        transformed += _unstack(warp_batch(stack(samples[part], [""] * len(samples[part])), chains[part]))
+    return transformed
 
 
 def _draw(have: Sequence[int], steps: Sequence[Geometric], rng: np.random.Generator) -> AffineChain:
-    """Draw the moves of one image of a size, and compose them."""
+    """Draw the transforms of one image of a size, and compose them."""
     shape = (have[0], have[1])
-    moves: list[tuple[Transform, Shape]] = []
+    drawn: list[tuple[Transform, Shape]] = []
     for step in steps:
-        if (move := step.draw(shape, rng)) is not None:
-            moves.append((move, shape))
-            shape = move.shape(shape)
-    # From the result back to the image: before the last move a pixel was where that move took it from, and so on.
+        if (transform := step.draw(shape, rng)) is not None:
+            drawn.append((transform, shape))
+            shape = transform.shape(shape)
+    # From the result back to the image: before the last transform a pixel was where that took it from, and so on.
     origin, origins = np.eye(2, 3), [np.eye(2, 3)]
-    for move, before in reversed(moves):
-        matrix = move.origin(before)
+    for transform, before in reversed(drawn):
+        matrix = transform.origin(before)
         origin = matrix[:, :2] @ origin
         origin[:, 2] += matrix[:, 2]
         origins.append(origin)
-    return AffineChain(tuple(reversed(origins)), (*(before for _, before in moves), shape))
+    return AffineChain(tuple(reversed(origins)), (*(before for _, before in drawn), shape))
 
 
 def warp_batch(batch: Batch, chains: Sequence[AffineChain]) -> Batch:
-    """Return a batch after a chain of moves for each image; all results have one size. It stays on its device.
+    """Return a batch after a chain of transforms for each image; all results have one size. It stays on its device.
 
     Positions are float64, so that a device rounds as another: mirrors and windows are exact.
     """
     device, (height, width) = batch.labels_BHW.device, chains[0].shapes[-1]
     most = max(len(chain.origins) for chain in chains)
-    # The last one is repeated, for an image that moves less often than others has nothing more to say.
+    # The last one is repeated, for an image that is transformed less often than others has nothing more to say.
     origins_BK23, sides_BK2 = (
         send(torch.tensor(np.array([[*parts, *[parts[-1]] * (most - len(parts))] for parts in of_chains])), device)
         for of_chains in ([chain.origins for chain in chains], [chain.shapes for chain in chains])
     )
     y_H1, x_W = (torch.arange(side, dtype=torch.float64, device=device) + 0.5 for side in (height, width))
     y_H1 = y_H1[:, None]
+    # A pixel is the image's only if it lay inside at every step: a window that was cut off and then enlarged must not
+    # show what is beyond the cut.
     inside_BHW = torch.ones((len(chains), height, width), dtype=torch.bool, device=device)
     for place in reversed(range(most)):  # the last is where the pixels come from in the batch itself
         m = origins_BK23[:, place, :, :, None, None]
@@ -145,6 +148,7 @@ def _take(batch: Batch, x_BHW: torch.Tensor, y_BHW: torch.Tensor, inside_BHW: to
     rows_BHW, columns_BHW = y_BHW.long().clamp_(0, have_h - 1), x_BHW.long().clamp_(0, have_w - 1)
     index_BN = (rows_BHW * have_w + columns_BHW).flatten(1)
 
+    # Labels and depths are never mixed: between two classes lies no third, and at an edge no depth in between.
     def nearest(maps_BHW: torch.Tensor, fill: float) -> torch.Tensor:
         return maps_BHW.flatten(1).gather(1, index_BN).view_as(inside_BHW).masked_fill(~inside_BHW, fill)
 

@@ -108,8 +108,7 @@ class Normalizer:
             parts.append(self._colour(batch.images_BCHW))
         if batch.depths_BHW is not None:
             depth_B1HW = (batch.depths_BHW[:, None] - self.preprocessing.depth_mean) / self.preprocessing.depth_std
-            known_B1HW = ~depth_B1HW.isnan()
-            parts += [depth_B1HW.nan_to_num(0.0), known_B1HW.float()]
+            parts += [depth_B1HW.nan_to_num(0.0), (~depth_B1HW.isnan()).float()]
         inputs_BCHW = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         return inputs_BCHW.contiguous(memory_format=self.memory_format)
 

@@ -22,8 +22,7 @@ from harness.records import IMAGES_AT_ONCE, Progress
 from harness.train.memory import MicroBatch
 from harness.train.setup import TrainState
 
-Weights = Mapping[str, torch.Tensor]
-"""The plain model's own state dict, on the CPU."""
+Weights = Mapping[str, torch.Tensor]  # the plain model's own state dict, on the CPU
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ def load_newest(paths: Sequence[Path], state: TrainState) -> Checkpoint:
     Raises:
         RunFailed: the file is undamaged, but no state of this run.
     """
+    # The older state is tried where the newer is damaged: an epoch is made again, which the same seed makes the same.
     damaged: list[str] = []
     checkpoint, then = Checkpoint(), "training began anew"
     for path in (path for path in paths if path.exists()):

@@ -104,7 +104,7 @@ def _label_by_groups(logits_CHW: torch.Tensor, height: int, width: int) -> Label
     best_HW = np.full((height, width), -np.inf, np.float32)
     label_HW = np.zeros((height, width), np.uint8)
     for first in range(0, logits_CHW.shape[0], GROUP):
-        _raise(best_HW, label_HW, _resize_group(logits_CHW, first, (height, width)).numpy(), first)
+        _update_best(best_HW, label_HW, _resize_group(logits_CHW, first, (height, width)).numpy(), first)
     if np.isnan(best_HW).any():
         return _resize(logits_CHW, (height, width)).argmax(dim=0).to(torch.uint8).numpy()
     return label_HW
@@ -118,10 +118,10 @@ def _resize_group(logits_CHW: torch.Tensor, start: int, size: tuple[int, int]) -
     which are then left out.
     """
     channels_last = logits_CHW[None].is_contiguous(memory_format=torch.channels_last)
-    kept = torch.channels_last if channels_last else torch.contiguous_format
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     end = min(start + GROUP, logits_CHW.shape[0])
     first = max(0, start - 4) if end - start < 4 else start
-    group_CHW = logits_CHW[None, first:end].contiguous(memory_format=kept)[0]
+    group_CHW = logits_CHW[None, first:end].contiguous(memory_format=layout)[0]
     return _resize(group_CHW, size)[start - first :]
 
 
@@ -130,13 +130,13 @@ def _write_rows(logits_CHW: torch.Tensor, label_HW: Label) -> int:
     values_CHW = logits_CHW.numpy()
     rows = int(values_CHW.shape[1])
     best_HW = np.full(values_CHW.shape[1:], -np.inf, np.float32)
-    _raise(best_HW, label_HW[:rows], values_CHW, 0)
+    _update_best(best_HW, label_HW[:rows], values_CHW, 0)
     if np.isnan(best_HW).any():
         label_HW[:rows] = logits_CHW.argmax(dim=0).to(torch.uint8).numpy()
     return rows
 
 
-def _raise(best_HW: Values, label_HW: Label, values_CHW: Values, first: int) -> None:
+def _update_best(best_HW: Values, label_HW: Label, values_CHW: Values, first: int) -> None:
     """Raise the maximum so far to that with more classes, `first` and those after it, and keep which it was, in place.
 
     Several times faster than torch's argmax, which walks over classes pixel by pixel.

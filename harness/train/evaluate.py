@@ -24,16 +24,14 @@ class Evaluation(NamedTuple):
     """What evaluating one split gives."""
 
     counts: Counts
-    loss: float
-    """Mean over images of the run's own loss, at input size."""
+    loss: float  # mean over images of the run's own loss, at input size
 
 
 class DetailedEvaluation(NamedTuple):
     """What evaluating one split in detail gives."""
 
     counts: Counts
-    regions: Mapping[str, Counts]
-    """Region -> counts within it."""
+    regions: Mapping[str, Counts]  # region -> counts within it
     predictions: Predictions
 
 
@@ -104,9 +102,8 @@ def count_confusion_device(predicted_HW: torch.Tensor, label_HW: torch.Tensor, n
     """Do what `count_confusion` does, with uint8 tensors on any device; int64 [C, C] on theirs."""
     keys_N = (label_HW.long() * num_classes + predicted_HW).flatten()
     counted = torch.zeros(num_classes * (IGNORE + 1), dtype=torch.int64, device=keys_N.device)
-    counted.scatter_add_(
-        0, keys_N, torch.ones_like(keys_N)
-    )  # a histogram has no fixed length: the GPU would be waited for
+    # Not torch.bincount: it must tell the length of its result first, for which the GPU would be waited for.
+    counted.scatter_add_(0, keys_N, torch.ones_like(keys_N))
     return counted[: num_classes * num_classes].view(num_classes, num_classes)
 
 
@@ -125,8 +122,7 @@ def make_examples(setup: Setup) -> Examples:
     seen = []
     for index in chosen:
         # Without their place, for the feature cache holds them as larger batches made them, which rounds otherwise.
-        batch = setup.data.batch("val", [index], setup.device)._replace(places=())
-        logits_BCHW, _ = forward(setup, "val", batch)
+        logits_BCHW, _ = forward(setup, "val", setup.data.batch("val", [index], setup.device)._replace(places=()))
         image_HWC, label_HW = split.pair(index)
         predicted_HW = label_pixels(logits_BCHW[0], label_HW.shape).cpu().numpy()
         seen.append(PredictedImage(*map(downscale, (image_HWC, label_HW, predicted_HW))))

@@ -57,12 +57,15 @@ class FeatureCache:
     def _features(self, places: list[int], images: Callable[[], torch.Tensor]) -> Features:
         if self._off or self._full not in (None, len(places)):
             return self.stages.features(images())
+        # What a file gives back otherwise than it was kept is forgotten, and computed anew with the rest of the batch.
         self._known[places] &= [self._is_whole(place) for place in places]
         if not self._known[places].all():
             features = self.stages.features(images())
             self._store(places, features)
             return features
         stacked = self._stack(places)
+        # The first batch that could be put together is computed all the same: a network whose features depend on an
+        # image's neighbours would else be trained on others than without a cache.
         if self.trusted is None:
             computed = self.stages.features(images())
             self.trusted = all(map(torch.equal, computed, stacked))

@@ -62,12 +62,12 @@ def measure_gradient(norms: Sequence[torch.Tensor]) -> dict[str, float]:
 
 
 def measure_shown(
-    classes: Sequence[str], shown: Sequence[torch.Tensor], held_C: Pixels, weights_C: Weights | None
+    classes: Sequence[str], shown: Sequence[torch.Tensor], split_C: Pixels, weights_C: Weights | None
 ) -> dict[str, float]:
     """Return what an epoch showed of each class, against what the training split holds, and what class weights made of
     it.
 
-    `shown` has the labelled pixels of each batch, as augmented; `held_C` those of the split without augmentation.
+    `shown` has the labelled pixels of each batch, as augmented; `split_C` those of the split without augmentation.
 
     train/unlabelled_batches: batches of which every pixel is ignored, where there are any.
 
@@ -81,26 +81,20 @@ def measure_shown(
     """
     shown_SC = torch.stack(list(shown)).double().cpu().numpy()
     shown_C = shown_SC.sum(axis=0)
-    measured = {"train/shown": float(shown_C.sum() / held_C.sum())} if held_C.any() else {}
+    measured = {"train/shown": float(shown_C.sum() / split_C.sum())} if split_C.any() else {}
     if unlabelled := int((shown_SC.sum(axis=1) == 0).sum()):
         measured[UNLABELLED_STEPS] = float(unlabelled)
     measured |= {
-        f"{SHOWN_PREFIX}{name}": float(seen / held)
-        for name, seen, held in zip(classes, shown_C, held_C, strict=True)
-        if held
+        f"{SHOWN_PREFIX}{name}": float(shown_pixels / split_pixels)
+        for name, shown_pixels, split_pixels in zip(classes, shown_C, split_C, strict=True)
+        if split_pixels
     }
     if weights_C is None:
         return measured
+    # A mean of shares, not the share of a sum: each batch has one gradient, however many pixels it has.
     counted_SC = shown_SC[(shown_SC @ weights_C) > 0]
-    return measured | {
-        f"{prefix}{name}": float(share)
-        for prefix, pixels_SC in ((WEIGHT_SHARE_PREFIX, counted_SC * weights_C), (SHOWN_SHARE_PREFIX, counted_SC))
-        for name, share in zip(classes, _mean_share(pixels_SC), strict=True)
-    }
-
-
-def _mean_share(pixels_SC: Weights) -> Weights:
-    """Return each class's share of a batch's pixels, mean over batches, [C]; zeros without a batch."""
-    share_SC = pixels_SC / pixels_SC.sum(axis=1, keepdims=True)
-    mean_C: Weights = share_SC.sum(axis=0) / max(len(share_SC), 1)
-    return mean_C
+    for prefix, pixels_SC in ((WEIGHT_SHARE_PREFIX, counted_SC * weights_C), (SHOWN_SHARE_PREFIX, counted_SC)):
+        share_SC = pixels_SC / pixels_SC.sum(axis=1, keepdims=True)
+        mean_C = share_SC.sum(axis=0) / max(len(share_SC), 1)
+        measured |= {f"{prefix}{name}": float(share) for name, share in zip(classes, mean_C, strict=True)}
+    return measured

@@ -7,7 +7,6 @@ where the band is. Their Boundary IoU also takes the band of the predicted borde
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,7 @@ BAND = 0.005
 on pictures of objects and 0.005 on the large street scenes of Cityscapes; dense labels of scenes have so many borders
 that 0.02 would cover most of the image."""
 
-PIXELS_AT_ONCE = 64 * 1024
-"""Pixels counted at a time: half a MiB of keys."""
+PIXELS_AT_ONCE = 64 * 1024  # pixels counted at a time: half a MiB of keys
 
 Confusion = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -56,8 +54,9 @@ def count_regions(predicted_HW: Label, label_HW: Label, num_classes: int) -> dic
         for rows in third_rows(label_HW.shape[0])
     ]
     interiors, borders = ([_to_confusion(counted[bit::2], num_classes) for counted in apart] for bit in (0, 1))
+    whole = [sum(parts, np.zeros_like(parts[0])) for parts in (borders, interiors)]
     thirds = [interior + border for interior, border in zip(interiors, borders, strict=True)]
-    return dict(zip(REGIONS, [_add(borders), _add(interiors), *thirds], strict=True))
+    return dict(zip(REGIONS, [*whole, *thirds], strict=True))
 
 
 def _make_keys(predicted: Label, label: Label, num_classes: int) -> npt.NDArray[Any]:
@@ -71,13 +70,7 @@ def _make_keys(predicted: Label, label: Label, num_classes: int) -> npt.NDArray[
 def _to_confusion(counted: npt.NDArray[np.intp], num_classes: int) -> Confusion:
     ends = num_classes * num_classes
     assert not counted[ends : IGNORE * num_classes].any(), "a label is neither a class nor ignored"
-    confusion: Confusion = counted[:ends].reshape(num_classes, num_classes).astype(np.int64)
-    return confusion
-
-
-def _add(confusions: Sequence[Confusion]) -> Confusion:
-    whole: Confusion = np.sum(confusions, axis=0)
-    return whole
+    return counted[:ends].reshape(num_classes, num_classes).astype(np.int64)
 
 
 def band_reach(height: int, width: int) -> int:
@@ -94,6 +87,8 @@ def border_band(label_HW: Label) -> Mask:
     classes with a seam of ignored pixels between them have a border where the seam is narrow enough to reach across.
     The frame of the image is no border.
     """
+    # Where the highest and the lowest class within reach differ there are two: two sliding windows, and no loop over
+    # classes. Ignored pixels must be neither the highest nor the lowest.
     reach = band_reach(*label_HW.shape)
     # 1 more than the class, and 0 for ignored pixels, so that these are never highest.
     above_HW = label_HW + np.uint8(1)

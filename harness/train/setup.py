@@ -37,13 +37,11 @@ from harness.train.memory import MicroBatch
 from harness.train.seeding import seed_torch
 
 GROUPS: tuple[Literal["backbone", "head"], ...] = ("backbone", "head")
-MOST_NAMED = 5
-"""Images that a note names before it only counts."""
+MOST_NAMED = 5  # images that a note names before it only counts
 MOST_SIZES = 64
 """Batch sizes, in training and in evaluation, for each of which the network is compiled."""
 
-LossTerms = tuple[tuple[float, Loss], ...]
-"""Weight and function of each term."""
+LossTerms = tuple[tuple[float, Loss], ...]  # weight and function of each term
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,8 @@ class Setup:
     device: torch.device
     state: TrainState
     data: TrainData
-    warm: bool
-    """Whether the weights are another run's."""
-    notes: tuple[str, ...]
-    """What was done while building that a reader of the results should know."""
+    warm: bool  # whether the weights are another run's
+    notes: tuple[str, ...]  # what was done while building that a reader of the results should know
     micro_batch: MicroBatch = field(default_factory=MicroBatch)
     counter: BatchCounter = field(default_factory=BatchCounter)
 
@@ -118,6 +114,8 @@ def build_setup(config: RunConfig, machine: Machine, *, start: Path | None, sour
     Raises:
         InputError: data or weights cannot be read, or the settings do not go together.
     """
+    # In this order, since each needs the one before: data say how many classes and channels there are, by which the
+    # network is built, whose weights the optimizer moves. Only the weights are drawn, from the seed alone.
     device = resolve_device(machine.device)
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # else what asks for "the" GPU takes memory of the first one
@@ -208,7 +206,7 @@ def build_network(
     """
     choice, notes = config.model, []
     if start is not None:  # the parent's weights replace all others: do not read (or fetch) those first
-        choice = choice.with_settings(**dict.fromkeys(registry.find_part("model", choice.name).locations, "none"))
+        choice = without_weights(choice)
     seed_torch(config.seed, "weights")
     supplied = {"num_classes": num_classes, "in_channels": channels}
     network = keep_still(_require_network(choice, registry.build("model", choice, **supplied)))
@@ -220,6 +218,11 @@ def build_network(
         total = len(list(network.module.parameters()))
         notes.append(f"{len(kept)} of {total} tensors stay as they are: the model itself was built with them frozen")
     return network, tuple(notes)
+
+
+def without_weights(model: ModelChoice) -> ModelChoice:
+    """Return a model that is built with random weights."""
+    return model.with_settings(**dict.fromkeys(registry.find_part("model", model.name).locations, "none"))
 
 
 def _require_network(choice: ModelChoice, built: Any) -> Network:

@@ -17,12 +17,11 @@ from tiny_study import TINY, final_counts, harness_command
 
 from harness import api
 from harness.errors import InputError
-from harness.execute import memory
+from harness.execute import machine
 from harness.execute.device_slots import Capacity, DeviceSlots, make_device_slots
 from harness.execute.events import Ended, Started, Warned
 from harness.execute.local import execute_in
-from harness.execute.machine import peak_bytes, read_cores, read_memory, resident_bytes
-from harness.execute.memory import GIB, MemoryNeeds, RunningRun, guess
+from harness.execute.machine import GIB, MemoryNeeds, RunningRun, guess, memory_of, read_cores, read_memory
 from harness.records import Machine
 from harness.runs.folder import is_running, run_folder
 
@@ -134,7 +133,7 @@ def test_where_memory_holds_one_run_the_others_wait_and_it_is_said_once(plan, tm
 
 def test_a_run_starts_as_soon_as_the_first_has_shown_how_little_its_kind_needs(plan, tmp_path, monkeypatch):
     """Guessed at 1 TiB a run, measured at less than one: the second waits for the first's first epoch, not its end."""
-    monkeypatch.setattr(memory, "PROGRAM_BYTES", 1024 * GIB)
+    monkeypatch.setattr(machine, "PROGRAM_BYTES", 1024 * GIB)
     long = tuple(
         replace(run, config=replace(run.config, train=run.config.train.model_copy(update={"epochs": 12})))
         for run in plan.runs[:2]
@@ -155,13 +154,13 @@ def test_needs_are_what_runs_of_the_kind_used_and_a_guess_before(plan):
     needs, here = MemoryNeeds(), RunningRun(run, os.getpid(), "cpu")
     assert needs.of(run, "cpu") == guess(run.config, "cpu") == GIB + 8192 * 32 * 32 * 4
     needs.learn(here)
-    peak = peak_bytes(os.getpid())
+    peak = memory_of(os.getpid(), "VmHWM")
     assert peak >= psutil.Process().memory_info().rss * 0.9
     assert needs.of(other_seed, "cpu") == pytest.approx(1.1 * peak, rel=0.05)
     assert needs.of(larger, "cpu") == guess(larger.config, "cpu")
     assert needs.of(run, "cuda:0") == 4 * GIB
-    assert needs.promised([here]) == pytest.approx(needs.of(run, "cpu") - resident_bytes(os.getpid()), abs=2**22)
-    assert resident_bytes(2**30) == peak_bytes(2**30) == 0
+    assert needs.promised([here]) == pytest.approx(needs.of(run, "cpu") - memory_of(os.getpid(), "VmRSS"), abs=2**22)
+    assert memory_of(2**30, "VmRSS") == memory_of(2**30, "VmHWM") == 0
 
 
 def test_memory_and_cores_are_those_that_a_container_leaves(tmp_path):

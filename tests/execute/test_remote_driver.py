@@ -18,13 +18,13 @@ from harness.runs.folder import is_finished, run_folder, save_result
 
 
 class Machines:
-    """A fleet whose machines do what a script says: run label -> what comes from each of its remote runs."""
+    """Machines that do what a script says: run label -> what comes from each of its remote runs."""
 
     def __init__(self, scripts):
         self.scripts = scripts
         self.sent = []
         self.forgotten = []
-        self.recalled = []
+        self.cancelled = []
         self._coming = {}
 
     def send(self, remote_run, own, start):
@@ -46,8 +46,8 @@ class Machines:
                 del self._coming[run_id]
         return arrived
 
-    def recall(self, run_id):
-        self.recalled.append(run_id)
+    def cancel(self, run_id):
+        self.cancelled.append(run_id)
         self._coming.pop(run_id, None)
 
     def shortage(self):
@@ -213,7 +213,7 @@ def test_an_interrupt_recalls_every_run_and_frees_its_folder(plan, folders):
     with locked(folders[plan.runs[0].id].lock, wait=False) as held:
         assert not held
     events.close()
-    assert machines.recalled == [plan.runs[0].id]
+    assert machines.cancelled == [plan.runs[0].id]
     with locked(folders[plan.runs[0].id].lock, wait=False) as held:
         assert held
 
@@ -225,7 +225,7 @@ def test_a_full_disk_here_fails_the_run_and_says_where(plan, folders, monkeypatc
     monkeypatch.setattr(driver.FolderReceiver, "take", no_room)
     machines, events = execute(plan, folders, {})
     assert ends(events)["baseline/seed0"].reason == "checkpoints/state.pt: No space left on device"
-    assert machines.recalled == [plan.runs[0].id]
+    assert machines.cancelled == [plan.runs[0].id]
 
 
 def test_weights_that_are_gone_are_named(plan, folders):

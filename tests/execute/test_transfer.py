@@ -10,7 +10,7 @@ from harness.runs.folder import RunFolder
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(transfer, "PIECE_BYTES", 4)
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 4)
 
 
 def fill(folder, epoch):

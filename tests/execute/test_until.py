@@ -134,7 +134,7 @@ class Bench:
             yield Ended(run, result)
 
     def means(self, budget=None):
-        return api.Means(
+        return api.ExecutionOptions(
             self.store, self.execute, budget or Budget(), lambda runs: nullcontext(lambda event: None), pytest.fail
         )
 

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from harness.runs.folder import RunFolder, files_to_keep
-from harness.runs.plugin_copy import keep_plugins, read_copy
+from harness.runs.provenance import keep_plugins, read_copy
 from harness.spec import plugins
 
 
@@ -57,7 +57,7 @@ def test_a_copy_with_a_credential_stays_on_this_disk(keep, monkeypatch, text, is
 
 
 def test_more_than_a_study_has_is_not_kept(keep, monkeypatch):
-    monkeypatch.setattr("harness.runs.plugin_copy.LARGEST_BYTES", 10)
+    monkeypatch.setattr("harness.runs.provenance.LARGEST_BYTES", 10)
     folder, facts = keep("")
     assert not folder.plugins.exists()
     assert set(facts) == {"modules", "sha256"}

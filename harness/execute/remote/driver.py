@@ -7,8 +7,9 @@ which the tracking store is brought up to date; the other machines need neither 
 that a run starts from, and the checkpoint of one that has to go on, are sent along with it.
 
 When a worker or its machine dies, the run is sent again with the last checkpoint that has arrived. When this process
-dies, the next one goes on from what the folders hold. It holds each run's lock while the run is away, as the process
-of a local run does: what else works on the same folders waits, and a worker that was given up can write nothing here.
+dies, the next one goes on from what the folders hold. It holds each run's lock while the run is elsewhere, as the
+process of a local run does: what else works on the same folders waits, and a worker that was given up can write nothing
+here.
 """
 
 from __future__ import annotations
@@ -28,16 +29,14 @@ from harness.execute.time_limits import STATED, TimeLimits
 from harness.execute.worker import Failure
 from harness.files import locked
 from harness.records import Machine, Progress, Run
-from harness.runs.folder import RunFolder, find_start_problem, is_finished, load_result
+from harness.runs.folder import RunFolder, find_start_problem, is_finished, load_ended
 from harness.runs.provenance import read_origin
 
 DEATHS = 4
 """A run has failed when so many of its workers have died without a new epoch between them."""
-SENT = 500
-"""Errands that other machines, or their queue, have at once; more runs than that wait here."""
+SENT = 500  # runs that other machines, or their queue, have at once; more than that wait here
 POLL_S = 1.0
-IDLE_S = 60.0
-"""After so long without a run that a machine works on, the user is told why."""
+IDLE_S = 60.0  # after so long without a run that a machine works on, the user is told why
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class RemoteMachines(Protocol):
     def receive(self, seconds: float) -> Sequence[tuple[str, Message | RunClosed]]:
         """Return what has arrived, with the run's id; wait for it so long at most."""
 
-    def recall(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> None:
         """End a remote run; nothing more arrives from it."""
 
     def shortage(self) -> str:
@@ -71,12 +70,10 @@ class _SentRun:
     """A run that was sent, and what is known of it."""
 
     run: Run
-    inbox: FolderReceiver
+    receiver: FolderReceiver
     lock: ExitStack
-    host: str = ""
-    """The machine that has taken it up."""
-    why: Failure | WorkerDied | None = None
-    """Why it will have no result."""
+    host: str = ""  # the machine that has taken it up
+    why: Failure | WorkerDied | None = None  # why it will have no result
 
 
 @dataclass
@@ -84,10 +81,8 @@ class _Attempts:
     """How a run has fared so far."""
 
     started: bool = False
-    epoch: int = -1
-    """The last epoch that has arrived."""
-    deaths: int = 0
-    """Workers that have died since."""
+    epoch: int = -1  # the last epoch that has arrived
+    deaths: int = 0  # workers that have died since
     not_before: float = 0.0
 
 
@@ -95,18 +90,18 @@ def execute_remote(
     runs: Sequence[Run],
     folders: Mapping[str, RunFolder],
     machine: Machine,
-    fleet: RemoteMachines,
+    remote: RemoteMachines,
     patience: TimeLimits = STATED,
 ) -> Iterator[Event]:
     """Execute runs, given with each after the run it starts from, on other machines. Yields what happens.
 
-    Closing the iterator, or an interrupt, recalls every run; what has arrived from them stays.
+    Closing the iterator, or an interrupt, cancels every run; what has arrived from them stays.
     """
-    driver = _Driver(runs, folders, machine, fleet, patience)
+    driver = _Driver(runs, folders, machine, remote, patience)
     try:
-        yield from driver.walk()
+        yield from driver.events()
     finally:
-        driver.recall_all()
+        driver.cancel_all()
 
 
 class _Driver:
@@ -115,140 +110,128 @@ class _Driver:
         runs: Sequence[Run],
         folders: Mapping[str, RunFolder],
         machine: Machine,
-        fleet: RemoteMachines,
+        remote: RemoteMachines,
         patience: TimeLimits,
     ) -> None:
         self._patience = patience
-        self._order = Scheduler(runs, folders)
+        self._queue = Scheduler(runs, folders)
         self._folders = folders
         self._machine = replace(machine, origin=read_origin())
-        self._fleet = fleet
-        self._away: dict[str, _SentRun] = {}
-        self._past = {run.id: _Attempts() for run in runs}
+        self._remote = remote
+        self._sent: dict[str, _SentRun] = {}
+        self._attempts = {run.id: _Attempts() for run in runs}
 
-    def walk(self) -> Iterator[Event]:
+    def events(self) -> Iterator[Event]:
         """Send what is ready, note what arrives, until every run is at its end."""
         busy = time.monotonic()
-        while self._order or self._away:
-            yield from self._order.skip_lost()
+        while self._queue or self._sent:
+            yield from self._queue.skip_lost()
             yield from self._send_ready()
-            arrived = self._fleet.receive(POLL_S)
+            arrived = self._remote.receive(POLL_S)
             for run_id, message in arrived:
-                if run_id in self._away:
-                    yield from self._note(self._away[run_id], message)
+                if run_id in self._sent:
+                    yield from self._note(self._sent[run_id], message)
             now = time.monotonic()
-            if arrived or not self._away or any(away.host for away in self._away.values()):
+            if arrived or not self._sent or any(sent.host for sent in self._sent.values()):
                 busy = now
             elif now - busy > IDLE_S:
                 busy = now
-                yield Warned(f"no machine has taken up a run for {IDLE_S:.0f} s: {self._fleet.shortage()}")
+                yield Warned(f"no machine has taken up a run for {IDLE_S:.0f} s: {self._remote.shortage()}")
 
-    def recall_all(self) -> None:
+    def cancel_all(self) -> None:
         """End what is under way."""
-        for run_id in list(self._away):
-            self._fleet.recall(run_id)
+        for run_id in list(self._sent):
+            self._remote.cancel(run_id)
             self._close(run_id)
 
     def _send_ready(self) -> Iterator[Event]:
-        for run in self._order.ready():
-            if len(self._away) >= SENT:
+        for run in self._queue.ready():
+            if len(self._sent) >= SENT:
                 return
-            if time.monotonic() < self._past[run.id].not_before:
+            if time.monotonic() < self._attempts[run.id].not_before:
                 continue
+            # Taken before the run is sent and kept until it is closed: the folder is written by nobody else meanwhile.
             lock = ExitStack()
             if not lock.enter_context(locked(self._folders[run.id].lock, wait=False)):
                 lock.close()  # another process works on it
                 continue
-            self._order.take(run)
-            self._away[run.id] = _SentRun(run, FolderReceiver(self._folders[run.id].path), lock)
+            self._queue.take(run)
+            self._sent[run.id] = _SentRun(run, FolderReceiver(self._folders[run.id].path), lock)
             yield from self._send(run)
 
     def _send(self, run: Run) -> Iterator[Event]:
-        folder, start = self._folders[run.id], self._order.start_file(run)
+        folder, start = self._folders[run.id], self._queue.start_file(run)
         if is_finished(folder):  # by the process that had the lock
             yield self._end(run)
         elif start is not None and (problem := find_start_problem(start)):
             yield self._fail(run, problem)
         else:
             remote_run = RemoteRun(run, self._machine, str(folder.path), str(Path.cwd()), self._patience)
-            self._fleet.send(remote_run, pack_to_go_on(folder), start)
-        if start is not None and not self._order.wants(start):
-            self._fleet.forget(start)
+            self._remote.send(remote_run, pack_to_go_on(folder), start)
+        if start is not None and not self._queue.wants(start):
+            self._remote.forget(start)
 
-    def _note(self, away: _SentRun, message: Message | RunClosed) -> Iterator[Event]:
-        run = away.run
+    def _note(self, sent: _SentRun, message: Message | RunClosed) -> Iterator[Event]:
+        run, attempts = sent.run, self._attempts[sent.run.id]
         match message:
             case RunTaken(host):
-                yield from self._begin(away, host)
+                yield from [] if attempts.started else [Started(run)]  # told once, however often the run is sent
+                sent.host, attempts.started = host, True
             case Chunk():
-                yield from self._take(away, message)
-            case Progress():
-                yield from self._advance(run, message)
+                yield from self._take(sent, message)
+            case Progress(epoch=epoch) if epoch > attempts.epoch:
+                # Told once: a run that goes on repeats what it has done.
+                attempts.epoch, attempts.deaths = epoch, 0
+                yield Advanced(run, message)
             case Warned():
                 yield message
             case Failure() | WorkerDied():
-                away.why = message
+                sent.why = message
             case RunSent(names):
                 self._remove_checkpoints(run, names)
             case RunClosed(why):
-                yield from self._conclude(away, why or away.why or WorkerDied("its worker ended without a word"))
+                yield from self._conclude(sent, why or sent.why or WorkerDied("its worker ended without a word"))
 
-    def _begin(self, away: _SentRun, host: str) -> Iterator[Started]:
-        """Tell of a start once, however often the run is sent."""
-        away.host = host
-        if not self._past[away.run.id].started:
-            self._past[away.run.id].started = True
-            yield Started(away.run)
-
-    def _take(self, away: _SentRun, piece: Chunk) -> Iterator[Ended]:
+    def _take(self, sent: _SentRun, chunk: Chunk) -> Iterator[Ended]:
         try:
-            away.inbox.take(piece)
+            sent.receiver.take(chunk)
         except OSError as error:
-            self._fleet.recall(away.run.id)
-            place = error.filename or self._folders[away.run.id].path
-            yield self._fail(away.run, f"{place}: {error.strerror}")
+            self._remote.cancel(sent.run.id)
+            yield self._fail(sent.run, f"{error.filename or self._folders[sent.run.id].path}: {error.strerror}")
 
-    def _advance(self, run: Run, progress: Progress) -> Iterator[Advanced]:
-        """Tell of an epoch once: a run that goes on repeats what it has done."""
-        past = self._past[run.id]
-        if progress.epoch > past.epoch:
-            past.epoch, past.deaths = progress.epoch, 0
-            yield Advanced(run, progress)
-
-    def _conclude(self, away: _SentRun, why: Failure | WorkerDied) -> Iterator[Event]:
-        run, past = away.run, self._past[away.run.id]
+    def _conclude(self, sent: _SentRun, why: Failure | WorkerDied) -> Iterator[Event]:
+        run, attempts = sent.run, self._attempts[sent.run.id]
         if is_finished(self._folders[run.id]):
             yield self._end(run)
         elif isinstance(why, Failure):
             yield self._fail(run, why.reason)
-        elif past.deaths + 1 >= DEATHS:
+        elif attempts.deaths + 1 >= DEATHS:
             yield self._fail(
                 run,
                 f"its workers died {DEATHS} times without a new epoch, the last time so: {why.reason}; run again to "
                 "continue from its last checkpoint",
             )
         else:
-            past.deaths += 1
-            past.not_before = time.monotonic() + 2 ** (past.deaths - 1)
+            # Twice as long each time: a dead machine may be given out again before it is known to be dead.
+            attempts.deaths += 1
+            attempts.not_before = time.monotonic() + 2 ** (attempts.deaths - 1)
             self._close(run.id)
-            self._order.put_back(run)
-            place = f" (on {away.host})" if away.host else ""
+            self._queue.put_back(run)
+            place = f" (on {sent.host})" if sent.host else ""
             yield Warned(f"{run.label}: {why.reason}{place}; it is sent again and goes on from its last checkpoint")
 
     def _end(self, run: Run) -> Ended:
         self._close(run.id)
-        result = load_result(self._folders[run.id])
-        assert result is not None
-        return self._order.end(run, result)
+        return self._queue.end(run, load_ended(self._folders[run.id]))
 
     def _fail(self, run: Run, reason: str) -> Ended:
         self._close(run.id)
-        return self._order.fail(run, reason)
+        return self._queue.fail(run, reason)
 
     def _close(self, run_id: str) -> None:
-        away = self._away.pop(run_id)
-        away.inbox.close()
-        away.lock.close()
+        sent = self._sent.pop(run_id)
+        sent.receiver.close()
+        sent.lock.close()
 
     def _remove_checkpoints(self, run: Run, kept: Collection[str]) -> None:
         """Remove what a finished run needed to go on, as its process did where it worked."""

@@ -21,14 +21,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: no t
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # warnings of its native part would break the progress display
 
 import ray
-from ray.exceptions import (
-    LocalRayletDiedError,
-    NodeDiedError,
-    OutOfMemoryError,
-    RayError,
-    RayTaskError,
-    WorkerCrashedError,
-)
+from ray import exceptions
 
 from harness.errors import HarnessError, InputError
 from harness.execute.events import Event
@@ -79,11 +72,11 @@ def execute_ray(
         for needs in {tuple(_needs(run, cluster).items()) for run in runs}:
             _require_room(dict(needs))
         device = ("cuda" if cluster.gpus_per_run else "cpu") if cluster.device == "auto" else cluster.device
-        fleet = _RayMachines(cluster)
+        machines = _RayMachines(cluster)
         try:
-            yield from execute_remote(runs, folders, Machine(device), fleet, patience)
+            yield from execute_remote(runs, folders, Machine(device), machines, patience)
         finally:
-            fleet.disband()
+            machines.close()
 
 
 @contextmanager
@@ -98,7 +91,7 @@ def _connected(address: str | None) -> Iterator[None]:
     own: dict[str, Any] = {"include_dashboard": False} if at == "local" else {}
     try:
         ray.init(address=at, log_to_driver=False, logging_level="ERROR", **own)
-    except (RayError, ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (exceptions.RayError, ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"--address {at}: {_first_line(error).rstrip('.')}; `ray start --head` starts a cluster, --address local "
             "makes one on this machine that ends with the command; a cluster with token authentication wants the same "
@@ -175,12 +168,12 @@ class _RayMachines:
         self._task = ray.remote(num_returns="streaming", max_retries=0)(work)
         self._streams: dict[str, ray.ObjectRefGenerator] = {}
         self._weights: dict[Path, list[ray.ObjectRef[Chunk]]] = {}
-        self._recalled: list[ray.ObjectRefGenerator] = []
+        self._cancelled: list[ray.ObjectRefGenerator] = []
 
     def send(self, remote_run: RemoteRun, own: Iterable[Chunk], start: Path | None) -> None:
         """Submit a task; weights that several runs start from are put into the object store once."""
         if start is not None and start not in self._weights:
-            self._weights[start] = [ray.put(piece) for piece in cut(start, START)]
+            self._weights[start] = [ray.put(chunk) for chunk in cut(start, START)]
         needs = _needs(remote_run.run, self._cluster)
         task = self._task.options(
             num_cpus=needs["CPU"],
@@ -189,7 +182,7 @@ class _RayMachines:
             _generator_backpressure_num_objects=UNREAD,
         )
         weights = self._weights[start] if start is not None else []
-        self._streams[remote_run.run.id] = task.remote(remote_run, [ray.put(piece) for piece in own], weights)
+        self._streams[remote_run.run.id] = task.remote(remote_run, [ray.put(chunk) for chunk in own], weights)
 
     def forget(self, start: Path) -> None:
         """Let go of weights; tasks that have not read them yet keep them."""
@@ -209,20 +202,20 @@ class _RayMachines:
                 del self._streams[run_id]
         return found
 
-    def recall(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> None:
         """Cancel a task: its worker gets an interrupt, and ends the run's process."""
         stream = self._streams.pop(run_id)
         ray.cancel(stream)
-        self._recalled.append(stream)
+        self._cancelled.append(stream)
 
     def shortage(self) -> str:
         """Return what the cluster has."""
         return f"the cluster is busy, or has lost nodes; {_list_nodes()}"
 
-    def disband(self) -> None:
+    def close(self) -> None:
         """Wait a little for the workers of tasks that were cancelled to clear up."""
-        if self._recalled:
-            ends = [stream.completed() for stream in self._recalled]
+        if self._cancelled:
+            ends = [stream.completed() for stream in self._cancelled]
             ray.wait(ends, num_returns=len(ends), timeout=CANCEL_S, fetch_local=False)
 
 
@@ -231,19 +224,19 @@ def _read(stream: ray.ObjectRefGenerator) -> Message | RunClosed:
         message: Message = ray.get(next(stream))
     except StopIteration:
         return RunClosed()
-    except RayTaskError as error:
+    except exceptions.RayTaskError as error:
         return RunClosed(Failure(f"{type(error.cause).__name__}: {_first_line(error.cause)}"))
-    except LocalRayletDiedError:
+    except exceptions.LocalRayletDiedError:
         raise HarnessError(
             "the Ray node that this command runs on has died; the same command goes on from the last checkpoints that "
             "have arrived, once the node is back"
         ) from None
-    except NodeDiedError:
+    except exceptions.NodeDiedError:
         return RunClosed(WorkerDied("its node died"))
-    except WorkerCrashedError:
+    except exceptions.WorkerCrashedError:
         return RunClosed(WorkerDied("its Ray worker died"))
-    except OutOfMemoryError:
+    except exceptions.OutOfMemoryError:
         return RunClosed(WorkerDied("its node ran out of memory, and Ray ended its worker"))
-    except RayError as error:
+    except exceptions.RayError as error:
         return RunClosed(WorkerDied(_first_line(error)))
     return message

@@ -1,4 +1,4 @@
-"""A folder's files on their way to another disk: cut into pieces there, put together here, each whole or not at all.
+"""A folder's files on their way to another disk: cut into chunks there, put together here, each whole or not at all.
 
 What arrives is always something to go on from, whenever the sender or the receiver is killed: the weights of the best
 epoch arrive before the state that counts that epoch as done, and a run's result arrives last.
@@ -15,29 +15,27 @@ from typing import IO
 
 from harness.runs.folder import RunFolder
 
-PIECE_BYTES = 16 * 2**20
-"""A file of hundreds of megabytes is never in memory as a whole."""
+CHUNK_BYTES = 16 * 2**20  # a file of hundreds of megabytes is never in memory as a whole
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some bytes of a file; a file's pieces come in order, and no other file's between them."""
+    """Some bytes of a file; a file's chunks come in order, and no other file's between them."""
 
-    file: str
-    """Its path below the folder."""
+    file: str  # its path below the folder
     data: bytes
     is_last: bool
 
 
 def cut(path: Path, name: str) -> Iterator[Chunk]:
-    """Yield a file's pieces under another name."""
+    """Yield a file's chunks under another name."""
     with path.open("rb") as file:
         yield from _cut(file, name)
 
 
 def _cut(file: IO[bytes], name: str) -> Iterator[Chunk]:
-    data = file.read(PIECE_BYTES)
-    while following := file.read(PIECE_BYTES):
+    data = file.read(CHUNK_BYTES)
+    while following := file.read(CHUNK_BYTES):
         yield Chunk(name, data, False)
         data = following
     yield Chunk(name, data, True)
@@ -64,6 +62,8 @@ class FolderSender:
 
         Files are opened in the opposite of the order in which they are sent: none is older than one sent after it.
         """
+        # Between two files the run's process may write a newer state. Opened from the last to the first, what is sent
+        # first is the newest: the weights are never older than the state that counts their epoch as done.
         with ExitStack() as open_files:
             files: list[tuple[Path, IO[bytes]]] = []
             for path in sorted(self._paths(with_log), key=lambda path: (self._order.get(path, 0), path), reverse=True):
@@ -84,35 +84,36 @@ class FolderSender:
 
 
 class FolderReceiver:
-    """Puts pieces together into the files of a folder."""
+    """Puts chunks together into the files of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: IO[bytes] | None = None
 
-    def take(self, piece: Chunk) -> None:
-        """Write a piece; the file is there, in place of an older one, when its last piece is.
+    def take(self, chunk: Chunk) -> None:
+        """Write a chunk; the file is there, in place of an older one, when its last chunk is.
 
         Raises:
             OSError: the disk is full or not writable; the older file is untouched.
         """
-        path = self._folder / piece.file
+        path = self._folder / chunk.file
+        # Under another name until it is whole and on the disk: a receiver that is killed leaves the older file.
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         if self._file is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = partial.open("wb")
-        self._file.write(piece.data)
-        if piece.is_last:
+        self._file.write(chunk.data)
+        if chunk.is_last:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
             partial.replace(path)
 
-    def take_all(self, pieces: Iterable[Chunk]) -> None:
-        """Write all pieces of some files."""
-        for piece in pieces:
-            self.take(piece)
+    def take_all(self, chunks: Iterable[Chunk]) -> None:
+        """Write all chunks of some files."""
+        for chunk in chunks:
+            self.take(chunk)
 
     def close(self) -> None:
         """Drop a file that has not come to its end."""

@@ -28,8 +28,7 @@ from harness.records import Machine, Progress, Run
 from harness.runs.folder import RunFolder, is_finished
 from harness.spec.plugins import import_plugin
 
-POLL_S = 0.2
-"""A wait is cut into these, between which a cancellation is noticed."""
+POLL_S = 0.2  # a wait is cut into these, between which a cancellation is noticed
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ def scratch_folder() -> Iterator[Path]:
         try:
             for other in scratch.iterdir():
                 if other.is_dir() and other != place:
-                    with locked(other.with_suffix(".lock"), wait=False) as held:  # a living process holds it
-                        if held:
+                    with locked(other.with_suffix(".lock"), wait=False) as acquired:  # a living process holds it
+                        if acquired:
                             _remove(other)
             yield place
         finally:
@@ -95,7 +94,7 @@ def _remove(place: Path) -> None:
 def carry_out(remote_run: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
     """Bring a run to its end, from wherever its folder says it stands; `start` holds the weights that it starts from.
 
-    Yields each epoch after the pieces of the files that hold it. Closing the iterator ends the run's process.
+    Yields each epoch after the chunks of the files that hold it. Closing the iterator ends the run's process.
     """
     with suppress(OSError):
         os.chdir(remote_run.cwd)
@@ -104,12 +103,30 @@ def carry_out(remote_run: RemoteRun, folder: RunFolder, start: Path | None) -> I
     except HarnessError as error:
         yield Failure(str(error))
         return
-    yield from _watch(remote_run, folder, start)
+    worker = Worker(remote_run.run, folder, remote_run.machine, start, remote_run.patience)
+    sender = FolderSender(folder)
+    try:
+        while not worker.is_over:
+            wait_for([worker], POLL_S)
+            # Files go before words: an epoch that the other side hears of is on its disk by then.
+            if messages := worker.hear():
+                yield from sender.changed()
+            for message in messages:
+                if isinstance(message, Warned):
+                    message = Warned(message.text.replace(str(folder.path), remote_run.home))
+                yield message
+        yield from sender.changed(with_log=True)
+        if worker.failure:
+            yield Failure(worker.failure.reason.replace(str(folder.path), remote_run.home))
+        elif not is_finished(folder):
+            yield WorkerDied(worker.describe_death())
+        yield RunSent(tuple(path.name for path in folder.state.parent.glob("*")))
+    finally:
+        worker.end()
 
 
 def _require_same_inputs(run: Run) -> None:
     """Refuse to compute a run from other data than its id stands for."""
-
     for module in run.config.plugins:
         import_plugin(module)
     here = socket.gethostname()
@@ -121,25 +138,3 @@ def _require_same_inputs(run: Run) -> None:
         raise InputError(
             f"on {here}: {changed[0]} is not what the study was planned with (another content at that place)"
         )
-
-
-def _watch(remote_run: RemoteRun, folder: RunFolder, start: Path | None) -> Iterator[Message]:
-    worker = Worker(remote_run.run, folder, remote_run.machine, start, remote_run.patience)
-    outbox = FolderSender(folder)
-    try:
-        while not worker.is_over:
-            wait_for([worker], POLL_S)
-            if said := worker.hear():
-                yield from outbox.changed()
-            for message in said:
-                if isinstance(message, Warned):
-                    message = Warned(message.text.replace(str(folder.path), remote_run.home))
-                yield message
-        yield from outbox.changed(with_log=True)
-        if worker.failure:
-            yield Failure(worker.failure.reason.replace(str(folder.path), remote_run.home))
-        elif not is_finished(folder):
-            yield WorkerDied(worker.describe_death())
-        yield RunSent(tuple(path.name for path in folder.state.parent.glob("*")))
-    finally:
-        worker.end()
