@@ -290,7 +290,7 @@ os._exit(0)
 @pytest.mark.parametrize(
     ("variable", "told"),
     [
-        ("OMP_THREAD_LIMIT=1", "torch waits for ever with train.threads: 2"),
+        pytest.param("OMP_THREAD_LIMIT=1", "torch waits for ever with train.threads: 2", marks=pytest.mark.slow),
         ("OMP_DYNAMIC=TRUE", "OMP_DYNAMIC=TRUE lets OpenMP give torch fewer threads than train.threads (2)"),
         ("OMP_WAIT_POLICY=passive", ""),
     ],
