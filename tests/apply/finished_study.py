@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import api
 from harness.apply.choose import ChosenRun, choose
-from harness.records import Machine, RunConfig
+from harness.records import Machine, Plan, RunConfig
 from harness.tracking.protocol import Store
 
 SPEC = """
@@ -56,6 +56,16 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 @functools.cache
 def finished() -> Finished:
     """Return the study, trained on the first call."""
+    _KEPT.append(tempfile.TemporaryDirectory())
+    place = Path(_KEPT[0].name)
+    (place / "small.yaml").write_text(SPEC)
+    store = api.open_store(place / "mlruns", f"sqlite:///{place}/mlruns/mlflow.db")
+    train_here(api.make_plan(api.load_spec(place / "small.yaml")), store)
+    return Finished(place, store, f"sqlite:///{place}/mlruns/mlflow.db")
+
+
+def train_here(plan: Plan, store: Store) -> None:
+    """Train a study in this process: those of the runs would take seconds to start."""
     from harness.execute.events import Ended, Started
     from harness.execute.run import run_one
     from harness.execute.study import execute_plan
@@ -68,14 +78,8 @@ def finished() -> Finished:
             run_one(run, folders[run.id], Machine("cpu"), start, lambda progress: None)
             yield Ended(run, load_result(folders[run.id]))
 
-    _KEPT.append(tempfile.TemporaryDirectory())
-    place = Path(_KEPT[0].name)
-    (place / "small.yaml").write_text(SPEC)
-    store = api.open_store(place / "mlruns", f"sqlite:///{place}/mlruns/mlflow.db")
-    plan = api.make_plan(api.load_spec(place / "small.yaml"))
     for event in execute_plan(plan, plan.runs, store, in_this_process):
         assert not isinstance(event, Ended) or event.result.status == "finished", event
-    return Finished(place, store, f"sqlite:///{place}/mlruns/mlflow.db")
 
 
 def copy_store(root: Path) -> None:

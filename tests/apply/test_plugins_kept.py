@@ -50,6 +50,8 @@ COMMANDS = {
     "export": ("export", "lab/baseline@best", "--out", "model.onnx"),
     "reproduce": ("reproduce", "lab/baseline@best"),
 }
+TRIED_AS_PRINTED = ("predict", "reproduce")
+"""One that applies a network, one that trains it; the card's printed command is tried where a plugin changed."""
 
 
 def run(place, *arguments, check=True):
@@ -118,9 +120,10 @@ def test_without_the_plugin_each_command_says_where_it_was_and_a_command_that_wo
     assert f"It was {trained}/our_lab/losses.py" in message
     printed = message.splitlines()[-1].strip()
     assert re.match(r"PYTHONPATH=\S+plugins\.zip\S* harness ", printed)
-    again = as_printed(elsewhere, printed)
-    assert again.returncode == 0, again.stderr
-    assert "plugins.zip/our_lab/losses.py" in again.stderr
+    if command[0] in TRIED_AS_PRINTED:
+        again = as_printed(elsewhere, printed)
+        assert again.returncode == 0, again.stderr
+        assert "plugins.zip/our_lab/losses.py" in again.stderr
 
 
 def test_a_plugin_that_changed_is_noted_and_the_copy_goes_before_it_where_it_is_asked_for(trained, elsewhere):

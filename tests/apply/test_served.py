@@ -95,6 +95,7 @@ def picture_and_labels(chosen):
     return image, label_pixels(logits, image.shape[:2]).numpy()
 
 
+@pytest.mark.slow
 def test_the_model_and_its_version_lead_back_to_the_run(registered):
     study, chosen, logged = registered
     client = MlflowClient(study.uri)
@@ -113,6 +114,7 @@ def test_the_model_and_its_version_lead_back_to_the_run(registered):
         assert study.choose(name).run_id == chosen.run_id
 
 
+@pytest.mark.slow
 def test_a_second_registration_is_the_next_version_and_takes_the_alias(registered, tmp_path):
     study, _, logged = registered
     other = study.choose("small/baseline/seed1@best")
@@ -152,6 +154,7 @@ LONELY = """
 """
 
 
+@pytest.mark.slow
 def test_it_loads_and_answers_where_harness_and_torch_are_not(registered, tmp_path):
     study, chosen, _ = registered
     image, labels = picture_and_labels(chosen)
@@ -174,12 +177,14 @@ def test_it_loads_and_answers_where_harness_and_torch_are_not(registered, tmp_pa
     assert answer["example"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_the_store_does_not_hold_is_named(registered):
     study, _, _ = registered
     with pytest.raises(InputError, match="does not hold run 123"):
         log_model(study.store, "123", "", None, {})
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_takes_no_model_and_says_so_in_one_line(registered, monkeypatch):
     study, chosen, known = registered
     faults = Faults("*", ImportError("No module named 'psycopg'"))

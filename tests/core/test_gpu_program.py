@@ -113,6 +113,7 @@ make_steps(MADE, Rig(torch.device("cpu"), Path({out!r})), Path({out!r}), {until}
 """
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_dies_or_hangs_is_a_row_and_not_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     save(tmp_path, Record({"device": "a card"}, tuple(Row(step.part, step.name) for step in MADE)))

@@ -358,10 +358,9 @@ print(os.environ.get("MLFLOW_DISABLE_TELEMETRY"), get_telemetry_client())
 """
 
 
+@pytest.mark.slow
 def test_mlflow_reports_to_nobody_unless_asked_to(tmp_path):
     assert python(TELEMETRY, tmp_path).stdout == "true None\n"
-    told = python("import os, harness.tracking; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])", tmp_path)
-    assert told.stdout == "true\n"
     code = "import os, harness.tracking; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
     assert python(code, tmp_path, MLFLOW_DISABLE_TELEMETRY="false").stdout == "false\n"
     child = "import sys, harness.execute.run; print([n for n in ('mlflow', 'optuna', 'ray') if n in sys.modules])"

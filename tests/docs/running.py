@@ -1,7 +1,12 @@
-"""A page's blocks, run in order in one folder."""
+"""A page's blocks, run in order in one folder.
+
+Lines that are commands of harness alone run in the process of the tests: a start takes seconds, and a page has up to
+nine. A shell runs what is more than that, servers, and pages that enter parts of their own into the catalog.
+"""
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -11,19 +16,24 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import yaml
 from pages import ROOT, Block, Page
+from tiny_study import harness_here
 
 PATIENCE_S = 300
+WITH_PARTS = {"adding-parts.md"}
+"""Pages whose parts would be in the catalog of the tests that come after them."""
 
 
 class Place:
     """The folder in which a page is run, and the servers that it has started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, page: str) -> None:
         """Put a `harness` of this source tree before all others."""
         self.folder = folder
+        self.in_shell = page in WITH_PARTS
         self.printed = ""
         self._ports: dict[str, str] = {}
         self._servers: list[subprocess.Popen[bytes]] = []
@@ -56,12 +66,27 @@ class Place:
         elif "serves" in block.marks:
             self._serve(text)
         elif "file" not in block.marks:
-            program = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [sys.executable, "-c"]
-            done = subprocess.run(
-                [*program, text], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1800
-            )
+            calls = [] if self.in_shell or block.language != "bash" else _harness_calls(text)
+            done = self._call(calls) if calls else self._start(block.language, text)
             assert done.returncode == int(block.marks.get("exit", 0)), f"{text}\n{done.stdout}{done.stderr}"
             self.printed = done.stdout + done.stderr
+
+    def _start(self, language: str, text: str) -> subprocess.CompletedProcess[str]:
+        program = ["bash", "-euo", "pipefail", "-c"] if language == "bash" else [sys.executable, "-c"]
+        return subprocess.run(
+            [*program, text], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1800
+        )
+
+    def _call(self, calls: list[list[str]]) -> subprocess.CompletedProcess[str]:
+        """Call the program with the words of each line, up to the first that fails, as `bash -e` does."""
+        out = err = ""
+        with mock.patch.dict(os.environ, self.environment):
+            for words in calls:
+                done = harness_here(*words, cwd=self.folder)
+                out, err = out + done.stdout, err + done.stderr
+                if done.returncode != 0:
+                    break
+        return subprocess.CompletedProcess(calls, done.returncode, out, err)
 
     def _check_yaml(self, block: Block, text: str) -> None:
         """Read a study, or one with the block's keys in place of its own; other files are for the commands to read."""
@@ -109,6 +134,15 @@ class Place:
             server.wait(60)
 
 
+def _harness_calls(text: str) -> list[list[str]]:
+    """Return the words of each line of a block that calls harness alone, without a shell's work; else nothing."""
+    if "\\\n" in text:
+        return []
+    lines = [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+    plain = all(words[0] == "harness" and not re.search(r"[$`|&;<>]", "".join(words)) for words in lines)
+    return [words[1:] for words in lines] if plain else []
+
+
 def _answers(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
@@ -123,9 +157,9 @@ def _words(line: str) -> str:
 
 
 @contextmanager
-def placed(folder: Path) -> Iterator[Place]:
+def placed(folder: Path, page: str) -> Iterator[Place]:
     """Return a place for a page; its servers end with it."""
-    place = Place(folder)
+    place = Place(folder, page)
     try:
         yield place
     finally:

@@ -50,7 +50,7 @@ def page_of(path):
 @pytest.mark.parametrize("path", [page_of(path) for path in PAGES])
 def test_a_page_runs_from_top_to_bottom(path, tmp_path):
     page = read_page(path)
-    with placed(tmp_path) as place:
+    with placed(tmp_path, path.name) as place:
         for prepare in BEFORE.get(path.name, []):
             prepare(place)
         run_page(page, place)

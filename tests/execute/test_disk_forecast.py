@@ -3,6 +3,7 @@
 import shutil
 from collections import namedtuple
 
+import pytest
 import yaml
 from tiny_study import TINY, harness_here
 
@@ -23,6 +24,7 @@ def plan_of(folder, name, seeds, **model):
     return api.make_plan(api.load_spec(folder / f"{name}.yaml"))
 
 
+@pytest.mark.slow
 def test_it_is_what_an_earlier_run_of_the_network_left(tmp_path, monkeypatch):
     root, first = tmp_path / "m", plan_of(tmp_path, "first", [0])
     assert foresee_disk(root, first.runs, ()).in_words == ""  # nothing is known yet

@@ -14,8 +14,9 @@ from tiny_study import TINY, harness_command, hear_signals
 
 from harness import api
 from harness.errors import InputError
+from harness.execute import time_limits, worker
 from harness.execute.device_slots import DeviceSlots
-from harness.execute.events import Ended, Warned
+from harness.execute.events import Ended, Tick, Warned
 from harness.execute.local import execute_in
 from harness.execute.time_limits import ProgressWatch, TimeLimits, parse_duration
 from harness.records import Machine
@@ -113,7 +114,7 @@ def test_a_run_is_finished_when_its_process_is_and_its_helpers_end_with_it(harne
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_however_a_command_ends_nothing_of_its_runs_is_left(workplace, signum):
     write_study(workplace, "helpers", "waiting")
     process = subprocess.Popen(
@@ -158,49 +159,83 @@ def test_a_killed_run_leaves_no_helper(harness_cli, workplace):
 
 
 STANDING = """
-import time
+from pathlib import Path
 import harness.train.loop as loop
 kept, calls = loop.forward, []
-def stand_still(seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:  # works, holds the interpreter, and gets nowhere
+def stand_still():
+    Path(__file__).with_name("stands").touch()
+    while not Path(__file__).with_name("goes on").exists():  # works, holds the interpreter, and gets nowhere
         sum(range(10_000))
 def forward(*arguments):
     calls.append(1)
     if len(calls) == 5:
-        stand_still(SECONDS)
+        stand_still()
     return kept(*arguments)
 loop.forward = forward
 """
 
 
-def run_one_that_stands(place: Path, monkeypatch, seconds: int, patience: TimeLimits):
+class Later:
+    """The clock by which runs are judged; hours pass on it when the test says so."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def monotonic(self):
+        return time.monotonic() + self.seconds
+
+
+@pytest.fixture
+def later(monkeypatch):
+    clock = Later()
+    monkeypatch.setattr(time_limits, "time", clock)
+    return clock
+
+
+def begin_one_that_stands(place: Path, monkeypatch, patience: TimeLimits):
+    """Return a run that will stand still in its second epoch, its folder, and the events of it and of another."""
     monkeypatch.syspath_prepend(place)
-    (place / "standing.py").write_text(STANDING.replace("SECONDS", str(seconds)))
+    (place / "standing.py").write_text(STANDING)
     (place / "tiny.yaml").write_text(TINY)
     first, other = api.make_plan(api.load_spec(place / "tiny.yaml")).runs[:2]
     standing = replace(first, config=replace(first.config, plugins=("standing",)))
     folders = {run.id: run_folder(place, run.id) for run in (standing, other)}
-    events = list(execute_in(DeviceSlots(2, ("cpu",), 2), (standing, other), folders, Machine(), patience=patience))
-    ends = {event.run.id: event.result for event in events if isinstance(event, Ended)}
-    assert ends[other.id].status == "finished"
-    return ends[standing.id], [event.text for event in events if isinstance(event, Warned)], folders[standing.id]
+    events = execute_in(DeviceSlots(2, ("cpu",), 2), (standing, other), folders, Machine(), patience=patience)
+    return standing, folders[standing.id], events
 
 
 @pytest.mark.slow
-def test_a_run_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path, monkeypatch):
-    result, _, folder = run_one_that_stands(tmp_path, monkeypatch, 600, TimeLimits(run_s=45))
-    assert result.status == "failed"
-    assert result.reason == (
-        "it took longer than --run-timeout (45 s), and was ended; run again to continue from its last epoch"
+def test_a_run_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path, monkeypatch, later):
+    standing, folder, events = begin_one_that_stands(tmp_path, monkeypatch, TimeLimits(run_s=5400))
+    ends = {}
+    for event in events:
+        if isinstance(event, Ended):
+            ends[event.run.id] = event.result
+        if (tmp_path / "stands").exists() and ends:
+            later.seconds = 5400
+    assert [result.status for run_id, result in ends.items() if run_id != standing.id] == ["finished"]
+    assert ends[standing.id].status == "failed"
+    assert ends[standing.id].reason == (
+        "it took longer than --run-timeout (1.5 h), and was ended; run again to continue from its last epoch"
     )
     assert [item.epoch for item in read_progress(folder)] == [1]
 
 
 @pytest.mark.slow
-def test_of_a_run_that_stands_still_it_is_said_once_where(tmp_path, monkeypatch):
-    result, told, folder = run_one_that_stands(tmp_path, monkeypatch, 30, TimeLimits(silence_s=15, steps=1))
-    assert result.status == "finished", "it is not ended"
+def test_of_a_run_that_stands_still_it_is_said_once_where(tmp_path, monkeypatch, later):
+    standing, folder, events = begin_one_that_stands(tmp_path, monkeypatch, TimeLimits(silence_s=1800, steps=1))
+    ends, told, beats = {}, [], 0
+    for event in events:
+        if isinstance(event, Ended):
+            ends[event.run.id] = event.result
+        if isinstance(event, Warned):
+            told.append(event.text)
+        beats += isinstance(event, Tick) and (tmp_path / "stands").exists()
+        if beats > worker.PULSE_S + 1:  # it has told all that it has done
+            later.seconds += 1800
+        if beats > worker.PULSE_S + 4:
+            (tmp_path / "goes on").touch()
+    assert ends[standing.id].status == "finished", "it is not ended"
     (said,) = (text for text in told if "standing.py" in text)
     assert "baseline/seed0 has trained or judged nothing for" in said
     assert 'in stand_still < File "' in said and "in forward" in said
@@ -255,7 +290,7 @@ os._exit(0)
 @pytest.mark.parametrize(
     ("variable", "told"),
     [
-        ("OMP_THREAD_LIMIT=1", "torch waits for ever with train.threads: 2"),
+        pytest.param("OMP_THREAD_LIMIT=1", "torch waits for ever with train.threads: 2", marks=pytest.mark.slow),
         ("OMP_DYNAMIC=TRUE", "OMP_DYNAMIC=TRUE lets OpenMP give torch fewer threads than train.threads (2)"),
         ("OMP_WAIT_POLICY=passive", ""),
     ],

@@ -179,7 +179,7 @@ def limit_files(size: int):
 def test_no_room_for_a_checkpoint_stops_that_run_alone_and_is_made_good(workplace):
     """Weights of 8 MB do not fit, those of the small network do: real refusals of the system, with no right needed."""
     (workplace / "tiny.yaml").write_text(
-        TINY.replace("\n  finetune:\n", BIG).replace("base_channels: 4", "base_channels: 2")
+        TINY.replace("\n  finetune:\n", BIG).replace("base_channels: 4", "base_channels: 2").replace("hs: 3", "hs: 1")
     )
     command = harness_command("run", "tiny.yaml", "--seeds", "0", "--json")
     limited = subprocess.run(
@@ -342,7 +342,7 @@ def as_a_user():
         ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
-@pytest.mark.parametrize("place", [".", "mlruns", "mlruns/studies/tiny"])
+@pytest.mark.parametrize("place", [".", pytest.param("mlruns", marks=pytest.mark.slow), "mlruns/studies/tiny"])
 def test_a_read_only_store_is_one_message(workplace, place):
     (workplace / place).mkdir(parents=True, exist_ok=True)
     (workplace / place).chmod(0o555)

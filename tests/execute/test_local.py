@@ -2,18 +2,14 @@
 
 import json
 import os
-import signal
-import subprocess
-import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_study import TINY, final_counts, harness_command
+from tiny_study import TINY
 
 from harness import api
 from harness.errors import InputError
@@ -23,7 +19,7 @@ from harness.execute.events import Ended, Started, Warned
 from harness.execute.local import execute_in
 from harness.execute.machine import GIB, MemoryNeeds, RunningRun, guess, memory_of, read_cores, read_memory
 from harness.records import Machine
-from harness.runs.folder import is_running, run_folder
+from harness.runs.folder import run_folder
 
 FOUR = ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
 
@@ -119,6 +115,7 @@ def largest_together(events):
     return largest
 
 
+@pytest.mark.slow
 def test_where_memory_holds_one_run_the_others_wait_and_it_is_said_once(plan, tmp_path):
     folders = {run.id: run_folder(tmp_path, run.id) for run in plan.runs}
     runs = plan.runs[:2]
@@ -131,6 +128,7 @@ def test_where_memory_holds_one_run_the_others_wait_and_it_is_said_once(plan, tm
     assert [event.result.status for event in events if isinstance(event, Ended)] == ["finished"] * 2
 
 
+@pytest.mark.slow
 def test_a_run_starts_as_soon_as_the_first_has_shown_how_little_its_kind_needs(plan, tmp_path, monkeypatch):
     """Guessed at 1 TiB a run, measured at less than one: the second waits for the first's first epoch, not its end."""
     monkeypatch.setattr(machine, "PROGRAM_BYTES", 1024 * GIB)
@@ -214,39 +212,3 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_checkpoint_and_others_go
     assert "at epoch 1, step" in ends[hot.id].reason
     assert "there is no good checkpoint of its own yet" in ends[hot.id].reason
     assert not folders[hot.id].best.exists()
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_every_process_and_leaves_all_resumable(harness_cli, workplace):
-    """The terminal sends the signal to the parent, its runs and what serves them, all at once."""
-    command = harness_command("run", "tiny.yaml", "--jobs", "2", "--set", "train.epochs=12")
-    process = subprocess.Popen(command, cwd=workplace, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    next(line for line in process.stderr if "seed1: epoch 2/" in line)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.endswith("interrupted: the same command goes on where it was\n")
-    assert "Traceback" not in err
-    assert no_process_left(process.pid)
-    folders = list(Path("mlruns/runs").iterdir())
-    assert len(folders) >= 2
-    assert not any(is_running(run_folder(Path("mlruns"), folder.name)) for folder in folders)
-    before = {journal.parent.name: journal.read_text() for journal in Path("mlruns/runs").glob("*/journal.jsonl")}
-    assert before
-    done = harness_cli(
-        "run", "tiny.yaml", "--jobs", "2", "--set", "train.epochs=12", "--max-runs", "2", "--only", "baseline"
-    )
-    assert done.returncode == 0, done.stderr
-    for name, text in before.items():
-        assert Path(f"mlruns/runs/{name}/journal.jsonl").read_text().startswith(text)
-    assert len(final_counts(workplace / "mlruns")) >= 2
-
-
-def no_process_left(group):
-    for _ in range(50):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    return False

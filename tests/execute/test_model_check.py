@@ -79,11 +79,13 @@ def test_what_works_or_cannot_be_told_goes_on(about, images, workplace):
     check_models(plan_of(workplace, about, images).runs, Machine("cpu"))
 
 
+@pytest.mark.slow
 def test_a_step_without_end_is_given_up_with_what_it_started(workplace):
     check_models(plan_of(workplace, "time").runs, Machine("cpu"), patience_s=8.0)
     assert_no_helper_left(workplace)
 
 
+@pytest.mark.slow
 def test_an_interrupt_waits_for_no_step(workplace):
     plan_of(workplace, "time")
     command = [*harness_command("run", "fussy.yaml", "--jobs", "1")]

@@ -48,6 +48,7 @@ variants:
 seeds: [0, 1, 2]
 compare: {reference: parent, epoch: best, split: val}
 """
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,6 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
     return harness_here(*arguments, cwd=trained().place)
 
 
-@pytest.mark.slow
 def test_the_gate_judges_the_spec_as_it_is_written():
     """The same command on the same results: the recipe fails, its parent's double passes, and an edit is noticed."""
     options = ("--variant", "ruin", "--max-drop", "0.01")
@@ -221,7 +221,6 @@ def test_the_gate_judges_the_spec_as_it_is_written():
     assert "the spec's file" in harness("gate", "ruin", "--seeds", "0").stderr
 
 
-@pytest.mark.slow
 def test_the_last_epoch_is_compared_without_training_anything():
     """Written in the spec or set by an option; `report` works on what is stored."""
     place = trained().place

@@ -27,7 +27,7 @@ def tell(pipe):
 """
 
 
-@pytest.mark.parametrize("own", [None, "", "glibc.malloc.arena_max=2"])
+@pytest.mark.parametrize("own", [None, pytest.param("", marks=pytest.mark.slow), "glibc.malloc.arena_max=2"])
 def test_memory_is_kept_in_the_processes_of_runs_unless_the_user_says_otherwise(tmp_path, own):
     (tmp_path / "telling.py").write_text(TELL)
     (tmp_path / "program.py").write_text("from telling import tell\n" + PROGRAM)

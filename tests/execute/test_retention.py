@@ -54,6 +54,7 @@ def test_last_weights_go_when_a_run_is_finished_and_its_counts_stay(tmp_path):
     assert (tmp_path / "m" / told).samefile(folder.best)
 
 
+@pytest.mark.slow
 def test_last_weights_stay_where_a_study_asks(tmp_path):
     plan, _ = execute(write_study(tmp_path, variants=FROM_LAST), tmp_path / "start")
     assert label_of(tmp_path / "start", plan) == {"baseline": ["best.pt", "last.pt"], "child": ["best.pt"]}
@@ -69,6 +70,7 @@ def test_they_stay_where_another_study_on_record_asks(tmp_path):
     assert label_of(tmp_path / "m", plan) == {"baseline": ["best.pt", "last.pt"]}
 
 
+@pytest.mark.slow
 def test_a_later_start_from_last_weights_makes_them_again_with_the_same_numbers(tmp_path):
     execute(write_study(tmp_path), tmp_path / "m")
     before = final_counts(tmp_path / "m")
@@ -91,6 +93,7 @@ def test_a_later_start_from_last_weights_makes_them_again_with_the_same_numbers(
     assert not [event for event in execute(path, tmp_path / "m")[1] if isinstance(event, Started)]
 
 
+@pytest.mark.slow
 def test_weights_that_come_out_otherwise_are_not_used_and_the_record_stays(tmp_path):
     plan, _ = execute(write_study(tmp_path), tmp_path / "m")
     folder = run_folder(tmp_path / "m", plan.runs[0].id)
@@ -107,6 +110,7 @@ def test_weights_that_come_out_otherwise_are_not_used_and_the_record_stays(tmp_p
     assert folder.result.read_bytes() == record
 
 
+@pytest.mark.slow
 def test_best_weights_that_were_removed_by_hand_come_again_for_a_new_start(tmp_path):
     plan, _ = execute(write_study(tmp_path), tmp_path / "m")
     run_folder(tmp_path / "m", plan.runs[0].id).best.unlink()
@@ -116,6 +120,7 @@ def test_best_weights_that_were_removed_by_hand_come_again_for_a_new_start(tmp_p
     assert label_of(tmp_path / "m", plan) == {"baseline": ["best.pt"], "child": ["best.pt"]}
 
 
+@pytest.mark.slow
 def test_asked_for_weights_are_linked_into_mlflow_also_later_and_take_no_room(tmp_path):
     path = write_study(tmp_path)
     plan, _ = execute(path, tmp_path / "m")
@@ -132,6 +137,7 @@ def test_asked_for_weights_are_linked_into_mlflow_also_later_and_take_no_room(tm
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_run_whose_folder_is_gone_is_fetched_with_its_weights_or_made_again(kept, tmp_path):
     path = write_study(tmp_path)
@@ -155,6 +161,7 @@ def flip(path):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["in the store", "here"])
 def test_what_is_damaged_where_a_lost_run_would_be_fetched_from_is_not_brought(where, tmp_path):
     """The advice of the messages about damaged files: remove the result, or the folder, and run again."""

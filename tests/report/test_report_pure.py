@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from harness.records import Concern
 from harness.report.page.markdown import render_markdown
 from harness.report.page.sections import make_page
@@ -33,6 +35,7 @@ def of_plugin(run):
     return replace(run, config=replace(run.config, model=model, plugins=("plugin_that_is_gone",)))
 
 
+@pytest.mark.slow
 def test_neither_parts_nor_data_nor_plugins_are_imported(simulate, tmp_path):
     made = simulate({"a": 0.7, "b": 0.75}, seeds=(0, 1))
     plan = replace(made.plan, runs=tuple(map(of_plugin, made.plan.runs)))

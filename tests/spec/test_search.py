@@ -206,7 +206,10 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("sampler", "pruner", "space"), SETTINGS)
+@pytest.mark.parametrize(
+    ("sampler", "pruner", "space"),
+    [pytest.param(*row, marks=[pytest.mark.slow] if row[0] in ("gp", "cmaes") else []) for row in SETTINGS],
+)
 def test_in_pieces_it_is_the_search_in_one_go(write_spec, tmp_path, sampler, pruner, space):
     """A piece is a new connection with a new sampler; two of the pieces begin with a trial that was cut short."""
     spec = load(write_spec, f"{space}  sampler: {sampler}\n  pruner: {pruner}\n  startup: 3\n")

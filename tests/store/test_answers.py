@@ -3,12 +3,14 @@
 import http.server
 import sqlite3
 import threading
+import time
 from contextlib import closing, contextmanager
 
 import pytest
 from every_call import ask_all
 from toy_study import finish, toy_plan
 
+from harness.tracking import mlflow_client
 from harness.tracking.mlflow_store import MlflowStore
 
 
@@ -71,7 +73,9 @@ def test_nonsense_from_a_server_is_a_store_that_fails(plan, tmp_path, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE"])
-def test_a_locked_database_is_waited_for_and_told_of_in_one_line(plan, tmp_path, new_root, capfd, begin):
+def test_a_locked_database_is_waited_for_and_told_of_in_one_line(plan, tmp_path, new_root, capfd, begin, monkeypatch):
+    """For writing MLflow waits 20 s of its own; what cannot even be read is waited for by harness."""
+    monkeypatch.setattr(mlflow_client, "PATIENCE_S", 2)
     root = new_root(tmp_path / "mlruns")
     store = MlflowStore(root)
     finish(store, plan.runs[0])
@@ -80,8 +84,10 @@ def test_a_locked_database_is_waited_for_and_told_of_in_one_line(plan, tmp_path,
             other.execute("PRAGMA journal_mode = DELETE")
         for statement in begin.split("; "):
             other.execute(statement)
+        began = time.monotonic()
         with pytest.raises(Exception, match=r"^the tracking store fails: another process keeps its database locked$"):
             store.open_study(plan)
+    assert time.monotonic() - began >= 2
     assert ask_all(store, plan, tmp_path) == {}
     assert capfd.readouterr() == ("", "")
 

@@ -28,6 +28,7 @@ def plan(tmp_path):
     return toy_plan(tmp_path)
 
 
+@pytest.mark.slow
 def test_each_call_may_raise_anything_and_is_a_store_that_fails(plan, tmp_path, new_root, monkeypatch):
     faults = Faults()
     make_faulty(monkeypatch, faults)

@@ -15,7 +15,7 @@ from harness.tracking import background_sync
 from harness.tracking.background_sync import BackgroundSync
 from harness.tracking.protocol import StoreError
 
-LONG = TINY.replace("study: tiny", "study: {name}").replace("epochs: 3", "epochs: 25").replace("[0, 1]", "[0]")
+LONG = TINY.replace("study: tiny", "study: {name}").replace("epochs: 3", "epochs: 12").replace("[0, 1]", "[0]")
 
 
 def start_study(place: Path, name: str, uri: str) -> subprocess.Popen[str]:
@@ -59,9 +59,9 @@ def journals(root: Path) -> dict[str, list[tuple[int, float]]]:
 @pytest.mark.slow
 def test_a_server_down_for_a_while_gets_every_epoch_once_and_in_order(lab, tmp_path):
     process = start_study(tmp_path, "outage", lab.uri)
-    read_until(process, "epoch 3/25")
+    read_until(process, "epoch 3/12")
     lab.kill()
-    read_until(process, "epoch 6/25")  # training goes on
+    read_until(process, "epoch 6/12")  # training goes on
     time.sleep(1)
     os.killpg(process.pid, signal.SIGSTOP)  # so that it is not done before the server is back
     lab.start()
@@ -81,7 +81,7 @@ def test_a_server_gone_for_good_costs_nothing_and_is_delivered_to_later(lab, tmp
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cret-token")
     uri = lab.uri.replace("://", "://someone:s3cret-word@")
     process = start_study(tmp_path, "gone", uri)
-    read_until(process, "epoch 2/25")
+    read_until(process, "epoch 2/12")
     lab.kill()
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err

@@ -39,6 +39,7 @@ def call(place, *arguments, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_study_goes_through_the_server_and_is_reported_on_elsewhere(lab, tmp_path, plan):
     here = MlflowStore(tmp_path / "here", lab.uri)
     here.open_study(plan)
@@ -62,6 +63,7 @@ def test_a_study_goes_through_the_server_and_is_reported_on_elsewhere(lab, tmp_p
     assert load_result(folder).counts["val"].confusion_CC().tolist() == [[3, 1], [0, 4]]
 
 
+@pytest.mark.slow
 def test_what_a_local_database_holds_is_delivered_to_a_server(lab, tmp_path, plan):
     """Of a study from before plans were kept on disk, and of a run whose folder is gone."""
     plan = expand(load_spec(tmp_path / "toy.yaml", seeds=[7]), make_reader())
@@ -135,6 +137,7 @@ def test_who_is_refused_reads_what_to_set_and_no_password(tmp_path):
     assert "s3cret" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["s3cret-word", "s3cret/with:all#kinds", "s3cret@twice"])
 def test_a_database_that_refuses_shows_no_password(lab, tmp_path, word):
     with pytest.raises(StoreError) as caught:

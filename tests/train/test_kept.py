@@ -102,32 +102,31 @@ def test_two_threads_and_accumulated_batches_too():
 
 
 @pytest.mark.parametrize(("network", "which"), CASES)
-@pytest.mark.parametrize("mode", ["train", "eval"])
-def test_the_two_stages_are_the_module(network, which, mode):
+def test_the_two_stages_are_the_module(network, which):
+    """In training and in evaluation: logits, and gradients."""
     name, settings = NETWORKS[network]
     torch.manual_seed(0)
     net = build("model", choose("model", name, {**settings, "freeze": which}), num_classes=5, in_channels=3)
     net.module.to(memory_format=torch.channels_last)
     freeze(net, which)
-    set_train_mode(net, which)
-    if mode == "eval":
-        net.module.eval()
     images = torch.randn(3, 3, 33, 45).contiguous(memory_format=torch.channels_last)
-    outputs, gradients = [], []
     state = {key: value.clone() for key, value in net.module.state_dict().items()}
     stages = net.stages[which]
-    for forward in (net.module, lambda batch: stages.rest(stages.features(batch), (33, 45))):
-        net.module.load_state_dict(state)
-        net.module.zero_grad()
-        torch.manual_seed(1)  # dropout in what is not frozen
-        logits, auxiliary = net.read(forward(images))
-        (logits.square().mean() + sum(item.square().mean() for _, item in auxiliary)).backward()
-        outputs.append([logits.detach(), *(item.detach() for _, item in auxiliary)])
-        gradients.append([value.grad.clone() for value in net.module.parameters() if value.grad is not None])
-    assert gradients[0]
-    for first, second in (outputs, gradients):
-        assert len(first) == len(second)
-        assert all(map(torch.equal, first, second))
+    for set_mode in (lambda: set_train_mode(net, which), net.module.eval):
+        set_mode()
+        outputs, gradients = [], []
+        for forward in (net.module, lambda batch: stages.rest(stages.features(batch), (33, 45))):
+            net.module.load_state_dict(state)
+            net.module.zero_grad()
+            torch.manual_seed(1)  # dropout in what is not frozen
+            logits, auxiliary = net.read(forward(images))
+            (logits.square().mean() + sum(item.square().mean() for _, item in auxiliary)).backward()
+            outputs.append([logits.detach(), *(item.detach() for _, item in auxiliary)])
+            gradients.append([value.grad.clone() for value in net.module.parameters() if value.grad is not None])
+        assert gradients[0]
+        for first, second in (outputs, gradients):
+            assert len(first) == len(second)
+            assert all(map(torch.equal, first, second))
 
 
 def test_a_file_keeps_what_memory_has_no_room_for(tmp_path, monkeypatch, caplog):

@@ -40,7 +40,7 @@ from harness.runs.folder import RunFolder
 from harness.train.loop import train
 
 place = Path(sys.argv[2])
-small = replace(large_config("fail"), train=TrainSettings(epochs=1, batch_size=1))
+small = replace(large_config("fail", images=4), train=TrainSettings(epochs=1, batch_size=1))
 setup = make_setup(small)
 next(train(setup))  # what a process needs whatever its batch
 for split in setup.data.splits.values():

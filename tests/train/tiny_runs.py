@@ -45,8 +45,8 @@ def without_speed(progress: Progress) -> dict[str, str]:
     return {name: repr(value) for name, value in progress.metrics.items() if name != "train/images_per_s"}
 
 
-def large_config(on_oom):
-    scenes = {"size": [96, 96], "train_images": 64, "val_images": 2, "test_images": 2, "normalize": "centered"}
+def large_config(on_oom, images=64):
+    scenes = {"size": [96, 96], "train_images": images, "val_images": 2, "test_images": 2, "normalize": "centered"}
     return make_config(
         data=choose("data", "desert", scenes),
         model=choose("model", "unet", {"base_channels": 32}),
