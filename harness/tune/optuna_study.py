@@ -11,15 +11,11 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna import Study, distributions, pruners, samplers
-from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import Trial as LiveTrial
 from optuna.trial import TrialState as State
@@ -42,14 +38,6 @@ WILCOXON_P = 0.1
 TOP, FEWEST, RESAMPLES = 0.25, 10, 200
 """Of importance: the share of trials that count as the best; the finished trials below which it is not measured; how
 often the trials are resampled for its interval."""
-
-
-@dataclass(frozen=True)
-class DrawnValues:
-    """Values drawn for a trial that is not in the book yet."""
-
-    values: Values
-    frozen: FrozenTrial
 
 
 @contextmanager
@@ -110,8 +98,11 @@ class Search:
         return known
 
     @_quiet()
-    def draw(self, tree: Node, knobs: Sequence[SearchParameter], first: Values | None) -> tuple[Node, DrawnValues]:
-        """Draw the next trial's values; return settings with them. `first` are those of the very first trial."""
+    def draw(self, tree: Node, knobs: Sequence[SearchParameter], first: Values | None) -> tuple[Node, FrozenTrial]:
+        """Draw the next trial, which is not in the book yet; return settings with its values, and the trial.
+
+        `first` are the values of the very first one.
+        """
         known = self._known()
         copy = self._copy(map(_as_finished, known) if self._tuning.settings.sampler == "gp" else known)
         copy.sampler = _make_sampler(self._tuning, len(known))
@@ -126,18 +117,18 @@ class Search:
                 return drawn.suggest_int(knob.key, int(knob.low), int(knob.high), step=knob.step)
             return drawn.suggest_float(knob.key, knob.low, knob.high, log=knob.kind == "log_uniform")
 
-        changed, values = walk(tree, knobs, suggest)
-        return changed, DrawnValues(values, copy.trials[-1])
+        changed, _ = walk(tree, knobs, suggest)
+        return changed, copy.trials[-1]
 
     @_quiet()
-    def begin(self, draft: DrawnValues, run_id: str) -> Trial:
+    def begin(self, drawn: FrozenTrial, run_id: str) -> Trial:
         """Enter a drawn trial into the book as running, in one transaction."""
         frozen = create_trial(
             state=State.RUNNING,
-            params=draft.frozen.params,
-            distributions=draft.frozen.distributions,
-            system_attrs=draft.frozen.system_attrs,
-            user_attrs={"run_id": run_id, "host": os.uname().nodename, DRAWN: _digest(run_id, draft.frozen.params)},
+            params=drawn.params,
+            distributions=drawn.distributions,
+            system_attrs=drawn.system_attrs,
+            user_attrs={"run_id": run_id, "host": os.uname().nodename, DRAWN: _digest(run_id, drawn.params)},
         )
         self._study.add_trial(frozen)
         return next(trial for trial in reversed(self.trials()) if trial.run_id == run_id)
@@ -251,7 +242,7 @@ def _to_trial(frozen: FrozenTrial) -> Trial:
     )
 
 
-def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
+def _make_sampler(tuning: Tuning, number: int) -> samplers.BaseSampler:
     seed, startup = derive(tuning.settings.seed, "trial", number) % 2**32, tuning.settings.startup
     if tuning.settings.sampler == "random":
         return samplers.RandomSampler(seed=seed)
@@ -263,7 +254,7 @@ def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
     return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=conditional)
 
 
-def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
+def _make_pruner(tuning: Tuning, epochs: int) -> pruners.BasePruner:
     if tuning.settings.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=tuning.settings.startup)
     if tuning.settings.pruner == "hyperband":
@@ -290,17 +281,17 @@ def measure_importance(
         measured = _shares(ended, spaces, place)
         rng = make_rng("importance", len(ended))
         # Trials are drawn again with replacement: how much the shares depend on which trials happened to run.
-        drawn = [
-            _shares([ended[i] for i in rng.integers(len(ended), size=len(ended))], spaces, place)
-            for _ in range(RESAMPLES)
-        ]
+        resampled = (rng.integers(len(ended), size=len(ended)) for _ in range(RESAMPLES))
+        drawn = [_shares([ended[index] for index in indices], spaces, place) for indices in resampled]
         ends = [np.quantile([shares.get(key, 0.0) for shares in drawn], [0.025, 0.975]).tolist() for key in keys]
         of_one = [Importance(objective, key, measured.get(key, 0.0), *end) for key, end in zip(keys, ends, strict=True)]
         found += sorted(of_one, key=lambda item: -item.share)
     return tuple(found)
 
 
-def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], objective: int) -> dict[str, float]:
+def _shares(
+    trials: Sequence[Trial], spaces: Mapping[str, distributions.BaseDistribution], objective: int
+) -> dict[str, float]:
     study = optuna.create_study(direction="maximize")
     for trial in trials:
         used = {key: spaces[key] for key in trial.values}
@@ -309,7 +300,7 @@ def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], obj
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
-def _distribution(knob: SearchParameter) -> BaseDistribution:
+def _distribution(knob: SearchParameter) -> distributions.BaseDistribution:
     if knob.kind == "choice":
         return distributions.CategoricalDistribution(knob.labels)
     if knob.kind == "int":

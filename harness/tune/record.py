@@ -115,21 +115,19 @@ def _turned(claim: Claim) -> Claim:
     changes = {
         "variant": claim.against,
         "against": claim.variant,
-        "delta": -claim.delta,
-        "low": _minus(claim.high),
-        "high": _minus(claim.low),
+        **_negated(claim),
         "low_margin": _minus(claim.high_margin),
         "high_margin": _minus(claim.low_margin),
         "by_seed": tuple(-value for value in claim.by_seed),
         "outcome": outcomes.get(claim.outcome, claim.outcome),
-        "called": None if claim.called is None else _turned_call(claim.called),
+        "called": claim.called and claim.called.model_copy(update=_negated(claim.called)),
         "chances": turn_chances(claim.chances),
     }
     return claim.model_copy(update=changes)
 
 
-def _turned_call(call: EarlierCall) -> EarlierCall:
-    return call.model_copy(update={"delta": -call.delta, "low": _minus(call.high), "high": _minus(call.low)})
+def _negated(found: Claim | EarlierCall) -> dict[str, float | None]:
+    return {"delta": -found.delta, "low": _minus(found.high), "high": _minus(found.low)}
 
 
 def _minus(value: float | None) -> float | None:
@@ -137,12 +135,11 @@ def _minus(value: float | None) -> float | None:
 
 
 def _make_knob(knob: SearchParameter, search: SearchOutcome, best: Trial | None) -> KnobRecord:
-    is_choice = knob.kind == "choice"
     return KnobRecord(
         key=knob.key,
         kind=knob.kind,
-        low=None if is_choice else knob.low,
-        high=None if is_choice else knob.high,
+        low=None if knob.kind == "choice" else knob.low,
+        high=None if knob.kind == "choice" else knob.high,
         choices=knob.labels,
         written=(search.written or {}).get(knob.key),
         best=best.values.get(knob.key) if best else None,

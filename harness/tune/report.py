@@ -8,33 +8,14 @@ from pathlib import Path
 from harness.files import write_text
 from harness.report.page import cells, csv_text
 from harness.report.page.markdown import render_markdown
-from harness.report.page.model import (
-    Block,
-    Bullets,
-    Cell,
-    Code,
-    Figure,
-    Heading,
-    Page,
-    Row,
-    Table,
-    Text,
-    make_table,
-)
+from harness.report.page.model import Block, Bullets, Cell, Code, Figure, Heading, Page, Row, Table, Text, make_table
 from harness.report.page.sentences import conclude
 from harness.report.page.text import NOTHING, code, counted, escape, points, setting
 from harness.report.study.record import Report, to_json
 from harness.spec.tuning import Tuning
 from harness.tune.figures import draw_search, figure_names
 from harness.tune.optuna_study import FEWEST
-from harness.tune.record import (
-    KnobRecord,
-    TunedVariant,
-    TuningRecord,
-    as_setting,
-    choice_of,
-    make_record,
-)
+from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, as_setting, choice_of, make_record
 from harness.tune.winners import SearchOutcome
 
 PRUNERS = {
@@ -123,8 +104,8 @@ def _cost(record: TuningRecord) -> Table:
     for variant in record.variants:
         counts = [sum(trial.state == state for trial in variant.trials) for state in states]
         epochs = sum(len(trial.epochs) for trial in variant.trials)
-        hours = (cells.plain(variant.search_hours, 2), cells.plain(variant.final_hours, 2))
         told = [str(len(variant.trials)), *map(str, counts), str(epochs) if epochs else NOTHING]
+        hours = [cells.plain(variant.search_hours, 2), cells.plain(variant.final_hours, 2)]
         rows.append([escape(variant.name), *told, *hours])
     return make_table(["variant", "trials", *states, "epochs scored", "hours of search", "hours of final runs"], rows)
 
@@ -194,12 +175,9 @@ def _importance(variant: TunedVariant) -> Iterator[Block]:
             code(item.key),
             escape(item.objective),
             cells.share(item.share, 0),
-            Cell(
-                f"{100 * item.low:.0f} to {100 * item.high:.0f}",
-                f"{cells.exact(100 * item.low)} to {cells.exact(100 * item.high, '%')}",
-            ),
+            Cell(f"{low:.0f} to {high:.0f}", f"{cells.exact(low)} to {cells.exact(high, '%')}"),
         ]
-        for item in variant.importance
+        for item, low, high in ((item, 100 * item.low, 100 * item.high) for item in variant.importance)
     ]
     yield make_table(["setting", "objective", "importance (%)", "95 % interval"], rows, numeric_from=2)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.report.figures.marks import Box, Key, Line, Row, Sheet, row_chart
-from harness.report.page.text import counted, decimal, points
-from harness.report.page.tooltips import one_line
+from harness.report.page.text import points
+from harness.report.page.tooltips import one_line, part_tip, unsigned
 from harness.report.study.attribution_records import FamilyAttribution, Part
 from harness.report.study.record import Report
 
@@ -50,11 +50,9 @@ def _surroundings(item: FamilyAttribution) -> list[Row]:
 def _row(name: str, found: Part, tone: int | None, *, note: str = "", base: float | None = None) -> Row:
     ends = [100 * (value + (base or 0.0)) for value in (found.low, found.high) if value is not None]
     low, high = ends if len(ends) == 2 else (None, None)
-    exact = [f"{one_line(name)} {note}".rstrip(), f"{decimal(100 * found.delta, 3)} points"]
-    if found.low is not None and found.high is not None:
-        exact.append(f"95 % interval {decimal(100 * found.low, 3)} to {decimal(100 * found.high, 3)}")
-    exact += [] if found.p_adjusted is None else [f"p = {found.p_adjusted:.4g}, adjusted"]
     start = None if base is None else 100 * base
     value = 100 * (found.delta + (base or 0.0))
-    tip = "\n".join([*exact, f"{counted(found.seeds, 'seed')}, {counted(found.groups, 'image group')}"])
+    *exact, behind = part_tip(found, unsigned)
+    exact += [] if found.p_adjusted is None else [f"p = {found.p_adjusted:.4g}, adjusted"]
+    tip = "\n".join([f"{one_line(name)} {note}".rstrip(), *exact, behind])
     return Row(one_line(name), f"{points(found.delta)}  {note}".rstrip(), tone, value, tip, low, high, start)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.report.figures.attribution import attribution_sheet
@@ -14,6 +15,9 @@ from harness.report.figures.scores import score_sheet
 from harness.report.figures.svg import sheet_html
 from harness.report.page.model import Figure, Fragment
 from harness.report.study.record import Report
+
+Sheets = Mapping[str, Sheet | GridSheet]
+"""File name of a chart -> its record."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,16 @@ def chart_names(report: Report) -> tuple[str, ...]:
     return tuple(chart.name for chart in CHARTS if chart.make(report).panels)
 
 
-def chart_figures(report: Report, section: str) -> Iterator[Figure]:
-    """Yield the charts that stand in a section, each as a picture and as what HTML shows in its place."""
+def make_sheets(report: Report) -> Sheets:
+    """Return the charts that a report lists."""
+    return {chart.name: chart.make(report) for chart in CHARTS if chart.name in report.figures}
+
+
+def chart_figures(sheets: Sheets) -> Mapping[str, Sequence[Figure]]:
+    """Return section -> its charts, each as a picture and as what HTML shows in its place."""
+    found = defaultdict[str, list[Figure]](list)
     for chart in CHARTS:
-        if chart.section == section and chart.name in report.figures:
-            sheet = chart.make(report)
+        if sheet := sheets.get(chart.name):
             shown = (Fragment(sheet_html(sheet)),) if isinstance(sheet, Sheet) else tuple(grid_blocks(sheet))
-            yield Figure(f"figures/{chart.name}", chart.alt, shown if chart.in_page else ())
+            found[chart.section].append(Figure(f"figures/{chart.name}", chart.alt, shown if chart.in_page else ()))
+    return found

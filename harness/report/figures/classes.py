@@ -47,9 +47,7 @@ def iou_sheet(report: Report) -> GridSheet:
 
 def delta_sheet(report: Report) -> GridSheet:
     """Return the paired difference of each class's IoU to the reference, marked where it is called."""
-    variants = [variant for variant in report.variants if variant.delta]
-    chosen = [item for item in report.comparisons if item.against == report.reference]
-    claims = {(item.variant, item.split, claim.measure): claim for item in chosen for claim in item.classes}
+    variants, claims = [variant for variant in report.variants if variant.delta], class_claims(report)
 
     def cell(variant: VariantSummary, split: str, name: str) -> Entry:
         found = _estimate(variant.delta, split, name)
@@ -70,10 +68,19 @@ def delta_sheet(report: Report) -> GridSheet:
     return GridSheet(panels, unit, high=100 * FULL_HEAT, both_ways=True, cell=(0.9, 0.36), head_rows=1, note=note)
 
 
+def class_claims(report: Report) -> dict[tuple[str, str, str], Claim]:
+    """Return (variant, split, class) -> what is claimed about its difference to the reference."""
+    chosen = [item for item in report.comparisons if item.against == report.reference]
+    return {(item.variant, item.split, claim.measure): claim for item in chosen for claim in item.classes}
+
+
+def class_estimate(of: VariantSummary | Delta | None, split: str, name: str) -> Estimate | None:
+    """Return the IoU of a class on a split, or its difference; None where there is none."""
+    return of.iou_class.get(split, {}).get(name) if of else None
+
+
 def _estimate(of: VariantSummary | Delta | None, split: str, name: str) -> Estimate | None:
-    if of is None:
-        return None
-    return of.scores.get(split, {}).get(SCORE) if name == SCORE else of.iou_class.get(split, {}).get(name)
+    return of.scores.get(split, {}).get(SCORE) if of and name == SCORE else class_estimate(of, split, name)
 
 
 def _measure(name: str) -> str:

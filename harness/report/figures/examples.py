@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from harness.records import Counts, Examples
+from harness.records import Counts, Examples, RunResult
 from harness.report.figures.heatmaps import draw_confusions
 from harness.report.figures.marks import shorten
 from harness.report.figures.style import add_legend, draw, inches
+from harness.report.study.variants import VariantRuns
 
 IGNORED = 255
 MOST_COLUMNS = 6
@@ -45,6 +46,23 @@ def draw_examples(examples: Examples, classes: Sequence[str], colours: Colours, 
     """Draw one run's examples as PNG: image, truth, prediction, and a legend of the classes' colours."""
     strips = (*truth_strips(examples), Strip("prediction", examples.predictions))
     draw_strips(strips, examples.names, colours, class_legend(strips, classes, colours), path)
+
+
+def pictured_runs(groups: Iterable[VariantRuns]) -> list[tuple[str, int, RunResult, Examples]]:
+    """Return, for each variant that kept pictures, its name, and seed, result and pictures of its first such run."""
+    found = []
+    for group in groups:
+        items = group.results.items()
+        found += [(group.name, seed, result, result.examples) for seed, result in items if result.examples][:1]
+    return found
+
+
+def match_pictures(
+    wanted: Sequence[str], names: Sequence[str], pictures: Sequence[Pixels]
+) -> tuple[Pixels | None, ...]:
+    """Return the pictures of the images that are wanted; None for one that is not there."""
+    by_name = dict(zip(names, pictures, strict=True))
+    return tuple(map(by_name.get, wanted))
 
 
 def truth_strips(examples: Examples) -> tuple[Strip, Strip]:

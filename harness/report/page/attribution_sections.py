@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from harness.report.figures.charts import chart_figures
 from harness.report.page.cells import exact
-from harness.report.page.model import Block, Cell, Heading, Row, Table, Text, make_table
+from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_table
 from harness.report.page.text import NOTHING, counted, escape, points
-from harness.report.page.tooltips import signed
+from harness.report.page.tooltips import part_tip, seeds_and_groups, signed
 from harness.report.study.attribution_records import FamilyAttribution, Part
 from harness.report.study.record import Report
 from harness.stats.verdicts import CORRECTION
 
 
-def attribution_section(report: Report) -> Iterator[Block]:
+def attribution_section(report: Report, charts: Sequence[Figure]) -> Iterator[Block]:
     """Yield what each family of components says about them; nothing where no variant has any."""
     if not report.attributions:
         return
     yield Heading("Which component did it")
-    yield from chart_figures(report, "Which component did it")
+    yield from charts
     for item in report.attributions:
         yield Text(summary(item))
         if item.main:
@@ -38,21 +37,15 @@ def summary(item: FamilyAttribution) -> str:
     told = f"{escape(item.family)} on {escape(item.split)}: {designs}, {counted(item.combinations, 'combination')}."
     if item.total is None:
         return f"{told} The combination with all components or the one with none is not among them: there is no total."
-    return f"{told} All components together: {_part(item.total).text} points of miou_dataset; {_held(item.total)}."
+    total = f"{_part(item.total).text} points of miou_dataset; {seeds_and_groups(item.total)}"
+    return f"{told} All components together: {total}."
 
 
 def _part(found: Part) -> Cell:
     """Return a difference in points with its interval."""
-    told = [f"{signed(found.delta)} points", _held(found)]
-    if found.low is None or found.high is None:
-        return Cell(points(found.delta), "\n".join(told))
-    told.insert(1, f"95 % interval {signed(found.low)} to {signed(found.high)}")
-    return Cell(f"{points(found.delta)} ({points(found.low)} to {points(found.high)})", "\n".join(told))
-
-
-def _held(found: Part) -> str:
-    """Return the seeds and groups behind a part."""
-    return f"{counted(found.seeds, 'seed')}, {counted(found.groups, 'image group')}"
+    has_interval = found.low is not None and found.high is not None
+    interval = f" ({points(found.low)} to {points(found.high)})" if has_interval else ""
+    return Cell(points(found.delta) + interval, "\n".join(part_tip(found, signed)))
 
 
 def parts_table(item: FamilyAttribution) -> Table:
@@ -68,9 +61,8 @@ def parts_table(item: FamilyAttribution) -> Table:
         ]
         for main in item.main
     ]
-    return make_table(
-        ["component", "share of the total", "main effect", f"p ({CORRECTION.title})", "not told from"], rows
-    )
+    header = ["component", "share of the total", "main effect", f"p ({CORRECTION.title})", "not told from"]
+    return make_table(header, rows)
 
 
 def brackets_table(item: FamilyAttribution) -> Table:

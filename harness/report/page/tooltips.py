@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.report.page.sentences import doubt, is_doubted
 from harness.report.page.text import counted, decimal
+from harness.report.study.attribution_records import Part
 from harness.report.study.claims import Claim
 from harness.report.study.record import Estimate
 from harness.stats.verdicts import CORRECTION
@@ -15,9 +18,9 @@ def estimate_tip(name: str, what: str, split: str, estimate: Estimate) -> str:
     """Return mean, standard deviation and every seed's value, in percent with three decimals."""
     if estimate.mean is None:
         return f"{name}: {what} on {split}\nno value: not in the ground truth"
-    sd = "" if estimate.sd is None else f", standard deviation {decimal(100 * estimate.sd, 3)}"
-    singles = [f"seed {seed}: {decimal(100 * v, 3)}" for seed, v in zip(estimate.seeds, estimate.values, strict=True)]
-    mean = f"mean {decimal(100 * estimate.mean, 3)} %{sd} ({counted(len(singles), 'seed')})"
+    sd = "" if estimate.sd is None else f", standard deviation {unsigned(estimate.sd)}"
+    singles = [f"seed {seed}: {unsigned(value)}" for seed, value in zip(estimate.seeds, estimate.values, strict=True)]
+    mean = f"mean {unsigned(estimate.mean)} %{sd} ({counted(len(singles), 'seed')})"
     return "\n".join([f"{name}: {what} on {split}", mean, *singles])
 
 
@@ -39,15 +42,34 @@ def claim_tip(claim: Claim) -> str:
         )
         lines.append(f"p = {claim.p:.4g}{adjusted}")
     singles = ", ".join(f"{seed}: {signed(value)}" for seed, value in zip(claim.seeds, claim.by_seed, strict=True))
-    lines.append(f"seed {singles}")
-    lines.append(f"{counted(claim.groups, 'image group')}, {counted(claim.images, 'image')}")
-    lines.append(f"speaks for {claim.scope}")
-    return "\n".join(lines)
+    behind = f"{counted(claim.groups, 'image group')}, {counted(claim.images, 'image')}"
+    return "\n".join([*lines, f"seed {singles}", behind, f"speaks for {claim.scope}"])
+
+
+def part_tip(part: Part, write: Callable[[float], str]) -> list[str]:
+    """Return the lines that tell a part of a difference: it, its interval where there is one, and what is behind it.
+
+    `write` is `signed`, or `unsigned` where a bar shows the direction.
+    """
+    lines = [f"{write(part.delta)} points"]
+    if part.low is not None and part.high is not None:
+        lines.append(f"95 % interval {write(part.low)} to {write(part.high)}")
+    return [*lines, seeds_and_groups(part)]
+
+
+def seeds_and_groups(part: Part) -> str:
+    """Return the seeds and groups behind a part."""
+    return f"{counted(part.seeds, 'seed')}, {counted(part.groups, 'image group')}"
+
+
+def unsigned(fraction: float) -> str:
+    """Return a fraction in percent, or a difference in points, with three decimals."""
+    return decimal(100 * fraction, 3)
 
 
 def signed(fraction: float) -> str:
     """Return a difference in points with three decimals and its sign."""
-    return ("+" if fraction >= 0 else "") + decimal(100 * fraction, 3)
+    return ("+" if fraction >= 0 else "") + unsigned(fraction)
 
 
 def one_line(text: str) -> str:
