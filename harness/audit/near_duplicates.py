@@ -6,7 +6,6 @@ Letters: N, M images; F frequency.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -82,10 +81,10 @@ def find_copies(hashes: Sequence[ImageHash]) -> Iterator[tuple[int, int]]:
             yield first, index
 
 
-def find_near(looks_N: Sequence[ImageHash], looks_M: Sequence[ImageHash]) -> Iterator[tuple[int, int, int]]:
+def find_near(first_N: Sequence[ImageHash], second_M: Sequence[ImageHash]) -> Iterator[tuple[int, int, int]]:
     """Yield (n, m, bits) for each m of the second images and the n of the first that it resembles most, if any does."""
-    known_N, hashes_N = _hashes(looks_N)
-    known_M, hashes_M = _hashes(looks_M)
+    known_N, hashes_N = _hashes(first_N)
+    known_M, hashes_M = _hashes(second_M)
     if not known_N:
         return
     for start in range(0, len(known_M), _BLOCK):
@@ -121,14 +120,11 @@ def find_near_duplicates(
 def _across(
     earlier: str, split: str, hashes: Mapping[str, Sequence[ImageHash]], names: Mapping[str, Sequence[str]]
 ) -> Iterator[NearDuplicate]:
-    place_of = defaultdict(list)
+    first_of: dict[str, int] = {}
     for index, image_hash in enumerate(hashes[earlier]):
-        place_of[image_hash.sha256].append(index)
-    copied = {
-        other: place_of[image_hash.sha256][0]
-        for other, image_hash in enumerate(hashes[split])
-        if image_hash.sha256 in place_of
-    }
+        first_of.setdefault(image_hash.sha256, index)
+    known = ((other, first_of.get(image_hash.sha256)) for other, image_hash in enumerate(hashes[split]))
+    copied = {other: first for other, first in known if first is not None}
     for other, first in copied.items():
         yield NearDuplicate("exact", (earlier, split), (names[earlier][first], names[split][other]), 0)
     for first, other, bits in find_near(hashes[earlier], hashes[split]):

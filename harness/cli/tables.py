@@ -216,7 +216,7 @@ LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 def print_audit(found: DataAudit, folder: Path) -> None:
     """Print the findings of an audit, most serious first, then its tables; `folder` is where the rest lies."""
 
-    from harness.audit.page import describe_colours, make_tables, summarise
+    from harness.audit.run import describe_colours, make_tables, summarise
 
     console = _console()
     console.print(Text(f"{found.name} {found.audit.root}".strip(), style="bold"))

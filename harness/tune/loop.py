@@ -58,6 +58,8 @@ class TrialEnded:
 
 
 TuneEvent = Event | TrialBegan | TrialEnded
+Judge = Callable[[Progress], str]
+"""Returns why a trial should end after an epoch, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,7 @@ def _carry_out(setup: SearchSetup, trial: Trial, plan: Plan, runs: tuple[Run, ..
     return setup.search.end(trial.number, state, reason=result.reason, seconds=seconds)
 
 
-def _execute(
-    setup: SearchSetup, plan: Plan, runs: tuple[Run, ...], judge: Callable[[Progress], str]
-) -> Generator[Event, None, Ended]:
+def _execute(setup: SearchSetup, plan: Plan, runs: tuple[Run, ...], judge: Judge) -> Generator[Event, None, Ended]:
     """Execute a trial's run after those it starts from, and return how it ended.
 
     Raises:
@@ -198,7 +198,7 @@ def _execute(
     return ended
 
 
-def _pruning(executor: Executor, run: Run, judge: Callable[[Progress], str]) -> Executor:
+def _pruning(executor: Executor, run: Run, judge: Judge) -> Executor:
     """Return an executor that ends a run after the first epoch for which `judge` gives a reason."""
 
     def execute(runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
@@ -226,7 +226,7 @@ def _keep_pruned(folder: RunFolder, run_id: str, reason: str) -> RunResult:
     return result
 
 
-def _first_reason(history: Sequence[Progress], judge: Callable[[Progress], str]) -> str:
+def _first_reason(history: Sequence[Progress], judge: Judge) -> str:
     return next(filter(None, map(judge, history)), "")
 
 

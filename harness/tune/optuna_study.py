@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna import Study, distributions, pruners, samplers
+from optuna.distributions import BaseDistribution as Distribution
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import Trial as LiveTrial
 from optuna.trial import TrialState as State
@@ -289,9 +290,7 @@ def measure_importance(
     return tuple(found)
 
 
-def _shares(
-    trials: Sequence[Trial], spaces: Mapping[str, distributions.BaseDistribution], objective: int
-) -> dict[str, float]:
+def _shares(trials: Sequence[Trial], spaces: Mapping[str, Distribution], objective: int) -> dict[str, float]:
     study = optuna.create_study(direction="maximize")
     for trial in trials:
         used = {key: spaces[key] for key in trial.values}
@@ -300,7 +299,7 @@ def _shares(
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
-def _distribution(knob: SearchParameter) -> distributions.BaseDistribution:
+def _distribution(knob: SearchParameter) -> Distribution:
     if knob.kind == "choice":
         return distributions.CategoricalDistribution(knob.labels)
     if knob.kind == "int":

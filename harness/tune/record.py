@@ -87,8 +87,10 @@ def make_record(tuning: Tuning, searches: Sequence[SearchOutcome], report: Repor
 
 
 def _make_variant(tuning: Tuning, search: SearchOutcome, report: Report) -> TunedVariant:
-    name, best = search.variant.name, search.winner
-    minutes = [seed.minutes for item in report.variants if item.name == f"{name}{TUNED}" for seed in item.seeds]
+    name, tuned, best = search.variant.name, f"{search.variant.name}{TUNED}", search.winner
+    minutes = [seed.minutes for item in report.variants if item.name == tuned for seed in item.seeds]
+    # A report compares each pair once, in either order.
+    claims = [item.headline for item in report.comparisons if {item.variant, item.against} == {tuned, name}]
     return TunedVariant(
         name=name,
         search=search.name,
@@ -97,16 +99,10 @@ def _make_variant(tuning: Tuning, search: SearchOutcome, report: Report) -> Tune
         front=tuple(trial.number + 1 for trial in front(search.trials)),
         knobs=tuple(_make_knob(knob, search, best) for knob in search.knobs),
         importance=measure_importance(search.knobs, search.trials, tuning.objectives),
-        gains=_gains(report, f"{name}{TUNED}", name),
+        gains=tuple(claim if claim.variant == tuned else _turned(claim) for claim in claims),
         search_hours=sum(trial.seconds for trial in search.trials) / 3600,
         final_hours=sum(minutes) / 60,
     )
-
-
-def _gains(report: Report, tuned: str, written: str) -> tuple[Claim, ...]:
-    """Return what a report says of the two; it compares each pair once, in either order."""
-    claims = [item.headline for item in report.comparisons if {item.variant, item.against} == {tuned, written}]
-    return tuple(claim if claim.variant == tuned else _turned(claim) for claim in claims)
 
 
 def _turned(claim: Claim) -> Claim:

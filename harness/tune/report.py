@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.files import write_text
-from harness.report.page import cells, csv_text
+from harness.report.page import cells, csv_tables
 from harness.report.page.markdown import render_markdown
 from harness.report.page.model import Block, Bullets, Cell, Code, Figure, Heading, Page, Row, Table, Text, make_table
 from harness.report.page.sentences import conclude
@@ -35,14 +35,9 @@ def write_tuning(tuning: Tuning, searches: Sequence[SearchOutcome], report: Repo
     for variant in record.variants:
         draw_search(record, variant, folder / "figures")
         write_text(folder / "tables" / f"trials-{variant.name}.csv", _trials_csv(record, variant))
-    write_text(folder / "tuning.md", render_tuning(record))
+    write_text(folder / "tuning.md", render_markdown(tuning_page(record)))
     write_text(folder / "tuning.json", to_json(record.model_dump(mode="json")))
     return record
-
-
-def render_tuning(record: TuningRecord) -> str:
-    """Return the report as Markdown."""
-    return render_markdown(tuning_page(record))
 
 
 def tuning_page(record: TuningRecord) -> Page:
@@ -133,7 +128,7 @@ def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
             if trial.number in variant.front
         ]
         yield make_table(["trial of the front", *map(escape, record.objectives)], scores)
-    for name, title in figure_names(record, variant).items():
+    for name, title in figure_names(variant).items():
         yield Figure(f"figures/{name}", title)
     yield from _importance(variant)
 
@@ -185,7 +180,7 @@ def _importance(variant: TunedVariant) -> Iterator[Block]:
 def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
     keys = [knob.key for knob in variant.knobs]
     header = ["trial", "state", *keys, *record.objectives, "epochs", "seconds", "run_id", "reason"]
-    rows: list[list[csv_text.Cell]] = [
+    rows: list[list[csv_tables.Cell]] = [
         [
             trial.number,
             trial.state,
@@ -198,4 +193,4 @@ def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
         ]
         for trial in variant.trials
     ]
-    return csv_text.csv_text(header, rows)
+    return csv_tables.csv_text(header, rows)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.report.figures.marks import Box, Key, Line, Row, Sheet, row_chart
+from harness.report.page.cells import one_line, part_tip, unsigned
 from harness.report.page.text import points
-from harness.report.page.tooltips import one_line, part_tip, unsigned
 from harness.report.study.attribution_records import FamilyAttribution, Part
 from harness.report.study.record import Report
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from harness.report.figures.grid import Grid, GridSheet
-from harness.report.page.cells import class_share
+from harness.report.page.cells import SCORE, claim_tip, class_share, estimate_tip, one_line
 from harness.report.page.many_classes import extremes, mean_known, tell_left_out
 from harness.report.page.model import Cell
 from harness.report.page.result_sections import headline, ordered_splits
 from harness.report.page.sentences import is_doubted
 from harness.report.page.text import NOTHING, percent, points
-from harness.report.page.tooltips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.study.claims import Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import Delta, Estimate, Report, VariantSummary

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.report.figures.marks import Box, Chart, Dot, Key, Line, Mark, Shape, Sheet, make_axis, shorten
+from harness.report.page.cells import SCORE, one_line
 from harness.report.page.text import decimal
-from harness.report.page.tooltips import SCORE, one_line
 from harness.report.study.record import Report, SeedResult, VariantSummary
 
 METRICS = (("train/loss", "Training loss", 1.0, 4), (f"val/{SCORE}", f"Validation {SCORE} (%)", 100.0, 2))
@@ -37,14 +37,9 @@ def _chart(report: Report, metric: str, title: str, factor: float, places: int) 
         marks.append(Mark(tuple(_lines(variant, own)), tone=place))
         marks.append(Mark(tuple(_ends(variant, own, with_best=metric != "train/loss")), tone=place))
     for epoch in epochs:
-        told = [f"{title}, epoch {epoch}"]
-        told += [
-            line
-            for variant, own in zip(report.variants, curves, strict=True)
-            if (line := _tell(variant.name, own, epoch, places))
-        ]
+        told = (_tell(variant.name, own, epoch, places) for variant, own in zip(report.variants, curves, strict=True))
         box = Box(((max(epoch - 0.5, x.low), y.low), (min(epoch + 0.5, x.high), y.high)), "epoch")
-        marks.append(Mark((box,), "\n".join(told)))
+        marks.append(Mark((box,), "\n".join([f"{title}, epoch {epoch}", *filter(None, told)])))
     return Chart(title, x, y, tuple(marks))
 
 

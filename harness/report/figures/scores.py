@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from harness.report.figures.marks import Box, Dot, Key, Line, Row, Sheet, row_chart, shorten
+from harness.report.page.cells import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.page.result_sections import headline, ordered_splits
 from harness.report.page.sentences import is_doubted
 from harness.report.page.text import decimal, mean_sd, points
-from harness.report.page.tooltips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.study.record import Report, VariantSummary
 
 WORDS = {"improved": "▲ improved", "regressed": "▼ regressed", "equivalent": "= equivalent", "undecided": "undecided"}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.report.page.cells import exact
+from harness.report.page.cells import exact, part_tip, seeds_and_groups, signed
 from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_table
 from harness.report.page.text import NOTHING, counted, escape, points
-from harness.report.page.tooltips import part_tip, seeds_and_groups, signed
 from harness.report.study.attribution_records import FamilyAttribution, Part
 from harness.report.study.record import Report
 from harness.stats.verdicts import CORRECTION

@@ -12,7 +12,6 @@ from harness.report.page.model import Block, Cell, Details, Figure, Heading, Row
 from harness.report.page.result_sections import is_compared, ordered_splits
 from harness.report.page.sentences import bounds, caveat, decided, outcome_word
 from harness.report.page.text import NOTHING, difference, escape, points
-from harness.report.page.tooltips import claim_tip, one_line
 from harness.report.study.claims import Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import Report, VariantSummary
@@ -62,7 +61,7 @@ def _class_blocks(report: Report, split: str) -> Iterator[Block]:
 
 def _iou_cell(variant: VariantSummary, split: str, name: str) -> Cell:
     found = class_estimate(variant, split, name)
-    cell = cells.score(variant.name, f"IoU of {one_line(name)}", split, found)
+    cell = cells.score(variant.name, f"IoU of {cells.one_line(name)}", split, found)
     return cell if found is None or found.mean is None else replace(cell, tone="rise", heat=found.mean)
 
 
@@ -91,10 +90,10 @@ def _change(variant: VariantSummary, split: str, name: str, claim: Claim | None)
         return Cell(NOTHING)
     told: str | None
     if claim:
-        told, text = claim_tip(claim), points(claim.delta) + bounds(claim)
+        told, text = cells.claim_tip(claim), points(claim.delta) + bounds(claim)
         text = text if claim.outcome in ("undecided", "not judged") else f"**{text} {outcome_word(claim)}**"
     else:
-        what = f"IoU of {one_line(name)}, difference to {one_line(variant.compared_with or '')}"
+        what = f"IoU of {cells.one_line(name)}, difference to {cells.one_line(variant.compared_with or '')}"
         told, text = cells.score(variant.name, what, split, found).exact, difference(found)
     return Cell(text, told, "gain" if value > 0 else "loss", min(abs(value) / FULL_HEAT, 1.0))
 

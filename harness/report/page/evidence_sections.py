@@ -8,7 +8,6 @@ from harness.report.evidence.records import Evidence, ImageChange, Move, Paired
 from harness.report.page import cells
 from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_list, make_table
 from harness.report.page.text import NOTHING, counted, escape, fine_points, percent, points
-from harness.report.page.tooltips import signed
 
 BY_REGION = (
     "miou_dataset of only the pixels in a region, differences in percentage points. border: pixels with a pixel of "
@@ -90,9 +89,9 @@ def _regions_table(items: Sequence[Evidence]) -> Table:
 def _difference(pair: Paired | None) -> Cell:
     if pair is None or pair.delta is None:
         return Cell(NOTHING)
-    singles = (f"seed {seed}: {signed(value)}" for seed, value in zip(pair.seeds, pair.by_seed, strict=True))
+    singles = (f"seed {seed}: {cells.signed(value)}" for seed, value in zip(pair.seeds, pair.by_seed, strict=True))
     text = points(pair.delta) + ("" if pair.sd is None else f" ± {percent(pair.sd)}")
-    return Cell(text, "\n".join([f"{signed(pair.delta)} points", *singles]))
+    return Cell(text, "\n".join([f"{cells.signed(pair.delta)} points", *singles]))
 
 
 def move_lines(item: Evidence) -> list[str]:

@@ -14,7 +14,6 @@ from harness.report.page.model import make_list, make_table
 from harness.report.page.result_sections import is_compared, ordered_splits, results_table, row_name
 from harness.report.page.sentences import conclusions, floor_sentence, ranking_sentence
 from harness.report.page.text import NOTHING, capital, code, counted, decimal, difference, escape, setting
-from harness.report.page.tooltips import SCORE
 from harness.report.page.viewer import Gallery, render_viewer
 from harness.report.study.file_names import confusion_name, epochs_name, has_scores
 from harness.report.study.own_training import own_training_lines
@@ -83,9 +82,8 @@ def _what_can_be_said(report: Report) -> Iterator[model.Block]:
 def _what_it_cannot_show(report: Report) -> Iterator[model.Block]:
     if report.concerns:
         yield model.Heading("What this study cannot show")
-        yield from make_list(
-            "", (f"{escape(capital(c.text))}. To resolve it: {escape(c.remedy)}." for c in report.concerns)
-        )
+        lines = (f"{escape(capital(item.text))}. To resolve it: {escape(item.remedy)}." for item in report.concerns)
+        yield from make_list("", lines)
 
 
 def _result(report: Report, charts: Sequence[model.Figure]) -> Iterator[model.Block]:
@@ -96,10 +94,8 @@ def _result(report: Report, charts: Sequence[model.Figure]) -> Iterator[model.Bl
         return
     told = f"miou_dataset in percent, of each run's {report.epoch} epoch."
     for split in ordered_splits(report):
-        name, is_primary = escape(split.name), split.name == report.primary
-        what = (
-            f"Verdicts are given on {name}" if is_primary else f"{name} stands beside it without a verdict of its own"
-        )
+        name, told_beside = escape(split.name), "stands beside it without a verdict of its own"
+        what = f"Verdicts are given on {name}" if split.name == report.primary else f"{name} {told_beside}"
         told += f" {what}: {counted(split.images, 'image')} in {counted(split.groups, 'group')}."
         told += f" {_selection(report)}" if split.name == "val" else ""
     yield model.Text(told)
@@ -126,37 +122,33 @@ def _selection(report: Report) -> str:
 
 
 def _common_labels(report: Report) -> Iterator[model.Block]:
+    """Yield miou_dataset of each variant in its own label set and in the common one."""
     if report.common is None:
         return
     yield model.Heading("One label set for all")
-    classes, taxonomy = counted(len(report.common.classes), "class"), code(report.common.taxonomy)
+    num_classes, taxonomy = len(report.common.classes), code(report.common.taxonomy)
     yield model.Text(
         "The variants were trained on different label sets, and their scores above are each in its own: they cannot be "
-        f"compared with each other. Differences are therefore given in the {classes} of {taxonomy}, into which all "
-        "others merge: the same predictions, with the confusions of merged classes added up."
+        f"compared with each other. Differences are therefore given in the {counted(num_classes, 'class')} of "
+        f"{taxonomy}, into which all others merge: the same predictions, with the confusions of merged classes added "
+        "up."
     )
-    for split in report.splits:
-        yield model.Text(f"On {escape(split.name)}, miou_dataset in percent:")
-        yield _common_table(report, split.name)
+    in_common = f"in the {num_classes} classes of {taxonomy}"
+    header = ["variant", "trained and judged in", "there", in_common, "raise by merging alone"]
+    for split in (item.name for item in report.splits):
+        rows: list[model.Row] = []
+        for item in report.common.variants:
+            own = cells.score(item.name, cells.SCORE, split, item.own.get(split))
+            common = cells.score(item.name, f"{cells.SCORE} in the common classes", split, item.common.get(split))
+            raised = cells.score(item.name, "raise by merging", split, item.by_merging.get(split), difference)
+            trained = f"{item.classes} classes of {code(item.taxonomy)}"
+            rows.append([escape(item.name), trained, own, model.Cell(f"**{common.text}**", common.exact), raised])
+        yield model.Text(f"On {escape(split)}, miou_dataset in percent:")
+        yield make_table(header, rows, numeric_from=2)
     yield model.Text(
         "What merging alone adds is no gain: no prediction became better, easy mistakes between merged classes are "
         "only no longer counted."
     )
-
-
-def _common_table(report: Report, split: str) -> model.Table:
-    """Return miou_dataset of each variant in its own label set and in the common one."""
-    assert report.common is not None
-    in_common = f"{len(report.common.classes)} classes of {code(report.common.taxonomy)}"
-    rows: list[model.Row] = []
-    for item in report.common.variants:
-        own = cells.score(item.name, SCORE, split, item.own.get(split))
-        common = cells.score(item.name, f"{SCORE} in the common classes", split, item.common.get(split))
-        raised = cells.score(item.name, "raise by merging", split, item.by_merging.get(split), difference)
-        trained = f"{item.classes} classes of {code(item.taxonomy)}"
-        rows.append([escape(item.name), trained, own, model.Cell(f"**{common.text}**", common.exact), raised])
-    header = ["variant", "trained and judged in", "there", f"in the {in_common}", "raise by merging alone"]
-    return make_table(header, rows, numeric_from=2)
 
 
 def _what_was_run(report: Report) -> Iterator[model.Block]:
@@ -364,7 +356,7 @@ def _label(variant: VariantSummary, seed: SeedResult) -> str:
 
 
 def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> model.Row:
-    best = next((item.metrics.get(f"val/{SCORE}") for item in seed.epochs if item.epoch == seed.best_epoch), None)
+    best = next((item.metrics.get(f"val/{cells.SCORE}") for item in seed.epochs if item.epoch == seed.best_epoch), None)
     return [
         _label(variant, seed),
         code(seed.run_id),
@@ -372,8 +364,8 @@ def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> model
         escape(seed.starts_from or "") or NOTHING,
         f"{seed.epochs_trained}/{seed.epochs_planned}",
         NOTHING if seed.best_epoch is None else str(seed.best_epoch),
-        cells.share(seed.scores.get("val", {}).get(SCORE) if report.epoch == "best" else best),
-        cells.share(seed.last.get(SCORE)),
+        cells.share(seed.scores.get("val", {}).get(cells.SCORE) if report.epoch == "best" else best),
+        cells.share(seed.last.get(cells.SCORE)),
     ]
 
 
@@ -407,8 +399,7 @@ def _how_to_reproduce(report: Report) -> Iterator[model.Block]:
             [code(fact.key), code(fact.value), escape(", ".join(fact.runs)) if fact.runs else "all"]
             for fact in report.provenance
         ]
-        yield model.Details(
-            "Code, packages and machines", (make_table(["fact", "value", "runs"], rows, numeric_from=3),)
-        )
+        facts = make_table(["fact", "value", "runs"], rows, numeric_from=3)
+        yield model.Details("Code, packages and machines", (facts,))
     tables = ", ".join(f"[{file}](tables/{file})" for file in report.tables if not file.startswith("epochs_"))
     yield model.Text(f"Every number of this page is in [report.json](report.json); tables: {tables}.")

@@ -214,9 +214,8 @@ def what_next(claim: Claim) -> str:
         return "Images of other recordings are needed before anything is said."
     if claim.reason == "few folds":
         if claim.all_folds is not None and claim.all_folds < FEWEST_FOLDS:
-            return (
-                f"{claim.all_folds} folds say nothing of other data: three at least are needed, whose runs are all new."
-            )
+            needed = "three at least are needed, whose runs are all new"
+            return f"{claim.all_folds} folds say nothing of other data: {needed}."
         return "Seeds on three folds at least are needed before anything is said."
     if claim.left_out:
         back = f"Bring {_left_out(claim)} back, among the study's seeds and by harness run"
