@@ -184,8 +184,7 @@ def _listed(audit: Audit, classes: Sequence[int]) -> str:
 
 
 def _numbers(audit: Audit) -> Iterator[Finding]:
-    train = audit.splits["train"]
-    pixels = dict(zip(audit.taxonomy.classes, train.class_pixels, strict=True))
+    pixels = dict(zip(audit.taxonomy.classes, audit.splits["train"].class_pixels, strict=True))
     occurring = Counter({name: number for name, number in pixels.items() if number}).most_common()
     if len(occurring) > 1:
         (most, many), (rarest, few) = occurring[0], occurring[-1]

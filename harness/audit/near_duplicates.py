@@ -89,8 +89,7 @@ def find_near(first_N: Sequence[ImageHash], second_M: Sequence[ImageHash]) -> It
         return
     for start in range(0, len(known_M), _BLOCK):
         bits_MN = np.bitwise_count(hashes_M[start : start + _BLOCK, None] ^ hashes_N[None])
-        nearest_M = bits_MN.argmin(axis=1)
-        for row, column in enumerate(nearest_M.tolist()):
+        for row, column in enumerate(bits_MN.argmin(axis=1).tolist()):
             if (bits := int(bits_MN[row, column])) <= NEAR_BITS:
                 yield known_N[column], known_M[start + row], bits
 
@@ -120,11 +119,9 @@ def find_near_duplicates(
 def _across(
     earlier: str, split: str, hashes: Mapping[str, Sequence[ImageHash]], names: Mapping[str, Sequence[str]]
 ) -> Iterator[NearDuplicate]:
-    first_of: dict[str, int] = {}
-    for index, image_hash in enumerate(hashes[earlier]):
-        first_of.setdefault(image_hash.sha256, index)
-    known = ((other, first_of.get(image_hash.sha256)) for other, image_hash in enumerate(hashes[split]))
-    copied = {other: first for other, first in known if first is not None}
+    number = len(hashes[earlier])
+    copies = find_copies([*hashes[earlier], *hashes[split]])
+    copied = {other - number: first for first, other in copies if first < number <= other}
     for other, first in copied.items():
         yield NearDuplicate("exact", (earlier, split), (names[earlier][first], names[split][other]), 0)
     for first, other, bits in find_near(hashes[earlier], hashes[split]):

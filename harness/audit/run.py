@@ -20,7 +20,7 @@ from harness.files import write_text
 from harness.fingerprint import canonical
 from harness.parts.class_weights import Rule, weigh_classes
 from harness.report.page.markdown import render_markdown
-from harness.report.page.model import Block, Figure, Heading, Page, Text, make_list, make_table
+from harness.report.page.model import Block, Figure, Heading, Page, Table, Text, make_list, make_table
 from harness.report.page.text import NOTHING, counted, escape, percent
 from harness.settings import DataChoice
 
@@ -123,17 +123,11 @@ def propose_weights(audit: Audit) -> tuple[Proposal, ...]:
     return tuple(proposals)
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of plain texts; columns from the second on hold numbers."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 def make_tables(audit: Audit, proposals: Sequence[Proposal]) -> tuple[Table, ...]:
-    """Return the tables of an audit: its splits, its classes, and the class weights that each rule proposes."""
+    """Return the tables of an audit: its splits, its classes, and the class weights that each rule proposes.
+
+    Their cells are plain texts.
+    """
     return (_splits(audit), _classes(audit), _weights(audit, proposals))
 
 
@@ -152,7 +146,7 @@ def _splits(audit: Audit) -> Table:
         )
         for name, split in audit.splits.items()
     ]
-    return Table("Splits", header, tuple(rows))
+    return make_table(header, rows, caption="Splits")
 
 
 def _classes(audit: Audit) -> Table:
@@ -165,8 +159,8 @@ def _classes(audit: Audit) -> Table:
             pixels = split.class_pixels
             cells.append(percent(pixels[index] / sum(pixels), 2) if any(pixels) else NOTHING)
             cells.append(f"{split.class_images[index]:,}")
-        rows.append(tuple(cells))
-    return Table("Classes", header, tuple(rows))
+        rows.append(cells)
+    return make_table(header, rows, caption="Classes")
 
 
 def _weights(audit: Audit, proposals: Sequence[Proposal]) -> Table:
@@ -175,7 +169,7 @@ def _weights(audit: Audit, proposals: Sequence[Proposal]) -> Table:
         (name, *(text for p in proposals for text in (f"{p.weights[k]:.4g}", percent(p.loss_shares[k]))))
         for k, name in enumerate(audit.taxonomy.classes)
     ]
-    return Table("Class weights, and the share of the loss that each class then gets", header, tuple(rows))
+    return make_table(header, rows, caption="Class weights, and the share of the loss that each class then gets")
 
 
 def describe_colours(audit: Audit) -> str:
@@ -190,7 +184,8 @@ def render_page(name: str, audit: Audit, findings: Sequence[Finding], proposals:
     """Return `audit.md`: what was found, most serious first, then the numbers. The same audit gives the same text."""
     blocks: list[Block] = [*_findings(findings)]
     for item in make_tables(audit, proposals):
-        blocks += [Heading(item.title), make_table(item.header, [[*map(escape, row)] for row in item.rows])]
+        rows = [[escape(cell.text) for cell in row] for row in item.rows]
+        blocks += [Heading(item.caption), make_table(item.header, rows)]
     blocks += _lists(audit)
     blocks += [
         Text(f"The classes are those of the taxonomy {escape(audit.taxonomy.name)}; {describe_colours(audit)}."),

@@ -35,6 +35,7 @@ PRUNED_AT = "pruned_at"
 """User attribute of a trial: the epoch after which it is to be pruned."""
 DRAWN, TOLD = "sha256_drawn", "sha256_told"
 """User attributes of a trial: checksums of its values, and of what came of it."""
+STATES: Mapping[TrialState, State] = {"finished": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}
 WILCOXON_P = 0.1
 TOP, FEWEST, RESAMPLES = 0.25, 10, 200
 """Of importance: the share of trials that count as the best; the finished trials below which it is not measured; how
@@ -162,7 +163,6 @@ class Search:
     @_quiet()
     def end(self, number: int, state: TrialState, scores: Sequence[float] = (), **facts: Any) -> Trial:
         """Enter how a trial ended: `excess` over each bound, `seconds` and `reason` are the facts."""
-        states = {"finished": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}
         live = LiveTrial(self._study, self._known()[number]._trial_id)
         for bound, excess in facts.pop("excess", {}).items():
             live.set_constraint(bound, excess)
@@ -170,7 +170,7 @@ class Search:
             live.set_user_attr(key, value)
         before = self._known()[number]
         live.set_user_attr(TOLD, _digest([float(score) for score in scores], before.intermediate_values))
-        self._study.tell(number, list(scores) or None, state=states[state], skip_if_finished=True)
+        self._study.tell(number, list(scores) or None, state=STATES[state], skip_if_finished=True)
         return _to_trial(self._known()[number])
 
     def _copy(self, trials: Iterable[FrozenTrial]) -> Study:
@@ -226,8 +226,7 @@ def _as_finished(frozen: FrozenTrial) -> FrozenTrial:
 
 
 def _to_trial(frozen: FrozenTrial) -> Trial:
-    states: dict[str, TrialState] = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
-    state = states.get(frozen.state.name, "running")
+    state: TrialState = next((name for name, value in STATES.items() if value == frozen.state), "running")
     attributes = frozen.user_attrs
     return Trial(
         number=frozen.number,

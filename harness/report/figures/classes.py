@@ -53,7 +53,8 @@ def delta_sheet(report: Report) -> GridSheet:
         whole = headline(report, variant.name, report.reference, split)
         claim = whole if name == SCORE else claims.get((variant.name, split, name))
         if claim is not None:
-            return claim.delta, f"{points(claim.delta)}{_sign(claim)}", claim_tip(claim)
+            sign = f"{SIGNS.get(claim.outcome, '')}{'?' if is_doubted(claim) else ''}"
+            return claim.delta, f"{points(claim.delta)}{sign}", claim_tip(claim)
         if found is None or found.mean is None:
             return MISSING
         what = f"{_measure(name)}, difference to {one_line(variant.compared_with or '')}"
@@ -84,10 +85,6 @@ def _estimate(of: VariantSummary | Delta | None, split: str, name: str) -> Estim
 
 def _measure(name: str) -> str:
     return SCORE if name == SCORE else f"IoU of {one_line(name)}"
-
-
-def _sign(claim: Claim) -> str:
-    return f"{SIGNS.get(claim.outcome, '')}{'?' if is_doubted(claim) else ''}"
 
 
 def _panels(

@@ -51,10 +51,9 @@ def _curve(seed: SeedResult, metric: str, factor: float) -> Curve:
 def _lines(variant: VariantSummary, curves: Mapping[int, Curve]) -> list[Shape]:
     finished = [curves[seed.seed] for seed in variant.seeds if seed.status == "finished" and seed.seed in curves]
     mean = _mean(finished) if len(finished) > 1 else {}
-    lines = [(curve, "thin") for curve in curves.values()] + [(mean, "thick")]
     return [
         Line(tuple(curve.items()), look) if len(curve) > 1 else Dot(tuple(curve.items()), "point")
-        for curve, look in lines
+        for curve, look in [*((curve, "thin") for curve in curves.values()), (mean, "thick")]
         if curve
     ]
 

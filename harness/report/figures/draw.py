@@ -17,7 +17,7 @@ from harness.report.figures.charts import Sheets
 from harness.report.figures.examples import IGNORED, Pixels, Strip
 from harness.report.figures.grid import GridSheet
 from harness.report.page.many_classes import most_wrong
-from harness.report.page.text import fine_points, points
+from harness.report.page.text import points
 from harness.report.study import common_labels, file_names, seeds
 from harness.report.study.record import Report
 from harness.report.study.variants import VariantRuns
@@ -36,9 +36,10 @@ OUTCOMES = (
 def draw_figures(report: Report, sheets: Sheets, groups: tuple[VariantRuns, ...], folder: Path) -> None:
     """Draw every figure that the report lists, as PNG files in a folder; `sheets` are its charts."""
     for name, sheet in sheets.items():
-        png.draw_sheet(sheet, folder / name) if isinstance(sheet, marks.Sheet) else heatmaps.draw_grids(
-            sheet, folder / name
-        )
+        if isinstance(sheet, marks.Sheet):
+            png.draw_sheet(sheet, folder / name)
+        else:
+            heatmaps.draw_grids(sheet, folder / name)
     common = common_labels.find_common(groups)
     in_one_set = groups if common is None else common.groups
     if "examples.png" in report.figures:
@@ -129,7 +130,7 @@ def _draw_images(item: Evidence, pair: tuple[VariantRuns, VariantRuns], path: Pa
         Strip(item.variant, tuple(seen.prediction for seen in here)),
         Strip("difference", tuple(outcomes)),
     )
-    names = [f"{' '.join(change.image.split())}\n{fine_points(change.change)}" for change in changes]
+    names = [f"{' '.join(change.image.split())}\n{points(change.change, 2)}" for change in changes]
     classes, colours = kept[0].counts[item.split].classes, kept[0].colours
     legend: list[tuple[Artist, str]] = [(style.colour_patch(colour, width=1.0), name) for name, colour in OUTCOMES]
     examples.draw_strips(strips, names, colours, [*legend, *examples.class_legend(strips, classes, colours)], path)

@@ -197,8 +197,7 @@ def _sizes(pictures: Sequence[Pixels]) -> str:
 
 
 def _overlay(image: Pixels, label: Pixels, colours: Colours) -> Pixels:
-    mixed = _MASK_SHARE * coloured(label, colours) + (1 - _MASK_SHARE) * image
-    return np.rint(mixed).astype(np.uint8)
+    return np.rint(_MASK_SHARE * coloured(label, colours) + (1 - _MASK_SHARE) * image).astype(np.uint8)
 
 
 def _shade(depth_HW: npt.NDArray[np.float32]) -> Pixels:

@@ -15,11 +15,11 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.report.figures.grid import Grid, GridSheet, numbered
+from harness.report.figures.grid import Grid, GridSheet
 from harness.report.figures.marks import shorten
 from harness.report.figures.style import DIVERGING, FONT_PT, INK, MISSING, SEQUENTIAL, draw, inches, text_width
 from harness.report.page.many_classes import most_wrong
-from harness.report.page.text import decimal
+from harness.report.page.text import NOTHING, decimal
 
 Matrix = npt.NDArray[np.float64]
 Confusion = npt.NDArray[np.int64]
@@ -48,7 +48,10 @@ def confusion_grid(
     if len(shown) < len(values_CC):
         others_R1 = values_CC[shown].sum(axis=1, keepdims=True) - values_RC.sum(axis=1, keepdims=True)
         values_RC, columns = np.hstack([values_RC, others_R1]), (*names, "all others")
-    return Grid(title, values_RC, names, columns, numbered(values_RC, form) if form else ())
+    if form is None:
+        return Grid(title, values_RC, names, columns)
+    texts = (tuple(NOTHING if np.isnan(value) else form(value) for value in row) for row in values_RC.tolist())
+    return Grid(title, values_RC, names, columns, tuple(texts))
 
 
 def tell_rest(shown: int, classes: int) -> str:

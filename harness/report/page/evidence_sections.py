@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.report.evidence.records import Evidence, ImageChange, Move, Paired
 from harness.report.page import cells
 from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_list, make_table
-from harness.report.page.text import NOTHING, counted, escape, fine_points, percent, points
+from harness.report.page.text import NOTHING, counted, escape, percent, points
 
 BY_REGION = (
     "miou_dataset of only the pixels in a region, differences in percentage points. border: pixels with a pixel of "
@@ -109,5 +109,5 @@ def _say_move(move: Move, seeds: int) -> str:
 
 def _image_line(changes: Sequence[ImageChange]) -> str:
     """Return images with what they add to the difference and how their right pixels changed; `none` without any."""
-    told = (f"{escape(item.image)} {fine_points(item.change)} ({points(item.right)})" for item in changes)
+    told = (f"{escape(item.image)} {points(item.change, 2)} ({points(item.right)})" for item in changes)
     return ", ".join(told) or "none"

@@ -73,7 +73,7 @@ def conclude(claim: Claim, margin: float) -> str:
         said, _, to = SAID[claim.outcome].rpartition(" ")
         return f"**{who} {said}** {to} {other}: {size}; {held(claim)}. {earlier_call(claim)}{tell_chances(claim)}"
     if claim.outcome in ("improved", "regressed"):
-        told = f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}."
+        told = f"**{who} {claim.outcome}** against {other}: {size}; {_p_value(claim)}{_look(claim)}; {held(claim)}."
         return f"{told}{tell_chances(claim)}{_exaggerated(claim)}"
     if claim.outcome == "equivalent":
         level = f"{_plain(round(claim.margin_level, 3))} %"
@@ -147,10 +147,6 @@ def held(claim: Claim) -> str:
     return f"{counted(len(claim.seeds), 'seed')}{folds}, {images}"
 
 
-def _test(claim: Claim) -> str:
-    return f"{_p_value(claim)}{_look(claim)}"
-
-
 def _p_value(claim: Claim) -> str:
     corrected = "" if claim.family == 1 else f" after {CORRECTION.title} over {claim.family} comparisons"
     return f"p {_p(claim.p_adjusted)}{corrected}"
@@ -193,8 +189,8 @@ def _why(claim: Claim) -> str:
     if claim.reason == "only before correction":
         chance = f": chance alone gives {0.05 * claim.family:.2g} such among so many"
         is_told = claim.family > 1 and claim.look == 1
-        return f"alone it would count, but {_test(claim)}{chance if is_told else ''}"
-    return f"noise may explain it, {_test(claim)}"
+        return f"alone it would count, but {_p_value(claim)}{_look(claim)}{chance if is_told else ''}"
+    return f"noise may explain it, {_p_value(claim)}{_look(claim)}"
 
 
 def left_out(claim: Claim) -> str:

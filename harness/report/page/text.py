@@ -60,14 +60,9 @@ def percent(value: float | None, places: int = 1) -> str:
     return NOTHING if value is None else decimal(100 * value, places)
 
 
-def points(value: float | None) -> str:
+def points(value: float | None, places: int = 1) -> str:
     """Return a difference of fractions as percentage points, with its sign."""
-    return NOTHING if value is None else _minus(f"{round(100 * value, 1) + 0.0:+.1f}")
-
-
-def fine_points(value: float) -> str:
-    """Return a small difference of fractions as percentage points, with its sign and two decimals."""
-    return _minus(f"{round(100 * value, 2) + 0.0:+.2f}")
+    return NOTHING if value is None else _minus(f"{round(100 * value, places) + 0.0:+.{places}f}")
 
 
 def mean_sd(estimate: Estimate | None, write: Callable[[float], str] = percent) -> str:
