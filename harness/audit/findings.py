@@ -162,25 +162,21 @@ def _absent(audit: Audit) -> Iterator[Finding]:
     images = {name: split.class_images for name, split in audit.splits.items() if split.names}
     names = audit.taxonomy.classes
     # Three questions about a class, from the worst: does it occur at all, can it be learnt, can it be judged?
-    nowhere = [k for k in range(len(names)) if not any(counts[k] for counts in images.values())]
+    nowhere = [name for k, name in enumerate(names) if not any(counts[k] for counts in images.values())]
     if nowhere:
-        told = f"on no pixel of any split: {_listed(audit, nowhere)}; is the class list the right one?"
+        told = f"on no pixel of any split: {', '.join(nowhere)}; is the class list the right one?"
         yield Finding("warning", "classes nowhere", told)
     for split, counts in images.items():
         if split == "train" or "train" not in images:
             continue
-        unlearnt = [k for k in range(len(names)) if counts[k] and not images["train"][k]]
+        unlearnt = [name for k, name in enumerate(names) if counts[k] and not images["train"][k]]
         if unlearnt:
-            told = f"{split} shows classes that train never shows, and that will score 0: {_listed(audit, unlearnt)}"
+            told = f"{split} shows classes that train never shows, and that will score 0: {', '.join(unlearnt)}"
             yield Finding("warning", "classes not in train", told)
-        unjudged = [k for k in range(len(names)) if images["train"][k] and not counts[k]]
+        unjudged = [name for k, name in enumerate(names) if images["train"][k] and not counts[k]]
         if unjudged:
-            told = f"{split} does not show, and cannot judge: {_listed(audit, unjudged)}"
+            told = f"{split} does not show, and cannot judge: {', '.join(unjudged)}"
             yield Finding("warning", f"classes not in {split}", told)
-
-
-def _listed(audit: Audit, classes: Sequence[int]) -> str:
-    return ", ".join(audit.taxonomy.classes[k] for k in classes)
 
 
 def _numbers(audit: Audit) -> Iterator[Finding]:

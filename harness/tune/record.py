@@ -12,7 +12,6 @@ from harness.report.study.base import Record
 from harness.report.study.chances import turn_chances
 from harness.report.study.claims import Claim, EarlierCall, Outcome
 from harness.report.study.record import Report
-from harness.spec.space import SearchParameter
 from harness.spec.tuning import Importance, Trial, Tuning, front
 from harness.tune.optuna_study import measure_importance
 from harness.tune.winners import TUNED, SearchOutcome
@@ -97,7 +96,18 @@ def _make_variant(tuning: Tuning, search: SearchOutcome, report: Report) -> Tune
         trials=tuple(replace(trial, number=trial.number + 1) for trial in search.trials),
         best=None if best is None else best.number + 1,
         front=tuple(trial.number + 1 for trial in front(search.trials)),
-        knobs=tuple(_make_knob(knob, search, best) for knob in search.knobs),
+        knobs=tuple(
+            KnobRecord(
+                key=knob.key,
+                kind=knob.kind,
+                low=None if knob.kind == "choice" else knob.low,
+                high=None if knob.kind == "choice" else knob.high,
+                choices=knob.labels,
+                written=(search.written or {}).get(knob.key),
+                best=best.values.get(knob.key) if best else None,
+            )
+            for knob in search.knobs
+        ),
         importance=measure_importance(search.knobs, search.trials, tuning.objectives),
         gains=tuple(claim if claim.variant == tuned else _turned(claim) for claim in claims),
         search_hours=sum(trial.seconds for trial in search.trials) / 3600,
@@ -128,18 +138,6 @@ def _negated(found: Claim | EarlierCall) -> dict[str, float | None]:
 
 def _minus(value: float | None) -> float | None:
     return None if value is None else -value
-
-
-def _make_knob(knob: SearchParameter, search: SearchOutcome, best: Trial | None) -> KnobRecord:
-    return KnobRecord(
-        key=knob.key,
-        kind=knob.kind,
-        low=None if knob.kind == "choice" else knob.low,
-        high=None if knob.kind == "choice" else knob.high,
-        choices=knob.labels,
-        written=(search.written or {}).get(knob.key),
-        best=best.values.get(knob.key) if best else None,
-    )
 
 
 def as_setting(knob: KnobRecord, value: Value | None) -> JsonValue:

@@ -153,18 +153,12 @@ def _common_labels(report: Report) -> Iterator[model.Block]:
 
 def _what_was_run(report: Report) -> Iterator[model.Block]:
     yield model.Heading("What was run")
-    yield model.Bullets(
-        (
-            f"{_run_summary(report)}.",
-            *([f"Command: {code(report.command)}"] if report.command else []),
-            *(
-                f"Judged on {escape(split.name)}: {counted(split.images, 'image')} in "
-                f"{counted(split.groups, 'group')}, {counted(split.pixels, 'labelled pixel')}."
-                for split in report.splits
-            ),
-            f"{escape(report.reference)} is the reference. Its settings:",
-        )
-    )
+    lines = [f"{_run_summary(report)}."]
+    lines += [f"Command: {code(report.command)}"] if report.command else []
+    for split in report.splits:
+        images = f"{counted(split.images, 'image')} in {counted(split.groups, 'group')}"
+        lines.append(f"Judged on {escape(split.name)}: {images}, {counted(split.pixels, 'labelled pixel')}.")
+    yield model.Bullets((*lines, f"{escape(report.reference)} is the reference. Its settings:"))
     yield make_table(["part", "setting"], [[code(key), setting(value)] for key, value in report.setup.items()], 2)
 
 
