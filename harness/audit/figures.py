@@ -132,6 +132,7 @@ def _write_names(axes: Axes, label_HW: Pixels, classes: Sequence[str]) -> None:
 
 def _inner_point(inside_HW: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Return row and column of a pixel that stays inside longest when the region's edge is peeled off."""
+    # The middle of a region's pixels may lie outside it (a ring, a winding path); where it is thickest never does.
     layer = inside_HW
     while True:
         padded = np.pad(layer, 1)

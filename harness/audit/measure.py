@@ -211,6 +211,7 @@ def _compare_labels(split: Split, seen: Sequence[ImageMeasures]) -> LabelAgreeme
         for first, second in pairwise(seen)
         if second.index == first.index + 1 and units[first.index] == units[second.index]
     ]
+    # What images far apart agree on is the likeness of all scenes: only what neighbours share beyond it tells a film.
     half = len(seen) // 2
     apart = [(seen[place], seen[place + half]) for place in range(len(seen) - half)] if half else []
     means = [_mean_agreement(pairs) for pairs in (neighbours, apart)]

@@ -87,6 +87,7 @@ def find_near(first_N: Sequence[ImageHash], second_M: Sequence[ImageHash]) -> It
     known_M, hashes_M = _hashes(second_M)
     if not known_N:
         return
+    # In blocks: all pairs of two large splits at once would not fit into memory.
     for start in range(0, len(known_M), _BLOCK):
         bits_MN = np.bitwise_count(hashes_M[start : start + _BLOCK, None] ^ hashes_N[None])
         for row, column in enumerate(bits_MN.argmin(axis=1).tolist()):
@@ -119,6 +120,7 @@ def find_near_duplicates(
 def _across(
     earlier: str, split: str, hashes: Mapping[str, Sequence[ImageHash]], names: Mapping[str, Sequence[str]]
 ) -> Iterator[NearDuplicate]:
+    # Side by side, an image of the later split whose first occurrence lies in the earlier one is a copy across both.
     number = len(hashes[earlier])
     copies = find_copies([*hashes[earlier], *hashes[split]])
     copied = {other - number: first for first, other in copies if first < number <= other}

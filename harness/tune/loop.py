@@ -142,6 +142,7 @@ def _take(setup: SearchSetup, claim: ExitStack) -> tuple[Trial, Plan, tuple[Run,
             if trial.state == "running" and trial.host == os.uname().nodename and _hold(setup, trial, claim):
                 tree = with_values(setup.variant.tree, setup.knobs, trial.values)
                 return trial, *_plan(setup, trial.number, tree)
+        # Hours are those of the trials in the book that have ended: several processes share one budget.
         spent_hours = sum(trial.seconds for trial in trials) / 3600
         if len(trials) >= setup.tuning.settings.trials or spent_hours >= (setup.tuning.settings.hours or math.inf):
             return None

@@ -117,6 +117,7 @@ def _make_variant(tuning: Tuning, search: SearchOutcome, report: Report) -> Tune
 
 def _turned(claim: Claim) -> Claim:
     """Return the same claim with the two variants in the other order."""
+    # Minus turns an interval round: its upper end becomes the lower one.
     outcomes: dict[Outcome, Outcome] = {"improved": "regressed", "regressed": "improved"}
     changes = {
         "variant": claim.against,

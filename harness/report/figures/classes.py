@@ -28,7 +28,6 @@ NOTE = (
 
 Entry = tuple[float | None, str, str]
 """Fraction, text, exact words."""
-MISSING: Entry = (None, NOTHING, "")
 
 
 def iou_sheet(report: Report) -> GridSheet:
@@ -36,10 +35,7 @@ def iou_sheet(report: Report) -> GridSheet:
     variants = [variant for variant in report.variants if has_scores(variant)]
 
     def cell(variant: VariantSummary, split: str, name: str) -> Entry:
-        found = _estimate(variant, split, name)
-        if found is None or found.mean is None:
-            return MISSING
-        return found.mean, percent(found.mean), estimate_tip(one_line(variant.name), _measure(name), split, found)
+        return _entry(variant, _measure(name), split, _estimate(variant, split, name), percent)
 
     return GridSheet(_panels(report, variants, cell), "IoU (%), mean over seeds", head_rows=1)
 
@@ -49,16 +45,13 @@ def delta_sheet(report: Report) -> GridSheet:
     variants, claims = [variant for variant in report.variants if variant.delta], class_claims(report)
 
     def cell(variant: VariantSummary, split: str, name: str) -> Entry:
-        found = _estimate(variant.delta, split, name)
         whole = headline(report, variant.name, report.reference, split)
         claim = whole if name == SCORE else claims.get((variant.name, split, name))
         if claim is not None:
             sign = f"{SIGNS.get(claim.outcome, '')}{'?' if is_doubted(claim) else ''}"
             return claim.delta, f"{points(claim.delta)}{sign}", claim_tip(claim)
-        if found is None or found.mean is None:
-            return MISSING
         what = f"{_measure(name)}, difference to {one_line(variant.compared_with or '')}"
-        return found.mean, points(found.mean), estimate_tip(one_line(variant.name), what, split, found)
+        return _entry(variant, what, split, _estimate(variant.delta, split, name), points)
 
     panels = _panels(report, variants, cell)
     unit = f"difference of class IoU to {one_line(report.reference)} (points)"
@@ -81,6 +74,14 @@ def class_estimate(of: VariantSummary | Delta | None, split: str, name: str) -> 
 
 def _estimate(of: VariantSummary | Delta | None, split: str, name: str) -> Estimate | None:
     return of.scores.get(split, {}).get(SCORE) if of and name == SCORE else class_estimate(of, split, name)
+
+
+def _entry(
+    variant: VariantSummary, what: str, split: str, found: Estimate | None, write: Callable[[float], str]
+) -> Entry:
+    if found is None or found.mean is None:
+        return None, NOTHING, ""
+    return found.mean, write(found.mean), estimate_tip(one_line(variant.name), what, split, found)
 
 
 def _measure(name: str) -> str:

@@ -36,6 +36,7 @@ def _chart(report: Report, metric: str, title: str, factor: float, places: int) 
     for place, (variant, own) in enumerate(zip(report.variants, curves, strict=True)):
         marks.append(Mark(tuple(_lines(variant, own)), tone=place))
         marks.append(Mark(tuple(_ends(variant, own, with_best=metric != "train/loss")), tone=place))
+    # A box for each epoch, unseen, tells the values of all variants: single points of many curves cannot be hit.
     for epoch in epochs:
         told = (_tell(variant.name, own, epoch, places) for variant, own in zip(report.variants, curves, strict=True))
         box = Box(((max(epoch - 0.5, x.low), y.low), (min(epoch + 0.5, x.high), y.high)), "epoch")

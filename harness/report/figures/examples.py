@@ -127,6 +127,7 @@ def coloured(picture: Pixels, colours: Colours) -> Pixels:
     table[: len(colours)] = np.array(colours, np.uint8)
     painted = table[picture]
     y_HW, x_HW = np.indices(picture.shape)
+    # Stripes tell ignored pixels from a class that happens to be black; they scale with the picture.
     stripe = max(2, picture.shape[1] // 60)
     stripes_HW = (y_HW + x_HW) // stripe % 4 == 0
     painted[(picture == IGNORED) & stripes_HW] = 110

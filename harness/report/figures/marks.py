@@ -114,6 +114,8 @@ def make_axis(values: Iterable[float], *, whole: bool = False, most: int = 6, ti
 
 
 def _ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    # The smallest of 1, 2 and 5 times a power of ten that gives no more ticks than wanted; the tolerances keep a tick
+    # that binary fractions put just beyond an end.
     least = (high - low) / most
     size = 10.0 ** math.floor(math.log10(least))
     step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= least * (1 - 1e-9))

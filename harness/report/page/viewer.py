@@ -112,6 +112,7 @@ def _classes(result: RunResult) -> tuple[tuple[str, ...], list[tuple[int, int, i
     """Return class names, and colours of classes and of ignored pixels, so that a colour tells its class."""
     names = next(iter(result.counts.values())).classes
     colours: list[tuple[int, int, int]] = []
+    # The page reads a pixel's class from its colour, so classes painted alike are set apart by an unseen step of blue.
     for red, green, blue in (*result.colours, IGNORED_COLOUR):
         colour = (red, green, blue)
         while colour in colours:
