@@ -214,14 +214,10 @@ def _lists(audit: Audit) -> Iterator[Block]:
         lines = (f"{escape(f'{fault.split} {fault.kind}'.strip())}: {escape(fault.told)}" for fault in audit.faults)
         yield from make_list("", lines)
     if audit.twins:
-        rows = [
-            [
-                *(escape(f"{split}/{name}") for split, name in zip(twin.splits, twin.names, strict=True)),
-                twin.kind,
-                str(twin.bits),
-            ]
-            for twin in audit.twins
-        ]
+        rows = []
+        for twin in audit.twins:
+            names = (escape(f"{split}/{name}") for split, name in zip(twin.splits, twin.names, strict=True))
+            rows.append([*names, twin.kind, str(twin.bits)])
         yield Heading("Images that show the same")
         yield make_table(["image", "its copy", "kind", "bits of 64 that differ"], rows, 3)
 

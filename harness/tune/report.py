@@ -15,7 +15,7 @@ from harness.report.study.record import Report, to_json
 from harness.spec.tuning import Tuning
 from harness.tune.figures import draw_search, figure_names
 from harness.tune.optuna_study import FEWEST
-from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, as_setting, choice_of, make_record
+from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, Value, as_setting, choice_of, make_record
 from harness.tune.winners import SearchOutcome
 
 PRUNERS = {
@@ -106,17 +106,10 @@ def _cost(record: TuningRecord) -> Table:
 
 
 def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
-    rows: list[Row] = [
-        [
-            code(knob.key),
-            _space(knob),
-            *(
-                cells.number(setting(as_setting(knob, value)), value if isinstance(value, float) else None)
-                for value in (knob.written, knob.best)
-            ),
-        ]
-        for knob in variant.knobs
-    ]
+    rows: list[Row] = []
+    for knob in variant.knobs:
+        written, best = (_value(knob, value) for value in (knob.written, knob.best))
+        rows.append([code(knob.key), _space(knob), written, best])
     yield Heading(escape(variant.name))
     winner = f"best (trial {variant.best})" if variant.best else "best"
     yield make_table(["setting", "searched", "as written", winner], rows, numeric_from=4)
@@ -131,6 +124,10 @@ def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
     for name, title in figure_names(variant).items():
         yield Figure(f"figures/{name}", title)
     yield from _importance(variant)
+
+
+def _value(knob: KnobRecord, value: Value | None) -> Cell:
+    return cells.number(setting(as_setting(knob, value)), value if isinstance(value, float) else None)
 
 
 def _space(knob: KnobRecord) -> Cell:
@@ -165,32 +162,21 @@ def _importance(variant: TunedVariant) -> Iterator[Block]:
         "(PED-ANOVA, Watanabe et al. 2023), with the 95 % interval of a bootstrap over trials. Pruned trials have no "
         "say, and nothing is said of values that were not tried."
     )
-    rows: list[Row] = [
-        [
-            code(item.key),
-            escape(item.objective),
-            cells.share(item.share, 0),
-            Cell(f"{low:.0f} to {high:.0f}", f"{cells.exact(low)} to {cells.exact(high, '%')}"),
-        ]
-        for item, low, high in ((item, 100 * item.low, 100 * item.high) for item in variant.importance)
-    ]
+    rows: list[Row] = []
+    for item in variant.importance:
+        low, high = 100 * item.low, 100 * item.high
+        interval = Cell(f"{low:.0f} to {high:.0f}", f"{cells.exact(low)} to {cells.exact(high, '%')}")
+        rows.append([code(item.key), escape(item.objective), cells.share(item.share, 0), interval])
     yield make_table(["setting", "objective", "importance (%)", "95 % interval"], rows, numeric_from=2)
 
 
 def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
     keys = [knob.key for knob in variant.knobs]
     header = ["trial", "state", *keys, *record.objectives, "epochs", "seconds", "run_id", "reason"]
-    rows: list[list[csv_tables.Cell]] = [
-        [
-            trial.number,
-            trial.state,
-            *(trial.values.get(key) for key in keys),
-            *(trial.scores or (None,) * len(record.objectives)),
-            max(trial.epochs, default=None),
-            round(trial.seconds, 1),
-            trial.run_id,
-            trial.reason,
-        ]
-        for trial in variant.trials
-    ]
+    rows: list[list[csv_tables.Cell]] = []
+    for trial in variant.trials:
+        scores = trial.scores or (None,) * len(record.objectives)
+        epochs, seconds = max(trial.epochs, default=None), round(trial.seconds, 1)
+        drawn = (trial.values.get(key) for key in keys)
+        rows.append([trial.number, trial.state, *drawn, *scores, epochs, seconds, trial.run_id, trial.reason])
     return csv_tables.csv_text(header, rows)

@@ -50,16 +50,11 @@ def _part(found: Part) -> Cell:
 def parts_table(item: FamilyAttribution) -> Table:
     """Return each component's share of the total, where the design gives it, and its main effect."""
     shares = {share.name: share for share in item.shapley}
-    rows: list[Row] = [
-        [
-            escape(main.name),
-            _part(shares[main.name]) if main.name in shares else NOTHING,
-            _part(main),
-            _p(main),
-            ", ".join(f"`{alias}`" for alias in item.aliases.get(main.name, ())) or NOTHING,
-        ]
-        for main in item.main
-    ]
+    rows: list[Row] = []
+    for main in item.main:
+        share = _part(shares[main.name]) if main.name in shares else NOTHING
+        aliases = ", ".join(f"`{alias}`" for alias in item.aliases.get(main.name, ())) or NOTHING
+        rows.append([escape(main.name), share, _part(main), _p(main), aliases])
     header = ["component", "share of the total", "main effect", f"p ({CORRECTION.title})", "not told from"]
     return make_table(header, rows)
 
@@ -70,15 +65,11 @@ def brackets_table(item: FamilyAttribution) -> Table:
     In bold what is called. Where each component was switched in one surrounding only, that is its effect.
     """
     header = ["component", "effect among the fewest others", "among the most others", "difference of the two"]
-    rows: list[Row] = [
-        [
-            escape(found.name),
-            _judged(found.few, _with(found.few_on)),
-            _judged(found.many if found.interaction else None, _with(found.many_on)),
-            _judged(found.interaction),
-        ]
-        for found in item.brackets
-    ]
+    rows: list[Row] = []
+    for found in item.brackets:
+        few = _judged(found.few, _with(found.few_on))
+        many = _judged(found.many if found.interaction else None, _with(found.many_on))
+        rows.append([escape(found.name), few, many, _judged(found.interaction)])
     if not any(found.interaction for found in item.brackets):
         header, rows = ["component", "effect, and what else is on"], [row[:2] for row in rows]
     return make_table(header, rows)

@@ -44,14 +44,10 @@ def _class_blocks(report: Report, split: str) -> Iterator[Block]:
     by_name = {item.name: item for item in report.classes}
     found = {name: [class_estimate(variant, split, name) for variant in report.variants] for name in by_name}
     means = {name: mean_known([item.mean for item in of_class if item]) for name, of_class in found.items()}
-    rows: list[Row] = [
-        [
-            escape(name),
-            cells.class_share(by_name[name], split),
-            *(_iou_cell(variant, split, name) for variant in variants),
-        ]
-        for name in extremes(means)
-    ]
+    rows: list[Row] = []
+    for name in extremes(means):
+        scores = (_iou_cell(variant, split, name) for variant in variants)
+        rows.append([escape(name), cells.class_share(by_name[name], split), *scores])
     yield make_table(["class", "share of pixels (%)", *(escape(variant.name) for variant in variants)], rows)
     if left_out := tell_left_out(len(rows), len(means), "mean IoU", CLASS_TABLE):
         yield Text(left_out)

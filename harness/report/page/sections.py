@@ -240,14 +240,11 @@ def _all_scores(report: Report) -> Iterator[model.Block]:
         return
     yield model.Heading("All scores")
     for place, split in enumerate(item.name for item in ordered_splits(report)):
-        rows: list[model.Row] = [
-            [
-                row_name(report, variant),
-                *(cells.score(variant.name, name, split, variant.scores.get(split, {}).get(name)) for name in SCORES),
-            ]
-            for variant in report.variants
-            if has_scores(variant)
-        ]
+        rows: list[model.Row] = []
+        for variant in filter(has_scores, report.variants):
+            found = variant.scores.get(split, {})
+            scores = (cells.score(variant.name, name, split, found.get(name)) for name in SCORES)
+            rows.append([row_name(report, variant), *scores])
         table = make_table(["variant", *map(code, SCORES)], rows)
         if place:
             yield model.Details(f"The same on {escape(split)}", (table,))
