@@ -129,8 +129,7 @@ def coloured(picture: Pixels, colours: Colours) -> Pixels:
     y_HW, x_HW = np.indices(picture.shape)
     # Stripes tell ignored pixels from a class that happens to be black; they scale with the picture.
     stripe = max(2, picture.shape[1] // 60)
-    stripes_HW = (y_HW + x_HW) // stripe % 4 == 0
-    painted[(picture == IGNORED) & stripes_HW] = 110
+    painted[(picture == IGNORED) & ((y_HW + x_HW) // stripe % 4 == 0)] = 110
     return painted
 
 

@@ -66,23 +66,16 @@ def _differences(report: Report) -> list[list[Cell]]:
         if item.against == report.reference
         for claim in (item.headline, *item.classes)
     }
-    return [
-        [
-            variant.name,
-            report.reference,
-            kind,
-            split,
-            name,
-            *_over_seeds(report, found),
-            str(found.within_spread).lower(),
-            *claimed.get((variant.name, split, name), [None] * len(CLAIMED)),
-        ]
-        for variant in report.variants
-        if variant.delta
-        for kind, by_split in (("score", variant.delta.scores), ("iou_class", variant.delta.iou_class))
-        for split, by_name in by_split.items()
-        for name, found in by_name.items()
-    ]
+    rows: list[list[Cell]] = []
+    for variant in report.variants:
+        deltas = {"score": variant.delta.scores, "iou_class": variant.delta.iou_class} if variant.delta else {}
+        for kind, by_split in deltas.items():
+            for split, by_name in by_split.items():
+                for name, found in by_name.items():
+                    claim = claimed.get((variant.name, split, name), [None] * len(CLAIMED))
+                    about = (variant.name, report.reference, kind, split, name, *_over_seeds(report, found))
+                    rows.append([*about, str(found.within_spread).lower(), *claim])
+    return rows
 
 
 def _claimed(claim: Claim) -> list[Cell]:

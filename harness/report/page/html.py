@@ -94,8 +94,7 @@ def _words(block: model.Heading | model.Text | model.Bullets | model.Code) -> st
         case model.Text(text, is_small):
             return f"<p{SMALL if is_small else ''}>{_inline(text)}</p>"
         case model.Bullets(items):
-            lines = "\n".join(f"<li>{_inline(item)}</li>" for item in items)
-            return f"<ul>\n{lines}\n</ul>"
+            return "\n".join(["<ul>", *(f"<li>{_inline(item)}</li>" for item in items), "</ul>"])
         case model.Code(text, language):
             return f'<pre><code class="language-{language}">{escape(text.rstrip())}\n</code></pre>'
 

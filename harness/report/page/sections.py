@@ -366,16 +366,13 @@ LOSSES, EPOCH_SCORES = ("train/loss", "val/loss"), ("val/miou_dataset", "val/dic
 def _epoch_table(seed: SeedResult) -> model.Table:
     rates = sorted({name for item in seed.epochs for name in item.metrics if name.startswith("lr/")})
     header = ["epoch", *map(code, (*LOSSES, *EPOCH_SCORES, *rates)), "images/s"]
-    rows: list[model.Row] = [
-        [
-            f"**{epoch}** (best)" if epoch == seed.best_epoch else str(epoch),
-            *(cells.plain(found.get(name), 4) for name in LOSSES),
-            *(cells.share(found.get(name)) for name in EPOCH_SCORES),
-            *(cells.number(NOTHING if (rate := found.get(name)) is None else f"{rate:.2g}", rate) for name in rates),
-            cells.plain(found.get("train/images_per_s")),
-        ]
-        for epoch, found in ((item.epoch, item.metrics) for item in seed.epochs)
-    ]
+    rows: list[model.Row] = []
+    for item in seed.epochs:
+        found, epoch = item.metrics, f"**{item.epoch}** (best)" if item.epoch == seed.best_epoch else str(item.epoch)
+        losses = (cells.plain(found.get(name), 4) for name in LOSSES)
+        scores = (cells.share(found.get(name)) for name in EPOCH_SCORES)
+        steps = [cells.number(NOTHING if found.get(k) is None else f"{found[k]:.2g}", found.get(k)) for k in rates]
+        rows.append([epoch, *losses, *scores, *steps, cells.plain(found.get("train/images_per_s"))])
     return make_table(header, rows, numeric_from=0)
 
 
