@@ -153,8 +153,7 @@ def _common_labels(report: Report) -> Iterator[model.Block]:
 
 def _what_was_run(report: Report) -> Iterator[model.Block]:
     yield model.Heading("What was run")
-    lines = [f"{_run_summary(report)}."]
-    lines += [f"Command: {code(report.command)}"] if report.command else []
+    lines = [f"{_run_summary(report)}.", *([f"Command: {code(report.command)}"] if report.command else [])]
     for split in report.splits:
         images = f"{counted(split.images, 'image')} in {counted(split.groups, 'group')}"
         lines.append(f"Judged on {escape(split.name)}: {images}, {counted(split.pixels, 'labelled pixel')}.")
