@@ -15,11 +15,10 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from harness.data.taxonomy import Colour, Taxonomy
+from harness.report.figures.examples import IGNORED, Pixels
 from harness.report.figures.marks import shorten
-from harness.report.figures.style import OKABE_ITO, add_legend, draw, inches, text_width
+from harness.report.figures.style import OKABE_ITO, add_legend, colour_patch, draw, inches, text_width
 
-Pixels = npt.NDArray[np.uint8]
-IGNORED = 255
 EXAMPLES_A_ROW = 2
 _NAMED_FROM = 0.004
 """A class with a smaller share of an image's pixels is not named in it: the name would hide it."""
@@ -110,8 +109,7 @@ def lay_over(image_HW3: Pixels, label_HW: Pixels, colours: Sequence[Colour]) -> 
     border_HW[1:] |= label_HW[1:] != label_HW[:-1]
     border_HW[:, 1:] |= label_HW[:, 1:] != label_HW[:, :-1]
     mixed[border_HW] = 255
-    laid: Pixels = mixed.round().astype(np.uint8)
-    return laid
+    return mixed.round().astype(np.uint8)
 
 
 def _write_names(axes: Axes, label_HW: Pixels, classes: Sequence[str]) -> None:
@@ -134,6 +132,7 @@ def _write_names(axes: Axes, label_HW: Pixels, classes: Sequence[str]) -> None:
 
 def _inner_point(inside_HW: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Return row and column of a pixel that stays inside longest when the region's edge is peeled off."""
+    # The middle of a region's pixels may lie outside it (a ring, a winding path); where it is thickest never does.
     layer = inside_HW
     while True:
         padded = np.pad(layer, 1)
@@ -147,10 +146,7 @@ def _inner_point(inside_HW: npt.NDArray[np.bool_]) -> tuple[int, int]:
 
 def _legend(taxonomy: Taxonomy) -> list[tuple[Artist, str]]:
     entries: list[tuple[Artist, str]] = [
-        (
-            Patch(facecolor=tuple(c / 255 for c in colour), edgecolor="#888888", lw=0.6),
-            f"{shorten(name)} ({_ids(taxonomy, index)})",
-        )
+        (colour_patch(colour), f"{shorten(name)} ({_ids(taxonomy, index)})")
         for index, (name, colour) in enumerate(zip(taxonomy.classes, taxonomy.colours, strict=True))
     ]
     if taxonomy.raw_ids(IGNORED):

@@ -13,6 +13,7 @@ from harness.audit.reading import UNDECODABLE
 from harness.data.faults import NEVER_SKIPPED
 from harness.data.pairs import UNKNOWN
 from harness.data.taxonomy import describe_unknown
+from harness.report.page.text import counted
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -42,21 +43,13 @@ def make_findings(audit: Audit, on_bad_image: Literal["error", "skip"]) -> tuple
     across splits, a val split of one recording and classes that a split lacks do not stop training, but decide what its
     scores mean: warnings.
     """
-    makers = (_files, _empty, _copies, _clips, _film, _few_groups, _absent, _data_notes, _numbers)
-    found = [finding for make in makers for finding in make(audit)]
-    found = [_with_cure(finding, on_bad_image) for finding in found]
+    makers = (_empty, _copies, _clips, _film, _few_groups, _absent, _numbers)
+    found = [*_files(audit, on_bad_image), *(finding for make in makers for finding in make(audit))]
+    found += [Finding("warning", "data set", note) for note in audit.notes]
     return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
 
-def _with_cure(finding: Finding, on_bad_image: str) -> Finding:
-    if finding.kind != FAULTY:
-        return finding
-    if on_bad_image == "skip":
-        return Finding("warning", FAULTY, f"{finding.told}; data.on_bad_image: skip leaves them out of every run")
-    return Finding("error", FAULTY, f"{finding.told}; repair them, or write data.on_bad_image: skip")
-
-
-def _files(audit: Audit) -> Iterator[Finding]:
+def _files(audit: Audit, on_bad_image: str) -> Iterator[Finding]:
     if audit.unknown:
         pixels = {raw: found.pixels for raw, found in audit.unknown.items()}
         file = next(fault.file for fault in audit.faults if fault.kind == UNKNOWN)
@@ -64,10 +57,15 @@ def _files(audit: Audit) -> Iterator[Finding]:
     for kind in dict.fromkeys(fault.kind for fault in audit.faults if fault.kind != UNKNOWN):
         first, *others = (fault for fault in audit.faults if fault.kind == kind)
         also = f"; also {shorten_list([fault.name for fault in others])}" if others else ""
-        told = f"{kind}: {count(1 + len(others), 'file')}, first {first.told}{also}"
+        told = f"{kind}: {counted(1 + len(others), 'file')}, first {first.told}{also}"
         if kind == UNDECODABLE:
             told += "; training would stop at them, whatever data.on_bad_image says: repair or remove them"
-        yield Finding("error", kind if kind in (UNDECODABLE, *NEVER_SKIPPED) else FAULTY, told)
+        if kind in (UNDECODABLE, *NEVER_SKIPPED):
+            yield Finding("error", kind, told)
+        elif on_bad_image == "skip":
+            yield Finding("warning", FAULTY, f"{told}; data.on_bad_image: skip leaves them out of every run")
+        else:
+            yield Finding("error", FAULTY, f"{told}; repair them, or write data.on_bad_image: skip")
 
 
 def _empty(audit: Audit) -> Iterator[Finding]:
@@ -79,7 +77,7 @@ def _empty(audit: Audit) -> Iterator[Finding]:
 def _copies(audit: Audit) -> Iterator[Finding]:
     for twins in _by_splits(audit.twins):
         first, other = twins[0].splits
-        number, one = count(len(twins), "image"), len(twins) == 1
+        number, one = counted(len(twins), "image"), len(twins) == 1
         shown = shorten_list([f"{twin.names[1]} = {twin.names[0]}" for twin in twins])
         if first == other:
             do = "repeats another one of it, and counts" if one else "repeat others of it, and count"
@@ -130,12 +128,12 @@ def _clips(audit: Audit) -> Iterator[Finding]:
 def _one_clip(name: str, split: SplitAudit, in_train: Mapping[str, int]) -> str:
     word, (unit,) = _units(split)
     also = in_train.get(unit, 0)
-    shown = f", which {count(also, 'training image')} {'shows' if also == 1 else 'show'} too" if also else ""
-    blocks = f" ({count(len(split.groups), 'group')})" if len(split.groups) > 1 else ""
+    shown = f", which {counted(also, 'training image')} {'shows' if also == 1 else 'show'} too" if also else ""
+    blocks = f" ({counted(len(split.groups), 'group')})" if len(split.groups) > 1 else ""
     alike = f"; neighbouring labels agree on {100 * split.alike.neighbours:.0f} %" if split.alike else ""
     return (
-        f"{name} is one clip: its {count(split.images, 'image')}{blocks} are all of {word} {unit}{shown}{alike}; it is "
-        f"one independent unit, and a score on it says little about other {word}s"
+        f"{name} is one clip: its {counted(split.images, 'image')}{blocks} are all of {word} {unit}{shown}{alike}; it "
+        f"is one independent unit, and a score on it says little about other {word}s"
     )
 
 
@@ -156,7 +154,7 @@ def _film(audit: Audit) -> Iterator[Finding]:
 def _few_groups(audit: Audit) -> Iterator[Finding]:
     groups = len(audit.splits["val"].groups)
     if 0 < groups < FEWEST_GROUPS and len(_units(audit.splits["val"])[1]) != 1:
-        told = f"val has {count(groups, 'group')} to resample: intervals from so few units are not to be trusted"
+        told = f"val has {counted(groups, 'group')} to resample: intervals from so few units are not to be trusted"
         yield Finding("warning", "few groups", told)
 
 
@@ -164,44 +162,32 @@ def _absent(audit: Audit) -> Iterator[Finding]:
     images = {name: split.class_images for name, split in audit.splits.items() if split.names}
     names = audit.taxonomy.classes
     # Three questions about a class, from the worst: does it occur at all, can it be learnt, can it be judged?
-    nowhere = [k for k in range(len(names)) if not any(counts[k] for counts in images.values())]
+    nowhere = [name for k, name in enumerate(names) if not any(counts[k] for counts in images.values())]
     if nowhere:
-        told = f"on no pixel of any split: {_listed(audit, nowhere)}; is the class list the right one?"
+        told = f"on no pixel of any split: {', '.join(nowhere)}; is the class list the right one?"
         yield Finding("warning", "classes nowhere", told)
     for split, counts in images.items():
         if split == "train" or "train" not in images:
             continue
-        unlearnt = [k for k in range(len(names)) if counts[k] and not images["train"][k]]
+        unlearnt = [name for k, name in enumerate(names) if counts[k] and not images["train"][k]]
         if unlearnt:
-            told = f"{split} shows classes that train never shows, and that will score 0: {_listed(audit, unlearnt)}"
+            told = f"{split} shows classes that train never shows, and that will score 0: {', '.join(unlearnt)}"
             yield Finding("warning", "classes not in train", told)
-        unjudged = [k for k in range(len(names)) if images["train"][k] and not counts[k]]
+        unjudged = [name for k, name in enumerate(names) if images["train"][k] and not counts[k]]
         if unjudged:
-            told = f"{split} does not show, and cannot judge: {_listed(audit, unjudged)}"
+            told = f"{split} does not show, and cannot judge: {', '.join(unjudged)}"
             yield Finding("warning", f"classes not in {split}", told)
 
 
-def _listed(audit: Audit, classes: Sequence[int]) -> str:
-    return ", ".join(audit.taxonomy.classes[k] for k in classes)
-
-
-def _data_notes(audit: Audit) -> Iterator[Finding]:
-    for note in audit.notes:
-        yield Finding("warning", "data set", note)
-
-
 def _numbers(audit: Audit) -> Iterator[Finding]:
-    train = audit.splits["train"]
-    pixels = dict(zip(audit.taxonomy.classes, train.class_pixels, strict=True))
+    pixels = dict(zip(audit.taxonomy.classes, audit.splits["train"].class_pixels, strict=True))
     occurring = Counter({name: number for name, number in pixels.items() if number}).most_common()
     if len(occurring) > 1:
         (most, many), (rarest, few) = occurring[0], occurring[-1]
         ratio = f"{many / few:,.0f}" if many / few >= 10 else f"{many / few:.1f}"
         told = f"train has {ratio} times as many pixels of {most} as of {rarest}, its rarest class"
         yield Finding("note", "imbalance", told)
-    sizes = Counter[str]()
-    for split in audit.splits.values():
-        sizes.update(split.sizes)
+    sizes = sum((Counter(split.sizes) for split in audit.splits.values()), Counter[str]())
     if len(sizes) > 1:
         shown = shorten_list([f"{size} ({images})" for size, images in sizes.most_common()])
         yield Finding("note", "sizes", f"pictures have {len(sizes)} sizes (height x width, images): {shown}")
@@ -211,8 +197,3 @@ def shorten_list(items: Sequence[str]) -> str:
     """Return the first items joined by commas, and how many more there are."""
     more = len(items) - _SHOWN
     return ", ".join(items[:_SHOWN]) + (f", and {more} more" if more > 0 else "")
-
-
-def count(number: int, noun: str) -> str:
-    """Return `1 file`, `2 files`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

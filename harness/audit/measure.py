@@ -169,7 +169,7 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
         seen_of[name], found = read_split(source, name, bad, after(past))
         faults += found
         splits[name] = _summarise(split, seen_of[name], len(source.taxonomy.classes))
-    looks = {name: [item.look for item in seen] for name, seen in seen_of.items()}
+    hashes = {name: [item.hash for item in seen] for name, seen in seen_of.items()}
     mean_rgb, std_rgb = _colour_statistics(seen_of["train"])
     return Audit(
         root=source.root,
@@ -177,7 +177,7 @@ def audit_source(source: Source, listen: Listener = lambda done, total: None) ->
         splits=splits,
         faults=tuple(faults),
         unknown=_unknown(faults),
-        twins=find_near_duplicates(looks, {name: split.names for name, split in splits.items()}),
+        twins=find_near_duplicates(hashes, {name: split.names for name, split in splits.items()}),
         mean_rgb=mean_rgb,
         std_rgb=std_rgb,
         notes=source.notes,
@@ -211,6 +211,7 @@ def _compare_labels(split: Split, seen: Sequence[ImageMeasures]) -> LabelAgreeme
         for first, second in pairwise(seen)
         if second.index == first.index + 1 and units[first.index] == units[second.index]
     ]
+    # What images far apart agree on is the likeness of all scenes: only what neighbours share beyond it tells a film.
     half = len(seen) // 2
     apart = [(seen[place], seen[place + half]) for place in range(len(seen) - half)] if half else []
     means = [_mean_agreement(pairs) for pairs in (neighbours, apart)]
@@ -264,8 +265,6 @@ def choose_examples(audit: Audit) -> tuple[tuple[str, int], ...]:
         if shown * 2 < pixels_NC[best, index]:
             chosen.append(best)
     for name in audit.splits.keys() - {rows[k][0] for k in chosen}:
-        richest = max(
-            (k for k in range(len(rows)) if rows[k][0] == name), key=lambda k: (pixels_NC[k] > 0).sum(), default=-1
-        )
-        chosen += [richest] if richest >= 0 else []
+        members = [k for k in range(len(rows)) if rows[k][0] == name]
+        chosen += [max(members, key=lambda k: (pixels_NC[k] > 0).sum())] if members else []
     return tuple((rows[k][0], audit.splits[rows[k][0]].places[rows[k][1]]) for k in sorted(chosen))

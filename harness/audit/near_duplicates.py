@@ -6,7 +6,6 @@ Letters: N, M images; F frequency.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -82,16 +81,16 @@ def find_copies(hashes: Sequence[ImageHash]) -> Iterator[tuple[int, int]]:
             yield first, index
 
 
-def find_near(looks_N: Sequence[ImageHash], looks_M: Sequence[ImageHash]) -> Iterator[tuple[int, int, int]]:
+def find_near(first_N: Sequence[ImageHash], second_M: Sequence[ImageHash]) -> Iterator[tuple[int, int, int]]:
     """Yield (n, m, bits) for each m of the second images and the n of the first that it resembles most, if any does."""
-    known_N, hashes_N = _hashes(looks_N)
-    known_M, hashes_M = _hashes(looks_M)
+    known_N, hashes_N = _hashes(first_N)
+    known_M, hashes_M = _hashes(second_M)
     if not known_N:
         return
+    # In blocks: all pairs of two large splits at once would not fit into memory.
     for start in range(0, len(known_M), _BLOCK):
         bits_MN = np.bitwise_count(hashes_M[start : start + _BLOCK, None] ^ hashes_N[None])
-        nearest_M = bits_MN.argmin(axis=1)
-        for row, column in enumerate(nearest_M.tolist()):
+        for row, column in enumerate(bits_MN.argmin(axis=1).tolist()):
             if (bits := int(bits_MN[row, column])) <= NEAR_BITS:
                 yield known_N[column], known_M[start + row], bits
 
@@ -121,14 +120,10 @@ def find_near_duplicates(
 def _across(
     earlier: str, split: str, hashes: Mapping[str, Sequence[ImageHash]], names: Mapping[str, Sequence[str]]
 ) -> Iterator[NearDuplicate]:
-    place_of = defaultdict(list)
-    for index, image_hash in enumerate(hashes[earlier]):
-        place_of[image_hash.sha256].append(index)
-    copied = {
-        other: place_of[image_hash.sha256][0]
-        for other, image_hash in enumerate(hashes[split])
-        if image_hash.sha256 in place_of
-    }
+    # Side by side, an image of the later split whose first occurrence lies in the earlier one is a copy across both.
+    number = len(hashes[earlier])
+    copies = find_copies([*hashes[earlier], *hashes[split]])
+    copied = {other - number: first for first, other in copies if first < number <= other}
     for other, first in copied.items():
         yield NearDuplicate("exact", (earlier, split), (names[earlier][first], names[split][other]), 0)
     for first, other, bits in find_near(hashes[earlier], hashes[split]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
@@ -39,11 +39,15 @@ class ImageMeasures:
     """Pixels that the taxonomy ignores."""
     label_grid: Label
     """Label at the points of `GRID`, [48, 64]."""
-    look: ImageHash
+    hash: ImageHash
     rgb_sum: npt.NDArray[np.float64]
     """Sum of each channel over the pixels, values from 0 to 1; [3]."""
     rgb_squares: npt.NDArray[np.float64]
     """Sum of squares of each channel, [3]."""
+
+
+Answer = ImageMeasures | InputError
+"""What reading an image gives: what it holds, or why it cannot be decoded."""
 
 
 def read_split(
@@ -69,22 +73,18 @@ def read_split(
     return seen, faults
 
 
-def _each(
-    see: Callable[[int], ImageMeasures | InputError], wanted: Sequence[int]
-) -> Iterator[ImageMeasures | InputError]:
+def _each(see: Callable[[int], Answer], wanted: Sequence[int]) -> Iterator[Answer]:
     """Yield what `see` returns for each index, in order; a few images are in memory at a time."""
     workers = min(8, os.cpu_count() or 1)
     left = iter(wanted)
     with ThreadPoolExecutor(workers) as pool:
-        running: deque[Future[ImageMeasures | InputError]] = deque(
-            pool.submit(see, index) for index in islice(left, 2 * workers)
-        )
+        running = deque(pool.submit(see, index) for index in islice(left, 2 * workers))
         while running:
             yield running.popleft().result()
             running.extend(pool.submit(see, index) for index in islice(left, 1))
 
 
-def _see(split: Split, taxonomy: Taxonomy, index: int) -> ImageMeasures | InputError:
+def _see(split: Split, taxonomy: Taxonomy, index: int) -> Answer:
     try:
         image_HW3, ids_HW = split.read_image(index), split.read_ids(index)
     except InputError as error:
@@ -104,7 +104,7 @@ def _see(split: Split, taxonomy: Taxonomy, index: int) -> ImageMeasures | InputE
         pixels_C=counts[:num_classes].astype(np.int64),
         ignored=int(counts[255]),
         label_grid=np.minimum(label_HW[np.ix_(rows, columns)], 255).astype(np.uint8),
-        look=hash_image(image_HW3),
+        hash=hash_image(image_HW3),
         rgb_sum=np.array([histogram @ values for histogram in channels]),
         rgb_squares=np.array([histogram @ values**2 for histogram in channels]),
     )

@@ -216,7 +216,7 @@ LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 def print_audit(found: DataAudit, folder: Path) -> None:
     """Print the findings of an audit, most serious first, then its tables; `folder` is where the rest lies."""
 
-    from harness.audit.page import describe_colours, make_tables, summarise
+    from harness.audit.run import describe_colours, make_tables, summarise
 
     console = _console()
     console.print(Text(f"{found.name} {found.audit.root}".strip(), style="bold"))
@@ -224,11 +224,11 @@ def print_audit(found: DataAudit, folder: Path) -> None:
         line = Text(f"{finding.level}: ", style=LEVEL_STYLES[finding.level])
         console.print(line.append(finding.told, style="default"), soft_wrap=True)
     for item in make_tables(found.audit, found.proposals):
-        table = Table(title=item.title, title_justify="left")
+        table = Table(title=item.caption, title_justify="left")
         for place, text in enumerate(item.header):
             table.add_column(Text(text), justify="right" if place else "left")
         for row in item.rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(cell.text) for cell in row))
         console.print(table)
     console.print(Text(describe_colours(found.audit)), soft_wrap=True)
     console.print(Text(f"{summarise(found.findings)}; figures and every file's name: {folder}"), soft_wrap=True)

@@ -13,7 +13,7 @@ from harness.data.recognised import spread
 from harness.data.source import Depth, Image
 from harness.errors import InputError, did_you_mean
 from harness.records import RunConfig
-from harness.report.figures.preview import Preview, draw_previews
+from harness.report.figures.examples import Preview, draw_previews
 from harness.train.batch_augment import finish_batch, read_batch
 from harness.train.batches import NORMALIZATIONS, Batch, Preprocessing, make_normalizer
 from harness.train.setup import prepare_split

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.files import write_text
 from harness.judged import judged_results
 from harness.records import Plan, RunResult
+from harness.report.figures.charts import make_sheets
 from harness.report.figures.draw import draw_figures
 from harness.report.page.csv_tables import make_tables
 from harness.report.page.html import render_html
@@ -38,10 +39,11 @@ def write_report(
     results = judged_results(plan, results)
     report = made or summarise(plan, results, taken)
     earlier = _listed(folder / "report.json")
-    draw_figures(report, plan, results, folder / "figures")
+    sheets, groups = make_sheets(report), group_runs(plan, results)
+    draw_figures(report, sheets, groups, folder / "figures")
     for name, text in make_tables(report, results).items():
         write_text(folder / "tables" / name, text)
-    page = make_page(report, make_gallery(group_runs(plan, results)))
+    page = make_page(report, make_gallery(groups), sheets)
     write_text(folder / "report.md", render_markdown(page))
     write_text(folder / "report.html", render_html(page, folder))
     write_text(folder / "report.json", to_json(report.model_dump(mode="json")))

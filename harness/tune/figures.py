@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.typing import ColorType
 
 from harness.report.figures.marks import shorten
 from harness.report.figures.style import INK, OKABE_ITO, SEQUENTIAL, add_legend, draw, inches, text_width
@@ -22,11 +23,8 @@ BEST, WRITTEN, FAINT = OKABE_ITO[4], OKABE_ITO[2], "#9a9a9a"
 WIDE, HIGH = 8.6, 3.2
 SLICE_W, SLICE_H, COLUMNS = 2.6, 2.3, 3
 
-Painter = Callable[[Figure], None]
-Colour = str | tuple[float, float, float, float]
 
-
-def figure_names(record: TuningRecord, variant: TunedVariant) -> dict[str, str]:
+def figure_names(variant: TunedVariant) -> dict[str, str]:
     """Return the file name of each figure of a variant's search -> what it shows."""
     titles = {"history": f"History of the search for {variant.name}"}
     if any(trial.state == "finished" for trial in variant.trials):
@@ -40,13 +38,13 @@ def figure_names(record: TuningRecord, variant: TunedVariant) -> dict[str, str]:
 
 def draw_search(record: TuningRecord, variant: TunedVariant, folder: Path) -> None:
     """Draw the figures of a variant's search."""
-    painters: Mapping[str, Painter] = {
+    painters: Mapping[str, Callable[[Figure], None]] = {
         "history": lambda figure: _paint_history(figure, record, variant),
         "slices": lambda figure: _paint_slices(figure, record, variant),
         "parallel": lambda figure: _paint_parallel(figure, record, variant),
         "importance": lambda figure: _paint_importance(figure, variant),
     }
-    for name in figure_names(record, variant):
+    for name in figure_names(variant):
         draw(folder / name, painters[name.removesuffix(".png").rpartition("-")[2]])
 
 
@@ -173,7 +171,7 @@ def _paint_parallel(figure: Figure, record: TuningRecord, variant: TunedVariant)
     axes.set_title(f"{variant.name}: finished trials, darker is better; the winner is thick", pad=8)
 
 
-def _draw_line(axes: Axes, heights: Sequence[float], colour: Colour, is_best: bool) -> None:
+def _draw_line(axes: Axes, heights: Sequence[float], colour: ColorType, is_best: bool) -> None:
     """Draw a trial from axis to axis, dotted past those of settings that are not searched in it."""
     places = [place for place, height in enumerate(heights) if not math.isnan(height)]
     for here, there in pairwise(places):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -57,6 +58,8 @@ class TrialEnded:
 
 
 TuneEvent = Event | TrialBegan | TrialEnded
+Judge = Callable[[Progress], str]
+"""Returns why a trial should end after an epoch, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _check_data(variant: Variant, tuning: Tuning) -> None:
             raise InputError(f"tune: {measure}: no such class; {did_you_mean(name, source.taxonomy.classes)}")
 
 
-def tune_variant(site: SearchSetup) -> Iterator[TuneEvent]:
+def tune_variant(setup: SearchSetup) -> Iterator[TuneEvent]:
     """Execute trials until the variant's budget is used. Closing the iterator leaves the search to be gone on with.
 
     Raises:
@@ -118,56 +121,51 @@ def tune_variant(site: SearchSetup) -> Iterator[TuneEvent]:
     """
     while True:
         with ExitStack() as claim:
-            taken = _take(site, claim)
-            if taken is None:
+            if (taken := _take(setup, claim)) is None:
                 return
             trial, plan, runs = taken
-            yield TrialBegan(site.variant.name, trial, site.tuning.settings.trials)
-            ended = yield from _carry_out(site, trial, plan, runs)
-            yield TrialEnded(site.variant.name, ended, site.tuning.settings.trials, winner(site.search.trials()))
+            yield TrialBegan(setup.variant.name, trial, setup.tuning.settings.trials)
+            ended = yield from _carry_out(setup, trial, plan, runs)
+            yield TrialEnded(setup.variant.name, ended, setup.tuning.settings.trials, winner(setup.search.trials()))
 
 
-def searched(site: SearchSetup) -> SearchOutcome:
+def searched(setup: SearchSetup) -> SearchOutcome:
     """Return what the search has found so far."""
-    return SearchOutcome(site.variant, site.knobs, site.written, site.search.trials(), site.search.name)
+    return SearchOutcome(setup.variant, setup.knobs, setup.written, setup.search.trials(), setup.search.name)
 
 
-def _take(site: SearchSetup, claim: ExitStack) -> tuple[Trial, Plan, tuple[Run, ...]] | None:
+def _take(setup: SearchSetup, claim: ExitStack) -> tuple[Trial, Plan, tuple[Run, ...]] | None:
     """Return the trial to work on, held until the claim ends: one that was cut short, else a new one, else none."""
-    with locked(site.folder / "lock"):
-        trials = site.search.trials()
+    with locked(setup.folder / "lock"):
+        trials = setup.search.trials()
         for trial in trials:
-            if trial.state == "running" and trial.host == os.uname().nodename and _hold(site, trial, claim):
-                tree = with_values(site.variant.tree, site.knobs, trial.values)
-                plan, runs = _plan(site, trial.number, tree)
-                return trial, plan, runs
+            if trial.state == "running" and trial.host == os.uname().nodename and _hold(setup, trial, claim):
+                tree = with_values(setup.variant.tree, setup.knobs, trial.values)
+                return trial, *_plan(setup, trial.number, tree)
+        # Hours are those of the trials in the book that have ended: several processes share one budget.
         spent_hours = sum(trial.seconds for trial in trials) / 3600
-        if len(trials) >= site.tuning.settings.trials or spent_hours >= (site.tuning.settings.hours or math.inf):
+        if len(trials) >= setup.tuning.settings.trials or spent_hours >= (setup.tuning.settings.hours or math.inf):
             return None
-        tree, draft = site.search.draw(site.variant.tree, site.knobs, site.written)
-        plan, runs = _plan(site, len(trials), tree)
-        trial = site.search.begin(draft, runs[-1].id)
-        _hold(site, trial, claim)
+        tree, drawn = setup.search.draw(setup.variant.tree, setup.knobs, setup.written)
+        plan, runs = _plan(setup, len(trials), tree)
+        trial = setup.search.begin(drawn, runs[-1].id)
+        _hold(setup, trial, claim)
         return trial, plan, runs
 
 
-def _plan(site: SearchSetup, number: int, tree: Node) -> tuple[Plan, tuple[Run, ...]]:
-    return plan_trial(site.spec, site.variant, site.read_inputs, number=number, tree=tree)
+def _plan(setup: SearchSetup, number: int, tree: Node) -> tuple[Plan, tuple[Run, ...]]:
+    return plan_trial(setup.spec, setup.variant, setup.read_inputs, number=number, tree=tree)
 
 
-def _hold(site: SearchSetup, trial: Trial, claim: ExitStack) -> bool:
-    return claim.enter_context(locked(site.folder / f"trial{trial.number}.lock", wait=False))
+def _hold(setup: SearchSetup, trial: Trial, claim: ExitStack) -> bool:
+    return claim.enter_context(locked(setup.folder / f"trial{trial.number}.lock", wait=False))
 
 
-def _carry_out(site: SearchSetup, trial: Trial, plan: Plan, runs: tuple[Run, ...]) -> Generator[Event, None, Trial]:
+def _carry_out(setup: SearchSetup, trial: Trial, plan: Plan, runs: tuple[Run, ...]) -> Generator[Event, None, Trial]:
     """Bring a trial to its end, from wherever its run's folder says it stands, and enter it."""
-    began = time.monotonic()
-
-    def judge(progress: Progress) -> str:
-        return _judge_epoch(site, trial.number, progress)
-
+    began, judge = time.monotonic(), partial(_judge_epoch, setup, trial.number)
     for _ in range(ATTEMPTS):
-        ended = yield from _execute(site, plan, runs, judge)
+        ended = yield from _execute(setup, plan, runs, judge)
         if ended.result.status != "failed":
             break
     result, seconds = ended.result, max(time.monotonic() - began, ended.result.seconds)
@@ -175,35 +173,33 @@ def _carry_out(site: SearchSetup, trial: Trial, plan: Plan, runs: tuple[Run, ...
         reason = _first_reason(result.history, judge)
         result = replace(result, status="pruned", reason=reason) if reason else result
     if result.status == "finished":
-        return _enter(site, trial, result, seconds)
+        return _enter(setup, trial, result, seconds)
     state: TrialState = "pruned" if result.status == "pruned" else "failed"
-    return site.search.end(trial.number, state, reason=result.reason, seconds=seconds)
+    return setup.search.end(trial.number, state, reason=result.reason, seconds=seconds)
 
 
-def _execute(
-    site: SearchSetup, plan: Plan, runs: tuple[Run, ...], judge: Callable[[Progress], str]
-) -> Generator[Event, None, Ended]:
+def _execute(setup: SearchSetup, plan: Plan, runs: tuple[Run, ...], judge: Judge) -> Generator[Event, None, Ended]:
     """Execute a trial's run after those it starts from, and return how it ended.
 
     Raises:
         HarnessError: one that it starts from failed; no trial of the variant would do better.
     """
-    mine: Ended | None = None
-    for event in execute_plan(plan, runs, site.store, _pruning(site.executor, runs[-1], judge)):
+    ended: Ended | None = None
+    for event in execute_plan(plan, runs, setup.store, _pruning(setup.executor, runs[-1], judge)):
         yield event
         if isinstance(event, Ended):
             if event.run.id == runs[-1].id:
-                mine = event
+                ended = event
             elif event.result.status != "finished":
                 raise HarnessError(f"{event.run.label} failed, from which trials start: {event.result.reason}")
-    assert mine is not None
-    if mine.result.status == "pruned":
+    assert ended is not None
+    if ended.result.status == "pruned":
         with suppress(StoreError):  # the search goes well, though this run did not finish
-            site.store.close_study("finished")
-    return mine
+            setup.store.close_study("finished")
+    return ended
 
 
-def _pruning(executor: Executor, run: Run, judge: Callable[[Progress], str]) -> Executor:
+def _pruning(executor: Executor, run: Run, judge: Judge) -> Executor:
     """Return an executor that ends a run after the first epoch for which `judge` gives a reason."""
 
     def execute(runs: Sequence[Run], folders: Mapping[str, RunFolder]) -> Iterator[Event]:
@@ -214,12 +210,10 @@ def _pruning(executor: Executor, run: Run, judge: Callable[[Progress], str]) -> 
         with closing(cast("Generator[Event]", executor(runs, folders))) as events:
             for event in events:
                 yield event
-                if isinstance(event, Advanced) and event.run.id == run.id:
-                    reason = judge(event.progress)
-                    if reason:
-                        events.close()
-                        yield Ended(run, _keep_pruned(folders[run.id], run.id, reason))
-                        return
+                if isinstance(event, Advanced) and event.run.id == run.id and (reason := judge(event.progress)):
+                    events.close()
+                    yield Ended(run, _keep_pruned(folders[run.id], run.id, reason))
+                    return
 
     return execute
 
@@ -233,31 +227,31 @@ def _keep_pruned(folder: RunFolder, run_id: str, reason: str) -> RunResult:
     return result
 
 
-def _first_reason(history: Sequence[Progress], judge: Callable[[Progress], str]) -> str:
-    return next((reason for reason in map(judge, history) if reason), "")
+def _first_reason(history: Sequence[Progress], judge: Judge) -> str:
+    return next(filter(None, map(judge, history)), "")
 
 
-def _judge_epoch(site: SearchSetup, number: int, progress: Progress) -> str:
+def _judge_epoch(setup: SearchSetup, number: int, progress: Progress) -> str:
     """Enter an epoch's score; return why the trial should end there, or nothing. The last epoch ends it anyway."""
-    value = progress.metrics[_metric(site.tuning.objectives[0])] if progress.epoch else math.nan
-    if len(site.tuning.objectives) > 1 or math.isnan(value):
+    value = progress.metrics[_metric(setup.tuning.objectives[0])] if progress.epoch else math.nan
+    if len(setup.tuning.objectives) > 1 or math.isnan(value):
         return ""
     groups = {
         name.removeprefix(GROUP_PREFIX): score
         for name, score in progress.metrics.items()
         if name.startswith(GROUP_PREFIX) and not math.isnan(score)
     }
-    behind = site.search.should_prune(number, progress.epoch, value, groups)
+    behind = setup.search.should_prune(number, progress.epoch, value, groups)
     if not behind or progress.epoch == progress.epochs:
         return ""
-    return f"{site.tuning.settings.pruner}: {site.tuning.objectives[0]} {value:.4f} after epoch {progress.epoch}"
+    return f"{setup.tuning.settings.pruner}: {setup.tuning.objectives[0]} {value:.4f} after epoch {progress.epoch}"
 
 
 def _metric(measure: str) -> str:
     return f"train/{SPEED}" if measure == SPEED else f"val/{measure}"
 
 
-def _enter(site: SearchSetup, trial: Trial, result: RunResult, seconds: float) -> Trial:
+def _enter(setup: SearchSetup, trial: Trial, result: RunResult, seconds: float) -> Trial:
     """Enter a finished run: objectives and bounds at its best epoch."""
     best = next(item for item in result.history if item.epoch == result.best_epoch)
     speeds = [item.metrics[_metric(SPEED)] for item in result.history if _metric(SPEED) in item.metrics]
@@ -269,9 +263,9 @@ def _enter(site: SearchSetup, trial: Trial, result: RunResult, seconds: float) -
 
     # A measure can be undefined (its class is in no image that scores trials): such a trial has failed, for a sampler
     # would take NaN for a value.
-    scores = [measure(name) for name in site.tuning.objectives]
-    excess = {str(bound): bound.excess(measure(bound.measure)) for bound in site.tuning.bounds}
+    scores = [measure(name) for name in setup.tuning.objectives]
+    excess = {str(bound): bound.excess(measure(bound.measure)) for bound in setup.tuning.bounds}
     if any(map(math.isnan, [*scores, *excess.values()])):
         undefined = "a measure is not defined: no pixel of its class is in the images that score trials"
-        return site.search.end(trial.number, "failed", reason=undefined, seconds=seconds)
-    return site.search.end(trial.number, "finished", scores, excess=excess, seconds=seconds)
+        return setup.search.end(trial.number, "failed", reason=undefined, seconds=seconds)
+    return setup.search.end(trial.number, "finished", scores, excess=excess, seconds=seconds)

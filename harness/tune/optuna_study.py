@@ -11,15 +11,12 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna import Study, distributions, pruners, samplers
-from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler
+from optuna.distributions import BaseDistribution as Distribution
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import Trial as LiveTrial
 from optuna.trial import TrialState as State
@@ -38,18 +35,11 @@ PRUNED_AT = "pruned_at"
 """User attribute of a trial: the epoch after which it is to be pruned."""
 DRAWN, TOLD = "sha256_drawn", "sha256_told"
 """User attributes of a trial: checksums of its values, and of what came of it."""
+STATES: Mapping[TrialState, State] = {"finished": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}
 WILCOXON_P = 0.1
 TOP, FEWEST, RESAMPLES = 0.25, 10, 200
 """Of importance: the share of trials that count as the best; the finished trials below which it is not measured; how
 often the trials are resampled for its interval."""
-
-
-@dataclass(frozen=True)
-class DrawnValues:
-    """Values drawn for a trial that is not in the book yet."""
-
-    values: Values
-    frozen: FrozenTrial
 
 
 @contextmanager
@@ -110,8 +100,11 @@ class Search:
         return known
 
     @_quiet()
-    def draw(self, tree: Node, knobs: Sequence[SearchParameter], first: Values | None) -> tuple[Node, DrawnValues]:
-        """Draw the next trial's values; return settings with them. `first` are those of the very first trial."""
+    def draw(self, tree: Node, knobs: Sequence[SearchParameter], first: Values | None) -> tuple[Node, FrozenTrial]:
+        """Draw the next trial, which is not in the book yet; return settings with its values, and the trial.
+
+        `first` are the values of the very first one.
+        """
         known = self._known()
         copy = self._copy(map(_as_finished, known) if self._tuning.settings.sampler == "gp" else known)
         copy.sampler = _make_sampler(self._tuning, len(known))
@@ -126,18 +119,18 @@ class Search:
                 return drawn.suggest_int(knob.key, int(knob.low), int(knob.high), step=knob.step)
             return drawn.suggest_float(knob.key, knob.low, knob.high, log=knob.kind == "log_uniform")
 
-        changed, values = walk(tree, knobs, suggest)
-        return changed, DrawnValues(values, copy.trials[-1])
+        changed, _ = walk(tree, knobs, suggest)
+        return changed, copy.trials[-1]
 
     @_quiet()
-    def begin(self, draft: DrawnValues, run_id: str) -> Trial:
+    def begin(self, drawn: FrozenTrial, run_id: str) -> Trial:
         """Enter a drawn trial into the book as running, in one transaction."""
         frozen = create_trial(
             state=State.RUNNING,
-            params=draft.frozen.params,
-            distributions=draft.frozen.distributions,
-            system_attrs=draft.frozen.system_attrs,
-            user_attrs={"run_id": run_id, "host": os.uname().nodename, DRAWN: _digest(run_id, draft.frozen.params)},
+            params=drawn.params,
+            distributions=drawn.distributions,
+            system_attrs=drawn.system_attrs,
+            user_attrs={"run_id": run_id, "host": os.uname().nodename, DRAWN: _digest(run_id, drawn.params)},
         )
         self._study.add_trial(frozen)
         return next(trial for trial in reversed(self.trials()) if trial.run_id == run_id)
@@ -170,7 +163,6 @@ class Search:
     @_quiet()
     def end(self, number: int, state: TrialState, scores: Sequence[float] = (), **facts: Any) -> Trial:
         """Enter how a trial ended: `excess` over each bound, `seconds` and `reason` are the facts."""
-        states = {"finished": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}
         live = LiveTrial(self._study, self._known()[number]._trial_id)
         for bound, excess in facts.pop("excess", {}).items():
             live.set_constraint(bound, excess)
@@ -178,7 +170,7 @@ class Search:
             live.set_user_attr(key, value)
         before = self._known()[number]
         live.set_user_attr(TOLD, _digest([float(score) for score in scores], before.intermediate_values))
-        self._study.tell(number, list(scores) or None, state=states[state], skip_if_finished=True)
+        self._study.tell(number, list(scores) or None, state=STATES[state], skip_if_finished=True)
         return _to_trial(self._known()[number])
 
     def _copy(self, trials: Iterable[FrozenTrial]) -> Study:
@@ -234,8 +226,7 @@ def _as_finished(frozen: FrozenTrial) -> FrozenTrial:
 
 
 def _to_trial(frozen: FrozenTrial) -> Trial:
-    states: dict[str, TrialState] = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
-    state = states.get(frozen.state.name, "running")
+    state: TrialState = next((name for name, value in STATES.items() if value == frozen.state), "running")
     attributes = frozen.user_attrs
     return Trial(
         number=frozen.number,
@@ -251,7 +242,7 @@ def _to_trial(frozen: FrozenTrial) -> Trial:
     )
 
 
-def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
+def _make_sampler(tuning: Tuning, number: int) -> samplers.BaseSampler:
     seed, startup = derive(tuning.settings.seed, "trial", number) % 2**32, tuning.settings.startup
     if tuning.settings.sampler == "random":
         return samplers.RandomSampler(seed=seed)
@@ -263,7 +254,7 @@ def _make_sampler(tuning: Tuning, number: int) -> BaseSampler:
     return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=conditional)
 
 
-def _make_pruner(tuning: Tuning, epochs: int) -> BasePruner:
+def _make_pruner(tuning: Tuning, epochs: int) -> pruners.BasePruner:
     if tuning.settings.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=tuning.settings.startup)
     if tuning.settings.pruner == "hyperband":
@@ -290,17 +281,15 @@ def measure_importance(
         measured = _shares(ended, spaces, place)
         rng = make_rng("importance", len(ended))
         # Trials are drawn again with replacement: how much the shares depend on which trials happened to run.
-        drawn = [
-            _shares([ended[i] for i in rng.integers(len(ended), size=len(ended))], spaces, place)
-            for _ in range(RESAMPLES)
-        ]
+        resampled = (rng.integers(len(ended), size=len(ended)) for _ in range(RESAMPLES))
+        drawn = [_shares([ended[index] for index in indices], spaces, place) for indices in resampled]
         ends = [np.quantile([shares.get(key, 0.0) for shares in drawn], [0.025, 0.975]).tolist() for key in keys]
         of_one = [Importance(objective, key, measured.get(key, 0.0), *end) for key, end in zip(keys, ends, strict=True)]
         found += sorted(of_one, key=lambda item: -item.share)
     return tuple(found)
 
 
-def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], objective: int) -> dict[str, float]:
+def _shares(trials: Sequence[Trial], spaces: Mapping[str, Distribution], objective: int) -> dict[str, float]:
     study = optuna.create_study(direction="maximize")
     for trial in trials:
         used = {key: spaces[key] for key in trial.values}
@@ -309,7 +298,7 @@ def _shares(trials: Sequence[Trial], spaces: Mapping[str, BaseDistribution], obj
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
-def _distribution(knob: SearchParameter) -> BaseDistribution:
+def _distribution(knob: SearchParameter) -> Distribution:
     if knob.kind == "choice":
         return distributions.CategoricalDistribution(knob.labels)
     if knob.kind == "int":

@@ -12,7 +12,6 @@ from harness.report.study.base import Record
 from harness.report.study.chances import turn_chances
 from harness.report.study.claims import Claim, EarlierCall, Outcome
 from harness.report.study.record import Report
-from harness.spec.space import SearchParameter
 from harness.spec.tuning import Importance, Trial, Tuning, front
 from harness.tune.optuna_study import measure_importance
 from harness.tune.winners import TUNED, SearchOutcome
@@ -87,66 +86,59 @@ def make_record(tuning: Tuning, searches: Sequence[SearchOutcome], report: Repor
 
 
 def _make_variant(tuning: Tuning, search: SearchOutcome, report: Report) -> TunedVariant:
-    name, best = search.variant.name, search.winner
-    minutes = [seed.minutes for item in report.variants if item.name == f"{name}{TUNED}" for seed in item.seeds]
+    name, tuned, best = search.variant.name, f"{search.variant.name}{TUNED}", search.winner
+    minutes = [seed.minutes for item in report.variants if item.name == tuned for seed in item.seeds]
+    # A report compares each pair once, in either order.
+    claims = [item.headline for item in report.comparisons if {item.variant, item.against} == {tuned, name}]
     return TunedVariant(
         name=name,
         search=search.name,
         trials=tuple(replace(trial, number=trial.number + 1) for trial in search.trials),
         best=None if best is None else best.number + 1,
         front=tuple(trial.number + 1 for trial in front(search.trials)),
-        knobs=tuple(_make_knob(knob, search, best) for knob in search.knobs),
+        knobs=tuple(
+            KnobRecord(
+                key=knob.key,
+                kind=knob.kind,
+                low=None if knob.kind == "choice" else knob.low,
+                high=None if knob.kind == "choice" else knob.high,
+                choices=knob.labels,
+                written=(search.written or {}).get(knob.key),
+                best=best.values.get(knob.key) if best else None,
+            )
+            for knob in search.knobs
+        ),
         importance=measure_importance(search.knobs, search.trials, tuning.objectives),
-        gains=_gains(report, f"{name}{TUNED}", name),
+        gains=tuple(claim if claim.variant == tuned else _turned(claim) for claim in claims),
         search_hours=sum(trial.seconds for trial in search.trials) / 3600,
         final_hours=sum(minutes) / 60,
     )
 
 
-def _gains(report: Report, tuned: str, written: str) -> tuple[Claim, ...]:
-    """Return what a report says of the two; it compares each pair once, in either order."""
-    claims = [item.headline for item in report.comparisons if {item.variant, item.against} == {tuned, written}]
-    return tuple(claim if claim.variant == tuned else _turned(claim) for claim in claims)
-
-
 def _turned(claim: Claim) -> Claim:
     """Return the same claim with the two variants in the other order."""
+    # Minus turns an interval round: its upper end becomes the lower one.
     outcomes: dict[Outcome, Outcome] = {"improved": "regressed", "regressed": "improved"}
     changes = {
         "variant": claim.against,
         "against": claim.variant,
-        "delta": -claim.delta,
-        "low": _minus(claim.high),
-        "high": _minus(claim.low),
+        **_negated(claim),
         "low_margin": _minus(claim.high_margin),
         "high_margin": _minus(claim.low_margin),
         "by_seed": tuple(-value for value in claim.by_seed),
         "outcome": outcomes.get(claim.outcome, claim.outcome),
-        "called": None if claim.called is None else _turned_call(claim.called),
+        "called": claim.called and claim.called.model_copy(update=_negated(claim.called)),
         "chances": turn_chances(claim.chances),
     }
     return claim.model_copy(update=changes)
 
 
-def _turned_call(call: EarlierCall) -> EarlierCall:
-    return call.model_copy(update={"delta": -call.delta, "low": _minus(call.high), "high": _minus(call.low)})
+def _negated(found: Claim | EarlierCall) -> dict[str, float | None]:
+    return {"delta": -found.delta, "low": _minus(found.high), "high": _minus(found.low)}
 
 
 def _minus(value: float | None) -> float | None:
     return None if value is None else -value
-
-
-def _make_knob(knob: SearchParameter, search: SearchOutcome, best: Trial | None) -> KnobRecord:
-    is_choice = knob.kind == "choice"
-    return KnobRecord(
-        key=knob.key,
-        kind=knob.kind,
-        low=None if is_choice else knob.low,
-        high=None if is_choice else knob.high,
-        choices=knob.labels,
-        written=(search.written or {}).get(knob.key),
-        best=best.values.get(knob.key) if best else None,
-    )
 
 
 def as_setting(knob: KnobRecord, value: Value | None) -> JsonValue:

@@ -6,35 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.files import write_text
-from harness.report.page import cells, csv_text
+from harness.report.page import cells, csv_tables
 from harness.report.page.markdown import render_markdown
-from harness.report.page.model import (
-    Block,
-    Bullets,
-    Cell,
-    Code,
-    Figure,
-    Heading,
-    Page,
-    Row,
-    Table,
-    Text,
-    make_table,
-)
+from harness.report.page.model import Block, Bullets, Cell, Code, Figure, Heading, Page, Row, Table, Text, make_table
 from harness.report.page.sentences import conclude
 from harness.report.page.text import NOTHING, code, counted, escape, points, setting
 from harness.report.study.record import Report, to_json
 from harness.spec.tuning import Tuning
 from harness.tune.figures import draw_search, figure_names
 from harness.tune.optuna_study import FEWEST
-from harness.tune.record import (
-    KnobRecord,
-    TunedVariant,
-    TuningRecord,
-    as_setting,
-    choice_of,
-    make_record,
-)
+from harness.tune.record import KnobRecord, TunedVariant, TuningRecord, Value, as_setting, choice_of, make_record
 from harness.tune.winners import SearchOutcome
 
 PRUNERS = {
@@ -54,14 +35,9 @@ def write_tuning(tuning: Tuning, searches: Sequence[SearchOutcome], report: Repo
     for variant in record.variants:
         draw_search(record, variant, folder / "figures")
         write_text(folder / "tables" / f"trials-{variant.name}.csv", _trials_csv(record, variant))
-    write_text(folder / "tuning.md", render_tuning(record))
+    write_text(folder / "tuning.md", render_markdown(tuning_page(record)))
     write_text(folder / "tuning.json", to_json(record.model_dump(mode="json")))
     return record
-
-
-def render_tuning(record: TuningRecord) -> str:
-    """Return the report as Markdown."""
-    return render_markdown(tuning_page(record))
 
 
 def tuning_page(record: TuningRecord) -> Page:
@@ -123,24 +99,17 @@ def _cost(record: TuningRecord) -> Table:
     for variant in record.variants:
         counts = [sum(trial.state == state for trial in variant.trials) for state in states]
         epochs = sum(len(trial.epochs) for trial in variant.trials)
-        hours = (cells.plain(variant.search_hours, 2), cells.plain(variant.final_hours, 2))
         told = [str(len(variant.trials)), *map(str, counts), str(epochs) if epochs else NOTHING]
+        hours = [cells.plain(variant.search_hours, 2), cells.plain(variant.final_hours, 2)]
         rows.append([escape(variant.name), *told, *hours])
     return make_table(["variant", "trials", *states, "epochs scored", "hours of search", "hours of final runs"], rows)
 
 
 def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
-    rows: list[Row] = [
-        [
-            code(knob.key),
-            _space(knob),
-            *(
-                cells.number(setting(as_setting(knob, value)), value if isinstance(value, float) else None)
-                for value in (knob.written, knob.best)
-            ),
-        ]
-        for knob in variant.knobs
-    ]
+    rows: list[Row] = []
+    for knob in variant.knobs:
+        written, best = (_value(knob, value) for value in (knob.written, knob.best))
+        rows.append([code(knob.key), _space(knob), written, best])
     yield Heading(escape(variant.name))
     winner = f"best (trial {variant.best})" if variant.best else "best"
     yield make_table(["setting", "searched", "as written", winner], rows, numeric_from=4)
@@ -152,9 +121,13 @@ def _variant(record: TuningRecord, variant: TunedVariant) -> Iterator[Block]:
             if trial.number in variant.front
         ]
         yield make_table(["trial of the front", *map(escape, record.objectives)], scores)
-    for name, title in figure_names(record, variant).items():
+    for name, title in figure_names(variant).items():
         yield Figure(f"figures/{name}", title)
     yield from _importance(variant)
+
+
+def _value(knob: KnobRecord, value: Value | None) -> Cell:
+    return cells.number(setting(as_setting(knob, value)), value if isinstance(value, float) else None)
 
 
 def _space(knob: KnobRecord) -> Cell:
@@ -189,35 +162,21 @@ def _importance(variant: TunedVariant) -> Iterator[Block]:
         "(PED-ANOVA, Watanabe et al. 2023), with the 95 % interval of a bootstrap over trials. Pruned trials have no "
         "say, and nothing is said of values that were not tried."
     )
-    rows: list[Row] = [
-        [
-            code(item.key),
-            escape(item.objective),
-            cells.share(item.share, 0),
-            Cell(
-                f"{100 * item.low:.0f} to {100 * item.high:.0f}",
-                f"{cells.exact(100 * item.low)} to {cells.exact(100 * item.high, '%')}",
-            ),
-        ]
-        for item in variant.importance
-    ]
+    rows: list[Row] = []
+    for item in variant.importance:
+        low, high = 100 * item.low, 100 * item.high
+        interval = Cell(f"{low:.0f} to {high:.0f}", f"{cells.exact(low)} to {cells.exact(high, '%')}")
+        rows.append([code(item.key), escape(item.objective), cells.share(item.share, 0), interval])
     yield make_table(["setting", "objective", "importance (%)", "95 % interval"], rows, numeric_from=2)
 
 
 def _trials_csv(record: TuningRecord, variant: TunedVariant) -> str:
     keys = [knob.key for knob in variant.knobs]
     header = ["trial", "state", *keys, *record.objectives, "epochs", "seconds", "run_id", "reason"]
-    rows: list[list[csv_text.Cell]] = [
-        [
-            trial.number,
-            trial.state,
-            *(trial.values.get(key) for key in keys),
-            *(trial.scores or (None,) * len(record.objectives)),
-            max(trial.epochs, default=None),
-            round(trial.seconds, 1),
-            trial.run_id,
-            trial.reason,
-        ]
-        for trial in variant.trials
-    ]
-    return csv_text.csv_text(header, rows)
+    rows: list[list[csv_tables.Cell]] = []
+    for trial in variant.trials:
+        scores = trial.scores or (None,) * len(record.objectives)
+        epochs, seconds = max(trial.epochs, default=None), round(trial.seconds, 1)
+        drawn = (trial.values.get(key) for key in keys)
+        rows.append([trial.number, trial.state, *drawn, *scores, epochs, seconds, trial.run_id, trial.reason])
+    return csv_tables.csv_text(header, rows)

@@ -89,8 +89,8 @@ def plan_trial(
     trial = _changed(spec, variant, f".trial{number:03}", tree)
     plan = _plan(spec, TRIALS, (*chain, variant, trial), (trial_seed(spec),), read_inputs)
     needed = {item.name for item in (*chain, trial)}
-    kept = replace(plan, kind="tuning", reference=variant.name, command=_command(spec))
-    return kept, tuple(run for run in plan.runs if run.variant in needed)
+    told = replace(plan, kind="tuning", reference=variant.name, command=command_of(spec, "tune"))
+    return told, tuple(run for run in plan.runs if run.variant in needed)
 
 
 def plan_finals(spec: Spec, searches: Sequence[SearchOutcome], read_inputs: ReadInputs) -> Plan:
@@ -111,7 +111,8 @@ def plan_finals(spec: Spec, searches: Sequence[SearchOutcome], read_inputs: Read
     plan = _plan(spec, TUNED, (*written.values(), *tuned), spec.seeds, read_inputs)
     names, whole = [variant.name for variant, _, _ in chosen], spec.compare.reference
     reference = f"{whole}{TUNED}" if whole in names else tuned[0].name
-    return replace(plan, reference=reference, command=_command(spec, names if len(names) < len(spec.variants) else ()))
+    words = [word for name in names for word in ("--variant", name)] if len(names) < len(spec.variants) else []
+    return replace(plan, reference=reference, command=command_of(spec, "tune", *words))
 
 
 def _changed(spec: Spec, variant: Variant, ending: str, tree: Node) -> Variant:
@@ -136,34 +137,22 @@ def search_name(spec: Spec, variant: Variant, knobs: Sequence[SearchParameter], 
 def _plan(
     spec: Spec, ending: str, variants: Sequence[Variant], seeds: tuple[int, ...], read_inputs: ReadInputs
 ) -> Plan:
-    names = {variant.name for variant in variants}
-    judged = tuple(
-        replace(
-            variant,
-            config=_judged(variant.config, asked_tuning(spec), ending),
-            like=variant.like if variant.like in names else None,
-        )
-        for variant in variants
-    )
-    compared = replace(spec.compare, reference=judged[0].name)
-    whole = replace(spec, study=f"{spec.study}{ending}", seeds=seeds, variants=judged, compare=compared)
-    return expand(whole, read_inputs)
-
-
-def _judged(config: RunConfig, tuning: Tuning, ending: str) -> RunConfig:
+    names, settings = {variant.name for variant in variants}, asked_tuning(spec).settings
     changes: dict[str, str] = {}
-    if tuning.settings.judge_on == "held_out":
+    if settings.judge_on == "held_out":
         changes["select_split"] = "held_out"
-    if tuning.settings.pruner == "wilcoxon" and ending == TRIALS:
+    if settings.pruner == "wilcoxon" and ending == TRIALS:
         changes["epochs_by"] = "group"
-    return replace(config, evaluate=config.evaluate.model_copy(update=changes))
+    judged = []
+    for variant in variants:
+        config = replace(variant.config, evaluate=variant.config.evaluate.model_copy(update=changes))
+        judged.append(replace(variant, config=config, like=variant.like if variant.like in names else None))
+    compared = replace(spec.compare, reference=judged[0].name)
+    whole = replace(spec, study=f"{spec.study}{ending}", seeds=seeds, variants=tuple(judged), compare=compared)
+    return expand(whole, read_inputs)
 
 
 def _chain(spec: Spec, variant: Variant) -> list[Variant]:
     """Return the variants that one starts from, the first to be trained first."""
     by_name = {item.name: item for item in spec.variants}
     return parents_first({variant.name: variant}, lambda item: by_name[item.start[0]] if item.start else None)[:-1]
-
-
-def _command(spec: Spec, variants: Sequence[str] = ()) -> str:
-    return command_of(spec, "tune", *(word for name in variants for word in ("--variant", name)))

@@ -15,10 +15,10 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from harness.report.figures import charts, heatmaps, png
-from harness.report.figures.attribution import attribution_sheet
+from harness.report.figures.charts import sheet_html
 from harness.report.figures.grid import Grid, GridSheet, grid_blocks
-from harness.report.figures.marks import Axis, Chart, Dot, Mark, Row, Sheet, row_chart
-from harness.report.figures.svg import sheet_html
+from harness.report.figures.marks import Axis, Chart, Dot, Mark, Sheet
+from harness.report.figures.row_charts import Row, attribution_sheet, row_chart
 from harness.report.page.model import Cell, Table, walk
 from harness.report.page.text import decimal, escape
 from harness.report.study.claims import BracketPart

@@ -10,8 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.page.csv_tables import make_tables
-from harness.report.page.csv_text import FORMULA, csv_text
+from harness.report.page.csv_tables import FORMULA, csv_text, make_tables
 from harness.report.study.summary import summarise
 from harness.spec.tuning import Trial
 from harness.tune.record import TunedVariant, TuningRecord

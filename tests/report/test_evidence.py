@@ -12,7 +12,7 @@ from harness.predictions import PredictedImage, pack_predictions
 from harness.records import RunResult
 from harness.report.evidence.confusion_shift import confusion_change, find_shifts
 from harness.report.evidence.make import contributions, evidence_figures, make_evidence, measure_margins
-from harness.report.figures.evidence import draw_evidence, outcome_map
+from harness.report.figures.draw import draw_evidence, outcome_map
 from harness.report.page import evidence_sections
 from harness.report.page.markdown import render_markdown
 from harness.report.page.model import Page

@@ -11,12 +11,13 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from harness.report.page.markdown import render_markdown
 from harness.report.page.model import Table
 from harness.report.study.summary import summarise
 from harness.spec.load import load_spec
 from harness.spec.tuning import Trial
 from harness.tune.record import make_record
-from harness.tune.report import render_tuning, tuning_page, write_tuning
+from harness.tune.report import tuning_page, write_tuning
 from harness.tune.winners import SearchOutcome
 
 SPEC = """
@@ -116,14 +117,14 @@ def test_the_gain_is_the_same_whichever_is_the_reference(load, report, simulate)
 
 def test_where_tuning_saw_the_images_it_says_so(load, report):
     spec = load("  judge_on: val\n")
-    page = render_tuning(make_record(spec.tune, found(spec, make_trials()), report))
+    page = render_markdown(tuning_page(make_record(spec.tune, found(spec, make_trials()), report)))
     assert "**Tuning saw the images of val**" in page
     assert "saw none" not in page
 
 
 def test_without_a_winner_it_says_why(load, report):
     spec = load()
-    page = render_tuning(make_record(spec.tune, found(spec, make_trials()[14:]), report))
+    page = render_markdown(tuning_page(make_record(spec.tune, found(spec, make_trials()[14:]), report)))
     assert "no trial is finished and keeps the constraints" in page
     assert "Importance is not given: fewer than 10 trials are finished." in page
 
@@ -134,7 +135,7 @@ def test_several_objectives_show_their_front(load, report):
     # trials 6 to 9 (scores 0.55 to 0.7, 100 to 85): nothing is better in one and as good in the other
     assert record.variants[0].front == (6, 7, 8, 9)
     assert record.variants[0].best in (7, 8)
-    page = render_tuning(record)
+    page = render_markdown(tuning_page(record))
     tables = [block for block in tuning_page(record).blocks if isinstance(block, Table)]
     rounded = [cell for table in tables for row in table.rows for cell in row if re.search(r"\d\.\d", cell.text)]
     assert len(rounded) > 10

@@ -182,9 +182,9 @@ def carry_out(search, spec, trials, first=None):
     knobs, tree = spec.tune.knobs, spec.variants[0].tree
     while len(search.trials()) < trials:
         changed, draft = search.draw(tree, knobs, first)
-        assert changed == with_values(tree, knobs, draft.values)
+        assert changed == with_values(tree, knobs, draft.params)
         number = search.begin(draft, f"run{len(search.trials())}").number
-        end(search, number, score(draft.values), spec)
+        end(search, number, score(draft.params), spec)
 
 
 def end(search, number, value, spec):
@@ -225,7 +225,7 @@ def test_in_pieces_it_is_the_search_in_one_go(write_spec, tmp_path, sampler, pru
             _, draft = piece.draw(spec.variants[0].tree, spec.tune.knobs, None)
             cut_short = piece.begin(draft, f"run{stop}")
             if not len(spec.tune.objectives) > 1:
-                piece.should_prune(cut_short.number, 1, score(draft.values) - 1, {})
+                piece.should_prune(cut_short.number, 1, score(draft.params) - 1, {})
     expected, found = whole.trials(), open_search(spec, tmp_path / "pieces.db").trials()
     assert [(t.number, t.state, t.values, t.scores, t.epochs) for t in found] == [
         (t.number, t.state, t.values, t.scores, t.epochs) for t in expected
@@ -264,7 +264,7 @@ def test_optuna_itself_reads_the_search(write_spec, tmp_path):
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
     (trial,) = study.trials
     assert (trial.state, trial.value) == (optuna.trial.TrialState.COMPLETE, 0.5)
-    assert trial.params == draft.values
+    assert trial.params == draft.params
     assert trial.intermediate_values == {1: 0.25}
     assert trial.constraints == {"images_per_s at least 20": 3.0}
     assert trial.user_attrs["run_id"] == "run0"

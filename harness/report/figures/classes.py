@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from harness.report.figures.grid import Grid, GridSheet
-from harness.report.page.cells import class_share
+from harness.report.page.cells import SCORE, claim_tip, class_share, estimate_tip, one_line
 from harness.report.page.many_classes import extremes, mean_known, tell_left_out
 from harness.report.page.model import Cell
 from harness.report.page.result_sections import headline, ordered_splits
 from harness.report.page.sentences import is_doubted
 from harness.report.page.text import NOTHING, percent, points
-from harness.report.page.tooltips import SCORE, claim_tip, estimate_tip, one_line
 from harness.report.study.claims import Claim
 from harness.report.study.file_names import has_scores
 from harness.report.study.record import Delta, Estimate, Report, VariantSummary
@@ -29,7 +28,6 @@ NOTE = (
 
 Entry = tuple[float | None, str, str]
 """Fraction, text, exact words."""
-MISSING: Entry = (None, NOTHING, "")
 
 
 def iou_sheet(report: Report) -> GridSheet:
@@ -37,30 +35,23 @@ def iou_sheet(report: Report) -> GridSheet:
     variants = [variant for variant in report.variants if has_scores(variant)]
 
     def cell(variant: VariantSummary, split: str, name: str) -> Entry:
-        found = _estimate(variant, split, name)
-        if found is None or found.mean is None:
-            return MISSING
-        return found.mean, percent(found.mean), estimate_tip(one_line(variant.name), _measure(name), split, found)
+        return _entry(variant, _measure(name), split, _estimate(variant, split, name), percent)
 
     return GridSheet(_panels(report, variants, cell), "IoU (%), mean over seeds", head_rows=1)
 
 
 def delta_sheet(report: Report) -> GridSheet:
     """Return the paired difference of each class's IoU to the reference, marked where it is called."""
-    variants = [variant for variant in report.variants if variant.delta]
-    chosen = [item for item in report.comparisons if item.against == report.reference]
-    claims = {(item.variant, item.split, claim.measure): claim for item in chosen for claim in item.classes}
+    variants, claims = [variant for variant in report.variants if variant.delta], class_claims(report)
 
     def cell(variant: VariantSummary, split: str, name: str) -> Entry:
-        found = _estimate(variant.delta, split, name)
         whole = headline(report, variant.name, report.reference, split)
         claim = whole if name == SCORE else claims.get((variant.name, split, name))
         if claim is not None:
-            return claim.delta, f"{points(claim.delta)}{_sign(claim)}", claim_tip(claim)
-        if found is None or found.mean is None:
-            return MISSING
+            sign = f"{SIGNS.get(claim.outcome, '')}{'?' if is_doubted(claim) else ''}"
+            return claim.delta, f"{points(claim.delta)}{sign}", claim_tip(claim)
         what = f"{_measure(name)}, difference to {one_line(variant.compared_with or '')}"
-        return found.mean, points(found.mean), estimate_tip(one_line(variant.name), what, split, found)
+        return _entry(variant, what, split, _estimate(variant.delta, split, name), points)
 
     panels = _panels(report, variants, cell)
     unit = f"difference of class IoU to {one_line(report.reference)} (points)"
@@ -70,18 +61,31 @@ def delta_sheet(report: Report) -> GridSheet:
     return GridSheet(panels, unit, high=100 * FULL_HEAT, both_ways=True, cell=(0.9, 0.36), head_rows=1, note=note)
 
 
+def class_claims(report: Report) -> dict[tuple[str, str, str], Claim]:
+    """Return (variant, split, class) -> what is claimed about its difference to the reference."""
+    chosen = [item for item in report.comparisons if item.against == report.reference]
+    return {(item.variant, item.split, claim.measure): claim for item in chosen for claim in item.classes}
+
+
+def class_estimate(of: VariantSummary | Delta | None, split: str, name: str) -> Estimate | None:
+    """Return the IoU of a class on a split, or its difference; None where there is none."""
+    return of.iou_class.get(split, {}).get(name) if of else None
+
+
 def _estimate(of: VariantSummary | Delta | None, split: str, name: str) -> Estimate | None:
-    if of is None:
-        return None
-    return of.scores.get(split, {}).get(SCORE) if name == SCORE else of.iou_class.get(split, {}).get(name)
+    return of.scores.get(split, {}).get(SCORE) if of and name == SCORE else class_estimate(of, split, name)
+
+
+def _entry(
+    variant: VariantSummary, what: str, split: str, found: Estimate | None, write: Callable[[float], str]
+) -> Entry:
+    if found is None or found.mean is None:
+        return None, NOTHING, ""
+    return found.mean, write(found.mean), estimate_tip(one_line(variant.name), what, split, found)
 
 
 def _measure(name: str) -> str:
     return SCORE if name == SCORE else f"IoU of {one_line(name)}"
-
-
-def _sign(claim: Claim) -> str:
-    return f"{SIGNS.get(claim.outcome, '')}{'?' if is_doubted(claim) else ''}"
 
 
 def _panels(

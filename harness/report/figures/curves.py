@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.report.figures.marks import Box, Chart, Dot, Key, Line, Mark, Shape, Sheet, make_axis, shorten
+from harness.report.page.cells import SCORE, one_line
 from harness.report.page.text import decimal
-from harness.report.page.tooltips import SCORE, one_line
 from harness.report.study.record import Report, SeedResult, VariantSummary
 
 METRICS = (("train/loss", "Training loss", 1.0, 4), (f"val/{SCORE}", f"Validation {SCORE} (%)", 100.0, 2))
@@ -36,15 +36,11 @@ def _chart(report: Report, metric: str, title: str, factor: float, places: int) 
     for place, (variant, own) in enumerate(zip(report.variants, curves, strict=True)):
         marks.append(Mark(tuple(_lines(variant, own)), tone=place))
         marks.append(Mark(tuple(_ends(variant, own, with_best=metric != "train/loss")), tone=place))
+    # A box for each epoch, unseen, tells the values of all variants: single points of many curves cannot be hit.
     for epoch in epochs:
-        told = [f"{title}, epoch {epoch}"]
-        told += [
-            line
-            for variant, own in zip(report.variants, curves, strict=True)
-            if (line := _tell(variant.name, own, epoch, places))
-        ]
+        told = (_tell(variant.name, own, epoch, places) for variant, own in zip(report.variants, curves, strict=True))
         box = Box(((max(epoch - 0.5, x.low), y.low), (min(epoch + 0.5, x.high), y.high)), "epoch")
-        marks.append(Mark((box,), "\n".join(told)))
+        marks.append(Mark((box,), "\n".join([f"{title}, epoch {epoch}", *filter(None, told)])))
     return Chart(title, x, y, tuple(marks))
 
 
@@ -56,10 +52,9 @@ def _curve(seed: SeedResult, metric: str, factor: float) -> Curve:
 def _lines(variant: VariantSummary, curves: Mapping[int, Curve]) -> list[Shape]:
     finished = [curves[seed.seed] for seed in variant.seeds if seed.status == "finished" and seed.seed in curves]
     mean = _mean(finished) if len(finished) > 1 else {}
-    lines = [(curve, "thin") for curve in curves.values()] + [(mean, "thick")]
     return [
         Line(tuple(curve.items()), look) if len(curve) > 1 else Dot(tuple(curve.items()), "point")
-        for curve, look in lines
+        for curve, look in [*((curve, "thin") for curve in curves.values()), (mean, "thick")]
         if curve
     ]
 

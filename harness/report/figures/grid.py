@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.report.page.model import Block, Cell, Details, Row, Table, Text, Tone, make_table
-from harness.report.page.text import NOTHING, escape
+from harness.report.page.text import escape
 
 Texts = tuple[tuple[str, ...], ...]
 
@@ -49,11 +49,6 @@ class GridSheet:
     head_rows: int = 0
     """Rows set apart from those below them."""
     note: str = ""
-
-
-def numbered(values_RC: npt.NDArray[np.float64], form: Callable[[float], str]) -> Texts:
-    """Return the text of each cell."""
-    return tuple(tuple(NOTHING if np.isnan(value) else form(value) for value in row) for row in values_RC.tolist())
 
 
 def grid_blocks(sheet: GridSheet) -> Iterator[Block]:

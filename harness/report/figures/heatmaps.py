@@ -15,11 +15,11 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.report.figures.grid import Grid, GridSheet, numbered
+from harness.report.figures.grid import Grid, GridSheet
 from harness.report.figures.marks import shorten
 from harness.report.figures.style import DIVERGING, FONT_PT, INK, MISSING, SEQUENTIAL, draw, inches, text_width
 from harness.report.page.many_classes import most_wrong
-from harness.report.page.text import decimal
+from harness.report.page.text import NOTHING, decimal
 
 Matrix = npt.NDArray[np.float64]
 Confusion = npt.NDArray[np.int64]
@@ -46,9 +46,13 @@ def confusion_grid(
     names = columns = tuple(classes[index] for index in shown)
     values_RC = values_CC[np.ix_(shown, shown)]
     if len(shown) < len(values_CC):
+        # Without this column a row that shows few classes would seem to lose pixels.
         others_R1 = values_CC[shown].sum(axis=1, keepdims=True) - values_RC.sum(axis=1, keepdims=True)
         values_RC, columns = np.hstack([values_RC, others_R1]), (*names, "all others")
-    return Grid(title, values_RC, names, columns, numbered(values_RC, form) if form else ())
+    if form is None:
+        return Grid(title, values_RC, names, columns)
+    texts = (tuple(NOTHING if np.isnan(value) else form(value) for value in row) for row in values_RC.tolist())
+    return Grid(title, values_RC, names, columns, tuple(texts))
 
 
 def tell_rest(shown: int, classes: int) -> str:
@@ -57,9 +61,8 @@ def tell_rest(shown: int, classes: int) -> str:
 
 
 def _row_percent(counts_CC: Confusion) -> Matrix:
-    sums_C1 = counts_CC.sum(axis=1, keepdims=True)
-    shares_CC = np.full(counts_CC.shape, np.nan)
-    np.divide(100.0 * counts_CC, sums_C1, out=shares_CC, where=sums_C1 > 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0, of a class that is not in the ground truth, is NaN on purpose
+        shares_CC: Matrix = 100.0 * counts_CC / counts_CC.sum(axis=1, keepdims=True)
     return shares_CC
 
 
@@ -68,6 +71,7 @@ def draw_grids(sheet: GridSheet, path: Path) -> None:
     rows, columns = (tuple(map(shorten, names)) for names in (sheet.panels[0].rows, sheet.panels[0].columns))
     cell_w, cell_h = sheet.cell[0], sheet.cell[1] if len(rows) <= 40 else min(sheet.cell[1], 0.25)
     width, height, names = len(columns) * cell_w, len(rows) * cell_h, text_width(columns)
+    # Names of columns lie flat where they fit a cell, slant where slanted lines do not touch, else stand up.
     angle = 0 if names <= cell_w - 0.08 else 40 if cell_w >= 0.3 else 90
     head = names * math.sin(math.radians(angle)) + 0.75 + (0.3 if sheet.axes[1] else 0)
     overhang = names * math.cos(math.radians(angle)) if 0 < angle < 90 else 0.0
@@ -79,7 +83,7 @@ def draw_grids(sheet: GridSheet, path: Path) -> None:
         for place, grid in enumerate(sheet.panels):
             axes = figure.add_axes(inches(left + place * step_x, head + place * step_y, width, height))
             _draw_cells(axes, grid, sheet)
-            _name_cells(axes, sheet, angle, ([] if place and beside else rows, columns))
+            _name_cells(axes, sheet, angle, [] if place and beside else rows, columns)
             axes.set_title(grid.title, pad=8, fontweight="bold")
         _draw_key(figure, sheet, head + (len(sheet.panels) - 1) * step_y + height + 0.2)
 
@@ -103,14 +107,14 @@ def _draw_cells(axes: Axes, grid: Grid, sheet: GridSheet) -> None:
         for column, text in enumerate(texts):
             value = grid.values_RC[row, column]
             red, green, blue, _ = colours(norm(0.0 if np.isnan(value) else value))
+            # Luma of ITU-R BT.601: how bright a colour looks decides whether dark text can be read on it.
             dark = not np.isnan(value) and 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
             ink = "white" if dark else INK
             axes.text(column, row, text, ha="center", va="center_baseline", color=ink, fontweight=bold)
 
 
-def _name_cells(axes: Axes, sheet: GridSheet, angle: int, names: tuple[Sequence[str], Sequence[str]]) -> None:
+def _name_cells(axes: Axes, sheet: GridSheet, angle: int, rows: Sequence[str], columns: Sequence[str]) -> None:
     """Write the names of rows and columns, and part the cells by white lines; no row's name where there is none."""
-    rows, columns = names
     num_rows = len(sheet.panels[0].rows)
     axes.set_yticks(range(num_rows), rows or [""] * num_rows)
     place: dict[str, Any] = {"ha": "left", "rotation_mode": "anchor"} if 0 < angle < 90 else {"ha": "center"}

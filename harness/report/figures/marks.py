@@ -1,12 +1,12 @@
 """What a chart shows: marks at values on two axes, and the words that tell each mark's exact values.
 
-`png.py` and `page.py` draw the same record. Lengths on a sheet are units of 1/96 inch.
+`png.py` and `charts.py` draw the same record. Lengths on a sheet are units of 1/96 inch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from harness.report.page.text import decimal
@@ -114,6 +114,8 @@ def make_axis(values: Iterable[float], *, whole: bool = False, most: int = 6, ti
 
 
 def _ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    # The smallest of 1, 2 and 5 times a power of ten that gives no more ticks than wanted; the tolerances keep a tick
+    # that binary fractions put just beyond an end.
     least = (high - low) / most
     size = 10.0 ** math.floor(math.log10(least))
     step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= least * (1 - 1e-9))
@@ -167,57 +169,3 @@ def shorten(text: str, longest: int = 28) -> str:
         return text
     tail = longest // 3
     return f"{text[: longest - tail - 1]}…{text[-tail:]}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a chart of rows: a value, drawn upright, or as a bar from `base`, with interval and single values."""
-
-    name: str
-    note: str
-    tone: int | None
-    value: float | None = None
-    """None where there is nothing to draw."""
-    tip: str = ""
-    low: float | None = None
-    high: float | None = None
-    base: float | None = None
-    dots: tuple[tuple[float, str], ...] = ()
-    """Single values and their tips."""
-
-
-def row_chart(title: str, rows: Sequence[Row], *, rule: float | None = None, margin: float = 0.0) -> Chart:
-    """Return a chart of values below each other; `rule` is a value to compare with, `margin` a band around it."""
-    values = [v for row in rows for v in (row.value, row.low, row.high, row.base, *(dot for dot, _ in row.dots))]
-    values += [] if rule is None else [rule - margin, rule + margin]
-    x = make_axis(value for value in values if value is not None)
-    marks = []
-    if rule is not None:
-        band = Box(((rule - margin, 0), (rule + margin, len(rows))), "margin")
-        marks.append(Mark((*((band,) if margin else ()), Line(((rule, 0), (rule, len(rows))), "rule"))))
-    marks += [mark for order, row in enumerate(rows) for mark in _row_marks(row, order, x)]
-    return Chart(title, x, Axis(len(rows), 0), tuple(marks), height=48.0 * len(rows))
-
-
-def _row_marks(row: Row, top: float, x: Axis) -> list[Mark]:
-    texts = (
-        Text(((x.low, top + 0.24),), "name", shorten(row.name)),
-        Text(((x.high, top + 0.24),), "value", row.note),
-    )
-    if row.value is None:
-        return [Mark(texts)]
-    lane = top + 0.69
-    hit = Box(((x.low, top), (x.high, top + 1)), "hit")
-    shapes: list[Shape] = [Line(((row.value, lane - 0.23), (row.value, lane + 0.23)), "mean")]
-    if row.base is not None:
-        shapes = [Box(((row.base, lane - 0.2), (row.value, lane + 0.2)), "bar")]
-    if row.low is not None and row.high is not None:
-        ends = [Line(((end, lane - 0.1), (end, lane + 0.1)), "whisker") for end in (row.low, row.high)]
-        shapes = [*shapes, Line(((row.low, lane), (row.high, lane)), "whisker"), *ends]
-    # Equal values of several seeds would hide each other on one line.
-    step = min(0.07, 0.28 / max(len(row.dots), 1))
-    lanes = [lane + step * (place - (len(row.dots) - 1) / 2) for place in range(len(row.dots))]
-    dots = [
-        Mark((Dot(((value, at),), "seed"),), tip, row.tone) for (value, tip), at in zip(row.dots, lanes, strict=True)
-    ]
-    return [Mark((hit, *texts, *shapes), row.tip, row.tone), *dots]

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Patch
 from matplotlib.textpath import TextToPath
 
 from harness.files import write_whole
@@ -37,12 +38,10 @@ STYLE = {
     "font.size": FONT_PT,
     "axes.titlesize": TITLE_PT,
     "axes.titlelocation": "left",
-    "axes.labelsize": FONT_PT,
     "axes.edgecolor": "#888888",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "axes.grid": False,
     "grid.color": "#e4e4e4",
     "xtick.color": INK,
     "ytick.color": INK,
@@ -100,6 +99,11 @@ def text_width(texts: Sequence[str], size_pt: float = FONT_PT) -> float:
     with _missing_glyphs_allowed():
         widths = [_MEASURE.get_text_width_height_descent(text, font, ismath=False)[0] for text in texts]
     return max(widths, default=0.0) / 72
+
+
+def colour_patch(colour: Sequence[int], width: float = 0.6) -> Patch:
+    """Return what stands for a colour (red, green, blue from 0 to 255) in a legend; `width` is that of its edge."""
+    return Patch(facecolor=tuple(part / 255 for part in colour), edgecolor="#888888", lw=width)
 
 
 def add_legend(figure: Figure, entries: Sequence[tuple[Artist, str]], left: float, top: float, width: float) -> None:

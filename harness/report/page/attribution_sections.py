@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from harness.report.figures.charts import chart_figures
-from harness.report.page.cells import exact
-from harness.report.page.model import Block, Cell, Heading, Row, Table, Text, make_table
+from harness.report.page.cells import exact, part_tip, seeds_and_groups, signed
+from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_table
 from harness.report.page.text import NOTHING, counted, escape, points
-from harness.report.page.tooltips import signed
 from harness.report.study.claims import FamilyAttribution, Part
 from harness.report.study.record import Report
 from harness.stats.verdicts import CORRECTION
 
 
-def attribution_section(report: Report) -> Iterator[Block]:
+def attribution_section(report: Report, charts: Sequence[Figure]) -> Iterator[Block]:
     """Yield what each family of components says about them; nothing where no variant has any."""
     if not report.attributions:
         return
     yield Heading("Which component did it")
-    yield from chart_figures(report, "Which component did it")
+    yield from charts
     for item in report.attributions:
         yield Text(summary(item))
         if item.main:
@@ -38,39 +36,27 @@ def summary(item: FamilyAttribution) -> str:
     told = f"{escape(item.family)} on {escape(item.split)}: {designs}, {counted(item.combinations, 'combination')}."
     if item.total is None:
         return f"{told} The combination with all components or the one with none is not among them: there is no total."
-    return f"{told} All components together: {_part(item.total).text} points of miou_dataset; {_held(item.total)}."
+    total = f"{_part(item.total).text} points of miou_dataset; {seeds_and_groups(item.total)}"
+    return f"{told} All components together: {total}."
 
 
 def _part(found: Part) -> Cell:
     """Return a difference in points with its interval."""
-    told = [f"{signed(found.delta)} points", _held(found)]
-    if found.low is None or found.high is None:
-        return Cell(points(found.delta), "\n".join(told))
-    told.insert(1, f"95 % interval {signed(found.low)} to {signed(found.high)}")
-    return Cell(f"{points(found.delta)} ({points(found.low)} to {points(found.high)})", "\n".join(told))
-
-
-def _held(found: Part) -> str:
-    """Return the seeds and groups behind a part."""
-    return f"{counted(found.seeds, 'seed')}, {counted(found.groups, 'image group')}"
+    has_interval = found.low is not None and found.high is not None
+    interval = f" ({points(found.low)} to {points(found.high)})" if has_interval else ""
+    return Cell(points(found.delta) + interval, "\n".join(part_tip(found, signed)))
 
 
 def parts_table(item: FamilyAttribution) -> Table:
     """Return each component's share of the total, where the design gives it, and its main effect."""
     shares = {share.name: share for share in item.shapley}
-    rows: list[Row] = [
-        [
-            escape(main.name),
-            _part(shares[main.name]) if main.name in shares else NOTHING,
-            _part(main),
-            _p(main),
-            ", ".join(f"`{alias}`" for alias in item.aliases.get(main.name, ())) or NOTHING,
-        ]
-        for main in item.main
-    ]
-    return make_table(
-        ["component", "share of the total", "main effect", f"p ({CORRECTION.title})", "not told from"], rows
-    )
+    rows: list[Row] = []
+    for main in item.main:
+        share = _part(shares[main.name]) if main.name in shares else NOTHING
+        aliases = ", ".join(f"`{alias}`" for alias in item.aliases.get(main.name, ())) or NOTHING
+        rows.append([escape(main.name), share, _part(main), _p(main), aliases])
+    header = ["component", "share of the total", "main effect", f"p ({CORRECTION.title})", "not told from"]
+    return make_table(header, rows)
 
 
 def brackets_table(item: FamilyAttribution) -> Table:
@@ -79,15 +65,11 @@ def brackets_table(item: FamilyAttribution) -> Table:
     In bold what is called. Where each component was switched in one surrounding only, that is its effect.
     """
     header = ["component", "effect among the fewest others", "among the most others", "difference of the two"]
-    rows: list[Row] = [
-        [
-            escape(found.name),
-            _judged(found.few, _with(found.few_on)),
-            _judged(found.many if found.interaction else None, _with(found.many_on)),
-            _judged(found.interaction),
-        ]
-        for found in item.brackets
-    ]
+    rows: list[Row] = []
+    for found in item.brackets:
+        few = _judged(found.few, _with(found.few_on))
+        many = _judged(found.many if found.interaction else None, _with(found.many_on))
+        rows.append([escape(found.name), few, many, _judged(found.interaction)])
     if not any(found.interaction for found in item.brackets):
         header, rows = ["component", "effect, and what else is on"], [row[:2] for row in rows]
     return make_table(header, rows)

@@ -35,10 +35,10 @@ def diagnosis_section(diagnosis: Diagnosis, primary: str, reference: str) -> Ite
             "calls, each class by itself. Undecided is no evidence of no change: taken together, as in the answer, the "
             "same classes may be decided."
         )
-        rows = [
-            [escape(item.variant), item.band, *map(_classes, (item.gained, item.lost, item.undecided))]
-            for item in diagnosis.changes
-        ]
+        rows = []
+        for item in diagnosis.changes:
+            names = (", ".join(map(escape, found)) or NOTHING for found in (item.gained, item.lost, item.undecided))
+            rows.append([escape(item.variant), item.band, *names])
         yield make_table(["variant", "classes", "gained", "lost", "undecided"], rows, numeric_from=5)
 
 
@@ -67,37 +67,24 @@ def _line(title: str, items: Sequence[SharedFinding]) -> str:
 def _silent_lines(diagnosis: Diagnosis) -> list[str]:
     """Return a line for each reason why rules could not be applied, with the rules and the runs."""
     titles = {rule.code: rule.title for rule in diagnosis.rules}
-    all_runs = [f"{item.variant}/seed{run.seed}" for item in diagnosis.variants for run in item.runs]
-    held: dict[tuple[str, str], list[str]] = {}
+    num_runs = sum(len(item.runs) for item in diagnosis.variants)
+    silent: dict[tuple[str, str], list[str]] = {}
     for item in diagnosis.variants:
         for silence in item.silent:
             labels = [f"{item.variant}/seed{seed}" for seed in silence.seeds]
-            held.setdefault((silence.reason, titles[silence.code]), []).extend(labels)
-    rules: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (reason, title), labels in held.items():
-        rules.setdefault((reason, tuple(labels)), []).append(title)
-    return [
-        f"{', '.join(titles)}: {escape(reason)} ({_runs(labels, all_runs)})."
-        for (reason, labels), titles in rules.items()
-    ]
-
-
-def _runs(labels: Sequence[str], all_runs: Sequence[str]) -> str:
-    return "all runs" if len(labels) == len(all_runs) else ", ".join(map(escape, labels))
+            silent.setdefault((silence.reason, titles[silence.code]), []).extend(labels)
+    rules: dict[tuple[str, str], list[str]] = {}
+    for (reason, title), labels in silent.items():
+        runs = "all runs" if len(labels) == num_runs else ", ".join(map(escape, labels))
+        rules.setdefault((reason, runs), []).append(title)
+    return [f"{', '.join(titles)}: {escape(reason)} ({runs})." for (reason, runs), titles in rules.items()]
 
 
 def _bands_line(diagnosis: Diagnosis) -> str:
     """Return the thresholds of the bands, and the classes of each with their shares."""
     words = {"dominant": "dominant", "common": "common", "rare": "rare", "absent": "not in val"}
-    found = {
-        band: ", ".join(
-            f"{escape(item.name)} {percent(item.share, 2)}" for item in diagnosis.bands if item.band == band
-        )
-        for band in words
-    }
-    told = "; ".join(f"{words[band]}: {names}" for band, names in found.items() if names)
+    shares: dict[str, list[str]] = {band: [] for band in words}
+    for item in diagnosis.bands:
+        shares[item.band].append(f"{escape(item.name)} {percent(item.share, 2)}")
+    told = "; ".join(f"{words[band]}: {', '.join(names)}" for band, names in shares.items() if names)
     return f"dominant from {percent(DOMINANT, 0)}, rare below {percent(RARE, 0)}. {told[:1].upper()}{told[1:]}"
-
-
-def _classes(names: Sequence[str]) -> str:
-    return ", ".join(map(escape, names)) or NOTHING

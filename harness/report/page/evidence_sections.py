@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.report.evidence.records import Evidence, ImageChange, Move, Paired
 from harness.report.page import cells
 from harness.report.page.model import Block, Cell, Figure, Heading, Row, Table, Text, make_list, make_table
-from harness.report.page.text import NOTHING, counted, escape, fine_points, percent, points
-from harness.report.page.tooltips import signed
+from harness.report.page.text import NOTHING, counted, escape, percent, points
 
 BY_REGION = (
     "miou_dataset of only the pixels in a region, differences in percentage points. border: pixels with a pixel of "
@@ -90,9 +89,9 @@ def _regions_table(items: Sequence[Evidence]) -> Table:
 def _difference(pair: Paired | None) -> Cell:
     if pair is None or pair.delta is None:
         return Cell(NOTHING)
-    singles = (f"seed {seed}: {signed(value)}" for seed, value in zip(pair.seeds, pair.by_seed, strict=True))
+    singles = (f"seed {seed}: {cells.signed(value)}" for seed, value in zip(pair.seeds, pair.by_seed, strict=True))
     text = points(pair.delta) + ("" if pair.sd is None else f" ± {percent(pair.sd)}")
-    return Cell(text, "\n".join([f"{signed(pair.delta)} points", *singles]))
+    return Cell(text, "\n".join([f"{cells.signed(pair.delta)} points", *singles]))
 
 
 def move_lines(item: Evidence) -> list[str]:
@@ -110,5 +109,5 @@ def _say_move(move: Move, seeds: int) -> str:
 
 def _image_line(changes: Sequence[ImageChange]) -> str:
     """Return images with what they add to the difference and how their right pixels changed; `none` without any."""
-    told = (f"{escape(item.image)} {fine_points(item.change)} ({points(item.right)})" for item in changes)
+    told = (f"{escape(item.image)} {points(item.change, 2)} ({points(item.right)})" for item in changes)
     return ", ".join(told) or "none"

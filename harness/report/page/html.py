@@ -15,20 +15,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from harness.report.page.model import (
-    Block,
-    Bullets,
-    Cell,
-    Code,
-    Details,
-    Figure,
-    Fragment,
-    Heading,
-    Page,
-    Table,
-    Text,
-    walk,
-)
+from harness.report.page import model
 from harness.report.page.viewer import TEMPLATES, png_uri
 
 MOST_FIGURE_BYTES = 3_000_000
@@ -38,7 +25,7 @@ BRACKETS = re.compile(r"\([^()]*\)")
 SMALL, NUMBER, HEAT = ' class="small"', ' class="number"', ' class="heat"'
 
 
-def render_html(page: Page, folder: Path) -> str:
+def render_html(page: model.Page, folder: Path) -> str:
     """Return the page; figures are read below `folder`. The same page and figures give the same text.
 
     Nothing is loaded from elsewhere: styles, script and pictures are in the page.
@@ -50,7 +37,7 @@ def render_html(page: Page, folder: Path) -> str:
     style, script = ((templates / name).read_text(encoding="utf-8").strip() for name in ("report.css", "report.js"))
     pictures, blocks = _embed(page, folder), page.blocks
     # The contents list what begins with a heading of level 2; what stands before the first one is the answer.
-    heads = {place: block.text for place, block in enumerate(blocks) if isinstance(block, Heading) and block.level == 2}
+    heads = {k: block.text for k, block in enumerate(blocks) if isinstance(block, model.Heading) and block.level == 2}
     ends = [*heads, len(blocks)]
     return TEMPLATES.get_template("report.html.j2").render(
         title=_plain(page.title),
@@ -66,11 +53,11 @@ def render_html(page: Page, folder: Path) -> str:
     )
 
 
-def _embed(page: Page, folder: Path) -> dict[str, str]:
+def _embed(page: model.Page, folder: Path) -> dict[str, str]:
     """Return file -> HTML for the pictures that nothing stands in place of."""
     found, spent = {}, 0
-    for block in walk(page.blocks):
-        if isinstance(block, Figure) and block.instead is None:
+    for block in model.walk(page.blocks):
+        if isinstance(block, model.Figure) and block.instead is None:
             label, data = escape(_plain(block.alt)), (folder / block.file).read_bytes()
             spent += len(data)
             if spent <= MOST_FIGURE_BYTES:
@@ -80,40 +67,39 @@ def _embed(page: Page, folder: Path) -> dict[str, str]:
     return found
 
 
-def _render(blocks: Iterable[Block | Fragment], caption: str, pictures: Mapping[str, str]) -> str:
+def _render(blocks: Iterable[model.Block | model.Fragment], caption: str, pictures: Mapping[str, str]) -> str:
     """Return blocks as HTML; `caption` is what was said last, which is what a table without a caption is about."""
     parts = []
     for block in blocks:
         match block:
-            case Table():
+            case model.Table():
                 parts.append(_table(block, caption))
-            case Figure(file, _, instead):
+            case model.Figure(file, _, instead):
                 parts.append(pictures[file] if instead is None else _render(instead, caption, pictures))
-            case Details(summary, inside):
+            case model.Details(summary, inside):
                 body = _render(inside, _plain(summary), pictures)
                 parts.append(f"<details><summary>{_inline(summary)}</summary>\n{body}\n</details>")
-            case Fragment(html):
+            case model.Fragment(html):
                 parts.append(html)
             case _:
                 parts.append(_words(block))
-                caption = _plain(block.items[-1] if isinstance(block, Bullets) else block.text)
+                caption = _plain(block.items[-1] if isinstance(block, model.Bullets) else block.text)
     return "\n".join(parts)
 
 
-def _words(block: Heading | Text | Bullets | Code) -> str:
+def _words(block: model.Heading | model.Text | model.Bullets | model.Code) -> str:
     match block:
-        case Heading(text, level):
+        case model.Heading(text, level):
             return f"<h{level}>{_inline(text)}</h{level}>"
-        case Text(text, is_small):
+        case model.Text(text, is_small):
             return f"<p{SMALL if is_small else ''}>{_inline(text)}</p>"
-        case Bullets(items):
-            lines = "\n".join(f"<li>{_inline(item)}</li>" for item in items)
-            return f"<ul>\n{lines}\n</ul>"
-        case Code(text, language):
+        case model.Bullets(items):
+            return "\n".join(["<ul>", *(f"<li>{_inline(item)}</li>" for item in items), "</ul>"])
+        case model.Code(text, language):
             return f'<pre><code class="language-{language}">{escape(text.rstrip())}\n</code></pre>'
 
 
-def _table(table: Table, caption: str) -> str:
+def _table(table: model.Table, caption: str) -> str:
     is_hot = any(cell.heat is not None for row in table.rows for cell in row)
     titled = f"<caption><span>{escape(table.caption)}</span></caption>"
     titled = titled if table.caption else f'<caption class="unseen">{escape(caption)}</caption>'
@@ -131,7 +117,7 @@ def _table(table: Table, caption: str) -> str:
     )
 
 
-def _cell(cell: Cell, place: int, is_number: bool) -> str:
+def _cell(cell: model.Cell, place: int, is_number: bool) -> str:
     """Return one cell; that of the first column is the heading of its row."""
     verdict = "verdict" if cell.tone and cell.heat is None else ""
     looks = " ".join(filter(None, ["number" if is_number else "", verdict, cell.tone]))

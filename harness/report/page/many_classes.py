@@ -46,5 +46,6 @@ def most_wrong(confusion_CC: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         return np.arange(len(confusion_CC))
     right_C = confusion_CC.diagonal()
     wrong_C = confusion_CC.sum(axis=0) + confusion_CC.sum(axis=1) - 2 * right_C
+    # Of equally wrong classes the one with more right pixels comes first; a class that does not occur never does.
     order_C = np.lexsort((-right_C, -wrong_C))[: 2 * EACH_END]
     return np.sort(order_C[(wrong_C + right_C)[order_C] > 0])

@@ -8,7 +8,6 @@ from harness.report.page import cells
 from harness.report.page.model import Cell, Row, Table, make_table
 from harness.report.page.sentences import bounds, outcome_word
 from harness.report.page.text import NOTHING, escape, percent, points
-from harness.report.page.tooltips import SCORE, claim_tip
 from harness.report.study.claims import Claim
 from harness.report.study.record import Report, SplitSummary, VariantSummary
 
@@ -38,7 +37,7 @@ def results_table(report: Report) -> Table:
             header += [*each, "verdict"] if each else []
     rows: list[Row] = []
     for variant in report.variants:
-        finished = sum(SCORE in seed.scores.get(splits[0], {}) for seed in variant.seeds)
+        finished = sum(cells.SCORE in seed.scores.get(splits[0], {}) for seed in variant.seeds)
         row = [row_name(report, variant), escape(variant.starts_from or "") or NOTHING]
         of_splits = (cell for split in splits for cell in _result_cells(report, variant, split))
         rows.append([*row, f"{finished} of {len(variant.seeds)}", *of_splits])
@@ -47,10 +46,10 @@ def results_table(report: Report) -> Table:
 
 def _result_cells(report: Report, variant: VariantSummary, split: str) -> list[Cell]:
     is_primary = split == report.primary
-    mean = cells.score(variant.name, SCORE, split, variant.scores.get(split, {}).get(SCORE))
+    mean = cells.score(variant.name, cells.SCORE, split, variant.scores.get(split, {}).get(cells.SCORE))
     found = [replace(mean, text=f"**{mean.text}**") if is_primary and mean.text != NOTHING else mean]
     if is_primary:
-        values = {seed.seed: seed.scores.get(split, {}).get(SCORE) for seed in variant.seeds}
+        values = {seed.seed: seed.scores.get(split, {}).get(cells.SCORE) for seed in variant.seeds}
         found.append(cells.by_seed(values, report.seeds, percent, "%"))
     if is_compared(report):
         found += _difference_cells(report, variant, split)[: 3 if is_primary else 1]
@@ -63,14 +62,14 @@ def row_name(report: Report, variant: VariantSummary) -> str:
 
 
 def _difference_cells(report: Report, variant: VariantSummary, split: str) -> list[Cell]:
-    found = variant.delta.scores.get(split, {}).get(SCORE) if variant.delta else None
+    found = variant.delta.scores.get(split, {}).get(cells.SCORE) if variant.delta else None
     if found is None or found.mean is None:
         return [Cell(NOTHING), Cell(NOTHING), Cell("evaluated only" if variant.evaluated_only else NOTHING)]
     singles = cells.by_seed(dict(zip(found.seeds, found.values, strict=True)), report.seeds, points, "points")
     claim = headline(report, variant.name, report.reference, split)
     if claim is None:
         return [cells.number(points(found.mean), 100 * found.mean, "points"), singles, Cell(NOTHING)]
-    told = claim_tip(claim)
+    told = cells.claim_tip(claim)
     verdict = Cell(f"**{outcome_word(claim)}**", told, cells.TONES.get(claim.outcome))
     return [Cell(points(claim.delta) + bounds(claim), told), singles, verdict]
 

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.report.figures.charts import chart_figures
-from harness.report.page import cells
+from harness.report.figures.charts import Sheets, chart_figures, make_sheets
+from harness.report.page import cells, model
 from harness.report.page.attribution_sections import attribution_section
 from harness.report.page.class_sections import class_conclusions, class_section
 from harness.report.page.diagnosis_sections import diagnosis_section
 from harness.report.page.evidence_sections import evidence_section
-from harness.report.page.model import (
-    Block,
-    Bullets,
-    Cell,
-    Code,
-    Details,
-    Figure,
-    Fragment,
-    Heading,
-    Page,
-    Row,
-    Table,
-    Text,
-    make_list,
-    make_table,
-)
+from harness.report.page.model import make_list, make_table
 from harness.report.page.result_sections import is_compared, ordered_splits, results_table, row_name
 from harness.report.page.sentences import conclusions, floor_sentence, ranking_sentence
 from harness.report.page.text import NOTHING, capital, code, counted, decimal, difference, escape, setting
-from harness.report.page.tooltips import SCORE
 from harness.report.page.viewer import Gallery, render_viewer
 from harness.report.study.file_names import confusion_name, epochs_name, has_scores
 from harness.report.study.own_training import own_training_lines
-from harness.report.study.record import Epoch, Report, SeedResult, VariantSummary
+from harness.report.study.record import Report, SeedResult, VariantSummary
 from harness.scores import SCORES
 from harness.stats.verdicts import CORRECTION
 
@@ -49,40 +33,44 @@ MEANINGS = {
 """Score -> what it is, in one line."""
 
 
-def make_page(report: Report, gallery: Gallery | None = None) -> Page:
-    """Return the page of a report. `gallery` holds the pictures that HTML shows in its viewer."""
+def make_page(report: Report, gallery: Gallery | None = None, sheets: Sheets | None = None) -> model.Page:
+    """Return the page of a report.
+
+    `gallery` holds the pictures that HTML shows in its viewer; `sheets` are the report's charts, made here without.
+    """
+    charts = chart_figures(make_sheets(report) if sheets is None else sheets)
     blocks = (
         *_answer(report),
         *_what_can_be_said(report),
         *_what_it_cannot_show(report),
-        *_result(report),
+        *_result(report, charts["Result"]),
         *_common_labels(report),
-        *attribution_section(report),
+        *attribution_section(report, charts["Which component did it"]),
         *_what_was_run(report),
         *_changes(report),
-        *class_section(report),
+        *class_section(report, charts["Classes"]),
         *evidence_section(report.evidence, report.primary),
         *diagnosis_section(report.diagnosis, report.primary, report.reference),
-        *_pictures(report, gallery),
+        *_pictures(report, gallery, charts["Learning curves"]),
         *_all_scores(report),
         *_how_verdicts_are_made(report),
         *_cost(report),
         *_runs(report),
         *_how_to_reproduce(report),
     )
-    return Page(escape(report.study), blocks, escape(report.question))
+    return model.Page(escape(report.study), blocks, escape(report.question))
 
 
-def _answer(report: Report) -> Iterator[Block]:
+def _answer(report: Report) -> Iterator[model.Block]:
     if report.answer:
-        yield Text(" ".join(map(escape, report.answer)))
+        yield model.Text(" ".join(map(escape, report.answer)))
     yield from make_list("**Before the numbers**", map(escape, report.notes))
 
 
-def _what_can_be_said(report: Report) -> Iterator[Block]:
+def _what_can_be_said(report: Report) -> Iterator[model.Block]:
     if not report.comparisons and not report.own_training:
         return
-    yield Heading("What can be said")
+    yield model.Heading("What can be said")
     yield from make_list(f"On {escape(report.primary)}:", conclusions(report))
     intro = "What training on did to each start, judged as a family of its own:"
     yield from make_list(intro, own_training_lines(report))
@@ -91,28 +79,26 @@ def _what_can_be_said(report: Report) -> Iterator[Block]:
     yield from make_list("", [*lines, *(f"What to run next: {escape(line)}." for line in report.next_runs)])
 
 
-def _what_it_cannot_show(report: Report) -> Iterator[Block]:
+def _what_it_cannot_show(report: Report) -> Iterator[model.Block]:
     if report.concerns:
-        yield Heading("What this study cannot show")
-        yield from make_list(
-            "", (f"{escape(capital(c.text))}. To resolve it: {escape(c.remedy)}." for c in report.concerns)
-        )
+        yield model.Heading("What this study cannot show")
+        lines = (f"{escape(capital(item.text))}. To resolve it: {escape(item.remedy)}." for item in report.concerns)
+        yield from make_list("", lines)
 
 
-def _result(report: Report) -> Iterator[Block]:
+def _result(report: Report, charts: Sequence[model.Figure]) -> Iterator[model.Block]:
     """Yield miou_dataset of each variant on each split, and how it is to be read."""
-    yield Heading("Result")
+    yield model.Heading("Result")
     if not report.splits:
-        yield Text("There are no scores: no run has a result that is judged.")
+        yield model.Text("There are no scores: no run has a result that is judged.")
         return
     told = f"miou_dataset in percent, of each run's {report.epoch} epoch."
     for split in ordered_splits(report):
-        name = escape(split.name)
-        what = f"Verdicts are given on {name}" if split.name == report.primary else f"{name} stands beside it"
-        what += "" if split.name == report.primary else " without a verdict of its own"
+        name, told_beside = escape(split.name), "stands beside it without a verdict of its own"
+        what = f"Verdicts are given on {name}" if split.name == report.primary else f"{name} {told_beside}"
         told += f" {what}: {counted(split.images, 'image')} in {counted(split.groups, 'group')}."
         told += f" {_selection(report)}" if split.name == "val" else ""
-    yield Text(told)
+    yield model.Text(told)
     yield results_table(report)
     told = "± is the standard deviation over seeds (divisor n − 1)."
     if is_compared(report):
@@ -121,8 +107,8 @@ def _result(report: Report) -> Iterator[Block]:
             f" Differences are percentage points, variant minus {escape(report.reference)}, paired by seed"
             f"{'' if over_folds else ' and image group'}; how intervals and verdicts are made: see the end."
         )
-    yield Text(told)
-    yield from chart_figures(report, "Result")
+    yield model.Text(told)
+    yield from charts
 
 
 def _selection(report: Report) -> str:
@@ -135,54 +121,43 @@ def _selection(report: Report) -> str:
     return "The same images chose the best epoch, so these scores are a little too high."
 
 
-def _common_labels(report: Report) -> Iterator[Block]:
+def _common_labels(report: Report) -> Iterator[model.Block]:
+    """Yield miou_dataset of each variant in its own label set and in the common one."""
     if report.common is None:
         return
-    yield Heading("One label set for all")
-    classes, taxonomy = counted(len(report.common.classes), "class"), code(report.common.taxonomy)
-    yield Text(
+    yield model.Heading("One label set for all")
+    num_classes, taxonomy = len(report.common.classes), code(report.common.taxonomy)
+    yield model.Text(
         "The variants were trained on different label sets, and their scores above are each in its own: they cannot be "
-        f"compared with each other. Differences are therefore given in the {classes} of {taxonomy}, into which all "
-        "others merge: the same predictions, with the confusions of merged classes added up."
+        f"compared with each other. Differences are therefore given in the {counted(num_classes, 'class')} of "
+        f"{taxonomy}, into which all others merge: the same predictions, with the confusions of merged classes added "
+        "up."
     )
-    for split in report.splits:
-        yield Text(f"On {escape(split.name)}, miou_dataset in percent:")
-        yield _common_table(report, split.name)
-    yield Text(
+    in_common = f"in the {num_classes} classes of {taxonomy}"
+    header = ["variant", "trained and judged in", "there", in_common, "raise by merging alone"]
+    for split in (item.name for item in report.splits):
+        rows: list[model.Row] = []
+        for item in report.common.variants:
+            own = cells.score(item.name, cells.SCORE, split, item.own.get(split))
+            common = cells.score(item.name, f"{cells.SCORE} in the common classes", split, item.common.get(split))
+            raised = cells.score(item.name, "raise by merging", split, item.by_merging.get(split), difference)
+            trained = f"{item.classes} classes of {code(item.taxonomy)}"
+            rows.append([escape(item.name), trained, own, model.Cell(f"**{common.text}**", common.exact), raised])
+        yield model.Text(f"On {escape(split)}, miou_dataset in percent:")
+        yield make_table(header, rows, numeric_from=2)
+    yield model.Text(
         "What merging alone adds is no gain: no prediction became better, easy mistakes between merged classes are "
         "only no longer counted."
     )
 
 
-def _common_table(report: Report, split: str) -> Table:
-    """Return miou_dataset of each variant in its own label set and in the common one."""
-    assert report.common is not None
-    in_common = f"{len(report.common.classes)} classes of {code(report.common.taxonomy)}"
-    rows: list[Row] = []
-    for item in report.common.variants:
-        own = cells.score(item.name, SCORE, split, item.own.get(split))
-        common = cells.score(item.name, f"{SCORE} in the common classes", split, item.common.get(split))
-        raised = cells.score(item.name, "raise by merging", split, item.by_merging.get(split), difference)
-        trained = f"{item.classes} classes of {code(item.taxonomy)}"
-        rows.append([escape(item.name), trained, own, Cell(f"**{common.text}**", common.exact), raised])
-    header = ["variant", "trained and judged in", "there", f"in the {in_common}", "raise by merging alone"]
-    return make_table(header, rows, numeric_from=2)
-
-
-def _what_was_run(report: Report) -> Iterator[Block]:
-    yield Heading("What was run")
-    yield Bullets(
-        (
-            f"{_run_summary(report)}.",
-            *([f"Command: {code(report.command)}"] if report.command else []),
-            *(
-                f"Judged on {escape(split.name)}: {counted(split.images, 'image')} in "
-                f"{counted(split.groups, 'group')}, {counted(split.pixels, 'labelled pixel')}."
-                for split in report.splits
-            ),
-            f"{escape(report.reference)} is the reference. Its settings:",
-        )
-    )
+def _what_was_run(report: Report) -> Iterator[model.Block]:
+    yield model.Heading("What was run")
+    lines = [f"{_run_summary(report)}.", *([f"Command: {code(report.command)}"] if report.command else [])]
+    for split in report.splits:
+        images = f"{counted(split.images, 'image')} in {counted(split.groups, 'group')}"
+        lines.append(f"Judged on {escape(split.name)}: {images}, {counted(split.pixels, 'labelled pixel')}.")
+    yield model.Bullets((*lines, f"{escape(report.reference)} is the reference. Its settings:"))
     yield make_table(["part", "setting"], [[code(key), setting(value)] for key, value in report.setup.items()], 2)
 
 
@@ -195,9 +170,9 @@ def _run_summary(report: Report) -> str:
     return f"{counted(len(states), 'run')} ({counted(len(report.variants), 'variant')}, {seeds}): {tally}"
 
 
-def _changes(report: Report) -> Iterator[Block]:
+def _changes(report: Report) -> Iterator[model.Block]:
     reference = escape(report.reference)
-    yield Heading("What each variant changed")
+    yield model.Heading("What each variant changed")
     changed = [
         [escape(item.name), escape(item.settings_from), code(one.key), setting(one.before), setting(one.value)]
         for item in report.variants
@@ -205,83 +180,77 @@ def _changes(report: Report) -> Iterator[Block]:
     ]
     if changed:
         told = "Each variant against the one that its settings were written from; – stands for a setting that is not"
-        yield Text(f"{told} there.")
+        yield model.Text(f"{told} there.")
         yield make_table(["variant", "changed from", "setting", "there", "here"], changed, numeric_from=5)
     else:
-        yield Text("No variant changed a setting.")
+        yield model.Text("No variant changed a setting.")
     differing = [
         [escape(item.name), code(one.key), setting(one.before), setting(one.value)]
         for item in report.variants
         for one in item.differs
     ]
     if differing:
-        yield Details(
+        yield model.Details(
             f"All settings that differ from {reference}: together, and with the weights it starts from, they stand "
             "behind its difference above",
             (make_table(["variant", "setting", reference, "here"], differing, numeric_from=4),),
         )
     if names := list(dict.fromkeys(name for variant in report.variants for name in variant.components)):
-        yield Text("Components:")
+        yield model.Text("Components:")
         words = {True: "on", False: "off", None: NOTHING}
-        rows: list[Row] = [
-            [escape(item.name), *(words[item.components.get(name)] for name in names)] for item in report.variants
-        ]
-        yield make_table(["variant", *map(escape, names)], rows)
+        states = [[escape(item.name), *(words[item.components.get(n)] for n in names)] for item in report.variants]
+        yield make_table(["variant", *map(escape, names)], states)
 
 
-def _pictures(report: Report, gallery: Gallery | None) -> Iterator[Block]:
-    if curves := tuple(chart_figures(report, "Learning curves")):
-        yield Heading("Learning curves")
+def _pictures(report: Report, gallery: Gallery | None, curves: Sequence[model.Figure]) -> Iterator[model.Block]:
+    if curves:
+        yield model.Heading("Learning curves")
         yield from curves
-        yield Text(
+        yield model.Text(
             "Thin lines are seeds, thick lines their mean at the epochs that every finished seed reached. Epoch 0 is "
             "the evaluation of the weights that a warm-started run begins with; it is no candidate for the best epoch. "
             "Losses of variants with different loss terms have no common scale."
         )
     if "examples.png" in report.figures:
-        yield Heading("Pictures")
-        viewer = (Fragment("" if gallery is None else render_viewer(gallery)),)
-        yield Figure("figures/examples.png", "Image, truth and each variant's prediction", viewer)
-        is_last = ", which is not the epoch that is compared: of last epochs no pictures are kept"
-        yield Text(
-            "The same validation images for each variant, predicted by the best epoch of its first finished seed"
-            f"{is_last if report.epoch == 'last' else ''}."
-        )
+        yield model.Heading("Pictures")
+        viewer = (model.Fragment("" if gallery is None else render_viewer(gallery)),)
+        yield model.Figure("figures/examples.png", "Image, truth and each variant's prediction", viewer)
+        told = "The same validation images for each variant, predicted by the best epoch of its first finished seed"
+        if report.epoch == "last":
+            told += ", which is not the epoch that is compared: of last epochs no pictures are kept"
+        yield model.Text(f"{told}.")
     if drawn := [variant for variant in report.variants if confusion_name(variant) in report.figures]:
-        yield Heading("Confusion matrices")
+        yield model.Heading("Confusion matrices")
         told = (
             "Rows are true classes, columns predicted ones; counts are summed over seeds, then each row is divided by "
             "its sum."
         )
         if len(drawn) < sum(map(has_scores, report.variants)):
             told += f" Drawn for {escape(report.reference)} and the variants that differ most from it on val."
-        yield Text(told)
+        yield model.Text(told)
         for variant in drawn:
             name = escape(variant.name)
-            yield Text(f"**{name}**")
-            yield Figure(f"figures/{confusion_name(variant)}", f"Confusion matrices of {name}")
+            yield model.Text(f"**{name}**")
+            yield model.Figure(f"figures/{confusion_name(variant)}", f"Confusion matrices of {name}")
 
 
-def _all_scores(report: Report) -> Iterator[Block]:
+def _all_scores(report: Report) -> Iterator[model.Block]:
     if not report.splits:
         return
-    yield Heading("All scores")
+    yield model.Heading("All scores")
     for place, split in enumerate(item.name for item in ordered_splits(report)):
-        rows: list[Row] = [
-            [
-                row_name(report, variant),
-                *(cells.score(variant.name, name, split, variant.scores.get(split, {}).get(name)) for name in SCORES),
-            ]
-            for variant in report.variants
-            if has_scores(variant)
-        ]
+        rows: list[model.Row] = []
+        for variant in filter(has_scores, report.variants):
+            found = variant.scores.get(split, {})
+            scores = (cells.score(variant.name, name, split, found.get(name)) for name in SCORES)
+            rows.append([row_name(report, variant), *scores])
         table = make_table(["variant", *map(code, SCORES)], rows)
         if place:
-            yield Details(f"The same on {escape(split)}", (table,))
+            yield model.Details(f"The same on {escape(split)}", (table,))
         else:
-            yield Text(f"On {escape(split)}, percent, mean ± standard deviation over seeds:")
+            yield model.Text(f"On {escape(split)}, percent, mean ± standard deviation over seeds:")
             yield table
-    yield Bullets(tuple(f"{code(name)}: {meaning}" for name, meaning in MEANINGS.items()))
+    yield model.Bullets(tuple(f"{code(name)}: {meaning}" for name, meaning in MEANINGS.items()))
 
 
 OVER_FOLDS = (
@@ -300,7 +269,7 @@ OVER_SEEDS = (
 )
 
 
-def _how_verdicts_are_made(report: Report) -> Iterator[Block]:
+def _how_verdicts_are_made(report: Report) -> Iterator[model.Block]:
     if not report.comparisons:
         return
     heads = [item.headline for item in report.comparisons]
@@ -313,8 +282,8 @@ def _how_verdicts_are_made(report: Report) -> Iterator[Block]:
         'all such differences are a family of their own. "Kept if better" is no verdict: the better of the two by the '
         "score that selects epochs, for whoever would keep the start."
     )
-    yield Heading("How the verdicts are made")
-    yield Bullets(
+    yield model.Heading("How the verdicts are made")
+    yield model.Bullets(
         (
             *(OVER_FOLDS if any(claim.folds for claim in heads) else OVER_SEEDS),
             f"Verdicts are given on {escape(report.primary)} alone, the study's primary split (`compare.split`); "
@@ -333,11 +302,11 @@ def _how_verdicts_are_made(report: Report) -> Iterator[Block]:
     )
 
 
-def _cost(report: Report) -> Iterator[Block]:
-    yield Heading("Cost")
-    rows: list[Row] = []
+def _cost(report: Report) -> Iterator[model.Block]:
+    yield model.Heading("Cost")
+    rows: list[model.Row] = []
     for variant in report.variants:
-        row: list[Cell | str] = [escape(variant.name)]
+        row: list[model.Cell | str] = [escape(variant.name)]
         for found in (variant.images_per_s, variant.minutes):
             singles = dict(zip(found.seeds, found.values, strict=True))
             row += [cells.plain(found.mean), cells.by_seed(singles, found.seeds)]
@@ -346,19 +315,19 @@ def _cost(report: Report) -> Iterator[Block]:
     yield make_table(["variant", "images/s, mean", each, "minutes, mean", each, "epochs, each run"], rows)
     minutes = {seed.run_id: seed.minutes for variant in report.variants for seed in variant.seeds}
     devices = ", ".join(escape(fact.value) for fact in report.provenance if fact.key == "device.name")
-    yield Text(
+    yield model.Text(
         "Images/s is the speed of training, the median over a run's epochs. Minutes are wall time of training and "
         f"evaluation; all runs together took {decimal(sum(minutes.values()))} minutes, runs at the same time counted "
         f"one by one.{f' Device: {devices}.' if devices else ''}"
     )
 
 
-def _runs(report: Report) -> Iterator[Block]:
+def _runs(report: Report) -> Iterator[model.Block]:
     runs = [(variant, seed) for variant in report.variants for seed in variant.seeds]
-    yield Heading("Runs")
+    yield model.Heading("Runs")
     header = ["run", "id", "status", "starts from", "epochs", "best epoch", "val, best", "val, last"]
     yield make_table(header, [_run_row(report, variant, seed) for variant, seed in runs], numeric_from=4)
-    yield Text('"val, best" and "val, last" are miou_dataset in percent at the best and at the last epoch.')
+    yield model.Text('"val, best" and "val, last" are miou_dataset in percent at the best and at the last epoch.')
     failures = [
         f"{_label(variant, seed)} {seed.status}: {escape(seed.reason) or 'no reason was given'}"
         for variant, seed in runs
@@ -368,16 +337,16 @@ def _runs(report: Report) -> Iterator[Block]:
     for variant, seed in runs:
         if seed.epochs:
             file = epochs_name(variant, seed.seed)
-            every = Text(f"Every metric: [{file}](tables/{file})")
-            yield Details(f"Epochs of {_label(variant, seed)}", (_epoch_table(seed), every))
+            every = model.Text(f"Every metric: [{file}](tables/{file})")
+            yield model.Details(f"Epochs of {_label(variant, seed)}", (_epoch_table(seed), every))
 
 
 def _label(variant: VariantSummary, seed: SeedResult) -> str:
     return escape(f"{variant.name}/seed{seed.seed}")
 
 
-def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> Row:
-    best = next((item.metrics.get(f"val/{SCORE}") for item in seed.epochs if item.epoch == seed.best_epoch), None)
+def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> model.Row:
+    best = next((item.metrics.get(f"val/{cells.SCORE}") for item in seed.epochs if item.epoch == seed.best_epoch), None)
     return [
         _label(variant, seed),
         code(seed.run_id),
@@ -385,42 +354,39 @@ def _run_row(report: Report, variant: VariantSummary, seed: SeedResult) -> Row:
         escape(seed.starts_from or "") or NOTHING,
         f"{seed.epochs_trained}/{seed.epochs_planned}",
         NOTHING if seed.best_epoch is None else str(seed.best_epoch),
-        cells.share(seed.scores.get("val", {}).get(SCORE) if report.epoch == "best" else best),
-        cells.share(seed.last.get(SCORE)),
+        cells.share(seed.scores.get("val", {}).get(cells.SCORE) if report.epoch == "best" else best),
+        cells.share(seed.last.get(cells.SCORE)),
     ]
 
 
 LOSSES, EPOCH_SCORES = ("train/loss", "val/loss"), ("val/miou_dataset", "val/dice_dataset", "val/pixel_accuracy")
 
 
-def _epoch_table(seed: SeedResult) -> Table:
+def _epoch_table(seed: SeedResult) -> model.Table:
     rates = sorted({name for item in seed.epochs for name in item.metrics if name.startswith("lr/")})
     header = ["epoch", *map(code, (*LOSSES, *EPOCH_SCORES, *rates)), "images/s"]
-    return make_table(header, [_epoch_row(seed, item, rates) for item in seed.epochs], numeric_from=0)
+    rows: list[model.Row] = []
+    for item in seed.epochs:
+        found, epoch = item.metrics, f"**{item.epoch}** (best)" if item.epoch == seed.best_epoch else str(item.epoch)
+        losses = (cells.plain(found.get(name), 4) for name in LOSSES)
+        scores = (cells.share(found.get(name)) for name in EPOCH_SCORES)
+        steps = [cells.number(NOTHING if found.get(k) is None else f"{found[k]:.2g}", found.get(k)) for k in rates]
+        rows.append([epoch, *losses, *scores, *steps, cells.plain(found.get("train/images_per_s"))])
+    return make_table(header, rows, numeric_from=0)
 
 
-def _epoch_row(seed: SeedResult, item: Epoch, rates: Sequence[str]) -> Row:
-    found = item.metrics
-    return [
-        f"**{item.epoch}** (best)" if item.epoch == seed.best_epoch else str(item.epoch),
-        *(cells.plain(found.get(name), 4) for name in LOSSES),
-        *(cells.share(found.get(name)) for name in EPOCH_SCORES),
-        *(cells.number(NOTHING if (rate := found.get(name)) is None else f"{rate:.2g}", rate) for name in rates),
-        cells.plain(found.get("train/images_per_s")),
-    ]
-
-
-def _how_to_reproduce(report: Report) -> Iterator[Block]:
-    yield Heading("How to reproduce")
+def _how_to_reproduce(report: Report) -> Iterator[model.Block]:
+    yield model.Heading("How to reproduce")
     if report.command:
-        yield Code(report.command, "sh")
+        yield model.Code(report.command, "sh")
     if report.spec:
-        yield Details("The spec", (Code(report.spec, "yaml"),))
+        yield model.Details("The spec", (model.Code(report.spec, "yaml"),))
     if report.provenance:
-        rows: list[Row] = [
+        rows = [
             [code(fact.key), code(fact.value), escape(", ".join(fact.runs)) if fact.runs else "all"]
             for fact in report.provenance
         ]
-        yield Details("Code, packages and machines", (make_table(["fact", "value", "runs"], rows, numeric_from=3),))
+        facts = make_table(["fact", "value", "runs"], rows, numeric_from=3)
+        yield model.Details("Code, packages and machines", (facts,))
     tables = ", ".join(f"[{file}](tables/{file})" for file in report.tables if not file.startswith("epochs_"))
-    yield Text(f"Every number of this page is in [report.json](report.json); tables: {tables}.")
+    yield model.Text(f"Every number of this page is in [report.json](report.json); tables: {tables}.")

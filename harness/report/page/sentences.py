@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from harness.report.page.text import capital, counted, escape, percent, points
 from harness.report.study.chances import tell_chances
-from harness.report.study.claims import Claim, Comparison, Floor, Ranking
+from harness.report.study.claims import Claim, Floor, Ranking
 from harness.report.study.record import Report
 from harness.stats.looks import FEWEST_FOLDS
 from harness.stats.power import POWER, Outlook
@@ -21,6 +21,7 @@ WHY = {
     "one group": "all images are of one group: nothing is known about other images",
     "few groups": "the images are of two groups, or of one that holds nearly all: too few groups to call",
     "no look left": "no look left: its 5 % were spent at earlier looks, none of which called it",
+    "one seed": "one seed: the interval speaks for these weights only, not for training again",
 }
 """Reason -> why nothing is called, for those that need no number."""
 MOST_IN_FULL = 5
@@ -53,13 +54,11 @@ def starts_of(report: Report, name: str) -> list[str]:
 
 def conclude_briefly(claim: Claim) -> str:
     """Return an undecided difference on one line, for lists of many."""
-    size = f"{points(claim.delta)}{bounds(claim)}, p {_p(claim.p_adjusted)}"
-    if claim.reason == "no look left":
-        size = f"{points(claim.delta)}{bounds(claim)}, no look left"
-    if claim.left_out:
-        size = f"{points(claim.delta)}{bounds(claim)}, {left_out(claim)}"
+    why = "no look left" if claim.reason == "no look left" else f"p {_p(claim.p_adjusted)}"
+    why = left_out(claim) if claim.left_out else why
     outlook = f"; {_outlook(claim, claim.outlook)}" if claim.outlook else ""
-    return f"Undecided: {escape(claim.variant)} against {escape(claim.against)} {size}{outlook}."
+    pair = f"{escape(claim.variant)} against {escape(claim.against)}"
+    return f"Undecided: {pair} {points(claim.delta)}{bounds(claim)}, {why}{outlook}."
 
 
 def conclude(claim: Claim, margin: float) -> str:
@@ -74,7 +73,7 @@ def conclude(claim: Claim, margin: float) -> str:
         said, _, to = SAID[claim.outcome].rpartition(" ")
         return f"**{who} {said}** {to} {other}: {size}; {held(claim)}. {earlier_call(claim)}{tell_chances(claim)}"
     if claim.outcome in ("improved", "regressed"):
-        told = f"**{who} {claim.outcome}** against {other}: {size}; {_test(claim)}; {held(claim)}."
+        told = f"**{who} {claim.outcome}** against {other}: {size}; {_p_value(claim)}{_look(claim)}; {held(claim)}."
         return f"{told}{tell_chances(claim)}{_exaggerated(claim)}"
     if claim.outcome == "equivalent":
         level = f"{_plain(round(claim.margin_level, 3))} %"
@@ -132,9 +131,7 @@ def doubt(claim: Claim) -> str:
 
 def interval(claim: Claim) -> str:
     """Return the 95 % interval in brackets, or nothing where there is none."""
-    if claim.low is None or claim.high is None:
-        return ""
-    return f" (95 % interval {points(claim.low)} to {points(claim.high)})"
+    return bounds(claim).replace("(", "(95 % interval ")
 
 
 def bounds(claim: Claim) -> str:
@@ -144,22 +141,10 @@ def bounds(claim: Claim) -> str:
 
 def held(claim: Claim) -> str:
     """Return what stands behind a claim: seeds, folds where there are any, groups, images."""
+    of_all = "" if claim.folds == claim.all_folds else f" of {claim.all_folds}"
+    folds = "" if claim.folds is None else f" over {claim.folds}{of_all} folds"
     images = f"{counted(claim.groups, 'image group')} ({counted(claim.images, 'image')})"
-    return f"{counted(len(claim.seeds), 'seed')}{_over_folds(claim)}, {images}"
-
-
-def _over_folds(claim: Claim) -> str:
-    if claim.folds is None:
-        return ""
-    return (
-        f" over {claim.folds} of {claim.all_folds} folds"
-        if claim.folds != claim.all_folds
-        else f" over {claim.folds} folds"
-    )
-
-
-def _test(claim: Claim) -> str:
-    return f"{_p_value(claim)}{_look(claim)}"
+    return f"{counted(len(claim.seeds), 'seed')}{folds}, {images}"
 
 
 def _p_value(claim: Claim) -> str:
@@ -197,20 +182,15 @@ def _p(value: float | None) -> str:
 def _why(claim: Claim) -> str:
     if claim.reason == "one seed" and claim.low is None:
         return "one seed and images of one group: nothing is known about training again or about other images"
-    if claim.reason == "one seed":
-        return "one seed: the interval speaks for these weights only, not for training again"
     if claim.reason in WHY:
         return WHY[claim.reason]
     if claim.left_out:
         return f"{left_out(claim)}, and whoever chooses among seeds after a look calls nothing new"
     if claim.reason == "only before correction":
-        chance = (
-            f": chance alone gives {0.05 * claim.family:.2g} such among so many"
-            if claim.family > 1 and claim.look == 1
-            else ""
-        )
-        return f"alone it would count, but {_test(claim)}{chance}"
-    return f"noise may explain it, {_test(claim)}"
+        chance = f": chance alone gives {0.05 * claim.family:.2g} such among so many"
+        is_told = claim.family > 1 and claim.look == 1
+        return f"alone it would count, but {_p_value(claim)}{_look(claim)}{chance if is_told else ''}"
+    return f"noise may explain it, {_p_value(claim)}{_look(claim)}"
 
 
 def left_out(claim: Claim) -> str:
@@ -230,9 +210,8 @@ def what_next(claim: Claim) -> str:
         return "Images of other recordings are needed before anything is said."
     if claim.reason == "few folds":
         if claim.all_folds is not None and claim.all_folds < FEWEST_FOLDS:
-            return (
-                f"{claim.all_folds} folds say nothing of other data: three at least are needed, whose runs are all new."
-            )
+            needed = "three at least are needed, whose runs are all new"
+            return f"{claim.all_folds} folds say nothing of other data: {needed}."
         return "Seeds on three folds at least are needed before anything is said."
     if claim.left_out:
         back = f"Bring {_left_out(claim)} back, among the study's seeds and by harness run"
@@ -280,18 +259,6 @@ def floor_sentence(floor: Floor) -> str:
     return f"{told} The smallest true difference that this study would call with 80 % probability: {smallest} points."
 
 
-def class_sentences(comparison: Comparison) -> list[str]:
-    """Return which classes improved and which regressed, the class table judged as one family; nothing if none did."""
-    found = []
-    pair = f"{escape(comparison.variant)} against {escape(comparison.against)}"
-    for outcome in ("improved", "regressed"):
-        chosen = decided(comparison.classes, outcome)
-        names = [f"{escape(claim.measure)} {points(claim.delta)}{caveat(claim)}" for claim in chosen]
-        if names:
-            found.append(f"{pair}: {outcome} {', '.join(names)}")
-    return found
-
-
 def decided(claims: Sequence[Claim], outcome: str) -> list[Claim]:
     """Return the claims of one outcome, the largest difference first."""
     return sorted((claim for claim in claims if claim.outcome == outcome), key=lambda claim: -abs(claim.delta))
@@ -304,7 +271,6 @@ def ranking_sentence(ranking: Ranking) -> str:
     tied = [shown[rank.variant] for rank in others if not rank.behind]
     behind = [shown[rank.variant] for rank in others if rank.behind]
     family = f" (all {ranking.family} pairs one family)" if ranking.family > 1 else ""
-    told = f"Ranking on {escape(ranking.split)} by mean miou_dataset{family}: "
-    told += f"{shown[first.variant]} is first"
+    told = f"Ranking on {escape(ranking.split)} by mean miou_dataset{family}: {shown[first.variant]} is first"
     told += f"; not told apart from it: {', '.join(tied)}" if tied else ""
     return f"{told}; shown to be behind it: {', '.join(behind) if behind else 'none'}."

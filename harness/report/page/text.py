@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import yaml
 from pydantic import JsonValue
@@ -60,32 +60,23 @@ def percent(value: float | None, places: int = 1) -> str:
     return NOTHING if value is None else decimal(100 * value, places)
 
 
-def points(value: float | None) -> str:
+def points(value: float | None, places: int = 1) -> str:
     """Return a difference of fractions as percentage points, with its sign."""
-    return NOTHING if value is None else _minus(f"{round(100 * value, 1) + 0.0:+.1f}")
+    return NOTHING if value is None else _minus(f"{round(100 * value, places) + 0.0:+.{places}f}")
 
 
-def fine_points(value: float) -> str:
-    """Return a small difference of fractions as percentage points, with its sign and two decimals."""
-    return _minus(f"{round(100 * value, 2) + 0.0:+.2f}")
-
-
-def mean_sd(estimate: Estimate | None) -> str:
+def mean_sd(estimate: Estimate | None, write: Callable[[float], str] = percent) -> str:
     """Return `mean ± sd` in percent; the two values of two seeds, the one of one."""
     if estimate is None or estimate.mean is None:
         return NOTHING
     if len(estimate.values) == 2:
-        return " and ".join(map(percent, estimate.values))
-    return percent(estimate.mean) + ("" if estimate.sd is None else f" ± {percent(estimate.sd)}")
+        return " and ".join(map(write, estimate.values))
+    return write(estimate.mean) + ("" if estimate.sd is None else f" ± {percent(estimate.sd)}")
 
 
 def difference(estimate: Estimate | None) -> str:
     """Return `mean ± sd` in percentage points, the mean with its sign; of two seeds their two differences."""
-    if estimate is None or estimate.mean is None:
-        return NOTHING
-    if len(estimate.values) == 2:
-        return " and ".join(map(points, estimate.values))
-    return points(estimate.mean) + ("" if estimate.sd is None else f" ± {percent(estimate.sd)}")
+    return mean_sd(estimate, points)
 
 
 def capital(text: str) -> str:

@@ -6,14 +6,14 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import jinja2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from harness.records import Examples, RunResult
-from harness.report.figures.examples import IGNORED, Colours, Pixels
+from harness.report.figures.examples import IGNORED, Colours, Pixels, match_pictures, pictured_runs
 from harness.report.study.variants import VariantRuns
 
 TEMPLATES = jinja2.Environment(
@@ -70,39 +70,31 @@ def make_gallery(groups: Sequence[VariantRuns]) -> Gallery | None:
 
     Where they would need more than `MOST_BYTES`, every second (third, ...) pixel is shown.
     """
-    kept = [(group.name, seed, result) for group in groups for seed, result in _first_kept(group)]
-    if not kept:
+    runs = pictured_runs(groups)
+    if not runs:
         return None
     step = 1
     while True:
-        gallery = _encode(kept, step)
-        size = sum(map(len, gallery.images)) + sum(map(len, _labels(gallery)))
+        gallery = _encode(runs, step)
+        truths = (label_set.truths for label_set in gallery.label_sets)
+        predictions = (variant.predictions for variant in gallery.variants)
+        size = sum(map(len, chain(gallery.images, *truths, *predictions)))
         if size <= MOST_BYTES or max(max(pair) for pair in gallery.sizes) <= SMALLEST_PX:
             return gallery
         step += 1
 
 
-def _first_kept(group: VariantRuns) -> list[tuple[int, RunResult]]:
-    return [(seed, result) for seed, result in group.results.items() if result.examples][:1]
-
-
-def _labels(gallery: Gallery) -> list[str]:
-    truths = [uri for label_set in gallery.label_sets for uri in label_set.truths]
-    return truths + [uri for variant in gallery.variants for uri in variant.predictions]
-
-
-def _encode(kept: Sequence[tuple[str, int, RunResult]], step: int) -> Gallery:
-    shown = _examples(kept[0][2])
+def _encode(runs: Sequence[tuple[str, int, RunResult, Examples]], step: int) -> Gallery:
+    shown = runs[0][3]
     label_sets: dict[tuple[str, ...], LabelSet] = {}
     variants = []
-    for name, seed, result in kept:
+    for name, seed, result, examples in runs:
         classes, colours = _classes(result)
-        examples = _examples(result)
         if classes not in label_sets:
-            truths = _matched(shown.names, examples.names, examples.labels)
+            truths = match_pictures(shown.names, examples.names, examples.labels)
             uris = tuple(_label_uri(picture, colours, step) for picture in truths)
             label_sets[classes] = LabelSet((*classes, IGNORED_NAME), tuple(colours), uris)
-        predictions = _matched(shown.names, examples.names, examples.predictions)
+        predictions = match_pictures(shown.names, examples.names, examples.predictions)
         place = list(label_sets).index(classes)
         variants.append(Shown(name, seed, place, tuple(_label_uri(item, colours, step) for item in predictions)))
     small = [picture[::step, ::step] for picture in shown.images]
@@ -116,28 +108,17 @@ def _encode(kept: Sequence[tuple[str, int, RunResult]], step: int) -> Gallery:
     )
 
 
-def _examples(result: RunResult) -> Examples:
-    assert result.examples is not None
-    return result.examples
-
-
 def _classes(result: RunResult) -> tuple[tuple[str, ...], list[tuple[int, int, int]]]:
     """Return class names, and colours of classes and of ignored pixels, so that a colour tells its class."""
     names = next(iter(result.counts.values())).classes
     colours: list[tuple[int, int, int]] = []
+    # The page reads a pixel's class from its colour, so classes painted alike are set apart by an unseen step of blue.
     for red, green, blue in (*result.colours, IGNORED_COLOUR):
         colour = (red, green, blue)
         while colour in colours:
             colour = (colour[0], colour[1], (colour[2] + 1) % 256)
         colours.append(colour)
     return names, colours
-
-
-def _matched(
-    wanted: Sequence[str], names: Sequence[str], pictures: Sequence[Pixels]
-) -> list[npt.NDArray[np.uint8] | None]:
-    by_name = dict(zip(names, pictures, strict=True))
-    return [by_name.get(name) for name in wanted]
 
 
 def _label_uri(label_HW: Pixels | None, colours: Colours, step: int) -> str:
