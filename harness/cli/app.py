@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
@@ -61,16 +60,13 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except UnicodeEncodeError as error:
-        print(f"error: {_describe_locale(error)}", file=sys.stderr)
+        name = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
+        print(
+            f"error: files are named in {error.encoding} here, which has no letter for '{name}'; set PYTHONUTF8=1, or "
+            "a locale such as LC_ALL=C.UTF-8",
+            file=sys.stderr,
+        )
         sys.exit(2)
-
-
-def _describe_locale(error: UnicodeEncodeError) -> str:
-    name = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
-    return (
-        f"files are named in {error.encoding} here, which has no letter for '{name}'; set PYTHONUTF8=1, or a locale "
-        "such as LC_ALL=C.UTF-8"
-    )
 
 
 def _make_interrupt() -> Callable[[int, object], None]:
@@ -245,4 +241,7 @@ def schema(
     from harness.spec.reference import make_reference
     from harness.spec.schema import json_schema
 
-    print(make_reference() if markdown else json.dumps(json_schema(), indent=2), end="" if markdown else "\n")
+    if markdown:
+        print(make_reference(), end="")
+    else:
+        options.print_json(json_schema())

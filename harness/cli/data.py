@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import AsJson, Profile, SpecFile
+from harness.cli.options import AsJson, Profile, SpecFile, print_json
 from harness.errors import InputError, describe_missing, did_you_mean
 
 if TYPE_CHECKING:
     from harness.data.convert import Outcome
     from harness.settings import DataChoice
-
-PREPARED = Path("prepared")
 
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.")
@@ -66,7 +63,7 @@ def audit(
         if not as_json:
             print_audit(found, folder)
     if as_json:
-        print(json.dumps({"audits": [found.to_dict() for found in audits]}, indent=2))
+        print_json({"audits": [found.to_dict() for found in audits]})
     if any(found.refused for found in audits):
         raise typer.Exit(2)
 
@@ -130,7 +127,9 @@ def prepare(
     from harness.data.label_sets import find_taxonomy
 
     classes = find_taxonomy(taxonomy)
-    folder = _output(root, out, classes.name)
+    folder = out or Path("prepared") / classes.name
+    if out is None and folder.resolve().is_relative_to(root.expanduser().resolve()):
+        raise InputError(f"{folder} would lie within the data's own folder; say where to write with --out FOLDER")
     annotations = find_annotations(root, _splits(split), max_images)
     states = Counter(item.state for item in _follow(convert(annotations, classes, folder), len(annotations)))
     made, left = states["written"] + states["kept"], states["skipped"]
@@ -149,15 +148,6 @@ def _splits(given: list[str] | None) -> list[str]:
             why = ": its published labels hold nothing but void" if name == "test" else ""
             raise InputError(f"--split {name}{why}; give {' or '.join(SPLITS)}")
     return list(dict.fromkeys(given or SPLITS))
-
-
-def _output(root: Path, out: Path | None, taxonomy: str) -> Path:
-    if out is not None:
-        return out
-    folder = PREPARED / taxonomy
-    if folder.resolve().is_relative_to(root.expanduser().resolve()):
-        raise InputError(f"{folder} would lie within the data's own folder; say where to write with --out FOLDER")
-    return folder
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,11 +15,16 @@ import typer
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from harness.apply.choose import ChosenRun
     from harness.records import Plan, RunResult
     from harness.spec.load import Spec
     from harness.tracking.protocol import Store
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.")]
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."),
+]
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.")]
 Sets = Annotated[
     list[str] | None,
@@ -108,6 +114,20 @@ def read_spec(spec: Path, profile: str | None, set_: list[str] | None, seeds: st
     return api.load_spec(spec, profile=profile, overrides=set_ or (), seeds=_parse_seeds(seeds))
 
 
+def _parse_seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
+        raise InputError(f"--seeds {text}: give distinct whole numbers joined by commas, such as 0,1,2")
+    return [int(word) for word in words]
+
+
+def tell_run(chosen: ChosenRun) -> None:
+    """Say which run is used, and how it was chosen among several."""
+    print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)
+
+
 def check_place(on: str, jobs: int | None, address: str | None, cpus_per_run: float | None) -> None:
     """Refuse options that would have no effect where the runs are made."""
     for_ray = {"--address": address, "--cpus-per-run": cpus_per_run}
@@ -127,13 +147,9 @@ def parse_timeout(text: str | None) -> float | None:
     return None if text is None else parse_duration("--run-timeout", text)
 
 
-def _parse_seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
-        raise InputError(f"--seeds {text}: give distinct whole numbers joined by commas, such as 0,1,2")
-    return [int(word) for word in words]
+def print_json(value: Any) -> None:
+    """Print plain data and records for programs."""
+    print(json.dumps(value, indent=2, default=asdict))
 
 
 def warn(text: str) -> None:
@@ -158,24 +174,17 @@ def print_results(study: Plan, results: dict[str, RunResult], report: Path, *, a
     rows = [
         {"id": run.id, "variant": run.variant, "seed": run.seed, **_outcome(results.get(run.id))} for run in study.runs
     ]
-    answer = _read_answer(report.parent)
+    try:  # a report of an older version has no answer
+        answer = json.loads((report.parent / "report.json").read_text(encoding="utf-8")).get("answer", [])
+    except (OSError, ValueError):
+        answer = []
     if as_json:
-        told = {"study": study.study, "answer": answer, "report": str(report), "runs": rows}
-        print(json.dumps(told, indent=2))
+        print_json({"study": study.study, "answer": answer, "report": str(report), "runs": rows})
         return
     for sentence in answer:
         print(sentence)
     finished = sum(row["status"] == "finished" for row in rows)
     print(f"{finished} of {len(rows)} runs are finished; report: {report}")
-
-
-def _read_answer(folder: Path) -> list[str]:
-    """Return the answer that the report in a folder gives, in sentences; none where an older version wrote it."""
-    try:
-        answer = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("answer", [])
-    except (OSError, ValueError):
-        return []
-    return [str(sentence) for sentence in answer]
 
 
 def _outcome(result: RunResult | None) -> dict[str, Any]:

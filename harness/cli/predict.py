@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import AsJson, Device, Root, Uri, warn
+from harness.cli.options import AsJson, Device, Root, RunName, Uri, print_json, tell_run, warn
 from harness.errors import InputError, did_you_mean
 from harness.files import DEFAULT_ROOT
 
@@ -21,17 +21,11 @@ if TYPE_CHECKING:
     from harness.apply.predict.run import Job, PredictedPicture
     from harness.apply.predict.tiles import Tiling
 
-PREDICTIONS = Path("predictions")
 LOWEST = 5
 
 
 def predict(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."
-        ),
-    ],
+    run: RunName,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or patterns in quotes.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to write [default: predictions/RUN].")
@@ -87,12 +81,12 @@ def predict(
         threads=threads,
     )
     chosen = api.choose_run(run, store=api.open_store(root, tracking_uri, warn=warn))
-    place = out or PREDICTIONS / re.sub(r"[/@]", "-", chosen.label)
+    place = out or Path("predictions") / re.sub(r"[/@]", "-", chosen.label)
     job = prepare_job(chosen, images, place, wanted)
-    print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)
+    tell_run(chosen)
     done, failed, seconds = _follow(job)
     if as_json:
-        print(json.dumps({**_record(job), "out": str(place), "images_per_s": len(done) / seconds}, indent=2))
+        print_json({**_record(job), "out": str(place), "images_per_s": len(done) / seconds})
     else:
         _print_outcome(job, done, seconds)
     if failed:
