@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from harness.errors import did_you_mean
-from harness.spec.designs import (
-    DESIGNS,
-    FACTORIAL,
-    FRACTIONAL,
-    MOST_COMPONENTS,
-    TOGETHER,
-    Combination,
-    combine,
-    count_combinations,
-)
+from harness.spec.designs import DESIGNS, FACTORIAL, FRACTIONAL, TOGETHER, Combination, combine, count_combinations
 from harness.spec.names import read_named
 from harness.strict_yaml.located import Node
 
+MOST_COMPONENTS = 64
+"""Components of one variant: designs of more make no report that could be read."""
 MOST_VARIANTS = 10_000
 """Combinations of components of a variant, and variants of a study."""
 

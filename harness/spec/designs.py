@@ -10,8 +10,6 @@ from itertools import combinations
 
 Combination = frozenset[str]
 
-MOST_COMPONENTS = 64
-"""Components of one variant: designs of more make no report that could be read."""
 TOGETHER = "together"
 FACTORIAL = "factorial"
 FRACTIONAL = "fractional"

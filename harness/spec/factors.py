@@ -23,9 +23,13 @@ class Comparisons:
         first = {run.variant: run for run in reversed(plan.runs)}
         self.runs = {name: first[name] for name in plan.variants}
         self._trees = {name: settings_tree(run.config) for name, run in self.runs.items()}
-        self._steps = {name: steps_per_image(run.config) for name, run in self.runs.items()}
-        self._warmup = {name: _warmup_per_image(run.config) for name, run in self.runs.items()}
-        self._automatic = {name: _is_automatic(run) for name, run in self.runs.items()}
+        configs = {name: run.config for name, run in self.runs.items()}
+        self._steps = {name: steps_per_image(config, config.train.epochs) for name, config in configs.items()}
+        self._warmup = {name: steps_per_image(config, config.schedule.warmup) for name, config in configs.items()}
+        self._automatic = {  # whose inputs are normalised as `auto` would have it
+            name: run.config.data.normalize == auto_normalize(first_weights(run).values())
+            for name, run in self.runs.items()
+        }
         self.factors = cache(self._factors)
         self._searches: dict[tuple[str, bool], _Search] = {}
 
@@ -107,19 +111,9 @@ def first_weights(run: Run) -> dict[str, str]:
     return {name: value for name, value in settings if name in WEIGHTS or f"model.{name}" in run.inputs}
 
 
-def _is_automatic(run: Run) -> bool:
-    """Tell whether inputs are normalised as `auto` would have it."""
-    return run.config.data.normalize == auto_normalize(first_weights(run).values())
-
-
-def steps_per_image(config: RunConfig) -> float:
-    """Return the steps of the optimizer in a whole run for each image that the data set has for training."""
-    return config.train.epochs * config.data.fraction / (config.train.batch_size * config.train.accumulate)
-
-
-def _warmup_per_image(config: RunConfig) -> float:
-    """Return the steps of the optimizer in the warm-up for each image that the data set has for training."""
-    return config.schedule.warmup * config.data.fraction / (config.train.batch_size * config.train.accumulate)
+def steps_per_image(config: RunConfig, epochs: float) -> float:
+    """Return the steps of the optimizer in some epochs for each image that the data set has for training."""
+    return epochs * config.data.fraction / (config.train.batch_size * config.train.accumulate)
 
 
 def _part_of(key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -42,7 +42,6 @@ class VariantOutline:
     """Component -> those without which it does not run."""
     design: tuple[str, ...]
     """Designs that make this combination."""
-    notes: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,6 @@ class Variant:
     """All components of the study, on or off here."""
     tree: Node
     """Its settings as written, changes applied."""
-    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,6 @@ class Outline:
 
     study: str
     question: str
-    notes: str
     plugins: tuple[Node, ...]
     base: Node
     variants: Mapping[str, VariantOutline]
@@ -116,10 +113,11 @@ def read_outline(root: Node) -> Outline:
     _check_links(variants, "like", lambda variant: variant.like)
     profiles = read_named(top["profiles"]) if "profiles" in top else {}
     components = tuple(dict.fromkeys(name for family in families.values() for name in family.components))
+    study, question = read_slug(top["study"]), top["question"].text()
+    _check_notes(top)
     return Outline(
-        study=read_slug(top["study"]),
-        question=top["question"].text(),
-        notes=_optional_text(top),
+        study=study,
+        question=question,
         plugins=read_modules(top),
         base=_read_base(top["base"]),
         variants=variants,
@@ -144,10 +142,6 @@ def seeds_problem(seeds: Sequence[object]) -> str | None:
     return None
 
 
-def _optional_text(entries: Mapping[str, Node]) -> str:
-    return entries["notes"].text() if "notes" in entries else ""
-
-
 def _read_base(node: Node) -> Node:
     """Return the base with the parts that a spec may leave out."""
     entries = node.fields(SECTIONS, ("data", "model", "loss"))
@@ -165,7 +159,21 @@ def _expand(written: Node, families: Mapping[str, Family]) -> dict[str, VariantO
     """Return each combination of each variant as a variant of its own, by name."""
     variants: dict[str, VariantOutline] = {}
     for name, family in families.items():
-        for variant in _read_variant(name, written.mapping()[name], family):
+        node = written.mapping()[name]
+        entries = node.mapping()
+        for member in family.members:
+            variant = VariantOutline(
+                name=member.name,
+                family=name,
+                node=node,
+                start=_read_start(entries["from"]) if "from" in entries else None,
+                like=entries["like"].text() if "like" in entries else None,
+                changes=entries.get("set", node.holding({})),
+                components={key: component for key, component in family.components.items() if key in member.on},
+                needs=family.needs,
+                design=member.designs,
+            )
+            _check_notes(entries)
             if variant.name in variants or (variant.name in families and variant.name != name):
                 raise variant.node.key_error(
                     f"a combination of '{name}' is called '{variant.name}', as another variant is; rename one"
@@ -174,21 +182,9 @@ def _expand(written: Node, families: Mapping[str, Family]) -> dict[str, VariantO
     return variants
 
 
-def _read_variant(name: str, node: Node, family: Family) -> Iterator[VariantOutline]:
-    entries = node.mapping()
-    for member in family.members:
-        yield VariantOutline(
-            name=member.name,
-            family=name,
-            node=node,
-            start=_read_start(entries["from"]) if "from" in entries else None,
-            like=entries["like"].text() if "like" in entries else None,
-            changes=entries.get("set", node.holding({})),
-            components={component: node for component, node in family.components.items() if component in member.on},
-            needs=family.needs,
-            design=member.designs,
-            notes=_optional_text(entries),
-        )
+def _check_notes(entries: Mapping[str, Node]) -> None:
+    if "notes" in entries:
+        entries["notes"].text()
 
 
 def _read_start(node: Node) -> tuple[str, Which]:

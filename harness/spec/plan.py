@@ -15,7 +15,6 @@ from harness.fingerprint import canonical, fingerprint
 from harness.records import SEVERAL, SINGLE, Plan, Run, RunConfig, Start
 from harness.settings import Choice
 from harness.spec.load import Spec, command_of, parents_first
-from harness.spec.outline import Variant
 from harness.spec.resolve import weights_settings
 
 NO_NUMBERS = ("checkpoint_every", "epochs_by")
@@ -46,8 +45,8 @@ def expand(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) ->
     variants = {variant.name: variant for variant in spec.variants}
     runs: dict[tuple[str, int], Run] = {}
     for variant in parents_first(variants, lambda item: variants[item.start[0]] if item.start else None):
-        reference, settings_from = _settings_reference(spec, variant, variants)
-        changed = differences(reference.config, variant.config)
+        changed_from = variant.like or (variant.start[0] if variant.start else spec.compare.reference)
+        changed = differences(variants[changed_from].config, variant.config)
         for seed in spec.seeds:
             inputs = dict(read_inputs(config := replace(variant.config, seed=seed)))
             start = Start(runs[variant.start[0], seed].id, variant.start[1]) if variant.start else None
@@ -61,13 +60,13 @@ def expand(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) ->
                 components=dict(variant.components),
                 family=variant.family,
                 design=variant.design,
-                settings_from=settings_from,
+                settings_from="" if changed_from == variant.name else changed_from,
                 changed=changed,
             )
     return Plan(
         study=spec.study,
         question=spec.question,
-        **vars(spec.compare) | {"split": spec.split_name},
+        **vars(spec.compare) | {"split": spec.compare.split and spec.compare.split.value},
         runs=tuple(runs.values()),
         spec_text=spec.text,
         command=command_of(spec, "run"),
@@ -89,23 +88,12 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
         parts["model"]["settings"].pop(name, None)
     for kind in SEVERAL:
         parts[kind] = [_identity(kind, f"{kind}.{term.name}", term, counted) for term in getattr(config, kind)]
-    records = {"train": config.train.model_dump(mode="json"), "evaluate": config.evaluate.model_dump(mode="json")}
-    return fingerprint(
-        {
-            **parts,
-            **{
-                name: {key: value for key, value in record.items() if _counts(key, value)}
-                for name, record in records.items()
-            },
-            "seed": config.seed,
-            "inputs": counted,
-            "start": vars(start) | ({"version": WARM_VERSION} if config.train.epochs else {}) if start else None,
-        }
-    )
-
-
-def _counts(key: str, value: object) -> bool:
-    return key not in NO_NUMBERS and (key not in NEUTRAL or value != NEUTRAL[key])
+    for name in ("train", "evaluate"):
+        settings = getattr(config, name).model_dump(mode="json").items()
+        deciding = {key: value for key, value in settings if key not in NO_NUMBERS}
+        parts[name] = {key: value for key, value in deciding.items() if key not in NEUTRAL or value != NEUTRAL[key]}
+    begun = vars(start) | ({"version": WARM_VERSION} if config.train.epochs else {}) if start else None
+    return fingerprint({**parts, "seed": config.seed, "inputs": counted, "start": begun})
 
 
 def _identity(kind: Any, path: str, choice: Choice, inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -189,12 +177,6 @@ def keep_runs(plan: Plan, wanted: Iterable[Run]) -> Plan:
             kept.add(chain.label)
             chain = first_with[chain.start.run_id] if chain.start else None
     return replace(plan, runs=tuple(run for run in plan.runs if run.label in kept))
-
-
-def _settings_reference(spec: Spec, variant: Variant, variants: Mapping[str, Variant]) -> tuple[Variant, str]:
-    """Return the variant that another's settings are a change of, and its name; no name for the study's reference."""
-    name = variant.like or (variant.start[0] if variant.start else spec.compare.reference)
-    return variants[name], "" if name == variant.name else name
 
 
 def unite(plans: Sequence[Plan]) -> Plan:

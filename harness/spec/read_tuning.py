@@ -39,12 +39,7 @@ def read_tuning(node: Node, variants: Sequence[Variant]) -> Tuning:
         for side in SIDES
         if (limit := getattr(written, side)) is not None
     )
-    tuning = Tuning(
-        knobs=knobs,
-        objectives=tuple(objectives),
-        bounds=bounds,
-        settings=settings,
-    )
+    tuning = Tuning(knobs, tuple(objectives), bounds, settings)
     _check_measures(entries, tuning)
     _check_together(entries, tuning, variants)
     check_space([(variant, tuning.knobs_of(variant.name, variant.family)) for variant in variants])
@@ -138,15 +133,10 @@ def _check_together(entries: Mapping[str, Node], tuning: Tuning, variants: Seque
         problem = problem or ("takes no conditions" if any(knob.when for knob in tuning.knobs) else "")
         if problem:
             raise entries["sampler"].error(f"cmaes {problem}; write sampler: tpe")
-    if tuning.settings.pruner == "wilcoxon":
-        _check_wilcoxon(entries["pruner"], tuning, variants)
-
-
-def _check_wilcoxon(node: Node, tuning: Tuning, variants: Sequence[Variant]) -> None:
-    for variant in variants:
+    for variant in variants if tuning.settings.pruner == "wilcoxon" else ():
         chosen = variant.config.evaluate.select_on
         if tuning.objectives[0] != chosen:
-            raise node.error(
+            raise entries["pruner"].error(
                 f"wilcoxon compares the groups' {chosen} (evaluate.select_on of {variant.name}), but the objective is "
                 f"{tuning.objectives[0]}; write the same score in both"
             )

@@ -9,7 +9,6 @@ from math import prod
 from typing import Any, Literal, get_args
 
 from harness.fingerprint import canonical
-from harness.records import RunConfig
 from harness.spec.outline import Variant
 from harness.spec.overrides import apply_change
 from harness.spec.resolve import resolve, what_weights_need
@@ -109,19 +108,16 @@ def check_space(spaces: Sequence[tuple[Variant, Sequence[SearchParameter]]]) -> 
             for knob, end in _ends_in(variant.tree, knobs, fixed):
                 reached.add(knob.key)
                 first = {**{item.key: item.ends()[0] for item in knobs}, **fixed, knob.key: end}
-                _check_end(variant, knob, resolve(with_values(variant.tree, knobs, first), ()))
+                config = resolve(with_values(variant.tree, knobs, first), ())
+                if variant.start and what_weights_need(config) != what_weights_need(variant.config):
+                    raise knob.node.key_error(
+                        f"'{variant.name}' starts from weights that do not fit every value of this; name under"
+                        " `variants` those in which it is searched"
+                    )
     for knob in {knob.key: knob for _, knobs in spaces for knob in knobs}.values():
         if knob.key not in reached:
             wanted = ", ".join(f"{key}: {' or '.join(map(canonical, values))}" for key, values in knob.when.items())
             raise knob.node.key_error(f"this is searched nowhere: in no variant, with no choice, is {wanted}")
-
-
-def _check_end(variant: Variant, knob: SearchParameter, config: RunConfig) -> None:
-    if variant.start and what_weights_need(config) != what_weights_need(variant.config):
-        raise knob.node.key_error(
-            f"'{variant.name}' starts from weights that do not fit every value of this; name under `variants` those in"
-            " which it is searched"
-        )
 
 
 def _worlds(knobs: Sequence[SearchParameter]) -> Iterator[Values]:
