@@ -106,17 +106,13 @@ def choose(text: str, store: Store) -> ChosenRun:
     weights = _find_weights(text, folder, which)
     differing = import_recorded(folder, result)
     return ChosenRun(
-        run_id=found.run_id,
-        study=found.study,
-        variant=found.variant,
-        seed=found.seed,
+        **vars(found) | {"note": "; ".join(filter(None, [found.note, differing]))},
         which=which,
         folder=folder,
         weights=weights,
         config=read_config(folder.config),
         taxonomy=read_taxonomy(result),
         result=result,
-        note="; ".join(filter(None, [found.note, differing])),
     )
 
 

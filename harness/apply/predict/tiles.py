@@ -149,19 +149,18 @@ def spans(length: int, side: int, overlap: int) -> list[Span]:
 def window(span: Span, length: int, overlap: int) -> npt.NDArray[np.float32]:
     """Return a tile's weight along an axis, one value a pixel of the span; see the head of this module."""
     start, end = span
-    reach = overlap // 4
     pixel = np.arange(end - start, dtype=np.float32) + np.float32(0.5)
     weight = np.ones(end - start, np.float32)
     if start > 0:
-        weight = np.minimum(weight, _ramp(pixel, reach, overlap))
+        weight = np.minimum(weight, _ramp(pixel, overlap))
     if end < length:
-        weight = np.minimum(weight, _ramp(end - start - pixel, reach, overlap))
+        weight = np.minimum(weight, _ramp(end - start - pixel, overlap))
     return weight
 
 
-def _ramp(inside: npt.NDArray[np.float32], reach: int, overlap: int) -> npt.NDArray[np.float32]:
+def _ramp(inside: npt.NDArray[np.float32], overlap: int) -> npt.NDArray[np.float32]:
     """Return the weight of pixels so far inside a tile's edge."""
-    risen: npt.NDArray[np.float32] = np.clip((inside - reach) / np.float32(max(overlap / 2, 1e-6)), 0, 1)
+    risen: npt.NDArray[np.float32] = np.clip((inside - overlap // 4) / np.float32(max(overlap / 2, 1e-6)), 0, 1)
     return risen
 
 
