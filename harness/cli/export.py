@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from harness.cli.options import AsJson, Root, RunName, Uri, print_json, tell_run, warn
 from harness.errors import InputError, did_you_mean
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from harness.apply.reproduce import SplitOutcome
     from harness.tracking.protocol import Store
 
-DataLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the data, for the model card.")]
-WeightsLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the weights, for the model card.")]
+DataLicence = Annotated[str, Option(metavar="TEXT", help="Terms of the data, for the model card.")]
+WeightsLicence = Annotated[str, Option(metavar="TEXT", help="Terms of the weights, for the model card.")]
 
 
 def _choose(run: str, root: Path, tracking_uri: str | None) -> tuple[ChosenRun, Store]:
@@ -35,20 +36,14 @@ def _choose(run: str, root: Path, tracking_uri: str | None) -> tuple[ChosenRun, 
 
 def export(
     run: RunName,
-    fmt: Annotated[str, typer.Option("--format", help="onnx, torch-export or mlflow.")] = "onnx",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.onnx].")
-    ] = None,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Write it in 8-bit integers, too, and judge what it costs.")
-    ] = False,
+    fmt: Annotated[str, Option("--format", help="onnx, torch-export or mlflow.")] = "onnx",
+    out: Annotated[Path | None, Option(metavar="FILE", help="The file to write [default: exports/RUN.onnx].")] = None,
+    int8: Annotated[bool, Option("--int8", help="Write it in 8-bit integers, too, and judge what it costs.")] = False,
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Pictures for the check [default: the data set's val split].")
+        Path | None, Option(metavar="FOLDER", help="Pictures for the check [default: the data set's val split].")
     ] = None,
-    register: Annotated[str | None, typer.Option(metavar="NAME", help="Register the MLflow model.")] = None,
-    alias: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Let this alias, such as champion, point to it.")
-    ] = None,
+    register: Annotated[str | None, Option(metavar="NAME", help="Register the MLflow model.")] = None,
+    alias: Annotated[str | None, Option(metavar="NAME", help="Let this alias, such as champion, point to it.")] = None,
     data_licence: DataLicence = "",
     weights_licence: WeightsLicence = "",
     root: Root = DEFAULT_ROOT,
@@ -75,7 +70,7 @@ def export(
     chosen, store = _choose(run, root, tracking_uri)
     licences, context = Licences(data_licence, weights_licence), find_context(chosen, store)
     path = out or default_path(chosen, ENDINGS[target])
-    margin = context.plan.margin if context.plan else DEFAULT_MARGIN
+    margin = context.plan.margin if context else DEFAULT_MARGIN
     made = export_run(chosen, Options(target, images, int8, margin, licences), path, _tell)
     lines = _describe(made)
     if target == "mlflow":
@@ -119,9 +114,7 @@ def _log(chosen: ChosenRun, made: Export, store: Store, name: str | None, alias:
 
 def card(
     run: RunName,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.md].")
-    ] = None,
+    out: Annotated[Path | None, Option(metavar="FILE", help="The file to write [default: exports/RUN.md].")] = None,
     data_licence: DataLicence = "",
     weights_licence: WeightsLicence = "",
     root: Root = DEFAULT_ROOT,
@@ -143,12 +136,12 @@ def card(
 def reproduce(
     run: RunName,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Run those again, too, whose weights it starts from.")
+        bool, Option("--from-scratch", help="Run those again, too, whose weights it starts from.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep what the run writes here [default: nothing is kept].")
+        Path | None, Option(metavar="FOLDER", help="Keep what the run writes here [default: nothing is kept].")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [default: the recorded one].")] = None,
+    device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:N [default: the recorded one].")] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     as_json: AsJson = False,

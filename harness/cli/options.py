@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from harness.errors import InputError
 
@@ -20,81 +20,72 @@ if TYPE_CHECKING:
     from harness.spec.load import Spec
     from harness.tracking.protocol import Store
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.")]
+SpecFile = Annotated[Path, Argument(metavar="SPEC", help="A study in YAML.")]
 RunName = Annotated[
     str,
-    typer.Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."),
+    Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."),
 ]
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a setting of the base, or of compare (nothing is trained anew); may be repeated.",
-    ),
-]
-SetsOfCompare = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change what is compared, such as compare.epoch=last; may be repeated."
-    ),
-]
-Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Seeds, instead of those of the spec.")]
+Profile = Annotated[str | None, Option(metavar="NAME", help="Use a profile of the spec.")]
+
+
+def _changes(told: str) -> Any:
+    return Option("--set", metavar="KEY=VALUE", help=f"Change {told}; may be repeated.")
+
+
+SetsOfBase = Annotated[list[str] | None, _changes("a setting of the base")]
+Sets = Annotated[list[str] | None, _changes("a setting of the base, or of compare (nothing is trained anew)")]
+SetsOfCompare = Annotated[list[str] | None, _changes("what is compared, such as compare.epoch=last")]
+Seeds = Annotated[str | None, Option(metavar="0,1,2", help="Seeds, instead of those of the spec.")]
 Only = Annotated[
     list[str] | None,
-    typer.Option(metavar="VARIANT", help="Only this variant and those it starts from; may be repeated."),
+    Option(metavar="VARIANT", help="Only this variant and those it starts from; may be repeated."),
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].")]
+Jobs = Annotated[int | None, Option(min=1, help="Runs at once [default: what fills the machine].")]
 GpusPerRun = Annotated[
-    float | None, typer.Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].")
+    float | None, Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].")
 ]
 MaxHours = Annotated[
-    float | None, typer.Option(min=0, metavar="H", help="Stop after so many hours and report what there is.")
+    float | None, Option(min=0, metavar="H", help="Stop after so many hours and report what there is.")
 ]
-MaxRuns = Annotated[int | None, typer.Option(min=1, metavar="N", help="Start so many runs and no more.")]
+MaxRuns = Annotated[int | None, Option(min=1, metavar="N", help="Start so many runs and no more.")]
 Until = Annotated[
     Literal["decided"] | None,
-    typer.Option(
-        help="Add seeds, at the study's looks, to what is not decided yet; stop where more would not decide it."
-    ),
+    Option(help="Add seeds, at the study's looks, to what is not decided yet; stop where more would not decide it."),
 ]
 MaxSeeds = Annotated[
     int | None,
-    typer.Option(
-        min=1, metavar="N", help="With --until: the most seeds of a variant [default: those of the last look]."
-    ),
+    Option(min=1, metavar="N", help="With --until: the most seeds of a variant [default: those of the last look]."),
 ]
 RunTimeout = Annotated[
     str | None,
-    typer.Option(
+    Option(
         metavar="DURATION",
         help="End a run that takes longer, such as 90m or 2h; it has failed, the others go on [default: none].",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-On = Annotated[Literal["local", "ray"], typer.Option(help="Where runs are made: on this machine or a Ray cluster.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")]
+On = Annotated[Literal["local", "ray"], Option(help="Where runs are made: on this machine or a Ray cluster.")]
 Address = Annotated[
     str | None,
-    typer.Option(
+    Option(
         metavar="HOST:PORT", help="Ray cluster; auto: this machine's; local: make one [default: $RAY_ADDRESS, or auto]."
     ),
 ]
-CpusPerRun = Annotated[float | None, typer.Option(min=0, help="CPUs of a run on Ray [default: its threads].")]
-Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
+CpusPerRun = Annotated[float | None, Option(min=0, help="CPUs of a run on Ray [default: its threads].")]
+Root = Annotated[Path, Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
     str | None,
-    typer.Option(metavar="URI", help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root]."),
+    Option(metavar="URI", help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root]."),
 ]
 UploadWeights = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--upload-weights",
         help="Keep weights in MLflow also where its files are on this disk (as links); a server always has them.",
     ),
 ]
-Reports = Annotated[Path, typer.Option(metavar="FOLDER", help="Where reports are written.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Reports = Annotated[Path, Option(metavar="FOLDER", help="Where reports are written.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON for programs.")]
 
 
 @contextmanager

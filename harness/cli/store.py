@@ -6,13 +6,14 @@ import sys
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from harness.cli.options import AsJson, Reports, Root, UploadWeights, Uri, print_json, warn
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
+    port: Annotated[int, Option(help="Port on this machine.", min=1, max=65535)] = 5000,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
 ) -> None:
@@ -33,7 +34,7 @@ def ui(
 
 def sync(
     studies: Annotated[
-        list[str] | None, typer.Argument(metavar="STUDY", help="Names of studies, or specs [default: all].")
+        list[str] | None, Argument(metavar="STUDY", help="Names of studies, or specs [default: all].")
     ] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
@@ -74,7 +75,7 @@ def ls(root: Root = DEFAULT_ROOT, tracking_uri: Uri = None, as_json: AsJson = Fa
 
 
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be removed.")] = False,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     as_json: AsJson = False,
