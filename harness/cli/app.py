@@ -99,9 +99,7 @@ def init(
 
     first, *others = init_spec(root, out)
     print(f"{out}: a first study on {first.name} ({first.why})")
-    print("\n".join(list_guesses(first.guesses)))
-    for layout in others:
-        print(f"it could also be read as {layout.name} ({layout.why})")
+    print("\n".join(list_guesses(first.guesses, others)))
     print(f"next: harness plan {quote(str(out))}")
 
 

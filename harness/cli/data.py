@@ -16,6 +16,7 @@ from harness.errors import InputError, describe_missing, did_you_mean
 
 if TYPE_CHECKING:
     from harness.data.convert import Outcome
+    from harness.data.recognised import Layout
     from harness.settings import DataChoice
 
 data = typer.Typer(help="Look at data sets before training on them.", no_args_is_help=True, rich_markup_mode=None)
@@ -81,18 +82,17 @@ def _from_folder(root: Path) -> tuple[str, list[DataChoice]]:
     first, *others = recognise(root)
     choice = choose("data", first.name, first.settings)
     print(f"{root}: read as {first.name} ({first.why})", file=sys.stderr)
-    print("\n".join(list_guesses(tell_guesses(first, open_whole(choice)))), file=sys.stderr)
-    for layout in others:
-        print(f"it could also be read as {layout.name} ({layout.why})", file=sys.stderr)
+    print("\n".join(list_guesses(tell_guesses(first, open_whole(choice)), others)), file=sys.stderr)
     return root.resolve().name, [choice]
 
 
-def list_guesses(guesses: Mapping[str, str]) -> list[str]:
-    """Return the lines that tell what was guessed, a topic each."""
+def list_guesses(guesses: Mapping[str, str], others: Iterable[Layout]) -> list[str]:
+    """Return the lines that tell what was guessed, a topic each, and as what else the folder could be read."""
     wide = max(map(len, guesses)) + 1
     return [
         "guessed, so see that it is right:",
         *(f"  {f'{topic}:':<{wide}} {told}" for topic, told in guesses.items()),
+        *(f"it could also be read as {layout.name} ({layout.why})" for layout in others),
     ]
 
 

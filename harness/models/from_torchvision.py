@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,8 @@ def _cut(module: Any) -> dict[Freeze, Stages]:
         return tuple(maps[name] for name in heads)
 
     def run(pick: slice, features: Features) -> Features:
-        return tuple(_run(list(head)[pick], map_) for head, map_ in zip(heads.values(), features, strict=True))
+        parts = [nn.Sequential(*list(head)[pick]) for head in heads.values()]
+        return tuple(layers(map_) for layers, map_ in zip(parts, features, strict=True))
 
     def enlarge(maps: Features, size: tuple[int, int]) -> dict[str, Tensor]:
         return {name: _resize(map_, size) for name, map_ in zip(heads, maps, strict=True)}
@@ -128,12 +128,6 @@ def _cut_lraspp(module: Any) -> dict[Freeze, Stages]:
             },
         ),
     }
-
-
-def _run(layers: Iterable[nn.Module], map_: Tensor) -> Tensor:
-    for layer in layers:
-        map_ = layer(map_)
-    return map_
 
 
 def _resize(map_: Tensor, size: tuple[int, int]) -> Tensor:

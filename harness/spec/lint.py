@@ -45,7 +45,7 @@ def _unfit_inputs(plan: Plan) -> Iterator[Concern]:
     wrong = [run for run in plan.runs if run.start is None and _has_known_weights(run)]
     wrong = [run for run in wrong if run.config.data.normalize != "imagenet"]
     if wrong:
-        names = _variants(wrong)
+        names = tuple(dict.fromkeys(run.variant for run in wrong))
         given = " and ".join(dict.fromkeys(run.config.data.normalize for run in wrong))
         yield Concern(
             "normalization",
@@ -190,7 +190,7 @@ def _continued(plan: Plan) -> Iterator[Concern]:
 
 
 def _single_images(plan: Plan) -> Iterator[Concern]:
-    names = _variants([run for run in plan.runs if run.config.train.batch_size == 1])
+    names = tuple(dict.fromkeys(run.variant for run in plan.runs if run.config.train.batch_size == 1))
     if names:
         yield Concern(
             "batch_norm",
@@ -207,10 +207,6 @@ def _families(plan: Plan) -> dict[str, tuple[str, ...]]:
     for run in plan.runs:
         members.setdefault(run.family or run.variant, {})[run.variant] = None
     return {name: tuple(variants) for name, variants in members.items()}
-
-
-def _variants(runs: Sequence[Run]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(run.variant for run in runs))
 
 
 def _verb(names: Sequence[str], one: str, several: str) -> str:
