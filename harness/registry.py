@@ -292,6 +292,7 @@ def check(schema: type[Checked], settings: Mapping[str, Any]) -> Checked:
 def _explain(schema: type[Settings], settings: Mapping[str, Any], error: ValidationError) -> SettingError:
     """Turn pydantic's account into one message at one place. Members of a union that failed are joined by 'or'."""
     details = error.errors()
+    # Of a union pydantic reports each member's failure: the one that came deepest is what the user meant to write.
     path = max((_path_within(settings, item["loc"]) for item in details), key=len)
     same_place = [item for item in details if _path_within(settings, item["loc"]) == path]
     first = same_place[0]

@@ -123,6 +123,7 @@ def load_state(module: nn.Module, state: State, origin: str, *, optional: Sequen
         InputError: anything else differs; the first names of each kind are listed, and the module is unchanged.
     """
     wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    # First what can be fitted (RGB to other channels), then the misfits, all of them: one message lists every kind.
     rgb = [name for name, tensor in state.items() if name in wanted and sees_rgb(tensor, wanted[name])]
     fitted = {**state, **{name: widen_input(state[name], wanted[name][1]) for name in rgb}}
     given = {name: tensor.shape for name, tensor in fitted.items()}

@@ -124,6 +124,7 @@ def _make_family(
     for on, makers in combine(designs, order).items():
         own = member_name(name, order, on)
         broken = rules.broken_by(on)
+        # Without all components on, these designs have nothing to measure from: that is an error and no gap.
         about_all = [design for design in makers if own == name and design != FACTORIAL]
         if broken and about_all:
             raise entries["excludes"].error(

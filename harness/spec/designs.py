@@ -68,6 +68,7 @@ def _generators(count: int) -> str:
     """Return each column as a product of the first ones, which are letters: `a b c d abc abd`."""
     if count == 1:
         return "a"
+    # The words of an odd number of letters, three or more, are 2^(m-1) - m: with the m letters 2^(m-1) columns.
     size = next(m for m in range(2, count + 1) if count <= 2 ** (m - 1) or m == count)
     letters = [chr(ord("a") + place) for place in range(size)]
     products = ["".join(product) for length in range(3, size + 1, 2) for product in combinations(letters, length)]

@@ -42,12 +42,14 @@ class Comparisons:
         """
         here, there = self.runs[one], self.runs[other]
         changed = tree_differences(self._trees[other], self._trees[one])
+        # What a component sets is its own doing: it counts once, and its keys are no factors beside it.
         changed_components = []
         for name, keys in self._plan.component_keys.items():
             if here.components.get(name) != there.components.get(name):
                 explained = {key for key in changed if any(overlap(key, own) for own in keys)}
                 changed_components += [(name, explained)] if explained else []
         rest = set(changed).difference(*(explained for _, explained in changed_components))
+        # What only follows from another factor is none of its own.
         automatic = self._automatic[one] and self._automatic[other]
         if automatic and "data.normalize" in rest and here.config.model != there.config.model:
             rest.discard("data.normalize")
@@ -63,6 +65,8 @@ class Comparisons:
 
         Empty where there is none. With `alike`, all on it begin with the same weights, which otherwise do not count.
         """
+        # Breadth first, so that the first way found is a shortest one. The search is kept and goes on where it stopped:
+        # the lint asks for many ways from the same variant, and each pair costs a comparison of all settings.
         search = self._searches.setdefault(
             (first, alike), _Search({first: first}, deque([first]), set(self.runs) - {first})
         )

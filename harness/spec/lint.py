@@ -67,6 +67,7 @@ def _confounded(plan: Plan, compared: Comparisons, seconds: Mapping[str, float])
     for family, names in _families(plan).items():
         divided = isolated(plan, family) if compared.runs[names[0]].design else frozenset()
         for other in _compared_with(compared, names[0]):
+            # One concern for a family, that of its combination which differs most: a design has thousands.
             variant = max(names, key=lambda name: len(compared.factors(name, other)))
             factors = compared.factors(variant, other)
             pair = frozenset({variant, other})

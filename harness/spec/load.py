@@ -151,12 +151,14 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
     made: dict[str, Variant] = {}
     checked: set[tuple[str, str]] = set()
     for written in parents_first(outline.variants, lambda item: outline.variants[item.like] if item.like else None):
+        # Settings are those of the parent, then the variant's `set`, then its components: later ones win.
         start = apply_changes(trees[written.like] if written.like else base, written.changes)
         trees[written.name] = _with_components(start, written)
         on[written.name] = frozenset(written.components) | (on[written.like] if written.like else frozenset())
         config = resolve(trees[written.name], plugins)
         if clash := find_conflict(config):
             raise trees[written.name].mapping()["train"].mapping()[clash.key].error(clash.problem)
+        # A component means the same in each combination, so one check in a family is enough; a design has thousands.
         unchecked = [name for name in written.components if (written.family, name) not in checked]
         _refuse_idle_components(start, written, unchecked, config)
         checked |= {(written.family, name) for name in unchecked}

@@ -81,6 +81,7 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
     Left out is what decides no number: the names of study and variant, plugins, places on disk whose content has a
     digest among the inputs, and, with a start, which weights the model would have begun with without it.
     """
+    # With a start the model's own first weights are overwritten: two runs that differ in them alone are one.
     overwritten = weights_settings(config.model) if start else ()
     counted = {key: digest for key, digest in inputs.items() if key not in {f"model.{name}" for name in overwritten}}
     parts: dict[str, Any] = {kind: _identity(kind, kind, getattr(config, kind), counted) for kind in SINGLE}
@@ -88,6 +89,7 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
         parts["model"]["settings"].pop(name, None)
     for kind in SEVERAL:
         parts[kind] = [_identity(kind, f"{kind}.{term.name}", term, counted) for term in getattr(config, kind)]
+    # A setting that came later stays out while it has the value that changes nothing: old runs keep their ids.
     for name in ("train", "evaluate"):
         settings = getattr(config, name).model_dump(mode="json").items()
         deciding = {key: value for key, value in settings if key not in NO_NUMBERS}

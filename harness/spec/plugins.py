@@ -106,6 +106,7 @@ def read_sources(plugins: Iterable[str]) -> dict[str, bytes]:
     waiting, seen = list(plugins), set()
     while waiting:
         name = waiting.pop()
+        # Importing a.b imports a: its source decides what a.b finds.
         package = name.rpartition(".")[0]
         waiting += [package] if package else []
         spec = None if name in seen else _find(name)

@@ -107,6 +107,7 @@ def check_space(spaces: Sequence[tuple[Variant, Sequence[SearchParameter]]]) -> 
         for fixed in _worlds(knobs):
             for knob, end in _ends_in(variant.tree, knobs, fixed):
                 reached.add(knob.key)
+                # One end at a time, all others at their first value: of corners there are 2 to the number of keys.
                 first = {**{item.key: item.ends()[0] for item in knobs}, **fixed, knob.key: end}
                 config = resolve(with_values(variant.tree, knobs, first), ())
                 if variant.start and what_weights_need(config) != what_weights_need(variant.config):
@@ -122,6 +123,7 @@ def check_space(spaces: Sequence[tuple[Variant, Sequence[SearchParameter]]]) -> 
 
 def _worlds(knobs: Sequence[SearchParameter]) -> Iterator[Values]:
     """Yield each combination of the choices that other knobs depend on."""
+    # A condition may name a setting that lies inside a part that is chosen: `optimizer` decides `optimizer.momentum`.
     needed = {key for knob in knobs for key in knob.when}
     deciding = [
         knob for knob in knobs if knob.kind == "choice" and any(f"{key}.".startswith(f"{knob.key}.") for key in needed)

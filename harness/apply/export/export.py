@@ -114,6 +114,7 @@ def make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[[
     except HarnessError as error:
         reasons.append(str(error))
     else:
+        # The weakest claim last: any size, then multiples of what most models halve.
         fitting = (m for m in MULTIPLES if model.size is None or all(side % m == 0 for side in model.size))
         for multiple in fitting:
             try:

@@ -136,6 +136,7 @@ def judge_counts(before: Counts, after: Counts, margin: float) -> tuple[Effect, 
     effect = compare(make_study(sum_margins({("before", 0): before, ("after", 0): after})), "after", "before")[HEADLINE]
     if math.isnan(effect.p):
         return effect, "undecided"
+    # Equivalence first: a significant difference within the margin does not matter (two one-sided tests).
     low, high = effect.interval(TOST_LEVEL)
     if -margin <= low and high <= margin:
         return effect, "equivalent"

@@ -114,6 +114,7 @@ class Predictor:
         if tiling is not None:
             yield from (self._measure_tiles(item, tiling) for item in batch)
             return
+        # The model sees the batch together, as in the evaluation; scores at full size are made picture by picture.
         by_view = list(self._look([item.image for item in batch]))
         for place, item in enumerate(batch):
             strips = tiles.strips_of([logits_BCHW[place] for logits_BCHW in by_view], item.image.shape[:2])
@@ -220,6 +221,7 @@ def _batches(items: Iterable[_Read], size: int) -> Iterator[list[_Read]]:
     waiting: list[_Read] = []
     for item in items:
         waiting.append(item)
+        # Two are waited for beyond a full batch: only then is it sure that the next one will not be left over alone.
         if len(waiting) == size + 2:
             yield waiting[:size]
             waiting = waiting[size:]
