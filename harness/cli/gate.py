@@ -28,8 +28,7 @@ def gate(
         list[str] | None, Option(metavar="VARIANT", help="Checked; may be repeated [default: all others].")
     ] = None,
     class_: Annotated[
-        list[str] | None,
-        Option("--class", metavar="NAME=DROP", help="Check the IoU of a class too; may be repeated."),
+        list[str] | None, Option("--class", metavar="NAME=DROP", help="Check the IoU of a class too; may be repeated.")
     ] = None,
     split: Annotated[str | None, Option(help="val or test [default: the study's primary split].")] = None,
     profile: Profile = None,

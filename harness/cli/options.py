@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 SpecFile = Annotated[Path, Argument(metavar="SPEC", help="A study in YAML.")]
 RunName = Annotated[
-    str,
-    Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."),
+    str, Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1.")
 ]
 Profile = Annotated[str | None, Option(metavar="NAME", help="Use a profile of the spec.")]
 
@@ -37,8 +36,7 @@ Sets = Annotated[list[str] | None, _changes("a setting of the base, or of compar
 SetsOfCompare = Annotated[list[str] | None, _changes("what is compared, such as compare.epoch=last")]
 Seeds = Annotated[str | None, Option(metavar="0,1,2", help="Seeds, instead of those of the spec.")]
 Only = Annotated[
-    list[str] | None,
-    Option(metavar="VARIANT", help="Only this variant and those it starts from; may be repeated."),
+    list[str] | None, Option(metavar="VARIANT", help="Only this variant and those it starts from; may be repeated.")
 ]
 Jobs = Annotated[int | None, Option(min=1, help="Runs at once [default: what fills the machine].")]
 GpusPerRun = Annotated[
@@ -74,8 +72,7 @@ Address = Annotated[
 CpusPerRun = Annotated[float | None, Option(min=0, help="CPUs of a run on Ray [default: its threads].")]
 Root = Annotated[Path, Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
-    str | None,
-    Option(metavar="URI", help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root]."),
+    str | None, Option(metavar="URI", help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root].")
 ]
 UploadWeights = Annotated[
     bool,

@@ -40,8 +40,7 @@ def predict(
     flip: Annotated[bool, Option("--flip", help="Look at each picture mirrored, too, and average.")] = False,
     scales: Annotated[str, Option(metavar="0.75,1,1.25", help="Look at each scale, and average.")] = "1",
     tile: Annotated[
-        tuple[int, int] | None,
-        Option(metavar="H W", help="Cut larger pictures into tiles [default: see --memory]."),
+        tuple[int, int] | None, Option(metavar="H W", help="Cut larger pictures into tiles [default: see --memory].")
     ] = None,
     overlap: Annotated[
         int | None, Option(metavar="PX", help="Shared by neighbouring tiles [default: a quarter].")

@@ -168,6 +168,7 @@ def tune(
     """
     from harness import api
     from harness.cli.progress import show_trials
+    from harness.tracking.server import sqlite_file
     from harness.tune.winners import asked_tuning
 
     limit_s = options.parse_timeout(run_timeout)
@@ -176,7 +177,10 @@ def tune(
     settings = tuning.settings.model_copy(update={key: value for key, value in budget.items() if value})
     study = replace(study, tune=replace(tuning, settings=settings))
     store = api.open_store(root, tracking_uri, warn=options.warn)
-    _refuse_shared(storage, tracking_uri, root)
+    if storage is not None:
+        file, of_mlflow = sqlite_file(storage), sqlite_file(store.uri)
+        if storage == store.uri or (file and of_mlflow and file.resolve() == of_mlflow.resolve()):
+            raise InputError(f"--storage {storage}: this is MLflow's database; give the searches one of their own")
     with options.resumable(), show_trials() as listen:
         searches = api.tune(
             study,
@@ -193,17 +197,6 @@ def tune(
         return
     executor = api.on_this_machine(jobs=jobs, device=device, run_timeout_s=limit_s)
     _compare(study, searches, store, executor, reports=reports, as_json=as_json)
-
-
-def _refuse_shared(storage: str | None, tracking_uri: str | None, root: Path) -> None:
-    from harness.tracking.server import find_uri, sqlite_file
-
-    if storage is None:
-        return
-    uri = find_uri(root, tracking_uri)
-    file, mlflows = sqlite_file(storage), sqlite_file(uri)
-    if storage == uri or (file and mlflows and file.resolve() == mlflows.resolve()):
-        raise InputError(f"--storage {storage}: this is MLflow's database; give the searches one of their own")
 
 
 def _compare(

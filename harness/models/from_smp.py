@@ -27,7 +27,6 @@ TIMM = "tu-"
 CLASSIFIER = ("segmentation_head.",)
 PROBE_PX = (64, 224, 256, 384)
 """Sides of images that are tried; windowed transformers take those of one size alone."""
-SHA256_DIGITS = 64
 
 
 def make_smp(
@@ -158,7 +157,7 @@ def _require_whole(repository: str) -> None:
         InputError: a file is damaged.
     """
     for path in (Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "blobs").glob("*"):
-        if len(path.name) == SHA256_DIGITS:
+        if len(path.name) == 64:
             require_digest(path, path.name, "model.backbone_weights")
 
 

@@ -21,7 +21,6 @@ from harness.settings import Fraction, Positive, Size
 
 Augment: TypeAlias = "Callable[[Sample, np.random.Generator], Sample]"
 """A sample and a generator -> the sample with picture, label and depth changed together."""
-Angle = Annotated[float, Field(gt=0, le=180)]
 HalfTurn = Annotated[float, Field(ge=0, le=0.5)]
 
 
@@ -36,7 +35,7 @@ def flip(*, p: Fraction = 0.5) -> Augment:
 
 
 @part("augment")
-def rotate(*, degrees: Angle, p: Fraction = 1.0) -> Augment:
+def rotate(*, degrees: Annotated[float, Field(gt=0, le=180)], p: Fraction = 1.0) -> Augment:
     """Turn about the centre by up to `degrees` either way, with probability p; what comes into view is ignored."""
 
     def draw(have: Shape, rng: np.random.Generator) -> Transform | None:

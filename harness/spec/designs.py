@@ -82,9 +82,7 @@ DESIGNS: Mapping[str, Callable[[Sequence[str]], tuple[Combination, ...]]] = {
 
 def count_combinations(design: str, components: int) -> int:
     """Return how many combinations a design makes of so many components, or a few less, without making them."""
-    if design == FACTORIAL:
-        return 1 << components
-    several = {TOGETHER: 1, FRACTIONAL: 2 * components}
+    several = {TOGETHER: 1, FACTORIAL: 1 << components, FRACTIONAL: 2 * components}
     return several.get(design, components + 1)
 
 

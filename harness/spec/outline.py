@@ -17,7 +17,6 @@ from harness.strict_yaml.located import Node, join
 
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", COMPARE, "tune", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
-PROFILE_KEYS = ("set", "seeds", "components")
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
 MOST_SEEDS = 10_000
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
@@ -114,7 +113,8 @@ def read_outline(root: Node) -> Outline:
     profiles = read_named(top["profiles"]) if "profiles" in top else {}
     components = tuple(dict.fromkeys(name for family in families.values() for name in family.components))
     study, question = read_slug(top["study"]), top["question"].text()
-    _check_notes(top)
+    if "notes" in top:
+        top["notes"].text()
     return Outline(
         study=study,
         question=question,
@@ -173,18 +173,14 @@ def _expand(written: Node, families: Mapping[str, Family]) -> dict[str, VariantO
                 needs=family.needs,
                 design=member.designs,
             )
-            _check_notes(entries)
+            if "notes" in entries:
+                entries["notes"].text()
             if variant.name in variants or (variant.name in families and variant.name != name):
                 raise variant.node.key_error(
                     f"a combination of '{name}' is called '{variant.name}', as another variant is; rename one"
                 )
             variants[variant.name] = variant
     return variants
-
-
-def _check_notes(entries: Mapping[str, Node]) -> None:
-    if "notes" in entries:
-        entries["notes"].text()
 
 
 def _read_start(node: Node) -> tuple[str, Which]:
@@ -220,7 +216,7 @@ def _read_seeds(node: Node) -> tuple[int, ...]:
 
 
 def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:
-    entries = node.fields(PROFILE_KEYS)
+    entries = node.fields(("set", "seeds", "components"))
     components = entries["components"].fields(sorted(known_components)) if "components" in entries else {}
     refuse_empty(components)
     return Profile(

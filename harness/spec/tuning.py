@@ -105,7 +105,7 @@ class Tuning:
 
     def knobs_of(self, variant: str, family: str) -> tuple[SearchParameter, ...]:
         """Return what is searched in a variant."""
-        return tuple(knob for knob in self.knobs if knob.variants is None or {variant, family} & set(knob.variants))
+        return tuple(item for item in self.knobs if item.variants is None or {variant, family} & set(item.variants))
 
 
 @dataclass(frozen=True)

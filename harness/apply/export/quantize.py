@@ -121,9 +121,8 @@ def _evaluate(chosen: ChosenRun, artifact: Artifact, split: PreparedSplit) -> Co
     for index in range(len(split)):
         label_HW = split.judged_label(index)
         logits_CHW = torch.from_numpy(np.array(run_alone(artifact, split.pair(index)[0])))
-        confusions.append(
-            count_confusion(label_pixels(logits_CHW, label_HW.shape).numpy(), label_HW, len(chosen.classes))
-        )
+        predicted_HW = label_pixels(logits_CHW, label_HW.shape).numpy()
+        confusions.append(count_confusion(predicted_HW, label_HW, len(chosen.classes)))
     return make_counts(confusions, split.names, split.groups, chosen.classes)
 
 

@@ -19,7 +19,6 @@ from harness.report.figures.marks import shorten
 
 ROWS = 8
 """Pictures on one sheet."""
-WRONG = (213, 94, 0)
 _CELL_W, _CELL_H = 320, 320
 """Largest picture in a cell (pixels)."""
 _GAP, _SIZE = 12, 15
@@ -83,7 +82,7 @@ def _draw_wrong(image: Image, label: Label, truth: Label) -> Image:
     """Return the picture in light grey with its wrong pixels coloured."""
     grey = np.array(PILImage.fromarray(np.ascontiguousarray(image)).convert("L"))
     faded = (grey // 2 + 127)[..., None].repeat(3, axis=2)
-    faded[(label != truth) & (truth != IGNORE)] = WRONG
+    faded[(label != truth) & (truth != IGNORE)] = (213, 94, 0)  # vermilion, which colour-blind people see on grey
     return _shrink(faded)
 
 

@@ -20,7 +20,6 @@ from harness.report.figures.style import SEQUENTIAL, font_file
 PAPER, INK, RULE = (255, 255, 255), (34, 34, 34), (136, 136, 136)
 IGNORED_NAME = "ignored"
 IGNORED_COLOUR = (70, 70, 70)
-LONGEST_NAME = 28
 SMALLEST = 12
 """Pixels of letters that can still be read."""
 
@@ -71,7 +70,7 @@ def class_entries(taxonomy: Taxonomy, pixels: npt.NDArray[np.int64], *, shares: 
     names = zip(taxonomy.classes, taxonomy.colours, strict=True)
     total = max(int(pixels[:IGNORE].sum()), 1)
     entries = [
-        LegendEntry(colour, shorten(name, LONGEST_NAME) + (f"  {_percent(pixels[index] / total)}" if shares else ""))
+        LegendEntry(colour, shorten(name, 28) + (f"  {_percent(pixels[index] / total)}" if shares else ""))
         for index, (name, colour) in enumerate(names)
         if pixels[index]
     ]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image as PILImage
 
 from harness.apply.predict.infer import Predicted
 from harness.apply.predict.overlay import draw_overlay, paint
@@ -15,7 +14,6 @@ from harness.apply.predict.png import cut_rows, write_png
 from harness.data.source import Label, RawIds
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
-from harness.files import write_whole
 
 Ids = Literal["train", "raw"]
 
@@ -74,10 +72,3 @@ def write_prediction(
         place[kind] = out / kind / f"{item.picture.name}.png"
         write_png(place[kind], (height, width), [values])
     return place
-
-
-def write_sheet(sheet: PILImage.Image, out: Path, number: int, of: int) -> Path:
-    """Write a contact sheet: `grid.png`, or `grid-1.png` and so on where there are several."""
-    path = out / ("grid.png" if of == 1 else f"grid-{number:0{len(str(of))}}.png")
-    write_whole(path, lambda file: sheet.save(file, format="PNG"))
-    return path

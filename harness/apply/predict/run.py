@@ -16,7 +16,7 @@ from harness.apply.predict.contact_sheet import ROWS, Row, draw_sheet, make_row
 from harness.apply.predict.infer import FailedPicture, Predicted, Predictor, Views
 from harness.apply.predict.input_images import Picture, check_place, find_labels, find_pictures, find_truth, name_labels
 from harness.apply.predict.legend import count_labels
-from harness.apply.predict.outputs import OutputFormat, check_form, raw_table, write_prediction, write_sheet
+from harness.apply.predict.outputs import OutputFormat, check_form, raw_table, write_prediction
 from harness.apply.predict.tiles import Tiling
 from harness.counts import make_counts, save_counts
 from harness.data.images import read_ids
@@ -24,7 +24,7 @@ from harness.data.palettes import check_palettes
 from harness.data.source import Label
 from harness.data.taxonomy import map_ids
 from harness.errors import InputError
-from harness.files import write_text
+from harness.files import write_text, write_whole
 from harness.records import Counts
 from harness.scores import all_scores, iou_class, miou_image
 from harness.train.regions import Confusion, count_confusion
@@ -142,7 +142,7 @@ def run_job(job: Job, predictor: Predictor) -> Iterator[PredictedPicture | Faile
 
 
 class _Sheets:
-    """Contact sheets, each written when it is full."""
+    """Contact sheets, each written when it is full: `grid.png`, or `grid-1.png` and so on where there are several."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._rows, self._written = job, list[Row](), 0
@@ -156,8 +156,9 @@ class _Sheets:
         """Write the rows that wait."""
         if self._rows:
             chosen, self._written = self._job.chosen, self._written + 1
-            sheet = draw_sheet(self._rows, chosen.taxonomy, chosen.label)
-            write_sheet(sheet, self._job.out, self._written, -(-len(self._job.pictures) // ROWS))
+            sheet, of = draw_sheet(self._rows, chosen.taxonomy, chosen.label), -(-len(self._job.pictures) // ROWS)
+            name = "grid.png" if of == 1 else f"grid-{self._written:0{len(str(of))}}.png"
+            write_whole(self._job.out / name, lambda file: sheet.save(file, format="PNG"))
             self._rows = []
 
 
