@@ -1,7 +1,7 @@
 """Augmentations. Letters: C channel, H, W.
 
 A step draws from the generator it is given and from nothing else. One that only moves pixels is `Geometric`: it says
-which move it draws, and several in a row can be made by one sampling.
+which transform it draws, so that several in a row can be made by one sampling.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ class Comparisons:
             rest.discard("train.epochs")
         if isclose(self._warmup[one], self._warmup[other]):
             rest.discard("schedule.warmup")
-        names = [name for name, _ in changed_components]
-        return tuple(dict.fromkeys([*names, *(_part_of(key) for key in changed if key in rest)]))
+        parts = (_part_of(key) for key in changed if key in rest)
+        return tuple(dict.fromkeys([*(name for name, _ in changed_components), *parts]))
 
     def steps(self, first: str, last: str, *, alike: bool = False) -> tuple[str, ...]:
         """Return the shortest way between two variants on which each differs from the one before in one factor at most.

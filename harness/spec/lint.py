@@ -42,9 +42,8 @@ def lint(
 
 
 def _unfit_inputs(plan: Plan) -> Iterator[Concern]:
-    wrong = [run for run in plan.runs if run.start is None and _has_known_weights(run)]
-    wrong = [run for run in wrong if run.config.data.normalize != "imagenet"]
-    if wrong:
+    others = [run for run in plan.runs if run.start is None and run.config.data.normalize != "imagenet"]
+    if wrong := [run for run in others if _has_known_weights(run)]:
         names = tuple(dict.fromkeys(run.variant for run in wrong))
         given = " and ".join(dict.fromkeys(run.config.data.normalize for run in wrong))
         yield Concern(

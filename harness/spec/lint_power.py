@@ -1,4 +1,4 @@
-"""What the seeds, the groups of images, the margin and the looks of a plan are too few or too small for."""
+"""Which conclusions the seeds, the groups of images, the margin and the looks of a plan are too few or small for."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def add_seeds(seeds: Sequence[int], number: int, folds: int | None = None) -> tu
 
     With folds, those on which no seed validates get theirs first.
     """
-    held = {seed % folds for seed in seeds} if folds else set()
-    empty = [fold for fold in range(folds or 0) if fold not in held]
+    judged = {seed % folds for seed in seeds} if folds else set()
+    empty = [fold for fold in range(folds or 0) if fold not in judged]
     others = (seed for seed in range(number + len(seeds)) if seed not in seeds and seed not in empty)
     return (*seeds, *itertools.islice(itertools.chain(empty, others), max(number - len(seeds), 0)))
 

@@ -172,13 +172,13 @@ def select(plan: Plan, variants: Sequence[str]) -> Plan:
 def keep_runs(plan: Plan, wanted: Iterable[Run]) -> Plan:
     """Return the plan with some of its runs, and those that they start from, only."""
     first_with = {run.id: run for run in reversed(plan.runs)}
-    kept: set[str] = set()
+    labels: set[str] = set()
     for run in wanted:
         chain: Run | None = run
         while chain is not None:
-            kept.add(chain.label)
+            labels.add(chain.label)
             chain = first_with[chain.start.run_id] if chain.start else None
-    return replace(plan, runs=tuple(run for run in plan.runs if run.label in kept))
+    return replace(plan, runs=tuple(run for run in plan.runs if run.label in labels))
 
 
 def unite(plans: Sequence[Plan]) -> Plan:
@@ -220,11 +220,11 @@ def narrow(plan: Plan, variant: str, reference: str) -> Plan:
     for name in (variant, reference):
         if name not in plan.variants:
             raise InputError(f"--compare: there is no variant '{name}'; {did_you_mean(name, plan.variants)}")
-    kept = {name: [run for run in plan.runs if run.variant == name] for name in (variant, reference)}
+    compared = {name: [run for run in plan.runs if run.variant == name] for name in (variant, reference)}
     runs = [
-        run if run.settings_from in kept else _described_by(run, reference, kept[reference][0])
+        run if run.settings_from in compared else _described_by(run, reference, compared[reference][0])
         for run in plan.runs
-        if run.variant in kept
+        if run.variant in compared
     ]
     return replace(plan, reference=reference, runs=tuple(runs), concerns=None)
 

@@ -106,7 +106,8 @@ def _table(schema: Schema, definitions: Schema, skip: tuple[str, ...] = ()) -> s
 
 def _plain(text: str) -> str:
     """Return text that Markdown does not take for HTML."""
-    return "`".join(piece if place % 2 else piece.replace("<", "&lt;") for place, piece in enumerate(text.split("`")))
+    # Every second part of a text cut at backticks is code, which Markdown shows as it is.
+    return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(text.split("`")))
 
 
 def type_text(schema: Schema) -> str:

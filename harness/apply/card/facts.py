@@ -120,9 +120,9 @@ def find_worst(result: RunResult) -> tuple[WorstPicture, ...]:
     """Return the val pictures of lowest mean IoU, of those whose predictions are kept with the run."""
     if result.predictions is None:
         return ()
-    counts, kept = result.counts["val"], set(result.predictions.names)
+    counts, recorded = result.counts["val"], set(result.predictions.names)
     confusions = zip(counts.images, counts.confusion_NCC(), strict=True)
-    scores = {name: _image_miou(matrix_CC) for name, matrix_CC in confusions if name in kept and matrix_CC.any()}
+    scores = {name: _image_miou(matrix_CC) for name, matrix_CC in confusions if name in recorded and matrix_CC.any()}
     worst = sorted(scores, key=lambda name: (scores[name], name))[:WORST]
     return tuple(WorstPicture(name, scores[name], unpack(result.predictions, name)) for name in worst)
 

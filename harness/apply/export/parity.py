@@ -62,13 +62,13 @@ def find_pictures(chosen: ChosenRun, folder: Path | None) -> Pictures:
         places = choose_kept(len(split.names), MOST)
         names = tuple(split.names[place] for place in places)
         return Pictures(names, lambda place: split.read_image(places[place]), "val split of the data set")
-    kept = chosen.result.predictions
-    if kept is None or not kept.names:
+    recorded = chosen.result.predictions
+    if recorded is None or not recorded.names:
         raise InputError(f"no picture to check the export on ({missing}); give some with --images FOLDER")
-    places = choose_kept(len(kept.names), MOST)
-    names = tuple(kept.names[place] for place in places)
+    places = choose_kept(len(recorded.names), MOST)
+    names = tuple(recorded.names[place] for place in places)
     source = "val pictures kept with the run (JPEG): the data set is not at hand"
-    return Pictures(names, lambda place: unpack(kept, names[place]).image, source)
+    return Pictures(names, lambda place: unpack(recorded, names[place]).image, source)
 
 
 def open_judged(chosen: ChosenRun) -> Source:

@@ -115,7 +115,7 @@ class Predictor:
             yield from (self._measure_tiles(item, tiling) for item in batch)
             return
         # The model sees the batch together, as in the evaluation; scores at full size are made picture by picture.
-        by_view = list(self._look([item.image for item in batch]))
+        by_view = list(self._logits_by_view([item.image for item in batch]))
         for place, item in enumerate(batch):
             strips = tiles.strips_of([logits_BCHW[place] for logits_BCHW in by_view], item.image.shape[:2])
             yield self._measure(item, strips, None)
@@ -151,7 +151,7 @@ class Predictor:
     def _bytes_per_pixel(self) -> float:
         return tiles.forward_bytes_per_pixel(self._model) * max(1.0, *self._views.scales) ** 2
 
-    def _look(self, images: Sequence[Image]) -> Iterator[torch.Tensor]:
+    def _logits_by_view(self, images: Sequence[Image]) -> Iterator[torch.Tensor]:
         """Yield logits_BCHW of each view of pictures that the model sees at one size."""
         for scale in self._views.scales:
             height, width = self._model.size or images[0].shape[:2]
@@ -163,7 +163,7 @@ class Predictor:
 
     def _scores(self, tile: Image) -> torch.Tensor:
         """Return scores_CHW of a tile: logits of one view, the mean of several views' probabilities."""
-        by_view = [logits_BCHW[0] for logits_BCHW in self._look([tile])]
+        by_view = [logits_BCHW[0] for logits_BCHW in self._logits_by_view([tile])]
         return torch.cat([strip.scores_CRW for strip in tiles.strips_of(by_view, tile.shape[:2])], dim=1)
 
     def _measure(

@@ -156,8 +156,9 @@ class _Sheets:
         """Write the rows that wait."""
         if self._rows:
             chosen, self._written = self._job.chosen, self._written + 1
-            sheet, of = draw_sheet(self._rows, chosen.taxonomy, chosen.label), -(-len(self._job.pictures) // ROWS)
-            name = "grid.png" if of == 1 else f"grid-{self._written:0{len(str(of))}}.png"
+            sheet = draw_sheet(self._rows, chosen.taxonomy, chosen.label)
+            sheets = -(-len(self._job.pictures) // ROWS)
+            name = "grid.png" if sheets == 1 else f"grid-{self._written:0{len(str(sheets))}}.png"
             write_whole(self._job.out / name, lambda file: sheet.save(file, format="PNG"))
             self._rows = []
 
