@@ -74,6 +74,12 @@ def name_some(names: Sequence[str], shown: int) -> str:
     return ", ".join(names[:shown]) + more
 
 
+def join_words(words: Iterable[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`; there is at least one word."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def without_unsafe_advice(text: str) -> str:
     """Return a text, such as a traceback, without the lines in which torch advises to load files with their code."""
     return "".join(line for line in text.splitlines(keepends=True) if not _UNSAFE.search(line))

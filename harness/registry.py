@@ -33,7 +33,7 @@ from harness.process_state import kept_state
 from harness.settings import CHOICES, Choice, Location, Settings
 
 Kind = Literal["data", "model", "loss", "augment", "optimizer", "schedule"]
-KINDS: tuple[Kind, ...] = ("data", "model", "loss", "augment", "optimizer", "schedule")
+KINDS: tuple[Kind, ...] = typing.get_args(Kind)
 Checked = TypeVar("Checked", bound=Settings)
 UNWRITTEN: Any = {"use_attribute_docstrings": False}
 """Of classes that nobody wrote there is no source to search for docstrings of fields, and searching takes seconds."""
@@ -80,8 +80,6 @@ PART_NAME = "name"
 """What says in a spec which part is chosen: no setting can be called so."""
 Wrong = Callable[[str], TypeError]
 """What is wrong with a part -> the error that says so, with its place."""
-SHIPPED = ("harness.data", "harness.parts")
-"""Packages that enter the parts of harness when they are imported."""
 UNKNOWN_SETTING = "there is no such setting"
 """How the problem begins where a key, not its value, is wrong."""
 _PARTS: dict[tuple[Kind, str], Part] = {}
@@ -89,8 +87,11 @@ _PARTS: dict[tuple[Kind, str], Part] = {}
 
 @cache
 def load_shipped() -> None:
-    """Enter the parts that harness ships. Every look-up does so first: there is no call that anybody could forget."""
-    for package in SHIPPED:
+    """Enter the parts that harness ships, by importing their packages.
+
+    Every look-up does so first: there is no call that anybody could forget.
+    """
+    for package in ("harness.data", "harness.parts"):
         import_module(package)
 
 
@@ -291,6 +292,7 @@ def check(schema: type[Checked], settings: Mapping[str, Any]) -> Checked:
 def _explain(schema: type[Settings], settings: Mapping[str, Any], error: ValidationError) -> SettingError:
     """Turn pydantic's account into one message at one place. Members of a union that failed are joined by 'or'."""
     details = error.errors()
+    # Of a union pydantic reports each member's failure: the one that came deepest is what the user meant to write.
     path = max((_path_within(settings, item["loc"]) for item in details), key=len)
     same_place = [item for item in details if _path_within(settings, item["loc"]) == path]
     first = same_place[0]
@@ -302,7 +304,9 @@ def _explain(schema: type[Settings], settings: Mapping[str, Any], error: Validat
     if first["type"] == "missing":
         return SettingError(path, f"'{first['loc'][-1]}' is missing: this setting has no default")
     wanted = " or ".join(dict.fromkeys(_wanted(item["msg"]) for item in same_place))
-    came = _value_at(settings, path)
+    came: Any = settings
+    for step in path:
+        came = came[step]
     return SettingError(path, f"{json.dumps(came)} was given; it must be {wanted}{_hint_about_text(came)}")
 
 
@@ -345,9 +349,3 @@ def _path_within(settings: Any, loc: tuple[str | int, ...]) -> tuple[str | int, 
             settings = settings[step]
             path.append(step)
     return tuple(path)
-
-
-def _value_at(settings: Any, path: tuple[str | int, ...]) -> Any:
-    for step in path:
-        settings = settings[step]
-    return settings

@@ -106,17 +106,13 @@ def choose(text: str, store: Store) -> ChosenRun:
     weights = _find_weights(text, folder, which)
     differing = import_recorded(folder, result)
     return ChosenRun(
-        run_id=found.run_id,
-        study=found.study,
-        variant=found.variant,
-        seed=found.seed,
+        **vars(found) | {"note": "; ".join(filter(None, [found.note, differing]))},
         which=which,
         folder=folder,
         weights=weights,
         config=read_config(folder.config),
         taxonomy=read_taxonomy(result),
         result=result,
-        note="; ".join(filter(None, [found.note, differing])),
     )
 
 
@@ -157,6 +153,7 @@ def _pick_seed(text: str, runs: Sequence[Run], which: Which, study: str, store: 
     here = {run.id: load_result(run_folder(store.root, run.id)) for run in runs}
     results = [here[run.id] or store.load_results(study, [run.id]).get(run.id) for run in runs]
     found = [(run, item) for run, item in zip(runs, results, strict=True) if item and item.status == "finished"]
+    # @best of a run that never beat its start is the start's weights: such a seed is taken where there is no other.
     finished = [pair for pair in found if which == "last" or not is_inherited(pair[1])] or found
     if not finished:
         became = "; ".join(f"seed {run.seed}: {_became(item)}" for run, item in zip(runs, results, strict=True))

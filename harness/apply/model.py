@@ -55,14 +55,19 @@ def load_model(chosen: ChosenRun, *, device: str = "auto", threads: int | None =
     """Return a chosen run's model in evaluation mode; sets this process's threads, by default to those of the run.
 
     Raises:
-        InputError: the weights cannot be read or do not fit, the run's record lacks its preprocessing, or the model
-            sees depth.
+        InputError: the weights cannot be read or do not fit, the run's record lacks how pictures become what the model
+            sees (an older one does), or the model sees depth.
     """
     config, where = chosen.config, resolve_device(device)
     prepare_process(config)
     if threads is not None:
         torch.set_num_threads(threads)
-    preprocessing = read_preprocessing(chosen)
+    record = chosen.result.provenance.get("preprocessing")
+    if record is None:
+        raise InputError(f"{chosen.folder.provenance}: holds no preprocessing; the model's inputs cannot be made")
+    preprocessing = Preprocessing(
+        tuple(record["inputs"]), tuple(record["mean"]), tuple(record["std"]), record["depth_mean"], record["depth_std"]
+    )
     if "depth" in preprocessing.inputs:
         raise InputError(
             f"{chosen.label} sees depth (data.inputs: [{', '.join(preprocessing.inputs)}]), which picture files do not "
@@ -73,17 +78,3 @@ def load_model(chosen: ChosenRun, *, device: str = "auto", threads: int | None =
     network.module.eval()
     normalize = make_normalizer(preprocessing, config.train.memory_format, where)
     return Model(config, len(chosen.classes), where, network, normalize)
-
-
-def read_preprocessing(chosen: ChosenRun) -> Preprocessing:
-    """Return how pictures become the numbers that the run's model sees, as its provenance keeps it.
-
-    Raises:
-        InputError: the provenance is gone, or older than preprocessing is recorded.
-    """
-    kept = chosen.result.provenance.get("preprocessing")
-    if kept is None:
-        raise InputError(f"{chosen.folder.provenance}: holds no preprocessing; the model's inputs cannot be made")
-    return Preprocessing(
-        tuple(kept["inputs"]), tuple(kept["mean"]), tuple(kept["std"]), kept["depth_mean"], kept["depth_std"]
-    )

@@ -21,7 +21,7 @@ from harness.runs.folder import RunFolder
 from harness.runs.provenance import read_copy
 from harness.spec.plugins import PluginMissing, import_plugin, read_sources
 from harness.spec.resolve import resolve
-from harness.strict_yaml.located import Node, parse_file
+from harness.strict_yaml.located import parse_file
 
 
 def read_config(path: Path) -> RunConfig:
@@ -35,8 +35,7 @@ def read_config(path: Path) -> RunConfig:
     seed, plugins = sections.pop("seed").plain(), tuple(sections.pop("plugins").plain())
     for name in plugins:
         import_plugin(name)
-    tree = Node(sections, root.where, root.key_where, root.path)
-    return replace(resolve(tree, plugins), seed=seed)
+    return replace(resolve(root.holding(sections), plugins), seed=seed)
 
 
 def read_taxonomy(result: RunResult) -> Taxonomy:

@@ -148,12 +148,9 @@ def _find_changes(recorded: Mapping[str, Any], run: Run, machine: Machine) -> tu
     if plugins := recorded.get("plugins"):
         before["source of plugins"] = plugins["sha256"]
         after["source of plugins"] = digest_sources(read_sources(run.config.plugins))
-    keys = dict.fromkeys([*before, *after])
-    missing = {True: UNSET, False: GONE}
-    found = [
-        Change(key, *(side.get(key, missing[key.startswith(VARIABLE)]) for side in (before, after))) for key in keys
-    ]
-    return tuple(item for item in found if item.recorded != item.here)
+    none = {key: UNSET if key.startswith(VARIABLE) else GONE for key in [*before, *after]}
+    before, after = none | before, none | after
+    return tuple(Change(key, before[key], after[key]) for key in none if before[key] != after[key])
 
 
 def _facts(provenance: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
@@ -14,16 +13,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from harness.cli import options
 from harness.cli.data import data, list_guesses
 from harness.cli.export import card, export, reproduce
 from harness.cli.gate import gate
 from harness.cli.predict import predict
-from harness.cli.run import run
+from harness.cli.run import run, tune
 from harness.cli.store import gc, ls, sync, ui
 from harness.cli.streams import flush_output, secure_streams
-from harness.cli.tune import tune
 from harness.errors import HarnessError, InputError, did_you_mean
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT, WHERE_IT_RUNS
 
@@ -61,16 +60,13 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except UnicodeEncodeError as error:
-        print(f"error: {_describe_locale(error)}", file=sys.stderr)
+        name = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
+        print(
+            f"error: files are named in {error.encoding} here, which has no letter for '{name}'; set PYTHONUTF8=1, or "
+            "a locale such as LC_ALL=C.UTF-8",
+            file=sys.stderr,
+        )
         sys.exit(2)
-
-
-def _describe_locale(error: UnicodeEncodeError) -> str:
-    name = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
-    return (
-        f"files are named in {error.encoding} here, which has no letter for '{name}'; set PYTHONUTF8=1, or a locale "
-        "such as LC_ALL=C.UTF-8"
-    )
 
 
 def _make_interrupt() -> Callable[[int, object], None]:
@@ -90,8 +86,8 @@ def _make_interrupt() -> Callable[[int, object], None]:
 
 @app.command()
 def init(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A folder with pictures and labels.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The study to write.")] = Path("study.yaml"),
+    root: Annotated[Path, Argument(metavar="ROOT", help="A folder with pictures and labels.")],
+    out: Annotated[Path, Option(metavar="FILE", help="The study to write.")] = Path("study.yaml"),
 ) -> None:
     """Recognise which data set a folder holds, and write a first study on it that runs.
 
@@ -103,9 +99,7 @@ def init(
 
     first, *others = init_spec(root, out)
     print(f"{out}: a first study on {first.name} ({first.why})")
-    print("\n".join(list_guesses(first.guesses)))
-    for layout in others:
-        print(f"it could also be read as {layout.name} ({layout.why})")
+    print("\n".join(list_guesses(first.guesses, others)))
     print(f"next: harness plan {quote(str(out))}")
 
 
@@ -117,7 +111,7 @@ def plan(
     seeds: options.Seeds = None,
     only: options.Only = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Run a few steps of each kind of run; predict hours, memory and disk.")
+        bool, Option("--probe", help="Run a few steps of each kind of run; predict hours, memory and disk.")
     ] = False,
     jobs: options.Jobs = None,
     device: options.Device = "auto",
@@ -168,9 +162,9 @@ def plan(
 
 @app.command()
 def report(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies in the store, or specs.")],
+    studies: Annotated[list[str], Argument(metavar="STUDY...", help="Names of studies in the store, or specs.")],
     compare: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="VARIANT REFERENCE", help="Report on these two variants only.")
+        tuple[str, str] | None, Option(metavar="VARIANT REFERENCE", help="Report on these two variants only.")
     ] = None,
     set_: options.SetsOfCompare = None,
     root: options.Root = DEFAULT_ROOT,
@@ -198,13 +192,13 @@ def report(
 
 @app.command()
 def parts(
-    kind: Annotated[str | None, typer.Argument(help="data, model, loss, augment, optimizer or schedule.")] = None,
-    name: Annotated[str | None, typer.Argument(help="Show this part in full.")] = None,
+    kind: Annotated[str | None, Argument(help="data, model, loss, augment, optimizer or schedule.")] = None,
+    name: Annotated[str | None, Argument(help="Show this part in full.")] = None,
     spec: Annotated[
-        Path | None, typer.Option(metavar="SPEC", help="Import this study's plugins, and list their parts.")
+        Path | None, Option(metavar="SPEC", help="Import this study's plugins, and list their parts.")
     ] = None,
     plugin: Annotated[
-        list[str] | None, typer.Option(metavar="MODULE", help="Import this module too, and list its parts.")
+        list[str] | None, Option(metavar="MODULE", help="Import this module too, and list its parts.")
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -236,7 +230,7 @@ def parts(
 
 @app.command()
 def schema(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as a page, key by key, for people.")] = False,
+    markdown: Annotated[bool, Option("--markdown", help="Print it as a page, key by key, for people.")] = False,
 ) -> None:
     """Print the JSON Schema of a study, by which editors complete and check keys.
 
@@ -245,4 +239,7 @@ def schema(
     from harness.spec.reference import make_reference
     from harness.spec.schema import json_schema
 
-    print(make_reference() if markdown else json.dumps(json_schema(), indent=2), end="" if markdown else "\n")
+    if markdown:
+        print(make_reference(), end="")
+    else:
+        options.print_json(json_schema())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,35 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from harness.cli.options import AsJson, Profile, SpecFile
+from harness.cli.options import AsJson, Profile, SetsOfBase, SpecFile, print_json
 from harness.errors import InputError, describe_missing, did_you_mean
 
 if TYPE_CHECKING:
     from harness.data.convert import Outcome
+    from harness.data.recognised import Layout
     from harness.settings import DataChoice
-
-PREPARED = Path("prepared")
-
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the base; may be repeated.")
-]
 
 data = typer.Typer(help="Look at data sets before training on them.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@data.callback()
-def about() -> None:
-    """Look at data sets before training on them."""
-
-
 @data.command()
 def audit(
-    place: Annotated[Path, typer.Argument(metavar="SPEC|ROOT", help="A study in YAML, or a folder of data.")],
+    place: Annotated[Path, Argument(metavar="SPEC|ROOT", help="A study in YAML, or a folder of data.")],
     profile: Profile = None,
-    set_: Sets = None,
+    set_: SetsOfBase = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where figures and audit.json go [default: audit/NAME].")
+        Path | None, Option(metavar="FOLDER", help="Where figures and audit.json go [default: audit/NAME].")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +56,7 @@ def audit(
         if not as_json:
             print_audit(found, folder)
     if as_json:
-        print(json.dumps({"audits": [found.to_dict() for found in audits]}, indent=2))
+        print_json({"audits": [found.to_dict() for found in audits]})
     if any(found.refused for found in audits):
         raise typer.Exit(2)
 
@@ -92,46 +82,48 @@ def _from_folder(root: Path) -> tuple[str, list[DataChoice]]:
     first, *others = recognise(root)
     choice = choose("data", first.name, first.settings)
     print(f"{root}: read as {first.name} ({first.why})", file=sys.stderr)
-    print("\n".join(list_guesses(tell_guesses(first, open_whole(choice)))), file=sys.stderr)
-    for layout in others:
-        print(f"it could also be read as {layout.name} ({layout.why})", file=sys.stderr)
+    print("\n".join(list_guesses(tell_guesses(first, open_whole(choice)), others)), file=sys.stderr)
     return root.resolve().name, [choice]
 
 
-def list_guesses(guesses: Mapping[str, str]) -> list[str]:
-    """Return the lines that tell what was guessed, a topic each."""
+def list_guesses(guesses: Mapping[str, str], others: Iterable[Layout]) -> list[str]:
+    """Return the lines that tell what was guessed, a topic each, and as what else the folder could be read."""
     wide = max(map(len, guesses)) + 1
     return [
         "guessed, so see that it is right:",
         *(f"  {f'{topic}:':<{wide}} {told}" for topic, told in guesses.items()),
+        *(f"it could also be read as {layout.name} ({layout.why})" for layout in others),
     ]
 
 
 @data.command()
 def prepare(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Cityscapes as downloaded.")],
+    root: Annotated[Path, Argument(metavar="ROOT", help="Cityscapes as downloaded.")],
     taxonomy: Annotated[
-        str, typer.Option(metavar="NAME", help="cityscapes34, 19, 10, 7, or the path of a YAML file.")
+        str, Option(metavar="NAME", help="cityscapes34, 19, 10, 7, or the path of a YAML file.")
     ] = "cityscapes19",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to write [default: prepared/TAXONOMY].")
-    ] = None,
-    split: Annotated[list[str] | None, typer.Option(help="train or val; may be repeated [default: both].")] = None,
-    max_images: Annotated[
-        int | None, typer.Option(min=1, help="At most so many of each split, spread over cities.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where something is skipped.")] = False,
+    out: Annotated[Path | None, Option(metavar="FOLDER", help="Where to write [default: prepared/TAXONOMY].")] = None,
+    split: Annotated[list[str] | None, Option(help="train or val; may be repeated [default: both].")] = None,
+    max_images: Annotated[int | None, Option(min=1, help="At most so many of each split, spread over cities.")] = None,
+    strict: Annotated[bool, Option("--strict", help="End with exit code 1 where something is skipped.")] = False,
 ) -> None:
     """Convert Cityscapes' label ids to 8-bit masks of class indices (255 = ignored); interrupted, it can go on.
 
     Example: harness data prepare data/cityscapes --taxonomy cityscapes10
     """
+    from harness.data.cityscapes import SPLITS
     from harness.data.convert import SKIPPED, convert, find_annotations
     from harness.data.label_sets import find_taxonomy
 
     classes = find_taxonomy(taxonomy)
-    folder = _output(root, out, classes.name)
-    annotations = find_annotations(root, _splits(split), max_images)
+    folder = out or Path("prepared") / classes.name
+    if out is None and folder.resolve().is_relative_to(root.expanduser().resolve()):
+        raise InputError(f"{folder} would lie within the data's own folder; say where to write with --out FOLDER")
+    for name in split or ():
+        if name not in SPLITS:
+            why = ": its published labels hold nothing but void" if name == "test" else ""
+            raise InputError(f"--split {name}{why}; give {' or '.join(SPLITS)}")
+    annotations = find_annotations(root, list(dict.fromkeys(split or SPLITS)), max_images)
     states = Counter(item.state for item in _follow(convert(annotations, classes, folder), len(annotations)))
     made, left = states["written"] + states["kept"], states["skipped"]
     told = f"; {left:,} skipped, listed in {folder / SKIPPED}" if left else ""
@@ -139,25 +131,6 @@ def prepare(
     print(f"use them: harness init {folder} --out STUDY.yaml writes a study on them (data set folder)")
     if left and strict:
         raise typer.Exit(1)
-
-
-def _splits(given: list[str] | None) -> list[str]:
-    from harness.data.cityscapes import SPLITS
-
-    for name in given or ():
-        if name not in SPLITS:
-            why = ": its published labels hold nothing but void" if name == "test" else ""
-            raise InputError(f"--split {name}{why}; give {' or '.join(SPLITS)}")
-    return list(dict.fromkeys(given or SPLITS))
-
-
-def _output(root: Path, out: Path | None, taxonomy: str) -> Path:
-    if out is not None:
-        return out
-    folder = PREPARED / taxonomy
-    if folder.resolve().is_relative_to(root.expanduser().resolve()):
-        raise InputError(f"{folder} would lie within the data's own folder; say where to write with --out FOLDER")
-    return folder
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
@@ -181,16 +154,14 @@ def _follow(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
 @data.command()
 def show(
     spec: SpecFile,
-    variant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose settings [default: the reference].")
-    ] = None,
+    variant: Annotated[str | None, Option(metavar="NAME", help="Whose settings [default: the reference].")] = None,
     profile: Profile = None,
-    set_: Sets = None,
-    split: Annotated[str, typer.Option(help="train, val or test; train alone is augmented.")] = "train",
-    images: Annotated[int, typer.Option(min=1, max=16, help="Images, evenly spread over the split.")] = 4,
-    epoch: Annotated[int, typer.Option(min=1, help="Each epoch augments anew.")] = 1,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the run [default: the study's first].")] = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The PNG to write.")] = Path("show.png"),
+    set_: SetsOfBase = None,
+    split: Annotated[str, Option(help="train, val or test; train alone is augmented.")] = "train",
+    images: Annotated[int, Option(min=1, max=16, help="Images, evenly spread over the split.")] = 4,
+    epoch: Annotated[int, Option(min=1, help="Each epoch augments anew.")] = 1,
+    seed: Annotated[int | None, Option(min=0, help="Seed of the run [default: the study's first].")] = None,
+    out: Annotated[Path, Option(metavar="FILE", help="The PNG to write.")] = Path("show.png"),
 ) -> None:
     """Draw images with their masks, and what the augmentation and crop of a variant make of them for the model.
 
@@ -212,7 +183,7 @@ def show(
 
 
 @data.command()
-def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False) -> None:
+def cache(clear: Annotated[bool, Option("--clear", help="Remove them all.")] = False) -> None:
     """List the caches of decoded images with their sizes, or free their space; they are made again when needed.
 
     Example: harness data cache --clear

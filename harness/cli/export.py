@@ -2,56 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
-from harness.cli.options import AsJson, Root, Uri, warn
+from harness.cli.options import AsJson, Root, RunName, Uri, print_json, tell_run, warn
 from harness.errors import InputError, did_you_mean
 from harness.files import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from harness.apply.choose import ChosenRun
     from harness.apply.export.export import Export, Target
-    from harness.apply.reproduce import Change, SplitOutcome
+    from harness.apply.reproduce import SplitOutcome
     from harness.tracking.protocol import Store
 
-RunName = Annotated[
-    str,
-    typer.Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."),
-]
-DataLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the data, for the model card.")]
-WeightsLicence = Annotated[str, typer.Option(metavar="TEXT", help="Terms of the weights, for the model card.")]
+DataLicence = Annotated[str, Option(metavar="TEXT", help="Terms of the data, for the model card.")]
+WeightsLicence = Annotated[str, Option(metavar="TEXT", help="Terms of the weights, for the model card.")]
 
 
-def _choose(run: str, store: Store) -> ChosenRun:
-    from harness.apply.choose import choose
+def _choose(run: str, root: Path, tracking_uri: str | None) -> tuple[ChosenRun, Store]:
+    """Return the run that is meant, and the store that it is in; say which one it is."""
+    from harness import api
 
-    chosen = choose(run, store)
-    print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)
-    return chosen
+    store = api.open_store(root, tracking_uri, warn=warn)
+    chosen = api.choose_run(run, store=store)
+    tell_run(chosen)
+    return chosen, store
 
 
 def export(
     run: RunName,
-    fmt: Annotated[str, typer.Option("--format", help="onnx, torch-export or mlflow.")] = "onnx",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.onnx].")
-    ] = None,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Write it in 8-bit integers, too, and judge what it costs.")
-    ] = False,
+    fmt: Annotated[str, Option("--format", help="onnx, torch-export or mlflow.")] = "onnx",
+    out: Annotated[Path | None, Option(metavar="FILE", help="The file to write [default: exports/RUN.onnx].")] = None,
+    int8: Annotated[bool, Option("--int8", help="Write it in 8-bit integers, too, and judge what it costs.")] = False,
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Pictures for the check [default: the data set's val split].")
+        Path | None, Option(metavar="FOLDER", help="Pictures for the check [default: the data set's val split].")
     ] = None,
-    register: Annotated[str | None, typer.Option(metavar="NAME", help="Register the MLflow model.")] = None,
-    alias: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Let this alias, such as champion, point to it.")
-    ] = None,
+    register: Annotated[str | None, Option(metavar="NAME", help="Register the MLflow model.")] = None,
+    alias: Annotated[str | None, Option(metavar="NAME", help="Let this alias, such as champion, point to it.")] = None,
     data_licence: DataLicence = "",
     weights_licence: WeightsLicence = "",
     root: Root = DEFAULT_ROOT,
@@ -64,9 +56,9 @@ def export(
     Exit code 1 where it does not give what the run's own model gives: nothing is written then.
     Example: harness export camvid/pretrained@best --format onnx --int8
     """
-    from harness import api
     from harness.apply.card.write import Licences, default_path, find_context, write_card
     from harness.apply.export.export import ENDINGS, Options, export_run
+    from harness.spec.compare import DEFAULT_MARGIN
 
     if fmt not in ENDINGS:
         raise InputError(f"--format {fmt}: {did_you_mean(fmt, ENDINGS)}")
@@ -75,19 +67,19 @@ def export(
     if alias and not register:
         raise InputError(f"--alias {alias} needs --register NAME")
     target: Target = fmt  # type: ignore[assignment]  # checked above
-    store = api.open_store(root, tracking_uri, warn=warn)
-    chosen = _choose(run, store)
-    licences = Licences(data_licence, weights_licence)
+    chosen, store = _choose(run, root, tracking_uri)
+    licences, context = Licences(data_licence, weights_licence), find_context(chosen, store)
     path = out or default_path(chosen, ENDINGS[target])
-    made = export_run(chosen, Options(target, images, int8, _margin(chosen, store), licences), path, _tell)
+    margin = context.plan.margin if context else DEFAULT_MARGIN
+    made = export_run(chosen, Options(target, images, int8, margin, licences), path, _tell)
     lines = _describe(made)
     if target == "mlflow":
         lines += _log(chosen, made, store, register, alias)
     card = path.with_suffix(".md")
-    write_card(chosen, find_context(chosen, store), card, licences, lines)
+    write_card(chosen, context, card, licences, lines)
     if as_json:
         record = {"file": str(made.path), "int8": made.int8_path and str(made.int8_path), "card": str(card)}
-        print(json.dumps({**record, "metadata": made.metadata, "said": lines}, indent=2))
+        print_json({**record, "metadata": made.metadata, "said": lines})
         return
     print("\n".join([str(made.path), *([str(made.int8_path)] if made.int8_path else []), str(card), *lines]))
 
@@ -120,19 +112,9 @@ def _log(chosen: ChosenRun, made: Export, store: Store, name: str | None, alias:
     return [*lines, f"serve it: {serve}"]
 
 
-def _margin(chosen: ChosenRun, store: Store) -> float:
-    from harness.spec.compare import DEFAULT_MARGIN
-    from harness.tracking.load import find_plan
-
-    plan = find_plan(store, chosen.study) if chosen.study else None
-    return plan.margin if plan else DEFAULT_MARGIN
-
-
 def card(
     run: RunName,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write [default: exports/RUN.md].")
-    ] = None,
+    out: Annotated[Path | None, Option(metavar="FILE", help="The file to write [default: exports/RUN.md].")] = None,
     data_licence: DataLicence = "",
     weights_licence: WeightsLicence = "",
     root: Root = DEFAULT_ROOT,
@@ -143,11 +125,9 @@ def card(
     From the record alone: neither the data set nor torch is needed. Pictures go into a folder beside it.
     Example: harness card camvid/pretrained@best --data-licence "CC BY-NC 4.0"
     """
-    from harness import api
     from harness.apply.card.write import Licences, default_path, find_context, write_card
 
-    store = api.open_store(root, tracking_uri, warn=warn)
-    chosen = _choose(run, store)
+    chosen, store = _choose(run, root, tracking_uri)
     path = out or default_path(chosen, ".md")
     files = write_card(chosen, find_context(chosen, store), path, Licences(data_licence, weights_licence))
     print(f"{files[0]}{f', {len(files) - 1} pictures beside it' if len(files) > 1 else ''}")
@@ -156,12 +136,12 @@ def card(
 def reproduce(
     run: RunName,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Run those again, too, whose weights it starts from.")
+        bool, Option("--from-scratch", help="Run those again, too, whose weights it starts from.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep what the run writes here [default: nothing is kept].")
+        Path | None, Option(metavar="FOLDER", help="Keep what the run writes here [default: nothing is kept].")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [default: the recorded one].")] = None,
+    device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:N [default: the recorded one].")] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     as_json: AsJson = False,
@@ -173,31 +153,29 @@ def reproduce(
     """
     from tempfile import TemporaryDirectory
 
-    from harness import api
     from harness.apply.reproduce import compare_counts, prepare, run_again
     from harness.cli.progress import show_progress
 
-    store = api.open_store(root, tracking_uri, warn=warn)
-    chosen = _choose(run, store)
+    chosen, store = _choose(run, root, tracking_uri)
     with TemporaryDirectory() as place:
         again = prepare(chosen, store, out or Path(place), device=device, from_scratch=from_scratch)
-        for change in again.changes:
-            _tell(f"{change.what}: {change.recorded} -> {change.here}")
+        told = [f"{change.what}: {change.recorded} -> {change.here}" for change in again.changes]
+        for line in told:
+            _tell(line)
         with show_progress(again.runs) as show:
             outcomes = compare_counts(chosen.result, run_again(again, show))
     if as_json:
-        changes = [vars(change) for change in again.changes]
-        print(json.dumps({"changes": changes, "splits": [vars(item) for item in outcomes]}, indent=2))
+        print_json({"changes": again.changes, "splits": outcomes})
     else:
-        _print_outcomes(again.changes, outcomes)
+        print("what differs from the record:" if told else "nothing differs from the record")
+        for line in told:
+            print(f"  {line}")
+        _print_outcomes(outcomes)
     if not all(item.identical for item in outcomes):
         raise typer.Exit(1)
 
 
-def _print_outcomes(changes: Sequence[Change], outcomes: Sequence[SplitOutcome]) -> None:
-    print("what differs from the record:" if changes else "nothing differs from the record")
-    for change in changes:
-        print(f"  {change.what}: {change.recorded} -> {change.here}")
+def _print_outcomes(outcomes: Sequence[SplitOutcome]) -> None:
     for item in outcomes:
         if item.identical:
             print(f"{item.split}: identical, all counts of {item.images} images")

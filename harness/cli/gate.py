@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from harness.cli.options import Profile, Seeds, Sets, read_spec, warn
 from harness.errors import InputError
@@ -17,28 +18,25 @@ GATE_FAILED = 3
 
 def gate(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A spec, judged as it is written; or a study's name, as last run.")
+        str, Argument(metavar="STUDY", help="A spec, judged as it is written; or a study's name, as last run.")
     ],
     max_drop: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Largest drop of miou_dataset that is allowed (fraction).")
+        float, Option(min=0.0, max=1.0, help="Largest drop of miou_dataset that is allowed (fraction).")
     ] = 0.01,
-    baseline: Annotated[
-        str | None, typer.Option(metavar="VARIANT", help="Compared with [default: the reference].")
-    ] = None,
+    baseline: Annotated[str | None, Option(metavar="VARIANT", help="Compared with [default: the reference].")] = None,
     variant: Annotated[
-        list[str] | None, typer.Option(metavar="VARIANT", help="Checked; may be repeated [default: all others].")
+        list[str] | None, Option(metavar="VARIANT", help="Checked; may be repeated [default: all others].")
     ] = None,
     class_: Annotated[
-        list[str] | None,
-        typer.Option("--class", metavar="NAME=DROP", help="Check the IoU of a class too; may be repeated."),
+        list[str] | None, Option("--class", metavar="NAME=DROP", help="Check the IoU of a class too; may be repeated.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="val or test [default: the study's primary split].")] = None,
+    split: Annotated[str | None, Option(help="val or test [default: the study's primary split].")] = None,
     profile: Profile = None,
     set_: Sets = None,
     seeds: Seeds = None,
-    root: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = DEFAULT_ROOT,
-    tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help="MLflow tracking store.")] = None,
-    reports: Annotated[Path, typer.Option(metavar="FOLDER", help="Where gate.xml and gate.md go.")] = DEFAULT_REPORTS,
+    root: Annotated[Path, Option(metavar="FOLDER", help="Where runs are kept.")] = DEFAULT_ROOT,
+    tracking_uri: Annotated[str | None, Option(metavar="URI", help="MLflow tracking store.")] = None,
+    reports: Annotated[Path, Option(metavar="FOLDER", help="Where gate.xml and gate.md go.")] = DEFAULT_REPORTS,
 ) -> None:
     """Check that variants are shown to be no worse than a baseline; exit code 3 where one is not.
 

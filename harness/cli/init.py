@@ -7,7 +7,7 @@ import re
 import shlex
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from harness.files import write_text
 
 CPU_SIDE_PX, GPU_SIDE_PX = 256, 1024
 """The longer side of the pictures that a model sees, at most."""
-BASE_CHANNELS = 16
 STEPS = 1500
 """Steps of one run that are aimed at on a CPU: enough for a small network to tell the classes apart."""
 CORE_S_PER_MPX = 5.0
@@ -41,7 +40,7 @@ base:
   data:
 $data
     $size# height, width that the model sees; scores are taken at the labels' own size
-  model: {name: unet, base_channels: $base_channels} # the others: harness parts model
+  model: {name: unet, base_channels: 16} # the others: harness parts model
   loss: {cross_entropy: {}}             # terms are summed: {cross_entropy: {}, dice: {}} is possible
   augment: {}
   optimizer: {name: adam, lr: 1.0e-3}
@@ -65,23 +64,6 @@ profiles:
 """)
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the sizes of a first study depend on."""
-
-    images: Mapping[str, int]
-    """Split -> pictures."""
-    size: tuple[int, int]
-    """Height and width of the first training picture."""
-    groups: int
-    """Units of val that are independent as far as the data set knows."""
-    classes: int
-    has_depth: bool
-    alone: tuple[str, ...]
-    """Files without a counterpart, in words."""
-    notes: tuple[str, ...]
-
-
 def init_spec(root: Path, out: Path) -> list[Layout]:
     """Write a first study on the data in a folder; return what the folder may hold, first what the study uses.
 
@@ -94,45 +76,33 @@ def init_spec(root: Path, out: Path) -> list[Layout]:
         raise InputError(f"{out}: exists already and is left as it is; give another name with --out, or remove it")
     layout, *others = recognise(root)
     source = open_whole(registry.choose("data", layout.name, layout.settings))
-    facts = look_at(source)
-    (height, width), seen = facts.size, _fit(facts.size, CPU_SIDE_PX)
+    height, width = source.splits["train"].read_image(0).shape[:2]
+    seen = _fit((height, width), CPU_SIDE_PX)
     sizes = f"the model sees pictures at {seen[0]}x{seen[1]} (height x width); the first is {height}x{width}"
-    depth = {"inputs": "pictures alone; there is depth, too"} if facts.has_depth else {}
+    depth = {"inputs": "pictures alone; there is depth, too"} if _has_depth(source) else {}
     layout = replace(layout, guesses={**tell_guesses(layout, source), "size": sizes, **depth})
     name = root.resolve().name if layout.name == "folder" else layout.name
     study = f"{re.sub('[^A-Za-z0-9]+', '-', name).strip('-').lower() or 'data'}-augmentation"
-    write_text(out, make_spec(layout, facts, study=study, out=out))
+    write_text(out, _make_spec(layout, source, (height, width), study=study, out=out))
     return [layout, *others]
 
 
-def look_at(source: Source) -> Facts:
-    """Return the facts of an opened data set; one picture is decoded."""
-    train, val = source.splits["train"], source.splits["val"]
-    height, width = train.read_image(0).shape[:2]
-    return Facts(
-        images={name: len(split.names) for name, split in source.splits.items()},
-        size=(height, width),
-        groups=len(set(val.groups)),
-        classes=len(source.taxonomy.classes),
-        has_depth=all(split.read_depth is not None for split in source.splits.values()),
-        alone=tuple(fault.told for fault in source.listed),
-        notes=source.notes,
-    )
+def _has_depth(source: Source) -> bool:
+    return all(split.read_depth is not None for split in source.splits.values())
 
 
-def make_spec(layout: Layout, facts: Facts, *, study: str, out: Path) -> str:
+def _make_spec(layout: Layout, source: Source, first_size: tuple[int, int], *, study: str, out: Path) -> str:
     """Return a commented study: the same training without and with augmentation."""
-    size, large = _fit(facts.size, CPU_SIDE_PX), _fit(facts.size, GPU_SIDE_PX)
-    num_train = facts.images["train"]
+    size, large = _fit(first_size, CPU_SIDE_PX), _fit(first_size, GPU_SIDE_PX)
+    num_train = len(source.splits["train"].names)
     batch_size = max(2, min(8, num_train // 4))
     epochs = max(4, min(60, round(STEPS * batch_size / num_train)))
     core_s = CORE_S_PER_MPX * size[0] * size[1] / 1e6 * num_train * epochs * 2 * SEEDS
     return _TEMPLATE.substitute(
-        head=_head(layout, facts, out, core_s),
+        head=_head(layout, source, first_size, out, core_s),
         study=study,
-        data="\n".join(f"    {line}" for line in _data_lines(layout, facts)),
+        data="\n".join(f"    {line}" for line in _data_lines(layout, source)),
         size=f"size: {list(size)}".ljust(_COMMENT),
-        base_channels=BASE_CHANNELS,
         epochs=epochs,
         batch_size=batch_size,
         seeds=list(range(SEEDS)),
@@ -150,8 +120,9 @@ def _fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return height, width
 
 
-def _head(layout: Layout, facts: Facts, out: Path, core_s: float) -> str:
-    counted = ", ".join(f"{number:,} {split}" for split, number in facts.images.items())
+def _head(layout: Layout, source: Source, first_size: tuple[int, int], out: Path, core_s: float) -> str:
+    counted = ", ".join(f"{len(split.names):,} {name}" for name, split in source.splits.items())
+    height, width = first_size
     file = shlex.quote(str(out))
     time = f"{core_s / 3600:.0f} hours" if core_s > 5400 else f"{max(1, round(core_s / 60))} min"
     commands = {
@@ -166,10 +137,10 @@ def _head(layout: Layout, facts: Facts, out: Path, core_s: float) -> str:
         "yaml-language-server: $schema=study.schema.json",
         f"A first study, written by harness init: {layout.name} in {layout.settings['root']}",
         f"Found: {layout.why}.",
-        f"Pictures: {counted}; the first is {facts.size[0]}x{facts.size[1]} (height x width); {facts.classes} classes.",
-        f"Units of val that can be resampled: {facts.groups}.",
+        f"Pictures: {counted}; the first is {height}x{width} (height x width); {len(source.taxonomy.classes)} classes.",
+        f"Units of val that can be resampled: {len(set(source.splits['val'].groups))}.",
         *(f"Guessed, {topic}: {told}." for topic, told in layout.guesses.items()),
-        *(f"Know that {note}." for note in facts.notes),
+        *(f"Know that {note}." for note in source.notes),
         "",
         *(f"{command:<{wide}}  {told}" for command, told in commands.items()),
         "",
@@ -179,30 +150,25 @@ def _head(layout: Layout, facts: Facts, out: Path, core_s: float) -> str:
     return "\n".join(f"# {line}".rstrip() for line in lines)
 
 
-def _data_lines(layout: Layout, facts: Facts) -> list[str]:
+def _data_lines(layout: Layout, source: Source) -> list[str]:
     settings = {key: value for key, value in layout.settings.items() if key != "classes"}
     lines = [f"name: {layout.name}"]
     for key, value in settings.items():
-        line = f"{key}: {_flow(value)}"
         told = f"# {_count(layout.pixels, value)}; not counted, unless you name it a class" if key == "ignore" else ""
-        lines.append(f"{line:<{_COMMENT}}{told}".rstrip())
+        lines.append((f"{key}: {_flow(value)}".ljust(_COMMENT) + told).rstrip())
     if "classes" in layout.settings:
-        lines += _class_lines(layout)
-    if facts.alone:
-        told = f"# left out: {len(facts.alone)} without a counterpart, first {facts.alone[0]}"
+        # each class with the share of the pixels that its ids have in the masks that were read
+        unnamed = all(name.startswith("class_") for name in layout.settings["classes"])
+        hint = "; give them their names" if unnamed else ""
+        lines.append("classes:".ljust(_COMMENT) + f"# name: id, or name: [ids]{hint}")
+        for name, ids in layout.settings["classes"].items():
+            share = _count(layout.pixels, ids if isinstance(ids, list) else [ids])
+            lines.append(f"  {_flow(name)}: {_flow(ids)}".ljust(_COMMENT) + f"# {share}")
+    if source.listed:
+        told = f"# left out: {len(source.listed)} without a counterpart, first {source.listed[0].told}"
         lines.append("on_bad_image: skip".ljust(_COMMENT) + told)
-    if facts.has_depth:
+    if _has_depth(source):
         lines.append("inputs: [rgb]".ljust(_COMMENT) + "# there is depth: [rgb, depth] and [depth] are possible")
-    return lines
-
-
-def _class_lines(layout: Layout) -> list[str]:
-    """Return the class list, each class with the share of the pixels that its ids have in the masks that were read."""
-    unnamed = all(name.startswith("class_") for name in layout.settings["classes"])
-    lines = ["classes:".ljust(_COMMENT) + f"# name: id, or name: [ids]{'; give them their names' if unnamed else ''}"]
-    for name, ids in layout.settings["classes"].items():
-        entry = f"  {_flow(name)}: {_flow(ids)}"
-        lines.append(f"{entry:<{_COMMENT}}# {_count(layout.pixels, ids if isinstance(ids, list) else [ids])}")
     return lines
 
 

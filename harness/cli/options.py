@@ -6,89 +6,83 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from harness.apply.choose import ChosenRun
     from harness.records import Plan, RunResult
     from harness.spec.load import Spec
     from harness.tracking.protocol import Store
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A study in YAML.")]
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use a profile of the spec.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a setting of the base, or of compare (nothing is trained anew); may be repeated.",
-    ),
+SpecFile = Annotated[Path, Argument(metavar="SPEC", help="A study in YAML.")]
+RunName = Annotated[
+    str, Argument(metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1.")
 ]
-SetsOfCompare = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change what is compared, such as compare.epoch=last; may be repeated."
-    ),
-]
-Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Seeds, instead of those of the spec.")]
+Profile = Annotated[str | None, Option(metavar="NAME", help="Use a profile of the spec.")]
+
+
+def _changes(told: str) -> Any:
+    return Option("--set", metavar="KEY=VALUE", help=f"Change {told}; may be repeated.")
+
+
+SetsOfBase = Annotated[list[str] | None, _changes("a setting of the base")]
+Sets = Annotated[list[str] | None, _changes("a setting of the base, or of compare (nothing is trained anew)")]
+SetsOfCompare = Annotated[list[str] | None, _changes("what is compared, such as compare.epoch=last")]
+Seeds = Annotated[str | None, Option(metavar="0,1,2", help="Seeds, instead of those of the spec.")]
 Only = Annotated[
-    list[str] | None,
-    typer.Option(metavar="VARIANT", help="Only this variant and those it starts from; may be repeated."),
+    list[str] | None, Option(metavar="VARIANT", help="Only this variant and those it starts from; may be repeated.")
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at once [default: what fills the machine].")]
+Jobs = Annotated[int | None, Option(min=1, help="Runs at once [default: what fills the machine].")]
 GpusPerRun = Annotated[
-    float | None, typer.Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].")
+    float | None, Option(help="GPUs of a run: 1, or a fraction, such as 0.25, to share one [default: 1].")
 ]
 MaxHours = Annotated[
-    float | None, typer.Option(min=0, metavar="H", help="Stop after so many hours and report what there is.")
+    float | None, Option(min=0, metavar="H", help="Stop after so many hours and report what there is.")
 ]
-MaxRuns = Annotated[int | None, typer.Option(min=1, metavar="N", help="Start so many runs and no more.")]
+MaxRuns = Annotated[int | None, Option(min=1, metavar="N", help="Start so many runs and no more.")]
 Until = Annotated[
     Literal["decided"] | None,
-    typer.Option(
-        help="Add seeds, at the study's looks, to what is not decided yet; stop where more would not decide it."
-    ),
+    Option(help="Add seeds, at the study's looks, to what is not decided yet; stop where more would not decide it."),
 ]
 MaxSeeds = Annotated[
     int | None,
-    typer.Option(
-        min=1, metavar="N", help="With --until: the most seeds of a variant [default: those of the last look]."
-    ),
+    Option(min=1, metavar="N", help="With --until: the most seeds of a variant [default: those of the last look]."),
 ]
 RunTimeout = Annotated[
     str | None,
-    typer.Option(
+    Option(
         metavar="DURATION",
         help="End a run that takes longer, such as 90m or 2h; it has failed, the others go on [default: none].",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-On = Annotated[Literal["local", "ray"], typer.Option(help="Where runs are made: on this machine or a Ray cluster.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")]
+On = Annotated[Literal["local", "ray"], Option(help="Where runs are made: on this machine or a Ray cluster.")]
 Address = Annotated[
     str | None,
-    typer.Option(
+    Option(
         metavar="HOST:PORT", help="Ray cluster; auto: this machine's; local: make one [default: $RAY_ADDRESS, or auto]."
     ),
 ]
-CpusPerRun = Annotated[float | None, typer.Option(min=0, help="CPUs of a run on Ray [default: its threads].")]
-Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
+CpusPerRun = Annotated[float | None, Option(min=0, help="CPUs of a run on Ray [default: its threads].")]
+Root = Annotated[Path, Option(metavar="FOLDER", help="Where runs and the default tracking store are kept.")]
 Uri = Annotated[
-    str | None,
-    typer.Option(metavar="URI", help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root]."),
+    str | None, Option(metavar="URI", help="MLflow tracking store [default: $MLFLOW_TRACKING_URI, or below --root].")
 ]
 UploadWeights = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--upload-weights",
         help="Keep weights in MLflow also where its files are on this disk (as links); a server always has them.",
     ),
 ]
-Reports = Annotated[Path, typer.Option(metavar="FOLDER", help="Where reports are written.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Reports = Annotated[Path, Option(metavar="FOLDER", help="Where reports are written.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON for programs.")]
 
 
 @contextmanager
@@ -106,6 +100,20 @@ def read_spec(spec: Path, profile: str | None, set_: list[str] | None, seeds: st
     from harness import api
 
     return api.load_spec(spec, profile=profile, overrides=set_ or (), seeds=_parse_seeds(seeds))
+
+
+def _parse_seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
+        raise InputError(f"--seeds {text}: give distinct whole numbers joined by commas, such as 0,1,2")
+    return [int(word) for word in words]
+
+
+def tell_run(chosen: ChosenRun) -> None:
+    """Say which run is used, and how it was chosen among several."""
+    print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)
 
 
 def check_place(on: str, jobs: int | None, address: str | None, cpus_per_run: float | None) -> None:
@@ -127,13 +135,9 @@ def parse_timeout(text: str | None) -> float | None:
     return None if text is None else parse_duration("--run-timeout", text)
 
 
-def _parse_seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
-        raise InputError(f"--seeds {text}: give distinct whole numbers joined by commas, such as 0,1,2")
-    return [int(word) for word in words]
+def print_json(value: Any) -> None:
+    """Print plain data and records for programs."""
+    print(json.dumps(value, indent=2, default=asdict))
 
 
 def warn(text: str) -> None:
@@ -158,24 +162,17 @@ def print_results(study: Plan, results: dict[str, RunResult], report: Path, *, a
     rows = [
         {"id": run.id, "variant": run.variant, "seed": run.seed, **_outcome(results.get(run.id))} for run in study.runs
     ]
-    answer = _read_answer(report.parent)
+    try:  # a report of an older version has no answer
+        answer = json.loads((report.parent / "report.json").read_text(encoding="utf-8")).get("answer", [])
+    except (OSError, ValueError):
+        answer = []
     if as_json:
-        told = {"study": study.study, "answer": answer, "report": str(report), "runs": rows}
-        print(json.dumps(told, indent=2))
+        print_json({"study": study.study, "answer": answer, "report": str(report), "runs": rows})
         return
     for sentence in answer:
         print(sentence)
     finished = sum(row["status"] == "finished" for row in rows)
     print(f"{finished} of {len(rows)} runs are finished; report: {report}")
-
-
-def _read_answer(folder: Path) -> list[str]:
-    """Return the answer that the report in a folder gives, in sentences; none where an older version wrote it."""
-    try:
-        answer = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("answer", [])
-    except (OSError, ValueError):
-        return []
-    return [str(sentence) for sentence in answer]
 
 
 def _outcome(result: RunResult | None) -> dict[str, Any]:

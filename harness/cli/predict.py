@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
-from harness.cli.options import AsJson, Device, Root, Uri, warn
+from harness.cli.options import AsJson, Device, Root, RunName, Uri, print_json, tell_run, warn
 from harness.errors import InputError, did_you_mean
 from harness.files import DEFAULT_ROOT
 
@@ -21,43 +22,32 @@ if TYPE_CHECKING:
     from harness.apply.predict.run import Job, PredictedPicture
     from harness.apply.predict.tiles import Tiling
 
-PREDICTIONS = Path("predictions")
 LOWEST = 5
 
 
 def predict(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="STUDY/VARIANT@best, STUDY/VARIANT/seed1@last, a run id, or models:/NAME/1."
-        ),
-    ],
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or patterns in quotes.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to write [default: predictions/RUN].")
-    ] = None,
-    ids: Annotated[
-        str, typer.Option(help="train: class indices from 0; raw: ids as in the data set's labels.")
-    ] = "train",
-    palette: Annotated[bool, typer.Option("--palette", help="Give label files the classes' colours.")] = False,
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the colours in overlays.")] = 0.5,
-    maps: Annotated[bool, typer.Option("--maps", help="Write maps of confidence and entropy, too.")] = False,
-    grid: Annotated[bool, typer.Option("--grid", help="Draw contact sheets, too.")] = False,
+    run: RunName,
+    images: Annotated[list[str], Argument(metavar="IMAGE...", help="Pictures, folders, or patterns in quotes.")],
+    out: Annotated[Path | None, Option(metavar="FOLDER", help="Where to write [default: predictions/RUN].")] = None,
+    ids: Annotated[str, Option(help="train: class indices from 0; raw: ids as in the data set's labels.")] = "train",
+    palette: Annotated[bool, Option("--palette", help="Give label files the classes' colours.")] = False,
+    opacity: Annotated[float, Option(min=0, max=1, help="Of the colours in overlays.")] = 0.5,
+    maps: Annotated[bool, Option("--maps", help="Write maps of confidence and entropy, too.")] = False,
+    grid: Annotated[bool, Option("--grid", help="Draw contact sheets, too.")] = False,
     truth: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Labels of the same names: shown beside, and scored.")
+        Path | None, Option(metavar="FOLDER", help="Labels of the same names: shown beside, and scored.")
     ] = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Look at each picture mirrored, too, and average.")] = False,
-    scales: Annotated[str, typer.Option(metavar="0.75,1,1.25", help="Look at each scale, and average.")] = "1",
+    flip: Annotated[bool, Option("--flip", help="Look at each picture mirrored, too, and average.")] = False,
+    scales: Annotated[str, Option(metavar="0.75,1,1.25", help="Look at each scale, and average.")] = "1",
     tile: Annotated[
-        tuple[int, int] | None,
-        typer.Option(metavar="H W", help="Cut larger pictures into tiles [default: see --memory]."),
+        tuple[int, int] | None, Option(metavar="H W", help="Cut larger pictures into tiles [default: see --memory].")
     ] = None,
     overlap: Annotated[
-        int | None, typer.Option(metavar="PX", help="Shared by neighbouring tiles [default: a quarter].")
+        int | None, Option(metavar="PX", help="Shared by neighbouring tiles [default: a quarter].")
     ] = None,
-    memory: Annotated[float, typer.Option(metavar="GB", min=0.1, help="Pictures that need more are tiled.")] = 4.0,
+    memory: Annotated[float, Option(metavar="GB", min=0.1, help="Pictures that need more are tiled.")] = 4.0,
     device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: those of the run].")] = None,
+    threads: Annotated[int | None, Option(min=1, help="CPU threads [default: those of the run].")] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     as_json: AsJson = False,
@@ -70,7 +60,7 @@ def predict(
     from harness import api
     from harness.apply.predict.infer import Views
     from harness.apply.predict.outputs import OutputFormat
-    from harness.apply.predict.run import PredictOptions, prepare_job
+    from harness.apply.predict.run import RECORD, PredictOptions, prepare_job
 
     known: dict[str, Ids] = {"train": "train", "raw": "raw"}
     if ids not in known:
@@ -87,14 +77,15 @@ def predict(
         threads=threads,
     )
     chosen = api.choose_run(run, store=api.open_store(root, tracking_uri, warn=warn))
-    place = out or PREDICTIONS / re.sub(r"[/@]", "-", chosen.label)
+    place = out or Path("predictions") / re.sub(r"[/@]", "-", chosen.label)
     job = prepare_job(chosen, images, place, wanted)
-    print(f"run {chosen.label} ({chosen.run_id}){f'; {chosen.note}' if chosen.note else ''}", file=sys.stderr)
+    tell_run(chosen)
     done, failed, seconds = _follow(job)
+    record = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
     if as_json:
-        print(json.dumps({**_record(job), "out": str(place), "images_per_s": len(done) / seconds}, indent=2))
+        print_json({**record, "out": str(place), "images_per_s": len(done) / seconds})
     else:
-        _print_outcome(job, done, seconds)
+        _print_outcome(job, done, seconds, record["scores"])
     if failed:
         print(f"{len(failed)} of {len(job.pictures)} pictures had faults: see above", file=sys.stderr)
         raise typer.Exit(1)
@@ -153,14 +144,7 @@ def _follow(job: Job) -> tuple[list[PredictedPicture], list[FailedPicture], floa
     return done, failed, time.monotonic() - began
 
 
-def _record(job: Job) -> dict[str, Any]:
-    from harness.apply.predict.run import RECORD
-
-    record: dict[str, Any] = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
-    return record
-
-
-def _print_outcome(job: Job, done: list[PredictedPicture], seconds: float) -> None:
+def _print_outcome(job: Job, done: list[PredictedPicture], seconds: float, scores: dict[str, Any] | None) -> None:
     turned = sum(item.turned for item in done)
     tiled = sum(item.tile is not None for item in done)
     kinds = sorted({kind for item in done for kind in item.files}) + ["grid"] * job.wanted.grid
@@ -172,7 +156,6 @@ def _print_outcome(job: Job, done: list[PredictedPicture], seconds: float) -> No
         print(f"{turned:,} of them turned upright, as their EXIF orientation says; so are their results")
     if tiled:
         print(f"{tiled:,} of them cut into tiles; sizes in predictions.json")
-    scores = _record(job)["scores"]
     if scores is None:
         return
     print(f"against the truth of {scores.pop('images'):,} pictures:")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.status import Status
 
 from harness.execute.events import Advanced, Ended, Event, Started, Tick, Warned
-from harness.records import IMAGES_AT_ONCE, Run, RunResult
+from harness.records import IMAGES_AT_ONCE, Run
 from harness.records import Progress as Epoch
 
 if TYPE_CHECKING:
@@ -67,14 +67,11 @@ def describe_end(event: Ended) -> str:
     result = event.result
     if result.status != "finished":
         return f"{event.run.label}: {result.status}: {result.reason}"
-    return f"{event.run.label}: {'finished before' if event.again else 'finished'}, {_best(result)}"
-
-
-def _best(result: RunResult) -> str:
     score = next(item for item in result.history if item.epoch == result.best_epoch).metrics["val/miou_dataset"]
+    best = f"best miou_dataset {score:.4f} at epoch {result.best_epoch}"
     if result.best_epoch == 0:
-        return f"evaluated only, miou_dataset {score:.4f}"
-    return f"best miou_dataset {score:.4f} at epoch {result.best_epoch}"
+        best = f"evaluated only, miou_dataset {score:.4f}"
+    return f"{event.run.label}: {'finished before' if event.again else 'finished'}, {best}"
 
 
 class _Plain:
@@ -178,8 +175,7 @@ def show_trials() -> Iterator[Callable[[TuneEvent], None]]:
 
 
 def _show_plain(event: TuneEvent) -> None:
-    text = _describe(event)
-    if text:
+    if text := _describe(event):
         print(text, file=sys.stderr, flush=True)
 
 
@@ -192,8 +188,7 @@ def _show_live(console: Console, status: Status, event: TuneEvent) -> None:
         case Advanced(run, epoch):
             status.update(f"{run.label}: epoch {epoch.epoch}/{epoch.epochs}, {describe_epoch(epoch)}")
         case _:
-            text = _describe(event)
-            if text:
+            if text := _describe(event):
                 console.print(text, markup=False, highlight=False)
 
 

@@ -6,13 +6,14 @@ import sys
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
-from harness.cli.options import AsJson, Reports, Root, UploadWeights, Uri, warn
+from harness.cli.options import AsJson, Reports, Root, UploadWeights, Uri, print_json, warn
 from harness.files import DEFAULT_REPORTS, DEFAULT_ROOT
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
+    port: Annotated[int, Option(help="Port on this machine.", min=1, max=65535)] = 5000,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
 ) -> None:
@@ -33,7 +34,7 @@ def ui(
 
 def sync(
     studies: Annotated[
-        list[str] | None, typer.Argument(metavar="STUDY", help="Names of studies, or specs [default: all].")
+        list[str] | None, Argument(metavar="STUDY", help="Names of studies, or specs [default: all].")
     ] = None,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
@@ -45,9 +46,6 @@ def sync(
 
     Example: harness sync phase3 --tracking-uri http://mlflow.lab:5000
     """
-    import json
-    from dataclasses import asdict
-
     from harness import api
 
     names = [api.study_name(text) for text in studies or ()]
@@ -59,7 +57,7 @@ def sync(
         if not as_json:
             print(f"{delivery.study}: {delivery.in_words}")
     if as_json:
-        print(json.dumps([asdict(delivery) for delivery in found], indent=2))
+        print_json(found)
     if any(delivery.refused for delivery in found):
         raise typer.Exit(1)
 
@@ -69,21 +67,15 @@ def ls(root: Root = DEFAULT_ROOT, tracking_uri: Uri = None, as_json: AsJson = Fa
 
     Example: harness ls --root mlruns
     """
-    import json
-    from dataclasses import asdict
-
     from harness import api
     from harness.cli.tables import print_inventory
 
     found = api.take_inventory(root, tracking_uri)
-    if as_json:
-        print(json.dumps(asdict(found), indent=2))
-    else:
-        print_inventory(found)
+    (print_json if as_json else print_inventory)(found)
 
 
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be removed.")] = False,
     root: Root = DEFAULT_ROOT,
     tracking_uri: Uri = None,
     as_json: AsJson = False,
@@ -94,8 +86,6 @@ def gc(
     run last: of one that was run with other settings since, the earlier runs are stale.
     Example: harness gc --dry-run
     """
-    import json
-
     from harness import api
     from harness.cli.tables import print_garbage
 
@@ -111,6 +101,6 @@ def gc(
             }
             for item in found
         ]
-        print(json.dumps({"removed": not dry_run, "bytes": sum(item.bytes for item in found), "items": told}, indent=2))
+        print_json({"removed": not dry_run, "bytes": sum(item.bytes for item in found), "items": told})
     else:
         print_garbage(found, removed=not dry_run)

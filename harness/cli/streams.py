@@ -17,21 +17,7 @@ from harness.errors import HarnessError
 
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
 """Nobody reads: the other end of a pipe is closed, or a terminal is."""
-_PLAIN = str.maketrans(
-    {
-        "≥": ">=",
-        "≤": "<=",
-        "−": "-",
-        "–": "-",
-        "—": "-",
-        "×": "x",
-        "±": "+/-",
-        "…": "...",
-        "→": "->",
-        "·": "*",
-        "≈": "~",
-    }
-)
+_PLAIN = str.maketrans("−–—×·≈", "---x*~") | str.maketrans({"≥": ">=", "≤": "<=", "±": "+/-", "…": "...", "→": "->"})
 _PLAINLY = "harness.plainly"
 
 

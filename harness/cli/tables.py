@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.options import print_json
 from harness.execute.disk_forecast import DiskForecast
 from harness.execute.probe import Forecast
 from harness.files import describe_bytes
@@ -44,21 +44,14 @@ def _console() -> Console:
 
 
 def print_plan(
-    plan: Plan,
-    done: Collection[str],
-    forecast: Forecast | None,
-    disk: DiskForecast,
-    *,
-    as_json: bool,
+    plan: Plan, done: Collection[str], forecast: Forecast | None, disk: DiskForecast, *, as_json: bool
 ) -> None:
     """Print a plan's runs, then what they will not show and cost; `done` holds the ids of those that are finished."""
     if as_json:
         entries = plan_to_json(plan)
         for entry in entries["runs"]:
             entry["done"] = entry["id"] in done
-        entries["forecast"] = asdict(forecast) if forecast else None
-        entries["disk"] = asdict(disk)
-        print(json.dumps(entries, indent=2))
+        print_json({**entries, "forecast": forecast, "disk": disk})
         return
     console = _console()
     console.print(Text(f"{plan.study}: {plan.question}"))
@@ -90,7 +83,7 @@ def _plan_rows(plan: Plan, done: Collection[str]) -> list[list[tuple[str, ...]]]
                 run.id,
                 run.variant,
                 str(run.seed),
-                _start(run, labels),
+                f"{labels.get(run.start.run_id, run.start.run_id)}@{run.start.which}" if run.start else "-",
                 _changes(run) if run is runs[0] else SAME,
                 "done" if run.id in done else "to do",
             )
@@ -132,7 +125,8 @@ def print_inventory(inventory: Inventory) -> None:
     """Print what a store holds: first what it comes to, then a line a study."""
     console, studies = _console(), inventory.studies
     console.print(
-        f"{_number(len(studies), 'study', 'studies')}, {_number(inventory.runs, 'run', 'runs')}, "
+        f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}, "
+        f"{inventory.runs} {'run' if inventory.runs == 1 else 'runs'}, "
         f"{describe_bytes(inventory.bytes)}; {describe_bytes(inventory.removable_bytes)} can be freed by harness gc, "
         f"{describe_bytes(inventory.free_bytes)} are free on the disk"
     )
@@ -157,18 +151,8 @@ def print_garbage(found: Sequence[Garbage], *, removed: bool) -> None:
         console.print(Text(f"{item.kind}{about}: {item.path}, {describe_bytes(item.bytes)}"), soft_wrap=True)
 
 
-def _number(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
-
-
 def _mib(count: int) -> str:
     return f"{count / 2**20:.0f} MiB"
-
-
-def _start(run: Run, labels: Mapping[str, str]) -> str:
-    if run.start is None:
-        return "-"
-    return f"{labels.get(run.start.run_id, run.start.run_id)}@{run.start.which}"
 
 
 def _changes(run: Run) -> str:
@@ -185,10 +169,9 @@ def _short(value: Any) -> str:
 def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
     """Print parts, a line each, or in full: docstring and every setting with type, default and meaning."""
     if as_json:
-        shown = ("kind", "name", "plugin", "version", "doc")
-        told = [{key: getattr(part, key) for key in shown} for part in parts]
-        schemas = [part.schema.model_json_schema() for part in parts]
-        print(json.dumps([{**one, "settings": schema} for one, schema in zip(told, schemas, strict=True)], indent=2))
+        keys = ("kind", "name", "plugin", "version", "doc")
+        told = [({key: getattr(part, key) for key in keys}, part.schema.model_json_schema()) for part in parts]
+        print_json([{**about, "settings": schema} for about, schema in told])
         return
     console = _console()
     if not in_full:
@@ -210,18 +193,14 @@ def print_parts(parts: Sequence[Part], *, in_full: bool, as_json: bool) -> None:
         console.print(table)
 
 
-LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
-
-
 def print_audit(found: DataAudit, folder: Path) -> None:
     """Print the findings of an audit, most serious first, then its tables; `folder` is where the rest lies."""
-
     from harness.audit.run import describe_colours, make_tables, summarise
 
-    console = _console()
+    console, styles = _console(), {"error": "bold red", "warning": "yellow", "note": "dim"}
     console.print(Text(f"{found.name} {found.audit.root}".strip(), style="bold"))
     for finding in found.findings:
-        line = Text(f"{finding.level}: ", style=LEVEL_STYLES[finding.level])
+        line = Text(f"{finding.level}: ", style=styles[finding.level])
         console.print(line.append(finding.told, style="default"), soft_wrap=True)
     for item in make_tables(found.audit, found.proposals):
         table = Table(title=item.caption, title_justify="left")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -20,7 +20,7 @@ from harness.data.guessed_classes import guess_classes
 from harness.data.images import ColourMaskError, read_image
 from harness.data.listing import IMAGE_ENDINGS, LABEL_ENDINGS, find_listed, list_labels, list_names, read_list
 from harness.data.recognised import KnownLayout, Layout, MaskIds, Miss, read_mask_ids, spread, subfolders
-from harness.errors import InputError, name_some
+from harness.errors import InputError, join_words, name_some
 
 _NAMES = {
     "images": "images image imgs img img_dir jpegimages rgb color_images pictures frames",
@@ -150,12 +150,6 @@ def _find_lists(place: Path, pair: Folders) -> tuple[dict[str, str], str]:
         why = f"there is no {lacking}" if lacking else "no name in them is that of a picture"
         return {}, f"{join_words(lists.values())} {'is' if len(lists) == 1 else 'are'} not used: {why}"
     return {}, ""
-
-
-def join_words(words: Iterable[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`; there is at least one word."""
-    *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 CITY_NAME = r"[a-z-]+_\d{6}_\d{6}"

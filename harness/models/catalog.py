@@ -52,7 +52,10 @@ def unet(num_classes: int, in_channels: int, /, *, base_channels: Count = 32, we
 
 
 def _torchvision(name: str, told: str, min_batch: int = 1) -> Callable[..., Network]:
-    """Enter one of the models of torchvision that have no setting of their own; `told` is its help."""
+    """Enter one of the models of torchvision that have no setting of their own; `told` is its help.
+
+    Those in which BatchNorm follows a pooling of the whole image train on two images at least.
+    """
 
     def build(
         num_classes: int,
@@ -65,8 +68,8 @@ def _torchvision(name: str, told: str, min_batch: int = 1) -> Callable[..., Netw
     ) -> Network:
         from harness.models.from_torchvision import make_torchvision
 
-        given = {"weights": weights, "backbone_weights": backbone_weights}
-        return make_torchvision(name, num_classes, in_channels, **given, aux_weight=aux_weight)
+        start = {"weights": weights, "backbone_weights": backbone_weights}
+        return make_torchvision(name, num_classes, in_channels, **start, aux_weight=aux_weight)
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = f"""{told}
@@ -105,8 +108,8 @@ def deeplabv3_mobilenet_v3_large(
     from harness.models.from_torchvision import make_torchvision
     from harness.models.network import set_norm_momentum
 
-    given = {"weights": weights, "backbone_weights": backbone_weights}
-    network = make_torchvision("deeplabv3_mobilenet_v3_large", num_classes, in_channels, **given, aux_weight=aux_weight)
+    start = {"weights": weights, "backbone_weights": backbone_weights}
+    network = make_torchvision("deeplabv3_mobilenet_v3_large", num_classes, in_channels, **start, aux_weight=aux_weight)
     set_norm_momentum(network, norm_momentum)
     return network
 

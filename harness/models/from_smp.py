@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ TIMM = "tu-"
 CLASSIFIER = ("segmentation_head.",)
 PROBE_PX = (64, 224, 256, 384)
 """Sides of images that are tried; windowed transformers take those of one size alone."""
-SHA256_DIGITS = 64
 
 
 def make_smp(
@@ -127,37 +126,38 @@ def _cut(module: Any, architecture: str) -> dict[Freeze, Stages]:
 
 def _fetch_encoder(architecture: str, encoder: str) -> dict[str, Tensor]:
     """Return the encoder's published weights, by way of a second model: smp and timm know their own files' names."""
-    published = {} if encoder.startswith(TIMM) else smp.encoders.encoders[encoder]["pretrained_settings"]
-    which = True if encoder.startswith(TIMM) else "imagenet" if "imagenet" in published else next(iter(published))
-    _require_whole(_find_repository(encoder, published.get(which) if isinstance(which, str) else None))
+    which: str | bool
+    if encoder.startswith(TIMM):
+        which, of_repository = True, ""
+        known = timm.models.get_pretrained_cfg(encoder.removeprefix(TIMM), allow_unregistered=True)
+        repository = getattr(known, "hf_hub_id", None) or ""
+    else:
+        published = smp.encoders.encoders[encoder]["pretrained_settings"]
+        which = "imagenet" if "imagenet" in published else next(iter(published))
+        repository = published[which]["repo_id"]
+        of_repository = f" of {repository}"
+    _require_whole(repository)
     try:
         state: dict[str, Tensor] = _create(architecture, encoder, 1, RGB, which).encoder.state_dict()
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = first_line(error)
-        repository = f" of {published[which]['repo_id']}" if isinstance(which, str) else ""
         raise InputError(
-            f"model.backbone_weights: default: the weights of encoder {encoder} cannot be fetched ({reason}); copy "
-            f"the folder {HF_HUB_CACHE} from a machine that has them, or give the path of model.safetensors{repository}"
+            f"model.backbone_weights: default: the weights of encoder {encoder} cannot be fetched "
+            f"({first_line(error)}); copy the folder {HF_HUB_CACHE} from a machine that has them, or give the path of "
+            f"model.safetensors{of_repository}"
         ) from None
     return state
-
-
-def _find_repository(encoder: str, published: Mapping[str, Any] | None) -> str:
-    """Return the Hugging Face repository of an encoder's weights; empty where it is not known."""
-    if published is not None:
-        return str(published.get("repo_id", ""))
-    known = timm.models.get_pretrained_cfg(encoder.removeprefix(TIMM), allow_unregistered=True)
-    return str(getattr(known, "hf_hub_id", None) or "")
 
 
 def _require_whole(repository: str) -> None:
     """Require the weights of a repository that were fetched before to be whole: large files bear their SHA-256 as name.
 
+    `repository` is empty where it is not known.
+
     Raises:
         InputError: a file is damaged.
     """
     for path in (Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "blobs").glob("*"):
-        if len(path.name) == SHA256_DIGITS:
+        if len(path.name) == 64:
             require_digest(path, path.name, "model.backbone_weights")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torchvision.models import get_model, get_model_weights, get_weight
 from harness.models.channels import rebuild_first_conv
 from harness.models.network import Features, Freeze, Network, Stages
 from harness.models.weights import CLASSIFICATION, fetch_state, load_state, read_state, require_one_start
+from harness.registry import find_part
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,12 @@ class Recipe:
     imagenet: str
     """The weights that torchvision itself begins this model's backbone with."""
     classifier: tuple[str, ...] = ("classifier.4.", "aux_classifier.4.")
-    pools_to_one: bool = False
-    """Whether BatchNorm follows a pooling of the whole image."""
 
 
 RECIPES = {
-    "deeplabv3_resnet50": Recipe("ResNet50_Weights.IMAGENET1K_V1", pools_to_one=True),
-    "deeplabv3_resnet101": Recipe("ResNet101_Weights.IMAGENET1K_V1", pools_to_one=True),
-    "deeplabv3_mobilenet_v3_large": Recipe("MobileNet_V3_Large_Weights.IMAGENET1K_V1", pools_to_one=True),
+    "deeplabv3_resnet50": Recipe("ResNet50_Weights.IMAGENET1K_V1"),
+    "deeplabv3_resnet101": Recipe("ResNet101_Weights.IMAGENET1K_V1"),
+    "deeplabv3_mobilenet_v3_large": Recipe("MobileNet_V3_Large_Weights.IMAGENET1K_V1"),
     "fcn_resnet50": Recipe("ResNet50_Weights.IMAGENET1K_V1"),
     "lraspp_mobilenet_v3_large": Recipe(
         "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
@@ -55,9 +53,8 @@ def make_torchvision(
     module = get_model(name, weights=None, weights_backbone=None, num_classes=num_classes, aux_loss=aux_weight > 0)
     notes = rebuild_first_conv(module, in_channels)
     if weights != "none":
-        optional = (*recipe.classifier, "aux_classifier.")
         state, origin = _state_of(weights, get_model_weights(name).DEFAULT.url, "model.weights")
-        notes += load_state(module, state, origin, optional=optional)
+        notes += load_state(module, state, origin, optional=(*recipe.classifier, "aux_classifier."))
     elif backbone_weights != "none":
         state, origin = _state_of(backbone_weights, get_weight(recipe.imagenet).url, "model.backbone_weights")
         state = {key.removeprefix("features."): tensor for key, tensor in state.items()}  # MobileNet's name for them
@@ -70,7 +67,7 @@ def make_torchvision(
         ),
         backbone=("backbone.",),
         classifier=recipe.classifier,
-        min_batch=2 if recipe.pools_to_one else 1,
+        min_batch=find_part("model", name).min_batch,
         notes=notes,
         stages=_cut_lraspp(module) if name.startswith("lraspp") else _cut(module),
     )
@@ -92,7 +89,8 @@ def _cut(module: Any) -> dict[Freeze, Stages]:
         return tuple(maps[name] for name in heads)
 
     def run(pick: slice, features: Features) -> Features:
-        return tuple(_run(list(head)[pick], map_) for head, map_ in zip(heads.values(), features, strict=True))
+        parts = [nn.Sequential(*list(head)[pick]) for head in heads.values()]
+        return tuple(layers(map_) for layers, map_ in zip(parts, features, strict=True))
 
     def enlarge(maps: Features, size: tuple[int, int]) -> dict[str, Tensor]:
         return {name: _resize(map_, size) for name, map_ in zip(heads, maps, strict=True)}
@@ -130,12 +128,6 @@ def _cut_lraspp(module: Any) -> dict[Freeze, Stages]:
             },
         ),
     }
-
-
-def _run(layers: Iterable[nn.Module], map_: Tensor) -> Tensor:
-    for layer in layers:
-        map_ = layer(map_)
-    return map_
 
 
 def _resize(map_: Tensor, size: tuple[int, int]) -> Tensor:

@@ -123,10 +123,13 @@ def load_state(module: nn.Module, state: State, origin: str, *, optional: Sequen
         InputError: anything else differs; the first names of each kind are listed, and the module is unchanged.
     """
     wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    # First what can be fitted (RGB to other channels), then the misfits, all of them: one message lists every kind.
     rgb = [name for name, tensor in state.items() if name in wanted and sees_rgb(tensor, wanted[name])]
     fitted = {**state, **{name: widen_input(state[name], wanted[name][1]) for name in rgb}}
     given = {name: tensor.shape for name, tensor in fitted.items()}
-    misfits = [name for name in {**wanted, **given} if wanted.get(name) != given.get(name) and not _is_tally(name)]
+    # Old files, and those made for inference, lack BatchNorm's count of batches, which decides no number.
+    compared = [name for name in {**wanted, **given} if not name.endswith(".num_batches_tracked")]
+    misfits = [name for name in compared if wanted.get(name) != given.get(name)]
     wrong = [name for name in misfits if not name.startswith(tuple(optional))]
     if wrong:
         raise InputError(f"{origin}: does not fit the model: {_explain(wrong, wanted, given)}")
@@ -140,11 +143,6 @@ def load_state(module: nn.Module, state: State, origin: str, *, optional: Sequen
         f"{file}: not used": set(misfits) - wanted.keys(),
     }
     return tuple(f"{note}: {name_some(sorted(names), SHOWN)}" for note, names in notes.items() if names)
-
-
-def _is_tally(name: str) -> bool:
-    """Old files, and those made for inference, lack BatchNorm's count of batches, which decides no number."""
-    return name.endswith(".num_batches_tracked")
 
 
 def _explain(wrong: Sequence[str], wanted: Mapping[str, Size], given: Mapping[str, Size]) -> str:

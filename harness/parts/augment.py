@@ -1,7 +1,7 @@
 """Augmentations. Letters: C channel, H, W.
 
 A step draws from the generator it is given and from nothing else. One that only moves pixels is `Geometric`: it says
-which move it draws, and several in a row can be made by one sampling.
+which transform it draws, so that several in a row can be made by one sampling.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from harness.settings import Fraction, Positive, Size
 
 Augment: TypeAlias = "Callable[[Sample, np.random.Generator], Sample]"
 """A sample and a generator -> the sample with picture, label and depth changed together."""
-Angle = Annotated[float, Field(gt=0, le=180)]
 HalfTurn = Annotated[float, Field(ge=0, le=0.5)]
 
 
@@ -36,7 +35,7 @@ def flip(*, p: Fraction = 0.5) -> Augment:
 
 
 @part("augment")
-def rotate(*, degrees: Angle, p: Fraction = 1.0) -> Augment:
+def rotate(*, degrees: Annotated[float, Field(gt=0, le=180)], p: Fraction = 1.0) -> Augment:
     """Turn about the centre by up to `degrees` either way, with probability p; what comes into view is ignored."""
 
     def draw(have: Shape, rng: np.random.Generator) -> Transform | None:

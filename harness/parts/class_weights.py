@@ -26,7 +26,12 @@ def weigh_classes(rule: Rule | Sequence[float], pixels_IC: npt.NDArray[np.int64]
     if rule == "none":
         return None
     if not isinstance(rule, str):
-        return _as_listed(rule, pixels_IC.shape[1])
+        given, wanted = len(rule), pixels_IC.shape[1]
+        if given != wanted:
+            raise InputError(
+                f"class_weights: {given} weights were given, the data has {wanted} classes; give one for each"
+            )
+        return np.array(rule, np.float64)
     pixels_C = pixels_IC.sum(axis=0)
     if rule == "median_frequency":
         raw_C = median_frequency(pixels_IC)
@@ -65,11 +70,3 @@ def effective_number(pixels_C: npt.NDArray[np.int64], beta: float) -> Weights:
 
 def _divide(numerator_C: Weights, denominator_C: Weights) -> Weights:
     return np.divide(numerator_C, denominator_C, out=np.zeros(numerator_C.shape), where=denominator_C > 0)
-
-
-def _as_listed(weights: Sequence[float], num_classes: int) -> Weights:
-    if len(weights) != num_classes:
-        raise InputError(
-            f"class_weights: {len(weights)} weights were given, the data has {num_classes} classes; give one for each"
-        )
-    return np.array(weights, np.float64)

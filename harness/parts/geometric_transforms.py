@@ -1,4 +1,4 @@
-"""Changes of place, as data: what each does to a sample, and where each pixel after it comes from.
+"""Geometric transforms as data: what each does to a sample, and from where each pixel of the result comes.
 
 Letters: C channel, H, W. A position is (x, y) in pixels, and the centre of the first pixel is (0.5, 0.5). Label and
 depth follow by nearest neighbour. A pixel that is made up is 255 (ignored) in the label, unknown in the depth, and in
@@ -21,11 +21,11 @@ GREY = 127
 Shape: TypeAlias = "tuple[int, int]"
 """Height and width."""
 Affine = npt.NDArray[np.float64]
-"""[2, 3]: a position (x, y, 1) after a move -> the position before it."""
+"""[2, 3]: a position (x, y, 1) after a transform -> the position before it."""
 
 
 class Transform(Protocol):
-    """One change of place."""
+    """A transform that only moves pixels."""
 
     def apply(self, sample: Sample) -> Sample:
         """Return the sample after it."""
@@ -39,15 +39,15 @@ class Transform(Protocol):
 
 @dataclass(frozen=True)
 class Geometric:
-    """An augmentation that does nothing but move pixels: a move is drawn for each sample, or none."""
+    """An augmentation that only moves pixels: a transform is drawn for each sample, or none."""
 
     draw: Callable[[Shape, np.random.Generator], Transform | None]
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Draw a move for a sample, and return the sample after it."""
+        """Draw a transform for a sample, and return the sample after it."""
         height, width = sample.label_HW.shape
-        move = self.draw((height, width), rng)
-        return sample if move is None else move.apply(sample)
+        transform = self.draw((height, width), rng)
+        return sample if transform is None else transform.apply(sample)
 
 
 @dataclass(frozen=True)

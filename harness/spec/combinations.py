@@ -7,21 +7,16 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from harness.errors import did_you_mean
-from harness.spec.designs import (
-    DESIGNS,
-    FACTORIAL,
-    FRACTIONAL,
-    MOST_COMPONENTS,
-    TOGETHER,
-    Combination,
-    combine,
-    count_combinations,
-)
+from harness.spec.designs import DESIGNS, FACTORIAL, FRACTIONAL, TOGETHER, Combination, combine, count_combinations
 from harness.spec.names import read_named
 from harness.strict_yaml.located import Node
 
+MOST_COMPONENTS = 64
+"""Components of one variant: designs of more make no report that could be read."""
 MOST_VARIANTS = 10_000
 """Combinations of components of a variant, and variants of a study."""
+Rule = Mapping[str, tuple[Node, Mapping[str, Node]]]
+"""Component -> where its rule stands, and each component that it names -> where it names it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def read_family(name: str, entries: Mapping[str, Node]) -> Family:
     _check_number(entries, designs, len(components))
     if FRACTIONAL in designs and (needs or excludes):
         raise entries["design"].error("a fraction says nothing unless all of it runs; with rules, write factorial")
-    return _make_family(name, components, _Rules(_names(needs), _names(excludes)), designs, entries)
+    return _make_family(name, entries, (needs, excludes), designs)
 
 
 def _check_number(entries: Mapping[str, Node], designs: Sequence[str], components: int) -> None:
@@ -107,30 +102,25 @@ def member_name(family: str, components: Sequence[str], on: Combination) -> str:
     return f"{family}-only-{named[0]}" if len(named) == 1 else f"{family}-{'.'.join(named)}"
 
 
-@dataclass(frozen=True)
-class _Rules:
-    needs: Mapping[str, tuple[str, ...]]
-    excludes: Mapping[str, tuple[str, ...]]
-
-    def broken_by(self, on: Combination) -> str | None:
-        """Return which rule a combination breaks, in words; None where it breaks none."""
-        for verb, rule in (("needs", self.needs), ("excludes", self.excludes)):
-            for name in (name for name in rule if name in on):
-                wrong = [other for other in rule[name] if (other in on) is (verb == "excludes")]
-                if wrong:
-                    return f"{name} {verb} {wrong[0]}"
-        return None
+def _broken_rule(on: Combination, needs: Rule, excludes: Rule) -> str | None:
+    """Return which rule a combination breaks, in words; None where it breaks none."""
+    for verb, rule in (("needs", needs), ("excludes", excludes)):
+        for name in (name for name in rule if name in on):
+            wrong = [other for other in rule[name][1] if (other in on) is (verb == "excludes")]
+            if wrong:
+                return f"{name} {verb} {wrong[0]}"
+    return None
 
 
-def _make_family(
-    name: str, components: Mapping[str, Node], rules: _Rules, designs: Sequence[str], entries: Mapping[str, Node]
-) -> Family:
+def _make_family(name: str, entries: Mapping[str, Node], rules: tuple[Rule, Rule], designs: Sequence[str]) -> Family:
+    components = entries["components"].mapping()
     order = tuple(components)
     members: dict[str, Member] = {}
     left_out: list[str] = []
     for on, makers in combine(designs, order).items():
         own = member_name(name, order, on)
-        broken = rules.broken_by(on)
+        broken = _broken_rule(on, *rules)
+        # Without all components on, these designs have nothing to measure from: that is an error and no gap.
         about_all = [design for design in makers if own == name and design != FACTORIAL]
         if broken and about_all:
             raise entries["excludes"].error(
@@ -145,7 +135,7 @@ def _make_family(
     for component, node in components.items():
         if not any(component in member.on for member in members.values()):
             raise node.key_error(f"'{component}' is on in no combination that its rules allow of {', '.join(designs)}")
-    return Family(components, rules.needs, tuple(members.values()), tuple(left_out))
+    return Family(components, _names(rules[0]), tuple(members.values()), tuple(left_out))
 
 
 def _read_designs(node: Node) -> tuple[str, ...]:
@@ -161,10 +151,6 @@ def _read_designs(node: Node) -> tuple[str, ...]:
             raise item.error(f"the design '{design}' is written twice")
         designs.append(design)
     return tuple(designs)
-
-
-Rule = Mapping[str, tuple[Node, Mapping[str, Node]]]
-"""Component -> where its rule stands, and each component that it names -> where it names it."""
 
 
 def _read_rule(node: Node, components: Mapping[str, Node]) -> Rule:
@@ -190,7 +176,7 @@ def _check_rules(needs: Rule, excludes: Rule) -> None:
     for name, (_, others) in excludes.items():
         if name in others:
             raise others[name].error(f"'{name}' excludes itself: it could never be on")
-    links, pairs = _names(needs), _names(excludes)
+    links = _names(needs)
     try:
         TopologicalSorter(links).prepare()
     except CycleError as error:
@@ -198,8 +184,7 @@ def _check_rules(needs: Rule, excludes: Rule) -> None:
         raise needs[circle[0]][0].error(f"the components need each other in a circle: {' -> '.join(circle)}") from None
     for name, (node, _) in needs.items():
         on = _with_needed(name, links)
-        broken = _Rules({}, pairs).broken_by(on)
-        if broken:
+        if broken := _broken_rule(on, {}, excludes):
             raise node.error(f"'{name}' could never be on: with what it needs, {broken}")
 
 

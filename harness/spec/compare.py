@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, get_args
@@ -122,16 +123,9 @@ def _read_expected(node: Node) -> float:
     return float(expected)
 
 
-def _read_epoch(node: Node) -> Which:
-    for known in WHICH:
-        if node.value == known:
-            return known
-    raise node.error(f"{node.shown()} was given; the epoch that is compared is {' or '.join(WHICH)}")
-
-
-def _read_split(node: Node) -> Node:
-    if node.value not in SPLITS:
-        raise node.error(f"{node.shown()} was given; the split that verdicts are given on is {' or '.join(SPLITS)}")
+def _one_of(known: Sequence[str], what: str, node: Node) -> Node:
+    if node.value not in known:
+        raise node.error(f"{node.shown()} was given; {what} is {' or '.join(known)}")
     return node
 
 
@@ -153,7 +147,7 @@ _READERS: Mapping[str, Any] = {
     "reference": Node.text,
     "margin": _read_margin,
     "expected": _read_expected,
-    "epoch": _read_epoch,
-    "split": _read_split,
+    "epoch": lambda node: _one_of(WHICH, "the epoch that is compared", node).value,
+    "split": partial(_one_of, SPLITS, "the split that verdicts are given on"),
     "looks": _read_looks,
 }

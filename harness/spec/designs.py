@@ -10,8 +10,6 @@ from itertools import combinations
 
 Combination = frozenset[str]
 
-MOST_COMPONENTS = 64
-"""Components of one variant: designs of more make no report that could be read."""
 TOGETHER = "together"
 FACTORIAL = "factorial"
 FRACTIONAL = "fractional"
@@ -70,6 +68,7 @@ def _generators(count: int) -> str:
     """Return each column as a product of the first ones, which are letters: `a b c d abc abd`."""
     if count == 1:
         return "a"
+    # The words of an odd number of letters, three or more, are 2^(m-1) - m: with the m letters 2^(m-1) columns.
     size = next(m for m in range(2, count + 1) if count <= 2 ** (m - 1) or m == count)
     letters = [chr(ord("a") + place) for place in range(size)]
     products = ["".join(product) for length in range(3, size + 1, 2) for product in combinations(letters, length)]
@@ -83,9 +82,7 @@ DESIGNS: Mapping[str, Callable[[Sequence[str]], tuple[Combination, ...]]] = {
 
 def count_combinations(design: str, components: int) -> int:
     """Return how many combinations a design makes of so many components, or a few less, without making them."""
-    if design == FACTORIAL:
-        return 1 << components
-    several = {TOGETHER: 1, FRACTIONAL: 2 * components}
+    several = {TOGETHER: 1, FACTORIAL: 1 << components, FRACTIONAL: 2 * components}
     return several.get(design, components + 1)
 
 

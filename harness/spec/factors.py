@@ -23,9 +23,13 @@ class Comparisons:
         first = {run.variant: run for run in reversed(plan.runs)}
         self.runs = {name: first[name] for name in plan.variants}
         self._trees = {name: settings_tree(run.config) for name, run in self.runs.items()}
-        self._steps = {name: steps_per_image(run.config) for name, run in self.runs.items()}
-        self._warmup = {name: _warmup_per_image(run.config) for name, run in self.runs.items()}
-        self._automatic = {name: _is_automatic(run) for name, run in self.runs.items()}
+        configs = {name: run.config for name, run in self.runs.items()}
+        self._steps = {name: steps_per_image(config, config.train.epochs) for name, config in configs.items()}
+        self._warmup = {name: steps_per_image(config, config.schedule.warmup) for name, config in configs.items()}
+        self._automatic = {  # whose inputs are normalised as `auto` would have it
+            name: run.config.data.normalize == auto_normalize(first_weights(run).values())
+            for name, run in self.runs.items()
+        }
         self.factors = cache(self._factors)
         self._searches: dict[tuple[str, bool], _Search] = {}
 
@@ -38,12 +42,14 @@ class Comparisons:
         """
         here, there = self.runs[one], self.runs[other]
         changed = tree_differences(self._trees[other], self._trees[one])
+        # What a component sets is its own doing: it counts once, and its keys are no factors beside it.
         changed_components = []
         for name, keys in self._plan.component_keys.items():
             if here.components.get(name) != there.components.get(name):
                 explained = {key for key in changed if any(overlap(key, own) for own in keys)}
                 changed_components += [(name, explained)] if explained else []
         rest = set(changed).difference(*(explained for _, explained in changed_components))
+        # What only follows from another factor is none of its own.
         automatic = self._automatic[one] and self._automatic[other]
         if automatic and "data.normalize" in rest and here.config.model != there.config.model:
             rest.discard("data.normalize")
@@ -51,14 +57,16 @@ class Comparisons:
             rest.discard("train.epochs")
         if isclose(self._warmup[one], self._warmup[other]):
             rest.discard("schedule.warmup")
-        names = [name for name, _ in changed_components]
-        return tuple(dict.fromkeys([*names, *(_part_of(key) for key in changed if key in rest)]))
+        parts = (_part_of(key) for key in changed if key in rest)
+        return tuple(dict.fromkeys([*(name for name, _ in changed_components), *parts]))
 
     def steps(self, first: str, last: str, *, alike: bool = False) -> tuple[str, ...]:
         """Return the shortest way between two variants on which each differs from the one before in one factor at most.
 
         Empty where there is none. With `alike`, all on it begin with the same weights, which otherwise do not count.
         """
+        # Breadth first, so that the first way found is a shortest one. The search is kept and goes on where it stopped:
+        # the lint asks for many ways from the same variant, and each pair costs a comparison of all settings.
         search = self._searches.setdefault(
             (first, alike), _Search({first: first}, deque([first]), set(self.runs) - {first})
         )
@@ -107,19 +115,9 @@ def first_weights(run: Run) -> dict[str, str]:
     return {name: value for name, value in settings if name in WEIGHTS or f"model.{name}" in run.inputs}
 
 
-def _is_automatic(run: Run) -> bool:
-    """Tell whether inputs are normalised as `auto` would have it."""
-    return run.config.data.normalize == auto_normalize(first_weights(run).values())
-
-
-def steps_per_image(config: RunConfig) -> float:
-    """Return the steps of the optimizer in a whole run for each image that the data set has for training."""
-    return config.train.epochs * config.data.fraction / (config.train.batch_size * config.train.accumulate)
-
-
-def _warmup_per_image(config: RunConfig) -> float:
-    """Return the steps of the optimizer in the warm-up for each image that the data set has for training."""
-    return config.schedule.warmup * config.data.fraction / (config.train.batch_size * config.train.accumulate)
+def steps_per_image(config: RunConfig, epochs: float) -> float:
+    """Return the steps of the optimizer in some epochs for each image that the data set has for training."""
+    return epochs * config.data.fraction / (config.train.batch_size * config.train.accumulate)
 
 
 def _part_of(key: str) -> str:

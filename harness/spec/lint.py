@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import isclose
 
+from harness.errors import join_words
 from harness.records import Concern, Plan, Run
 from harness.spec.designs import TOGETHER, combine
 from harness.spec.factors import Comparisons, first_weights, isolated, steps_per_image
@@ -41,15 +42,14 @@ def lint(
 
 
 def _unfit_inputs(plan: Plan) -> Iterator[Concern]:
-    wrong = [run for run in plan.runs if run.start is None and _has_known_weights(run)]
-    wrong = [run for run in wrong if run.config.data.normalize != "imagenet"]
-    if wrong:
-        names = _variants(wrong)
+    others = [run for run in plan.runs if run.start is None and run.config.data.normalize != "imagenet"]
+    if wrong := [run for run in others if _has_known_weights(run)]:
+        names = tuple(dict.fromkeys(run.variant for run in wrong))
         given = " and ".join(dict.fromkeys(run.config.data.normalize for run in wrong))
         yield Concern(
             "normalization",
             names,
-            f"{_listed(names)} {_verb(names, 'begins', 'begin')} with weights that were trained on images normalised"
+            f"{join_words(names)} {_verb(names, 'begins', 'begin')} with weights that were trained on images normalised"
             f" with ImageNet's mean and deviation, and {_verb(names, 'sees', 'see')} others (data.normalize: {given}):"
             " part of what the weights know is lost",
             "write data.normalize: auto",
@@ -66,6 +66,7 @@ def _confounded(plan: Plan, compared: Comparisons, seconds: Mapping[str, float])
     for family, names in _families(plan).items():
         divided = isolated(plan, family) if compared.runs[names[0]].design else frozenset()
         for other in _compared_with(compared, names[0]):
+            # One concern for a family, that of its combination which differs most: a design has thousands.
             variant = max(names, key=lambda name: len(compared.factors(name, other)))
             factors = compared.factors(variant, other)
             pair = frozenset({variant, other})
@@ -127,12 +128,12 @@ def _design_for(plan: Plan, variant: str, factors: Sequence[str], seconds: Mappi
     prices = {design: len(combine([design], factors).keys() - present) for design in ("leave_one_out", "add_one_in")}
     design = min(prices, key=lambda name: prices[name])
     named = [name for name in factors if name in outside]
-    first = f"{_listed(named)} as {'components' if len(named) > 1 else 'a component'} and " if named else ""
+    first = f"{join_words(named)} as {'components' if len(named) > 1 else 'a component'} and " if named else ""
     return f"in {run.family or variant} write {first}design: {design}: {_price(plan, variant, prices[design], seconds)}"
 
 
 def _price(plan: Plan, variant: str, more: int, seconds: Mapping[str, float]) -> str:
-    runs = more * len(_seeds(plan))
+    runs = more * len({run.seed for run in plan.runs})
     hours = f", about {runs * seconds[variant] / 3600:.1f} hours one after the other" if variant in seconds else ""
     return f"{more} more {'variant' if more == 1 else 'variants'}, {runs} {'run' if runs == 1 else 'runs'}{hours}"
 
@@ -148,7 +149,7 @@ def _unequal_budgets(plan: Plan, compared: Comparisons) -> Iterator[Concern]:
         yield Concern(
             "budget",
             (*names, other),
-            f"{_listed(names)} {_verb(names, 'takes', 'take')} {words} {other}: a difference may be the training's"
+            f"{join_words(names)} {_verb(names, 'takes', 'take')} {words} {other}: a difference may be the training's"
             " length alone",
             f"make the steps equal by train.epochs, or add a variant like {other} with as many",
         )
@@ -157,7 +158,8 @@ def _unequal_budgets(plan: Plan, compared: Comparisons) -> Iterator[Concern]:
 def _budget_words(run: Run, other: Run) -> str:
     here, there = run.config, other.config
     if here.data.name == there.data.name:
-        share = steps_per_image(here) / steps_per_image(there) if there.train.epochs else 1.0
+        steps = [steps_per_image(config, config.train.epochs) for config in (here, there)]
+        share = steps[0] / steps[1] if there.train.epochs else 1.0
         return "" if isclose(share, 1) else f"{share:.3g} times as many steps of the optimizer as"
     if here.train.epochs == there.train.epochs:
         return ""
@@ -188,14 +190,14 @@ def _continued(plan: Plan) -> Iterator[Concern]:
 
 
 def _single_images(plan: Plan) -> Iterator[Concern]:
-    names = _variants([run for run in plan.runs if run.config.train.batch_size == 1])
+    names = tuple(dict.fromkeys(run.variant for run in plan.runs if run.config.train.batch_size == 1))
     if names:
         yield Concern(
             "batch_norm",
             names,
-            f"{_listed(names)} {_verb(names, 'trains', 'train')} on one image a step: a model with BatchNorm, as most"
-            " have, normalises each image by itself while it trains, and by running averages of such images when it is"
-            " judged",
+            f"{join_words(names)} {_verb(names, 'trains', 'train')} on one image a step: a model with BatchNorm, as"
+            " most have, normalises each image by itself while it trains, and by running averages of such images when"
+            " it is judged",
             "raise train.batch_size to 2 at least (train.accumulate does not help)",
         )
 
@@ -205,18 +207,6 @@ def _families(plan: Plan) -> dict[str, tuple[str, ...]]:
     for run in plan.runs:
         members.setdefault(run.family or run.variant, {})[run.variant] = None
     return {name: tuple(variants) for name, variants in members.items()}
-
-
-def _variants(runs: Sequence[Run]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(run.variant for run in runs))
-
-
-def _seeds(plan: Plan) -> set[int]:
-    return {run.seed for run in plan.runs}
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _verb(names: Sequence[str], one: str, several: str) -> str:

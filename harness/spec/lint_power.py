@@ -1,4 +1,4 @@
-"""What the seeds, the groups of images, the margin and the looks of a plan are too few or too small for."""
+"""Which conclusions the seeds, the groups of images, the margin and the looks of a plan are too few or small for."""
 
 from __future__ import annotations
 
@@ -25,30 +25,31 @@ QUIET_SEEDS = 0.001
 
 def few_seeds(plan: Plan, seconds: Mapping[str, float]) -> Iterator[Concern]:
     """Return what fewer than three seeds do not show; those that validate on folds are spoken of there."""
-    seeds = len({run.seed for run in plan.runs})
-    if seeds >= FEWEST_SEEDS or find_folds(plan) is not None:
+    seeds = sorted({run.seed for run in plan.runs})
+    if len(seeds) >= FEWEST_SEEDS or find_folds(plan) is not None:
         return
-    missing = FEWEST_SEEDS - seeds
-    known = [seconds[name] for name in plan.variants if name in seconds]
-    hours = f", about {missing * sum(known) / 3600:.1f} hours one after the other"
-    more = missing * len(plan.variants)
-    text = (
+    missing = FEWEST_SEEDS - len(seeds)
+    remedy = f"write seeds: {list(add_seeds(seeds, FEWEST_SEEDS))}: {_more_runs(plan, missing)}"
+    if all(name in seconds for name in plan.variants):
+        hours = missing * sum(seconds[name] for name in plan.variants) / 3600
+        remedy += f", about {hours:.1f} hours one after the other"
+    code, text = (
+        "one_seed",
         "each variant runs with one seed: a difference then speaks of these weights, not of the settings, because"
-        " another seed may turn it round"
+        " another seed may turn it round",
     )
-    if seeds == 2:
-        text = (
+    if len(seeds) == 2:
+        code, text = (
+            "few_seeds",
             "each variant runs with two seeds: they show only differences several times as large as the noise of"
-            " training, and no class is judged"
+            " training, and no class is judged",
         )
-    added = ", ".join(map(str, add_seeds(sorted({run.seed for run in plan.runs}), FEWEST_SEEDS)))
-    yield Concern(
-        "one_seed" if seeds == 1 else "few_seeds",
-        plan.variants,
-        text,
-        f"write seeds: [{added}]: {more} more {'run' if more == 1 else 'runs'}"
-        f"{hours if len(known) == len(plan.variants) else ''}",
-    )
+    yield Concern(code, plan.variants, text, remedy)
+
+
+def _more_runs(plan: Plan, seeds: int) -> str:
+    more = seeds * len(plan.variants)
+    return f"{more} more {'run' if more == 1 else 'runs'}"
 
 
 def find_folds(plan: Plan) -> tuple[int, int] | None:
@@ -73,10 +74,8 @@ def few_folds(plan: Plan) -> Iterator[Concern]:
             f"the seeds validate on {judged} of {folds} folds: fewer than {FEWEST_SEEDS} say nothing of other data, so"
             " there is no verdict over folds"
         )
-    more = missing * len(plan.variants)
     fewer = f"data.folds: {wanted} and " if wanted > folds else ""
-    runs = f"{more} more {'run' if more == 1 else 'runs'}"
-    yield Concern("few_folds", plan.variants, text, f"write {fewer}seeds: [{', '.join(map(str, advised))}]: {runs}")
+    yield Concern("few_folds", plan.variants, text, f"write {fewer}seeds: {list(advised)}: {_more_runs(plan, missing)}")
 
 
 def add_seeds(seeds: Sequence[int], number: int, folds: int | None = None) -> tuple[int, ...]:
@@ -84,8 +83,8 @@ def add_seeds(seeds: Sequence[int], number: int, folds: int | None = None) -> tu
 
     With folds, those on which no seed validates get theirs first.
     """
-    held = {seed % folds for seed in seeds} if folds else set()
-    empty = [fold for fold in range(folds or 0) if fold not in held]
+    judged = {seed % folds for seed in seeds} if folds else set()
+    empty = [fold for fold in range(folds or 0) if fold not in judged]
     others = (seed for seed in range(number + len(seeds)) if seed not in seeds and seed not in empty)
     return (*seeds, *itertools.islice(itertools.chain(empty, others), max(number - len(seeds), 0)))
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from harness.errors import InputError, did_you_mean
 from harness.fingerprint import canonical
-from harness.records import JudgedSplit, RunConfig
-from harness.spec.compare import SPLITS, Compare, is_of_compare, override_compare, split_override
+from harness.records import RunConfig
+from harness.spec.compare import Compare, is_of_compare, override_compare, split_override
 from harness.spec.conflicts import find_conflict
 from harness.spec.names import read_slug
 from harness.spec.outline import Outline, Profile, Variant, VariantOutline, read_modules, read_outline, seeds_problem
@@ -41,7 +41,6 @@ class Spec:
     """Component -> dotted keys that it sets."""
     left_out: tuple[str, ...]
     """Combinations that a design makes and a rule forbids: a sentence for each."""
-    notes: str
     text: str
     """The file as it was read."""
     path: Path
@@ -52,12 +51,6 @@ class Spec:
     """Whether the seeds stand in for those of the file."""
     tune: Tuning | None = None
     """The search for each variant's best settings."""
-
-    @property
-    def split_name(self) -> JudgedSplit | None:
-        """Return the name of the split that verdicts are given on, where the spec names one."""
-        split = self.compare.split
-        return next((name for name in SPLITS if split is not None and split.value == name), None)
 
 
 def load_spec(
@@ -82,7 +75,9 @@ def load_spec(
     changes = [split_override(override) for override in overrides]
     root = parse_yaml(text, lambda line, column: f"{path}:{line}:{column}")
     outline = read_outline(override_compare(root, changes))
-    chosen = _find_profile(outline, path, profile)
+    chosen = None if profile is None else outline.profiles.get(profile)
+    if profile is not None and chosen is None:
+        raise InputError(f"--profile {profile}: {path} has no such profile; {did_you_mean(profile, outline.profiles)}")
     outline = _with_profile(outline, chosen) if chosen else outline
     _check_components(outline)
     base = apply_changes(outline.base, chosen.changes) if chosen else outline.base
@@ -90,16 +85,18 @@ def load_spec(
         base = base if is_of_compare(key) else apply_change(base, key, value)
     plugins = _import_plugins(outline.plugins)
     variants = _resolve_variants(outline, base, plugins)
+    settings = {name: node for variant in outline.variants.values() for name, node in variant.components.items()}
+    if seeds is not None and (problem := seeds_problem(seeds)):
+        raise InputError(f"--seeds {','.join(map(str, seeds))}: {problem}")
     return Spec(
         study=outline.study,
         question=outline.question,
         compare=outline.compare,
-        seeds=outline.seeds if seeds is None else _check_seeds(seeds),
+        seeds=outline.seeds if seeds is None else tuple(seeds),
         plugins=plugins,
         variants=variants,
-        component_keys=_component_keys(outline),
+        component_keys={name: tuple(settings[name].mapping()) for name in outline.components},
         left_out=outline.left_out,
-        notes=outline.notes,
         text=text,
         path=path,
         profile=profile,
@@ -130,14 +127,6 @@ def import_plugins_of(path: Path) -> tuple[str, ...]:
     return _import_plugins(read_modules(parse_file(path).mapping()))
 
 
-def _find_profile(outline: Outline, path: Path, name: str | None) -> Profile | None:
-    if name is None:
-        return None
-    if name not in outline.profiles:
-        raise InputError(f"--profile {name}: {path} has no such profile; {did_you_mean(name, outline.profiles)}")
-    return outline.profiles[name]
-
-
 def _with_profile(outline: Outline, profile: Profile) -> Outline:
     """Return the study with the profile's seeds, and its components in place of those of the same name."""
     variants = {
@@ -145,13 +134,6 @@ def _with_profile(outline: Outline, profile: Profile) -> Outline:
         for name, variant in outline.variants.items()
     }
     return replace(outline, variants=variants, seeds=profile.seeds or outline.seeds)
-
-
-def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    problem = seeds_problem(seeds)
-    if problem:
-        raise InputError(f"--seeds {','.join(map(str, seeds))}: {problem}")
-    return tuple(seeds)
 
 
 def _import_plugins(nodes: Collection[Node]) -> tuple[str, ...]:
@@ -169,12 +151,14 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
     made: dict[str, Variant] = {}
     checked: set[tuple[str, str]] = set()
     for written in parents_first(outline.variants, lambda item: outline.variants[item.like] if item.like else None):
+        # Settings are those of the parent, then the variant's `set`, then its components: later ones win.
         start = apply_changes(trees[written.like] if written.like else base, written.changes)
         trees[written.name] = _with_components(start, written)
         on[written.name] = frozenset(written.components) | (on[written.like] if written.like else frozenset())
         config = resolve(trees[written.name], plugins)
         if clash := find_conflict(config):
             raise trees[written.name].mapping()["train"].mapping()[clash.key].error(clash.problem)
+        # A component means the same in each combination, so one check in a family is enough; a design has thousands.
         unchecked = [name for name in written.components if (written.family, name) not in checked]
         _refuse_idle_components(start, written, unchecked, config)
         checked |= {(written.family, name) for name in unchecked}
@@ -187,17 +171,11 @@ def _resolve_variants(outline: Outline, base: Node, plugins: tuple[str, ...]) ->
             like=written.like,
             components={name: name in on[written.name] for name in outline.components},
             tree=trees[written.name],
-            notes=written.notes,
         )
     for written in outline.variants.values():
         if written.start:
             _check_start(written, made[written.name].config, made[written.start[0]].config)
     return tuple(made[name] for name in outline.variants)
-
-
-def _component_keys(outline: Outline) -> dict[str, tuple[str, ...]]:
-    settings = {name: node for variant in outline.variants.values() for name, node in variant.components.items()}
-    return {name: tuple(settings[name].mapping()) for name in outline.components}
 
 
 def parents_first(variants: Mapping[str, Written], parent_of: Callable[[Written], Written | None]) -> list[Written]:

@@ -12,13 +12,12 @@ LONGEST_SLUG = 100
 """Characters: file systems and tracking stores take names of 250, and harness puts words around them."""
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices, with any ending: a report or a store may be looked at there."""
-SLUG_IN_WORDS = "a name consists of letters, digits, - _ and ., and begins with a letter, a digit or _"
 
 
 def slug_problem(text: str) -> str:
     """Return why a text cannot stand in file names, in words; nothing where it can."""
     if not re.fullmatch(SLUG, text):
-        return SLUG_IN_WORDS
+        return "a name consists of letters, digits, - _ and ., and begins with a letter, a digit or _"
     if len(text) > LONGEST_SLUG:
         return f"a name has at most {LONGEST_SLUG} characters, and this one {len(text)}"
     return "Windows keeps this name for a device; choose another" if DEVICES.fullmatch(text) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -17,7 +17,6 @@ from harness.strict_yaml.located import Node, join
 
 TOP_KEYS = ("study", "question", "notes", "plugins", "base", "variants", "seeds", COMPARE, "tune", "profiles")
 VARIANT_KEYS = ("from", "like", "set", "components", "needs", "excludes", "design", "notes")
-PROFILE_KEYS = ("set", "seeds", "components")
 DEFAULT_PARTS = {"optimizer": {"name": "adam"}, "schedule": {"name": "constant"}}
 MOST_SEEDS = 10_000
 MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
@@ -42,7 +41,6 @@ class VariantOutline:
     """Component -> those without which it does not run."""
     design: tuple[str, ...]
     """Designs that make this combination."""
-    notes: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,6 @@ class Variant:
     """All components of the study, on or off here."""
     tree: Node
     """Its settings as written, changes applied."""
-    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,6 @@ class Outline:
 
     study: str
     question: str
-    notes: str
     plugins: tuple[Node, ...]
     base: Node
     variants: Mapping[str, VariantOutline]
@@ -116,10 +112,12 @@ def read_outline(root: Node) -> Outline:
     _check_links(variants, "like", lambda variant: variant.like)
     profiles = read_named(top["profiles"]) if "profiles" in top else {}
     components = tuple(dict.fromkeys(name for family in families.values() for name in family.components))
+    study, question = read_slug(top["study"]), top["question"].text()
+    if "notes" in top:
+        top["notes"].text()
     return Outline(
-        study=read_slug(top["study"]),
-        question=top["question"].text(),
-        notes=_optional_text(top),
+        study=study,
+        question=question,
         plugins=read_modules(top),
         base=_read_base(top["base"]),
         variants=variants,
@@ -144,10 +142,6 @@ def seeds_problem(seeds: Sequence[object]) -> str | None:
     return None
 
 
-def _optional_text(entries: Mapping[str, Node]) -> str:
-    return entries["notes"].text() if "notes" in entries else ""
-
-
 def _read_base(node: Node) -> Node:
     """Return the base with the parts that a spec may leave out."""
     entries = node.fields(SECTIONS, ("data", "model", "loss"))
@@ -165,30 +159,28 @@ def _expand(written: Node, families: Mapping[str, Family]) -> dict[str, VariantO
     """Return each combination of each variant as a variant of its own, by name."""
     variants: dict[str, VariantOutline] = {}
     for name, family in families.items():
-        for variant in _read_variant(name, written.mapping()[name], family):
+        node = written.mapping()[name]
+        entries = node.mapping()
+        for member in family.members:
+            variant = VariantOutline(
+                name=member.name,
+                family=name,
+                node=node,
+                start=_read_start(entries["from"]) if "from" in entries else None,
+                like=entries["like"].text() if "like" in entries else None,
+                changes=entries.get("set", node.holding({})),
+                components={key: component for key, component in family.components.items() if key in member.on},
+                needs=family.needs,
+                design=member.designs,
+            )
+            if "notes" in entries:
+                entries["notes"].text()
             if variant.name in variants or (variant.name in families and variant.name != name):
                 raise variant.node.key_error(
                     f"a combination of '{name}' is called '{variant.name}', as another variant is; rename one"
                 )
             variants[variant.name] = variant
     return variants
-
-
-def _read_variant(name: str, node: Node, family: Family) -> Iterator[VariantOutline]:
-    entries = node.mapping()
-    for member in family.members:
-        yield VariantOutline(
-            name=member.name,
-            family=name,
-            node=node,
-            start=_read_start(entries["from"]) if "from" in entries else None,
-            like=entries["like"].text() if "like" in entries else None,
-            changes=entries.get("set", node.holding({})),
-            components={component: node for component, node in family.components.items() if component in member.on},
-            needs=family.needs,
-            design=member.designs,
-            notes=_optional_text(entries),
-        )
 
 
 def _read_start(node: Node) -> tuple[str, Which]:
@@ -224,7 +216,7 @@ def _read_seeds(node: Node) -> tuple[int, ...]:
 
 
 def _read_profile(node: Node, known_components: Iterable[str]) -> Profile:
-    entries = node.fields(PROFILE_KEYS)
+    entries = node.fields(("set", "seeds", "components"))
     components = entries["components"].fields(sorted(known_components)) if "components" in entries else {}
     refuse_empty(components)
     return Profile(

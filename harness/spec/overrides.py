@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from harness.errors import did_you_mean
 from harness.records import SEVERAL, SINGLE
+from harness.registry import KINDS
 from harness.strict_yaml.located import Node
 
-SECTIONS = ("data", "model", "loss", "augment", "optimizer", "schedule", "train", "evaluate")
+SECTIONS = (*KINDS, "train", "evaluate")
 
 
 def apply_changes(tree: Node, changes: Node) -> Node:

@@ -15,7 +15,6 @@ from harness.fingerprint import canonical, fingerprint
 from harness.records import SEVERAL, SINGLE, Plan, Run, RunConfig, Start
 from harness.settings import Choice
 from harness.spec.load import Spec, command_of, parents_first
-from harness.spec.outline import Variant
 from harness.spec.resolve import weights_settings
 
 NO_NUMBERS = ("checkpoint_every", "epochs_by")
@@ -46,8 +45,8 @@ def expand(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) ->
     variants = {variant.name: variant for variant in spec.variants}
     runs: dict[tuple[str, int], Run] = {}
     for variant in parents_first(variants, lambda item: variants[item.start[0]] if item.start else None):
-        reference, settings_from = _settings_reference(spec, variant, variants)
-        changed = differences(reference.config, variant.config)
+        changed_from = variant.like or (variant.start[0] if variant.start else spec.compare.reference)
+        changed = differences(variants[changed_from].config, variant.config)
         for seed in spec.seeds:
             inputs = dict(read_inputs(config := replace(variant.config, seed=seed)))
             start = Start(runs[variant.start[0], seed].id, variant.start[1]) if variant.start else None
@@ -61,13 +60,13 @@ def expand(spec: Spec, read_inputs: Callable[[RunConfig], Mapping[str, str]]) ->
                 components=dict(variant.components),
                 family=variant.family,
                 design=variant.design,
-                settings_from=settings_from,
+                settings_from="" if changed_from == variant.name else changed_from,
                 changed=changed,
             )
     return Plan(
         study=spec.study,
         question=spec.question,
-        **vars(spec.compare) | {"split": spec.split_name},
+        **vars(spec.compare) | {"split": spec.compare.split and spec.compare.split.value},
         runs=tuple(runs.values()),
         spec_text=spec.text,
         command=command_of(spec, "run"),
@@ -82,6 +81,7 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
     Left out is what decides no number: the names of study and variant, plugins, places on disk whose content has a
     digest among the inputs, and, with a start, which weights the model would have begun with without it.
     """
+    # With a start the model's own first weights are overwritten: two runs that differ in them alone are one.
     overwritten = weights_settings(config.model) if start else ()
     counted = {key: digest for key, digest in inputs.items() if key not in {f"model.{name}" for name in overwritten}}
     parts: dict[str, Any] = {kind: _identity(kind, kind, getattr(config, kind), counted) for kind in SINGLE}
@@ -89,23 +89,13 @@ def run_id(config: RunConfig, inputs: Mapping[str, str], start: Start | None) ->
         parts["model"]["settings"].pop(name, None)
     for kind in SEVERAL:
         parts[kind] = [_identity(kind, f"{kind}.{term.name}", term, counted) for term in getattr(config, kind)]
-    records = {"train": config.train.model_dump(mode="json"), "evaluate": config.evaluate.model_dump(mode="json")}
-    return fingerprint(
-        {
-            **parts,
-            **{
-                name: {key: value for key, value in record.items() if _counts(key, value)}
-                for name, record in records.items()
-            },
-            "seed": config.seed,
-            "inputs": counted,
-            "start": vars(start) | ({"version": WARM_VERSION} if config.train.epochs else {}) if start else None,
-        }
-    )
-
-
-def _counts(key: str, value: object) -> bool:
-    return key not in NO_NUMBERS and (key not in NEUTRAL or value != NEUTRAL[key])
+    # A setting that came later stays out while it has the value that changes nothing: old runs keep their ids.
+    for name in ("train", "evaluate"):
+        settings = getattr(config, name).model_dump(mode="json").items()
+        deciding = {key: value for key, value in settings if key not in NO_NUMBERS}
+        parts[name] = {key: value for key, value in deciding.items() if key not in NEUTRAL or value != NEUTRAL[key]}
+    begun = vars(start) | ({"version": WARM_VERSION} if config.train.epochs else {}) if start else None
+    return fingerprint({**parts, "seed": config.seed, "inputs": counted, "start": begun})
 
 
 def _identity(kind: Any, path: str, choice: Choice, inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -182,19 +172,13 @@ def select(plan: Plan, variants: Sequence[str]) -> Plan:
 def keep_runs(plan: Plan, wanted: Iterable[Run]) -> Plan:
     """Return the plan with some of its runs, and those that they start from, only."""
     first_with = {run.id: run for run in reversed(plan.runs)}
-    kept: set[str] = set()
+    labels: set[str] = set()
     for run in wanted:
         chain: Run | None = run
         while chain is not None:
-            kept.add(chain.label)
+            labels.add(chain.label)
             chain = first_with[chain.start.run_id] if chain.start else None
-    return replace(plan, runs=tuple(run for run in plan.runs if run.label in kept))
-
-
-def _settings_reference(spec: Spec, variant: Variant, variants: Mapping[str, Variant]) -> tuple[Variant, str]:
-    """Return the variant that another's settings are a change of, and its name; no name for the study's reference."""
-    name = variant.like or (variant.start[0] if variant.start else spec.compare.reference)
-    return variants[name], "" if name == variant.name else name
+    return replace(plan, runs=tuple(run for run in plan.runs if run.label in labels))
 
 
 def unite(plans: Sequence[Plan]) -> Plan:
@@ -236,11 +220,11 @@ def narrow(plan: Plan, variant: str, reference: str) -> Plan:
     for name in (variant, reference):
         if name not in plan.variants:
             raise InputError(f"--compare: there is no variant '{name}'; {did_you_mean(name, plan.variants)}")
-    kept = {name: [run for run in plan.runs if run.variant == name] for name in (variant, reference)}
+    compared = {name: [run for run in plan.runs if run.variant == name] for name in (variant, reference)}
     runs = [
-        run if run.settings_from in kept else _described_by(run, reference, kept[reference][0])
+        run if run.settings_from in compared else _described_by(run, reference, compared[reference][0])
         for run in plan.runs
-        if run.variant in kept
+        if run.variant in compared
     ]
     return replace(plan, reference=reference, runs=tuple(runs), concerns=None)
 

@@ -7,7 +7,6 @@ which a run's provenance records; a file beside the study has none.
 from __future__ import annotations
 
 import ast
-import contextlib
 import importlib
 import importlib.util
 import io
@@ -16,7 +15,7 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -107,6 +106,7 @@ def read_sources(plugins: Iterable[str]) -> dict[str, bytes]:
     waiting, seen = list(plugins), set()
     while waiting:
         name = waiting.pop()
+        # Importing a.b imports a: its source decides what a.b finds.
         package = name.rpartition(".")[0]
         waiting += [package] if package else []
         spec = None if name in seen else _find(name)
@@ -116,7 +116,7 @@ def read_sources(plugins: Iterable[str]) -> dict[str, bytes]:
         file = f"{name.replace('.', '/')}.py"
         if spec.submodule_search_locations is not None:
             file, package = f"{name.replace('.', '/')}/__init__.py", name
-        with contextlib.suppress(OSError, AttributeError):  # gone since it was imported, or no file of text
+        with suppress(OSError, AttributeError):  # gone since it was imported, or no file of text
             found[file] = cast(Any, spec.loader).get_data(spec.origin)
             waiting += _imports(found[file], package)
     return dict(sorted(found.items()))
@@ -153,7 +153,7 @@ def _find(name: str) -> ModuleSpec | None:
     module = sys.modules.get(name)
     if module is not None:
         return getattr(module, "__spec__", None)
-    with contextlib.suppress(ImportError, ValueError, AttributeError):
+    with suppress(ImportError, ValueError, AttributeError):
         return importlib.util.find_spec(name) if "." not in name or name.rpartition(".")[0] in sys.modules else None
     return None
 

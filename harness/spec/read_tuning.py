@@ -26,12 +26,12 @@ def read_tuning(node: Node, variants: Sequence[Variant]) -> Tuning:
     """
     settings = check_settings(TuneSettings, node)
     entries = node.mapping()
-    knobs = tuple(
-        _read_knob(key, settings.space[key], entry, variants) for key, entry in entries["space"].mapping().items()
+    params = tuple(
+        _read_parameter(key, settings.space[key], entry, variants) for key, entry in entries["space"].mapping().items()
     )
-    if not knobs:
+    if not params:
         raise entries["space"].error("the space is empty; write at least one key, such as optimizer.lr")
-    _refuse_undone(knobs)
+    _refuse_undone(params)
     objectives = settings.objective if isinstance(settings.objective, list) else [settings.objective]
     bounds = tuple(
         Bound(name, side, limit)
@@ -39,19 +39,14 @@ def read_tuning(node: Node, variants: Sequence[Variant]) -> Tuning:
         for side in SIDES
         if (limit := getattr(written, side)) is not None
     )
-    tuning = Tuning(
-        knobs=knobs,
-        objectives=tuple(objectives),
-        bounds=bounds,
-        settings=settings,
-    )
+    tuning = Tuning(params, tuple(objectives), bounds, settings)
     _check_measures(entries, tuning)
     _check_together(entries, tuning, variants)
     check_space([(variant, tuning.knobs_of(variant.name, variant.family)) for variant in variants])
     return tuning
 
 
-def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Sequence[Variant]) -> SearchParameter:
+def _read_parameter(key: str, settings: KnobSettings, node: Node, variants: Sequence[Variant]) -> SearchParameter:
     if key.partition(".")[0] == "evaluate":
         raise node.key_error("what judges trials cannot be searched; write it in base")
     entries = node.mapping()
@@ -60,7 +55,7 @@ def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Sequence[
     low, high = settings.log_uniform or settings.uniform or settings.whole or (0, 1)
     if not low < high:
         raise values.error(f"{values.shown()} was given; write the lowest value first, then a higher one")
-    knob = SearchParameter(
+    param = SearchParameter(
         key=key,
         kind=kind,
         node=replace(values, key_where=node.key_where),
@@ -71,13 +66,13 @@ def _read_knob(key: str, settings: KnobSettings, node: Node, variants: Sequence[
         when={key: tuple(value if isinstance(value, list) else [value]) for key, value in settings.when.items()},
         variants=None if settings.variants is None else tuple(settings.variants),
     )
-    if len(set(knob.labels)) < len(knob.labels):
+    if len(set(param.labels)) < len(param.labels):
         raise values.error("a choice is written twice")
     known = dict.fromkeys(name for variant in variants for name in (variant.name, variant.family))
-    for name in knob.variants or ():
+    for name in param.variants or ():
         if name not in known:
             raise entries["variants"].error(f"there is no variant '{name}'; {did_you_mean(name, known)}")
-    return knob
+    return param
 
 
 def _read_kind(node: Node) -> Kind:
@@ -92,11 +87,11 @@ def _read_kind(node: Node) -> Kind:
     return kinds[0]
 
 
-def _refuse_undone(knobs: Sequence[SearchParameter]) -> None:
-    for place, knob in enumerate(knobs):
-        for earlier in knobs[:place]:
-            if overlap(knob.key, earlier.key) and not knob.key.startswith(f"{earlier.key}."):
-                raise knob.node.key_error(f"this undoes {earlier.key}, written before it; write the whole part first")
+def _refuse_undone(params: Sequence[SearchParameter]) -> None:
+    for place, param in enumerate(params):
+        for earlier in params[:place]:
+            if overlap(param.key, earlier.key) and not param.key.startswith(f"{earlier.key}."):
+                raise param.node.key_error(f"this undoes {earlier.key}, written before it; write the whole part first")
 
 
 def _check_measures(entries: Mapping[str, Node], tuning: Tuning) -> None:
@@ -134,19 +129,14 @@ def _check_together(entries: Mapping[str, Node], tuning: Tuning, variants: Seque
         )
     if tuning.settings.sampler == "cmaes":
         problem = "" if not several else "has one objective"
-        problem = problem or ("searches numbers alone" if any(knob.kind == "choice" for knob in tuning.knobs) else "")
-        problem = problem or ("takes no conditions" if any(knob.when for knob in tuning.knobs) else "")
+        problem = problem or ("searches numbers alone" if any(param.kind == "choice" for param in tuning.knobs) else "")
+        problem = problem or ("takes no conditions" if any(param.when for param in tuning.knobs) else "")
         if problem:
             raise entries["sampler"].error(f"cmaes {problem}; write sampler: tpe")
-    if tuning.settings.pruner == "wilcoxon":
-        _check_wilcoxon(entries["pruner"], tuning, variants)
-
-
-def _check_wilcoxon(node: Node, tuning: Tuning, variants: Sequence[Variant]) -> None:
-    for variant in variants:
+    for variant in variants if tuning.settings.pruner == "wilcoxon" else ():
         chosen = variant.config.evaluate.select_on
         if tuning.objectives[0] != chosen:
-            raise node.error(
+            raise entries["pruner"].error(
                 f"wilcoxon compares the groups' {chosen} (evaluate.select_on of {variant.name}), but the objective is "
                 f"{tuning.objectives[0]}; write the same score in both"
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness import registry
 from harness.records import SINGLE
-from harness.registry import COMMON, Kind, Part
+from harness.registry import COMMON, Kind
 from harness.settings import EarlyStop
 from harness.spec.schema import json_schema, written_out
 
@@ -77,17 +77,10 @@ def _kind(kind: Kind) -> Iterator[str]:
         yield _table(common, common.get("$defs", {}))
     for part in registry.parts(kind):
         yield f"#### {kind}: {part.name}\n\n{_plain(part.doc)}\n"
-        own = _own(part)
-        if own["properties"]:
-            yield _table(own, own.get("$defs", {}))
-
-
-def _own(part: Part) -> Schema:
-    """Return the schema of what this part alone has, or has otherwise than its kind."""
-    schema = part.schema.model_json_schema()
-    common = COMMON[part.kind].model_json_schema().get("properties", {})
-    own = {name: item for name, item in schema["properties"].items() if common.get(name) != item}
-    return {**schema, "properties": own}
+        schema = part.schema.model_json_schema()
+        of_kind = common.get("properties", {})  # which a part may have otherwise
+        if own := {name: item for name, item in schema["properties"].items() if of_kind.get(name) != item}:
+            yield _table({**schema, "properties": own}, schema.get("$defs", {}))
 
 
 def _section(level: int, title: str, schema: Schema, definitions: Schema, skip: tuple[str, ...] = ()) -> str:
@@ -113,7 +106,8 @@ def _table(schema: Schema, definitions: Schema, skip: tuple[str, ...] = ()) -> s
 
 def _plain(text: str) -> str:
     """Return text that Markdown does not take for HTML."""
-    return "`".join(piece if place % 2 else piece.replace("<", "&lt;") for place, piece in enumerate(text.split("`")))
+    # Every second part of a text cut at backticks is code, which Markdown shows as it is.
+    return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(text.split("`")))
 
 
 def type_text(schema: Schema) -> str:

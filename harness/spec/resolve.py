@@ -26,9 +26,12 @@ def resolve(tree: Node, plugins: tuple[str, ...]) -> RunConfig:
         InputError: the first setting that is wrong, with its place.
     """
     sections = tree.mapping()
-    model = _choose_one("model", sections["model"])
+    model: ModelChoice = _choose_one("model", sections["model"])
+    data: DataChoice = _choose_one("data", sections["data"])
+    if data.normalize == "auto":
+        data = data.with_settings(normalize=auto_normalize(model.own[name] for name in weights_settings(model)))
     config = RunConfig(
-        data=_with_normalize(_choose_one("data", sections["data"]), model),
+        data=data,
         model=model,
         loss=_choose_several("loss", sections["loss"]),
         augment=_choose_several("augment", sections["augment"]),
@@ -119,20 +122,11 @@ def _checked(node: Node, check: Callable[[], Checked]) -> Checked:
         raise (node.key_error if is_key else node.error)(error.problem) from None
 
 
-def _with_normalize(data: DataChoice, model: ModelChoice) -> DataChoice:
-    if data.normalize != "auto":
-        return data
-    return data.with_settings(normalize=auto_normalize(model.own[name] for name in weights_settings(model)))
-
-
 def _refuse_idle_multipliers(config: RunConfig, optimizer: Node) -> None:
     # Whatever is frozen, the backbone is; the group head holds more than the classifier, and some of it always moves.
     if config.model.freeze != "none" and "backbone" in config.optimizer.multipliers:
-        raise (
-            optimizer.mapping()["multipliers"]
-            .mapping()["backbone"]
-            .key_error(
-                f"this multiplier has no effect: model.freeze: {config.model.freeze} keeps the group backbone still;"
-                " do not freeze it, or write optimizer.multipliers: {}"
-            )
+        multiplier = optimizer.mapping()["multipliers"].mapping()["backbone"]
+        raise multiplier.key_error(
+            f"this multiplier has no effect: model.freeze: {config.model.freeze} keeps the group backbone still;"
+            " do not freeze it, or write optimizer.multipliers: {}"
         )

@@ -21,7 +21,6 @@ from harness.spec.overrides import SECTIONS
 from harness.spec.space import KINDS
 from harness.spec.tuning import TuneSettings
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RECORDS: dict[str, type[Settings]] = {"train": TrainSettings, "evaluate": EvaluateSettings}
 
 Schema = dict[str, Any]
@@ -33,7 +32,7 @@ def json_schema() -> Schema:
         f"{kind}.{part.name}": _part_schema(kind, part) for kind in registry.KINDS for part in registry.parts(kind)
     }
     records = {name: _plain_schema(record) for name, record in RECORDS.items()}
-    sections: Schema = {kind: _one_of(kind) if kind in SINGLE else _terms(kind) for kind in registry.KINDS}
+    sections: Schema = {kind: _section(kind) for kind in registry.KINDS}
     sections |= {name: {"$ref": f"#/$defs/{name}"} for name in RECORDS}
     definitions = {
         **parts,
@@ -50,10 +49,15 @@ def json_schema() -> Schema:
         "variant": _variant(),
         "profile": _profile(),
     }
-    return {"$schema": DIALECT, "title": "A study for harness", **_top(), "$defs": definitions}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "title": "A study for harness", **_top(), "$defs": definitions}
 
 
 def _top() -> Schema:
+    tune = _plain_schema(TuneSettings)
+    space = tune["properties"]["space"]
+    space["additionalProperties"]["oneOf"] = [{"required": [kind]} for kind in KINDS]
+    space["minProperties"] = 1
     properties = {
         "study": {"$ref": "#/$defs/name", "description": "Name of the study: of its report's folder and experiment."},
         "question": _text("What the study is to answer, in one sentence."),
@@ -110,13 +114,14 @@ def _top() -> Schema:
             (),
             "What the variants are compared with.",
         ),
-        "tune": _tune(),
+        "tune": tune,
         "profiles": _by_name("#/$defs/profile", "Named changes of the whole study, for --profile."),
     }
     return _object(properties, ("study", "question", "base", "variants"), "One ablation study.")
 
 
 def _variant() -> Schema:
+    one = {"enum": list(DESIGNS)}
     properties = {
         "from": {
             "type": "string",
@@ -129,26 +134,19 @@ def _variant() -> Schema:
         "components": _by_name("#/$defs/component", "Named changes that a design combines."),
         "needs": _rule("Component -> those without which it does not run."),
         "excludes": _rule("Component -> those with which it does not run."),
-        "design": _designs(),
+        "design": {
+            "anyOf": [one, {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}],
+            "default": TOGETHER,
+            "description": "Which combinations of the components run. Of several designs, shared ones run once.",
+        },
         "notes": _text("Anything a reader should know."),
     }
-    schema = _object(properties, (), "One level of the study.")
-    return {**schema, "dependentRequired": {key: ["components"] for key in ("design", "needs", "excludes")}}
-
-
-def _designs() -> Schema:
-    one = {"enum": list(DESIGNS)}
-    several = {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
-    return {
-        "anyOf": [one, several],
-        "default": TOGETHER,
-        "description": "Which combinations of the components run. Of several designs, shared ones run once.",
-    }
+    dependent = {key: ["components"] for key in ("design", "needs", "excludes")}
+    return {**_object(properties, (), "One level of the study."), "dependentRequired": dependent}
 
 
 def _rule(description: str) -> Schema:
-    names = {"type": "array", "items": {"$ref": "#/$defs/name"}, "minItems": 1}
-    return _mapping(names, description)
+    return _mapping({"type": "array", "items": {"$ref": "#/$defs/name"}, "minItems": 1}, description)
 
 
 def _profile() -> Schema:
@@ -158,14 +156,6 @@ def _profile() -> Schema:
         "components": _by_name("#/$defs/component", "Settings of components, in place of theirs wherever they occur."),
     }
     return _object(properties, (), "A named change of the base, the seeds and the components.")
-
-
-def _tune() -> Schema:
-    schema = _plain_schema(TuneSettings)
-    knob = schema["properties"]["space"]["additionalProperties"]
-    knob["oneOf"] = [{"required": [kind]} for kind in KINDS]
-    schema["properties"]["space"] |= {"minProperties": 1}
-    return schema
 
 
 def _seeds() -> Schema:
@@ -210,13 +200,11 @@ def written_out(value: Any, definitions: Mapping[str, Any]) -> Any:
     return entries
 
 
-def _one_of(kind: Kind) -> Schema:
-    return {"oneOf": [{"$ref": f"#/$defs/{kind}.{part.name}"} for part in registry.parts(kind)]}
-
-
-def _terms(kind: Kind) -> Schema:
-    properties = {part.name: {"$ref": f"#/$defs/{kind}.{part.name}"} for part in registry.parts(kind)}
-    return {**_object(properties, (), None), "minProperties": 1 if kind == "loss" else 0}
+def _section(kind: Kind) -> Schema:
+    parts = {part.name: {"$ref": f"#/$defs/{kind}.{part.name}"} for part in registry.parts(kind)}
+    if kind in SINGLE:
+        return {"oneOf": list(parts.values())}
+    return {**_object(parts, (), None), "minProperties": 1 if kind == "loss" else 0}
 
 
 def _changes(sections: Schema, definitions: Schema) -> Schema:

@@ -9,7 +9,6 @@ from math import prod
 from typing import Any, Literal, get_args
 
 from harness.fingerprint import canonical
-from harness.records import RunConfig
 from harness.spec.outline import Variant
 from harness.spec.overrides import apply_change
 from harness.spec.resolve import resolve, what_weights_need
@@ -61,89 +60,90 @@ class SearchParameter:
 Values = Mapping[str, int | float | str]
 """Dotted key -> value: a number, or the label of a choice. Settings that are not searched are absent."""
 Suggest = Callable[[SearchParameter, Node], float | str]
-"""Knob, settings so far -> its value."""
+"""Search parameter, settings so far -> its value."""
 
 
-def walk(tree: Node, knobs: Sequence[SearchParameter], suggest: Suggest) -> tuple[Node, dict[str, float | str]]:
-    """Return settings with each knob that is searched there set to what `suggest` says, and these values.
+def walk(tree: Node, params: Sequence[SearchParameter], suggest: Suggest) -> tuple[Node, dict[str, float | str]]:
+    """Return settings with each parameter that is searched there set to what `suggest` says, and these values.
 
     Raises:
         InputError: a key leads nowhere.
     """
     values: dict[str, float | str] = {}
-    for knob in knobs:
-        if knob.when and not _holds(tree, knob.when):
+    for param in params:
+        if param.when and not _holds(tree, param.when):
             continue
-        values[knob.key] = suggest(knob, tree)
-        tree = apply_change(tree, knob.key, knob.setting(values[knob.key]))
+        values[param.key] = suggest(param, tree)
+        tree = apply_change(tree, param.key, param.setting(values[param.key]))
     return tree, values
 
 
-def with_values(tree: Node, knobs: Sequence[SearchParameter], values: Values) -> Node:
+def with_values(tree: Node, params: Sequence[SearchParameter], values: Values) -> Node:
     """Return settings with the values of a trial."""
-    return walk(tree, knobs, lambda knob, _: values[knob.key])[0]
+    return walk(tree, params, lambda param, _: values[param.key])[0]
 
 
-def written_values(tree: Node, knobs: Sequence[SearchParameter]) -> dict[str, float | str] | None:
+def written_values(tree: Node, params: Sequence[SearchParameter]) -> dict[str, float | str] | None:
     """Return the values that settings have as written; None where one lies outside the space."""
     values: dict[str, float | str] = {}
-    for knob in knobs:
-        if knob.when and not _holds(tree, knob.when):
+    for param in params:
+        if param.when and not _holds(tree, param.when):
             continue
-        value = _written_choice(knob, tree, knobs) if knob.kind == "choice" else _written_number(knob, tree)
+        value = _written_choice(param, tree, params) if param.kind == "choice" else _written_number(param, tree)
         if value is None:
             return None
-        values[knob.key] = value
+        values[param.key] = value
     return values
 
 
 def check_space(spaces: Sequence[tuple[Variant, Sequence[SearchParameter]]]) -> None:
-    """Check that the ends of every knob are settings that work, in each variant in which it is searched.
+    """Check that the ends of every search parameter are settings that work, in each variant in which it is searched.
 
     Raises:
-        InputError: one does not, or a knob is searched nowhere.
+        InputError: one does not, or a parameter is searched nowhere.
     """
     reached: set[str] = set()
-    for variant, knobs in spaces:
-        for fixed in _worlds(knobs):
-            for knob, end in _ends_in(variant.tree, knobs, fixed):
-                reached.add(knob.key)
-                first = {**{item.key: item.ends()[0] for item in knobs}, **fixed, knob.key: end}
-                _check_end(variant, knob, resolve(with_values(variant.tree, knobs, first), ()))
-    for knob in {knob.key: knob for _, knobs in spaces for knob in knobs}.values():
-        if knob.key not in reached:
-            wanted = ", ".join(f"{key}: {' or '.join(map(canonical, values))}" for key, values in knob.when.items())
-            raise knob.node.key_error(f"this is searched nowhere: in no variant, with no choice, is {wanted}")
+    for variant, params in spaces:
+        for fixed in _worlds(params):
+            for param, end in _ends_in(variant.tree, params, fixed):
+                reached.add(param.key)
+                # One end at a time, all others at their first value: of corners there are 2 to the number of keys.
+                first = {**{item.key: item.ends()[0] for item in params}, **fixed, param.key: end}
+                config = resolve(with_values(variant.tree, params, first), ())
+                if variant.start and what_weights_need(config) != what_weights_need(variant.config):
+                    raise param.node.key_error(
+                        f"'{variant.name}' starts from weights that do not fit every value of this; name under"
+                        " `variants` those in which it is searched"
+                    )
+    for param in {param.key: param for _, params in spaces for param in params}.values():
+        if param.key not in reached:
+            wanted = ", ".join(f"{key}: {' or '.join(map(canonical, values))}" for key, values in param.when.items())
+            raise param.node.key_error(f"this is searched nowhere: in no variant, with no choice, is {wanted}")
 
 
-def _check_end(variant: Variant, knob: SearchParameter, config: RunConfig) -> None:
-    if variant.start and what_weights_need(config) != what_weights_need(variant.config):
-        raise knob.node.key_error(
-            f"'{variant.name}' starts from weights that do not fit every value of this; name under `variants` those in"
-            " which it is searched"
-        )
-
-
-def _worlds(knobs: Sequence[SearchParameter]) -> Iterator[Values]:
-    """Yield each combination of the choices that other knobs depend on."""
-    needed = {key for knob in knobs for key in knob.when}
+def _worlds(params: Sequence[SearchParameter]) -> Iterator[Values]:
+    """Yield each combination of the choices that other parameters depend on."""
+    # A condition may name a setting that lies inside a part that is chosen: `optimizer` decides `optimizer.momentum`.
+    needed = {key for param in params for key in param.when}
     deciding = [
-        knob for knob in knobs if knob.kind == "choice" and any(f"{key}.".startswith(f"{knob.key}.") for key in needed)
+        param
+        for param in params
+        if param.kind == "choice" and any(f"{key}.".startswith(f"{param.key}.") for key in needed)
     ]
-    worlds = prod(len(knob.labels) for knob in deciding)
+    worlds = prod(len(param.labels) for param in deciding)
     if worlds > MOST_WORLDS:
         raise deciding[0].node.key_error(
             f"the settings that others are searched `when` have {worlds:,} combinations of choices, and each is"
             f" checked: write {MOST_WORLDS:,} at most, by fewer choices or fewer `when`"
         )
-    for labels in product(*(knob.labels for knob in deciding)):
-        yield dict(zip((knob.key for knob in deciding), labels, strict=True))
+    for labels in product(*(param.labels for param in deciding)):
+        yield dict(zip((param.key for param in deciding), labels, strict=True))
 
 
-def _ends_in(tree: Node, knobs: Sequence[SearchParameter], fixed: Values) -> list[tuple[SearchParameter, float | str]]:
-    _, active = walk(tree, knobs, lambda knob, _: fixed.get(knob.key, knob.ends()[0]))
-    searched = [knob for knob in knobs if knob.key in active]
-    return [(knob, end) for knob in searched for end in ([fixed[knob.key]] if knob.key in fixed else knob.ends())]
+def _ends_in(tree: Node, params: Sequence[SearchParameter], fixed: Values) -> list[tuple[SearchParameter, float | str]]:
+    _, active = walk(tree, params, lambda param, _: fixed.get(param.key, param.ends()[0]))
+    searched = [param for param in params if param.key in active]
+    return [(param, end) for param in searched for end in ([fixed[param.key]] if param.key in fixed else param.ends())]
 
 
 def _holds(tree: Node, when: Mapping[str, tuple[Any, ...]]) -> bool:
@@ -159,14 +159,14 @@ def _lookup(settings: Any, key: str) -> Any:
     return settings
 
 
-def _written_choice(knob: SearchParameter, tree: Node, knobs: Sequence[SearchParameter]) -> str | None:
+def _written_choice(param: SearchParameter, tree: Node, params: Sequence[SearchParameter]) -> str | None:
     """Return the choice that makes settings what they are, those aside that are searched themselves."""
-    others = [item.key for item in knobs if item is not knob]
+    others = [item.key for item in params if item is not param]
     written = _without(resolve(tree, ()).to_dict(), others)
     same = [
         name
-        for name, choice in zip(knob.labels, knob.choices, strict=True)
-        if _without(resolve(apply_change(tree, knob.key, choice), ()).to_dict(), others) == written
+        for name, choice in zip(param.labels, param.choices, strict=True)
+        if _without(resolve(apply_change(tree, param.key, choice), ()).to_dict(), others) == written
     ]
     return same[0] if same else None
 
@@ -178,10 +178,10 @@ def _without(settings: Any, keys: Sequence[str], path: str = "") -> Any:
     return {key: _without(settings[key], keys, at) for key, at in inside.items() if at not in keys}
 
 
-def _written_number(knob: SearchParameter, tree: Node) -> float | None:
-    value = _lookup(resolve(tree, ()).to_dict(), knob.key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not knob.low <= value <= knob.high:
+def _written_number(param: SearchParameter, tree: Node) -> float | None:
+    value = _lookup(resolve(tree, ()).to_dict(), param.key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not param.low <= value <= param.high:
         return None
-    if knob.kind == "int":
-        return value if isinstance(value, int) and (value - knob.low) % knob.step == 0 else None
+    if param.kind == "int":
+        return value if isinstance(value, int) and (value - param.low) % param.step == 0 else None
     return float(value)

@@ -16,8 +16,6 @@ IOU = "iou/"
 SPEED, SECONDS = "images_per_s", "run_seconds"
 TrialState = Literal["running", "finished", "pruned", "failed"]
 SamplerName = Literal["tpe", "gp", "random", "cmaes"]
-PrunerName = Literal["median", "hyperband", "wilcoxon", "none"]
-JudgeOn = Literal["held_out", "val"]
 Side = Literal["at_least", "at_most"]
 SIDES: tuple[Side, ...] = get_args(Side)
 
@@ -62,7 +60,7 @@ class TuneSettings(Settings):
     """Measure -> what it must keep: a score, iou/<class>, images_per_s (training) or run_seconds."""
     sampler: SamplerName = "tpe"
     """Tree-structured Parzen estimator, Gaussian process, at random, or CMA-ES (numbers alone)."""
-    pruner: PrunerName = "median"
+    pruner: Literal["median", "hyperband", "wilcoxon", "none"] = "median"
     """Stops trials early: below the median of the others at that epoch, hyperband, significantly behind the best trial
     over the groups of images (Wilcoxon), or never."""
     startup: Whole = 10
@@ -73,7 +71,7 @@ class TuneSettings(Settings):
     """Hours after which a variant begins no further trial; null: no limit."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the sampler."""
-    judge_on: JudgeOn = "held_out"
+    judge_on: Literal["held_out", "val"] = "held_out"
     """Images by which tuned variants are compared: those of val's groups that no trial was scored on (a third of the
     groups scores the trials and chooses best epochs); or all of val, on which trials were scored too."""
 
@@ -107,7 +105,7 @@ class Tuning:
 
     def knobs_of(self, variant: str, family: str) -> tuple[SearchParameter, ...]:
         """Return what is searched in a variant."""
-        return tuple(knob for knob in self.knobs if knob.variants is None or {variant, family} & set(knob.variants))
+        return tuple(item for item in self.knobs if item.variants is None or {variant, family} & set(item.variants))
 
 
 @dataclass(frozen=True)

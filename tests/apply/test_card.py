@@ -12,7 +12,7 @@ from finished_study import WINNER, finished
 
 from benchmarks.resample import bootstrap_scores
 from harness.apply.card.facts import describe_classes, find_worst, own_intervals, weak_sentences
-from harness.apply.card.write import Context, Licences, find_context, write_card
+from harness.apply.card.write import Licences, find_context, write_card
 from harness.counts import make_counts
 from harness.scores import miou_dataset, miou_image
 from harness.stats.margins import sum_margins
@@ -136,7 +136,7 @@ def test_weights_of_the_last_epoch_are_not_given_the_best_ones_scores(tmp_path):
     assert older.counts == {}
     texts = []
     for chosen in (own, older):
-        write_card(chosen, Context(), tmp_path / "card.md", Licences())
+        write_card(chosen, None, tmp_path / "card.md", Licences())
         texts.append((tmp_path / "card.md").read_text())
     told = "The scores below are those of the best epoch's weights, not of these."
     assert [told in text for text in texts] == [False, True]
@@ -159,7 +159,7 @@ def test_claims_about_other_weights_say_so(which, epoch, tmp_path):
 
 def test_what_a_user_named_cannot_break_the_page(tmp_path):
     chosen = finished().choose()
-    write_card(replace(chosen, note="a | b <script>"), Context(), tmp_path / "card.md", Licences(data="x | y"))
+    write_card(replace(chosen, note="a | b <script>"), None, tmp_path / "card.md", Licences(data="x | y"))
     text = (tmp_path / "card.md").read_text()
     assert "<script>" not in text
     assert "| data | x \\| y |" in text

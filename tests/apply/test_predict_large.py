@@ -14,7 +14,7 @@ from PIL import Image
 
 from harness.apply.predict.contact_sheet import draw_sheet, make_row
 from harness.apply.predict.legend import LegendEntry, draw_legend, legend_height
-from harness.apply.predict.overlay import Panel, _fit_legend, draw_overlay
+from harness.apply.predict.overlay import _fit_legend, draw_overlay
 from harness.apply.predict.png import write_png
 from harness.data.label_sets import shipped_taxonomy
 
@@ -64,7 +64,7 @@ def test_an_overlay_has_about_the_size_of_its_picture_and_little_memory(size, pa
     image = np.zeros((*size, 3), np.uint8)
     label = np.resize(np.arange(11, dtype=np.uint8), size)
     tracemalloc.start()
-    (height, width), strips = draw_overlay(image, [Panel("a", label)] * panels, TAXONOMY, 0.5)
+    (height, width), strips = draw_overlay(image, dict.fromkeys("ab"[:panels], label), TAXONOMY, 0.5)
     rows = 0
     for strip in strips:
         assert strip.shape[1:] == (width, 3)
@@ -84,15 +84,14 @@ def test_large_pictures_on_a_sheet_are_thinned_and_small_ones_are_not():
     label = np.resize(np.arange(11, dtype=np.uint8), (6000, 8000))
     image = np.zeros((6000, 8000, 3), np.uint8)
     tracemalloc.start()
-    row = make_row(
-        image, label, caption="a", taxonomy=TAXONOMY, truth=label, maps=[("confidence", label.astype(np.uint16))]
-    )
+    maps = {"confidence": label.astype(np.uint16)}
+    row = make_row(image, label, caption="a", taxonomy=TAXONOMY, truth=label, maps=maps)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 250e6
-    assert {cell.picture.shape for cell in row.cells} == {(240, 320, 3)}
+    assert {picture.shape for picture in row.cells.values()} == {(240, 320, 3)}
     assert draw_sheet([row], TAXONOMY, "a").width < 2000
-    small = make_row(image[:60, :80], label[:60, :80], caption="a", taxonomy=TAXONOMY, truth=None, maps=[])
+    small = make_row(image[:60, :80], label[:60, :80], caption="a", taxonomy=TAXONOMY, truth=None, maps={})
     assert small.pixels.sum() == 60 * 80
 
 

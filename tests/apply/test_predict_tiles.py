@@ -204,11 +204,11 @@ def test_a_very_wide_picture_is_predicted_in_strips_of_columns_as_in_strips_of_r
     image = random_image(70, 700)
     predictor = Predictor(model, Views(), tiling=Tiling(64, 128, 32), maps=True)
     tops = []
-    monkeypatch.setattr(infer, "tiled_strips", lambda *args: (tops.append(args[1].shape), tiled_strips(*args))[1])
+    monkeypatch.setattr(infer.tiles, "tiled_strips", lambda *args: (tops.append(args[1].shape), tiled_strips(*args))[1])
     by_columns = predictor._measure_tiles(_Read(None, image, False), Tiling(64, 128, 32))
     monkeypatch.setattr(infer, "_VERY_WIDE", 100)
     by_rows = predictor._measure_tiles(_Read(None, image, False), Tiling(64, 128, 32))
     assert tops == [(700, 70, 3), (70, 700, 3)]
     assert by_columns.label.shape == by_rows.label.shape == (70, 700)
     assert (by_columns.label == by_rows.label).mean() > 0.999
-    np.testing.assert_allclose(by_columns.confidence / 65535, by_rows.confidence / 65535, atol=1e-4)
+    np.testing.assert_allclose(by_columns.maps["confidence"] / 65535, by_rows.maps["confidence"] / 65535, atol=1e-4)

@@ -144,8 +144,7 @@ def test_what_is_compared_may_be_set_by_an_option(write_spec):
     changes = ["compare.epoch=last", "compare.margin=0.02", "compare.looks=[3, 5]"]
     read = load_spec(write_spec(STUDY), overrides=changes).compare
     assert (read.reference, read.epoch, read.margin, read.looks) == ("plain", "last", 0.02, (3, 5))
-    whole = load_spec(write_spec(STUDY), overrides=["compare={split: test}"])
-    said = whole.compare
-    assert (said.reference, said.margin, whole.split_name) == ("child", 0.005, "test"), "the section is replaced"
+    said = load_spec(write_spec(STUDY), overrides=["compare={split: test}"]).compare
+    assert (said.reference, said.margin, said.split.value) == ("child", 0.005, "test"), "the section is replaced"
     bare = load_spec(write_spec(MINIMAL), overrides=["compare.epoch=last"]).compare
     assert (bare.reference, bare.epoch) == ("plain", "last")

@@ -100,7 +100,6 @@ def describe_classes(counts: Counts) -> tuple[ClassFacts, ...]:
     for index, name in enumerate(counts.classes):
         row_C = confusion_CC[index] / max(int(true_C[index]), 1)
         others = [place for place in np.argsort(-row_C, kind="stable").tolist() if place != index]
-        held = {int(image) for image in counts.image_K[counts.true_K == index]}
         found.append(
             ClassFacts(
                 name=name,
@@ -111,7 +110,7 @@ def describe_classes(counts: Counts) -> tuple[ClassFacts, ...]:
                     for place in others[:CONFUSED]
                     if row_C[place] >= LEAST_SHARE
                 ),
-                images=len(held),
+                images=len(np.unique(counts.image_K[counts.true_K == index])),
             )
         )
     return tuple(sorted(found, key=lambda item: math.inf if item.iou is None else item.iou.value))
@@ -121,11 +120,9 @@ def find_worst(result: RunResult) -> tuple[WorstPicture, ...]:
     """Return the val pictures of lowest mean IoU, of those whose predictions are kept with the run."""
     if result.predictions is None:
         return ()
-    counts, kept = result.counts["val"], set(result.predictions.names)
-    scores = {}
-    for name, confusion_CC in zip(counts.images, counts.confusion_NCC(), strict=True):
-        if name in kept and confusion_CC.any():
-            scores[name] = _image_miou(confusion_CC)
+    counts, recorded = result.counts["val"], set(result.predictions.names)
+    confusions = zip(counts.images, counts.confusion_NCC(), strict=True)
+    scores = {name: _image_miou(matrix_CC) for name, matrix_CC in confusions if name in recorded and matrix_CC.any()}
     worst = sorted(scores, key=lambda name: (scores[name], name))[:WORST]
     return tuple(WorstPicture(name, scores[name], unpack(result.predictions, name)) for name in worst)
 
@@ -138,9 +135,12 @@ def _image_miou(confusion_CC: npt.NDArray[np.int64]) -> float:
 
 def bracket(interval: Interval) -> str:
     """Return ` (95 % interval 41.2 to 48.9)`, or nothing where there is none."""
-    if interval.low != interval.low:
-        return ""
-    return f" (95 % interval {percent(interval.low)} to {percent(interval.high)})"
+    span = _span(interval)
+    return f" (95 % interval {span})" if span else ""
+
+
+def _span(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 def score_table(counts: Counts) -> str:
@@ -150,39 +150,32 @@ def score_table(counts: Counts) -> str:
 
 def weak_sentences(counts: Counts) -> list[str]:
     """Return a sentence for each of the weakest classes, and one that names classes nothing is known of."""
-    classes = describe_classes(counts)
-    known = [item for item in classes if item.iou is not None]
-    lines = [_tell(item) for item in known[:WEAK]]
+    classes, lines = describe_classes(counts), []
+    known = [(item, item.iou) for item in classes if item.iou is not None]
+    for item, iou in known[:WEAK]:
+        found = f"{percent(item.share)} % of the pixels, in {counted(item.images, 'image')}"
+        text = f"**{escape(item.name)}**: IoU {percent(iou.value)} %{bracket(iou)}; {found}"
+        taken = " and ".join(f"{escape(name)} ({percent(share)} %)" for name, share in item.taken_for)
+        lines.append(f"{text}; its pixels are taken for {taken}." if taken else f"{text}.")
     absent = [item.name for item in classes if item.iou is None]
     if absent:
         lines.append(f"Not in val, so nothing is known of: {', '.join(map(escape, absent))}.")
     return lines
 
 
-def _tell(item: ClassFacts) -> str:
-    assert item.iou is not None
-    held = f"{percent(item.share)} % of the pixels, in {counted(item.images, 'image')}"
-    text = f"**{escape(item.name)}**: IoU {percent(item.iou.value)} %{bracket(item.iou)}; {held}"
-    taken = " and ".join(f"{escape(name)} ({percent(share)} %)" for name, share in item.taken_for)
-    return f"{text}; its pixels are taken for {taken}." if taken else f"{text}."
-
-
 def class_table(counts: Counts) -> str:
     """Return each class's IoU with its interval, how much of it there is, and what it is taken for."""
-    rows = []
-    for item in describe_classes(counts):
-        interval = item.iou
-        known = interval is not None and interval.low == interval.low
-        rows.append(
-            (
-                escape(item.name),
-                percent(interval.value if interval else None),
-                f"{percent(interval.low)} to {percent(interval.high)}" if interval and known else NOTHING,
-                percent(item.share),
-                f"{item.images:,}",
-                ", ".join(f"{escape(name)} {percent(share)}" for name, share in item.taken_for) or NOTHING,
-            )
+    rows = [
+        (
+            escape(item.name),
+            percent(item.iou.value) if item.iou else NOTHING,
+            (_span(item.iou) if item.iou else "") or NOTHING,
+            percent(item.share),
+            f"{item.images:,}",
+            ", ".join(f"{escape(name)} {percent(share)}" for name, share in item.taken_for) or NOTHING,
         )
+        for item in describe_classes(counts)
+    ]
     return table(("Class", "IoU %", "Interval", "Pixels %", "Images", "Taken for (% of its pixels)"), rows)
 
 

@@ -11,19 +11,7 @@ from typing import Any
 
 import jinja2
 
-from harness.apply.card.facts import (
-    bracket,
-    class_table,
-    clipped,
-    data_table,
-    environment_table,
-    find_worst,
-    own_intervals,
-    score_table,
-    seed_interval,
-    taxonomy_table,
-    weak_sentences,
-)
+from harness.apply.card import facts
 from harness.apply.choose import ChosenRun
 from harness.files import write_text
 from harness.judged import is_evaluated_only, last_epoch
@@ -35,6 +23,7 @@ from harness.report.page.sentences import conclude
 from harness.report.study.seeds import order_splits
 from harness.report.study.summary import summarise
 from harness.runs.looks import taken_looks
+from harness.spec.resolve import WEIGHTS
 from harness.stats.looks import Taken
 from harness.stats.margins import HEADLINE
 from harness.tracking.load import find_looks, find_plan, find_results
@@ -57,17 +46,17 @@ class Licences:
 class Context:
     """The study that a run is of: its plan, and what the store holds of its runs."""
 
-    plan: Plan | None = None
-    results: Mapping[str, RunResult] | None = None
-    taken: Taken = ()
+    plan: Plan
+    results: Mapping[str, RunResult]
+    taken: Taken
     """The looks at the study that were recorded."""
 
 
-def find_context(chosen: ChosenRun, store: Store) -> Context:
-    """Return a run's study as the store and the folders here hold it; nothing where only the run's folder is known."""
+def find_context(chosen: ChosenRun, store: Store) -> Context | None:
+    """Return a run's study as the store and the folders here hold it; None where only the run's folder is known."""
     plan = find_plan(store, chosen.study) if chosen.study else None
     if plan is None:
-        return Context()
+        return None
     results = find_results(store, plan, lambda text: None)
     return Context(plan, results, taken_looks(plan, find_looks(store, chosen.study, lambda text: None)))
 
@@ -78,7 +67,7 @@ def default_path(chosen: ChosenRun, ending: str) -> Path:
 
 
 def write_card(
-    chosen: ChosenRun, context: Context, path: Path, licences: Licences, exported: Sequence[str] = ()
+    chosen: ChosenRun, context: Context | None, path: Path, licences: Licences, exported: Sequence[str] = ()
 ) -> tuple[Path, ...]:
     """Write a run's model card, and its pictures into a folder beside it; return the files.
 
@@ -86,7 +75,7 @@ def write_card(
     """
     result, folder = chosen.result, path.with_name(f"{path.stem}-pictures")
     pictured = result if _epoch(chosen) == result.best_epoch else replace(result, predictions=None)
-    worst = [(picture, folder / f"worst{rank}.png") for rank, picture in enumerate(find_worst(pictured), start=1)]
+    worst = [(picture, folder / f"worst{rank}.png") for rank, picture in enumerate(facts.find_worst(pictured), start=1)]
     for picture, file in worst:
         seen = picture.seen
         examples = Examples((picture.name,), (seen.image,), (seen.label,), (seen.prediction,))
@@ -100,8 +89,9 @@ def _epoch(chosen: ChosenRun) -> int | None:
     return chosen.result.best_epoch if chosen.which == "best" else last_epoch(chosen.result)
 
 
-def _render(chosen: ChosenRun, context: Context, licences: Licences, given: Mapping[str, Any]) -> str:
-    result, config, counts = chosen.result, chosen.config, _counts(chosen)
+def _render(chosen: ChosenRun, context: Context | None, licences: Licences, given: Mapping[str, Any]) -> str:
+    result, config = chosen.result, chosen.config
+    counts = chosen.counts or result.counts  # of the best epoch where no others were kept, which the card then says
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.apply"),
         undefined=jinja2.StrictUndefined,
@@ -111,67 +101,57 @@ def _render(chosen: ChosenRun, context: Context, licences: Licences, given: Mapp
         autoescape=False,
     )
     environment.filters.update(
-        escape=text.escape, code=text.code, percent=text.percent, counted=text.counted, bracket=bracket
+        escape=text.escape, code=text.code, percent=text.percent, counted=text.counted, bracket=facts.bracket
     )
     return environment.get_template("card.md.j2").render(
         **given,
         label=chosen.label,
         model=_describe_model(chosen),
         classes=chosen.classes,
-        question=context.plan.question if context.plan else "",
+        question=context.plan.question if context else "",
         run_id=chosen.run_id,
         variant=chosen.variant,
         which=chosen.which,
         is_of_best=chosen.which == "last" and not chosen.counts,
         note=chosen.note,
-        splits=[_describe_split(chosen, context, split) for split in order_splits(counts)],
+        splits=[_describe_split(chosen, context, split, counts[split]) for split in order_splits(counts)],
         selected={
             "by": result.contract["selected_by"],
             "on": result.contract["selected_on"],
             "epoch": _epoch(chosen),
         },
         **_quote_report(chosen, context),
-        weak=weak_sentences(counts["val"]),
-        class_table=class_table(counts["val"]),
+        weak=facts.weak_sentences(counts["val"]),
+        class_table=facts.class_table(counts["val"]),
         kept=len(result.predictions.names) if result.predictions else 0,
         data_name=config.data.name,
         licences=licences.to_dict(),
         starts=_describe_start(chosen),
-        data_table=data_table(chosen),
+        data_table=facts.data_table(chosen),
         data_notes=result.provenance.get("data_notes", []),
         taxonomy=chosen.taxonomy.name,
-        taxonomy_table=taxonomy_table(chosen.taxonomy),
+        taxonomy_table=facts.taxonomy_table(chosen.taxonomy),
         config=text.fenced(chosen.folder.config.read_text(encoding="utf-8"), "yaml"),
-        environment=environment_table(result.provenance),
+        environment=facts.environment_table(result.provenance),
         command=f"harness reproduce {shlex.quote(chosen.label if chosen.study else chosen.run_id)}",
     )
 
 
-def _counts(chosen: ChosenRun) -> Mapping[str, Counts]:
-    """Return the counts of the checkpoint; of the best epoch where no others were kept, which the card then says."""
-    return chosen.counts or chosen.result.counts
-
-
-def _describe_split(chosen: ChosenRun, context: Context, split: str) -> dict[str, Any]:
-    counts = _counts(chosen)[split]
-    found: dict[str, Any] = {
+def _describe_split(chosen: ChosenRun, context: Context | None, split: str, counts: Counts) -> dict[str, Any]:
+    effect = facts.seed_interval(context.plan, chosen, split, context.results) if context else None
+    return {
         "name": split,
         "images": len(counts.images),
         "groups": len(set(counts.groups)),
-        "own": own_intervals(counts)[HEADLINE],
-        "table": score_table(counts),
-        "seeds": None,
+        "own": facts.own_intervals(counts)[HEADLINE],
+        "table": facts.score_table(counts),
+        "seeds": effect and {"count": len(effect.by_seed), "interval": facts.clipped(effect), "scope": effect.scope},
     }
-    if context.plan is not None and context.results is not None:
-        effect = seed_interval(context.plan, chosen, split, context.results)
-        if effect is not None:
-            found["seeds"] = {"count": len(effect.by_seed), "interval": clipped(effect), "scope": effect.scope}
-    return found
 
 
-def _quote_report(chosen: ChosenRun, context: Context) -> dict[str, Any]:
+def _quote_report(chosen: ChosenRun, context: Context | None) -> dict[str, Any]:
     """Return what the study's report says of the variant against others, at which epoch, and what it cannot show."""
-    if context.plan is None or context.results is None:
+    if context is None:
         return {"claims": [], "concerns": [], "epoch": chosen.which}
     report = summarise(context.plan, context.results, context.taken)
     claims = [
@@ -198,5 +178,5 @@ def _describe_start(chosen: ChosenRun) -> str:
         then = "not trained further" if is_evaluated_only(chosen.config) else "trained further"
         return f"they are those of run {start['run_id']} ({start['which']} epoch), {then}"
     own = chosen.config.model.own
-    given = [(name, own[name]) for name in ("weights", "backbone_weights") if own.get(name, "none") != "none"]
+    given = [(name, own[name]) for name in WEIGHTS if own.get(name, "none") != "none"]
     return "; ".join(f"model.{name} is {Path(value).name}" for name, value in given)

@@ -114,29 +114,29 @@ def make_checked(model: Model, fmt: Format, pictures: Pictures, tell: Callable[[
     except HarnessError as error:
         reasons.append(str(error))
     else:
-        for multiple in MULTIPLES:
-            if model.size is None or all(side % multiple == 0 for side in model.size):
-                found = _check(model, replace(program, multiple=multiple), artifact, pictures)
-                if isinstance(found, Checked):
-                    return _with_note(found, reasons, tell)
-                reasons.append(found)
+        # The weakest claim last: any size, then multiples of what most models halve.
+        fitting = (m for m in MULTIPLES if model.size is None or all(side % m == 0 for side in model.size))
+        for multiple in fitting:
+            try:
+                return _with_note(_check(model, replace(program, multiple=multiple), artifact, pictures), reasons, tell)
+            except HarnessError as error:
+                reasons.append(str(error))
     if model.size is None:
         raise HarnessError(reasons[0])
     program = trace(model, any_size=False)
-    found = _check(model, program, make_artifact(program, fmt, model.config.train.threads), pictures)
-    if isinstance(found, str):
-        raise HarnessError(found)
-    return _with_note(found, reasons, tell)
+    artifact = make_artifact(program, fmt, model.config.train.threads)
+    return _with_note(_check(model, program, artifact, pictures), reasons, tell)
 
 
-def _check(model: Model, program: Program, artifact: Artifact, pictures: Pictures) -> Checked | str:
-    """Return the model with its parity, or why it cannot be trusted at the sizes that the program claims to take."""
-    try:
-        parity = check_parity(model, artifact, pictures, program)
-    except HarnessError as error:
-        return str(error)
+def _check(model: Model, program: Program, artifact: Artifact, pictures: Pictures) -> Checked:
+    """Return the model with its parity.
+
+    Raises:
+        HarnessError: it cannot be trusted at the sizes that the program claims to take.
+    """
+    parity = check_parity(model, artifact, pictures, program)
     if not parity.passed:
-        return f"it does not give what the run's own model gives, and is not kept: {parity.describe()}"
+        raise HarnessError(f"it does not give what the run's own model gives, and is not kept: {parity.describe()}")
     return Checked(program, artifact, parity)
 
 
@@ -168,7 +168,17 @@ def make_metadata(
         "classes": taxonomy.classes,
         "colours": taxonomy.colours,
         "class_of": sorted(taxonomy.class_of.items()),
-        "input": _describe_input(model, program),
+        "input": {
+            "name": "image",
+            "type": "uint8",
+            "axes": "batch height width channel",
+            "channels": "red green blue",
+            "batch": "any",
+            "size": program.size or ("any" if program.multiple == 1 else f"multiples of {program.multiple}"),
+            "least_size": program.least,
+            "resize_to": model.size,
+            "resize_how": "bilinear with antialiasing, as Pillow's Image.resize" if model.size else "not resized",
+        },
         "preprocessing": {
             "where": "within the graph: do not normalise the pictures",
             "scale": "1/255",
@@ -187,17 +197,3 @@ def make_metadata(
     }
     texts = {key: json.dumps(value, ensure_ascii=False) for key, value in parts.items() if not isinstance(value, str)}
     return {f"harness.{key}": text for key, text in {**parts, **texts}.items()}
-
-
-def _describe_input(model: Model, program: Program) -> dict[str, Any]:
-    return {
-        "name": "image",
-        "type": "uint8",
-        "axes": "batch height width channel",
-        "channels": "red green blue",
-        "batch": "any",
-        "size": program.size or ("any" if program.multiple == 1 else f"multiples of {program.multiple}"),
-        "least_size": program.least,
-        "resize_to": model.size,
-        "resize_how": "bilinear with antialiasing, as Pillow's Image.resize" if model.size else "not resized",
-    }

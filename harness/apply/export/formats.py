@@ -27,7 +27,6 @@ Format = Literal["onnx", "torch-export"]
 Logits = npt.NDArray[np.float32]
 METADATA_FILE = "harness.json"
 """Name of the metadata within a file of torch.export."""
-AXES = ("batch", "height", "width")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,6 @@ def make_onnx(program: Program, threads: int) -> Artifact:
     Raises:
         HarnessError: it uses an operation that ONNX cannot express.
     """
-    require_onnx()
     try:
         with _quietly():
             converted = torch.onnx.export(program.exported, dynamo=True, verbose=False, output_names=["logits"])
@@ -106,14 +104,10 @@ def quantize(content: bytes) -> Any:
 
 def count_quantized(proto: Any) -> dict[str, str]:
     """Return, for each operation that has weights, how many of its nodes compute in 8 bits: `Conv: 12 of 13`."""
-    kinds = {"Conv": "ConvInteger", "MatMul": "MatMulInteger", "Gemm": "", "ConvTranspose": ""}
+    kinds = {"Conv": "ConvInteger", "MatMul": "MatMulInteger", "Gemm": None, "ConvTranspose": None}
     types = [node.op_type for node in proto.graph.node]
-    found = {}
-    for plain, integer in kinds.items():
-        done = types.count(integer) if integer else 0
-        if total := types.count(plain) + done:
-            found[plain] = f"{done} of {total}"
-    return found
+    counted = {plain: (types.count(plain), types.count(integer)) for plain, integer in kinds.items()}
+    return {plain: f"{done} of {left + done}" for plain, (left, done) in counted.items() if left + done}
 
 
 def _make_torch_export(program: Program) -> Artifact:
@@ -160,7 +154,7 @@ def run_alone(artifact: Artifact, image: Image) -> Logits:
 def _name_axes(proto: Any) -> None:
     """Call the free axes of input and output batch, height and width, in place of the tracer's symbols."""
     given = [axis.dim_param for axis in proto.graph.input[0].type.tensor_type.shape.dim]
-    names = {symbol: name for symbol, name in zip(given[:3], AXES, strict=True) if symbol}
+    names = {symbol: name for symbol, name in zip(given, ("batch", "height", "width"), strict=False) if symbol}
     for value in (*proto.graph.input, *proto.graph.output):
         for axis in value.type.tensor_type.shape.dim:
             if axis.dim_param in names:

@@ -75,9 +75,6 @@ def trace(model: Model, *, any_size: bool) -> Program:
     Raises:
         HarnessError: it cannot be traced so; the message names the model and says what torch.export cannot do.
     """
-    name = model.config.model.name
-    if not any_size and model.size is None:
-        raise HarnessError(f"{name}: the run has no size of its own; train it with data.size, such as [192, 256]")
     graph = Graph(model.network, model.normalize.preprocessing).eval()
     size = None if any_size else model.size
     image = torch.zeros(*((TRACED[0], *size) if size else TRACED), 3, dtype=torch.uint8)
@@ -87,7 +84,7 @@ def trace(model: Model, *, any_size: bool) -> Program:
             warnings.simplefilter("ignore")  # torch's own, about its own internals
             return Program(torch.export.export(graph, (image,), dynamic_shapes={"image": free}), size)
     except Exception as error:
-        raise HarnessError(f"{name} cannot be traced: {shorten(error)}") from error
+        raise HarnessError(f"{model.config.model.name} cannot be traced: {shorten(error)}") from error
 
 
 def shorten(error: Exception) -> str:

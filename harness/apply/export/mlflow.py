@@ -17,8 +17,6 @@ from harness.tracking.protocol import Store
 
 NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
 """What `served.py` imports."""
-EXAMPLE_SIZE = (48, 64)
-CODE = Path(__file__).with_name("served.py")
 
 
 def log_export(
@@ -34,7 +32,7 @@ def log_export(
         StoreError: the store does not take the model.
     """
     package = ModelFiles(
-        code=CODE,
+        code=Path(__file__).with_name("served.py"),
         onnx=made.path,
         column="image",
         example=make_example(),
@@ -47,7 +45,7 @@ def log_export(
 
 def make_example() -> str:
     """Return a small picture as base64 text of a PNG: drawn, so that no picture of the data leaves with the model."""
-    height, width = EXAMPLE_SIZE
+    height, width = 48, 64
     image_HWC = np.zeros((height, width, 3), np.uint8)
     image_HWC[..., 0] = np.linspace(0, 255, width, dtype=np.uint8)
     image_HWC[..., 1] = np.linspace(0, 255, height, dtype=np.uint8)[:, None]

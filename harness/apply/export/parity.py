@@ -55,16 +55,20 @@ def find_pictures(chosen: ChosenRun, folder: Path | None) -> Pictures:
     if folder is not None:
         return _of_folder(folder, name_labels(chosen.config.data))
     try:
-        return _of_split(open_judged(chosen))
+        split = open_judged(chosen).splits["val"]
     except InputError as error:
         missing = str(error)
-    kept = chosen.result.predictions
-    if kept is None or not kept.names:
+    else:
+        places = choose_evenly(len(split.names), MOST)
+        names = tuple(split.names[place] for place in places)
+        return Pictures(names, lambda place: split.read_image(places[place]), "val split of the data set")
+    recorded = chosen.result.predictions
+    if recorded is None or not recorded.names:
         raise InputError(f"no picture to check the export on ({missing}); give some with --images FOLDER")
-    places = choose_evenly(len(kept.names), MOST)
-    names = tuple(kept.names[place] for place in places)
+    places = choose_evenly(len(recorded.names), MOST)
+    names = tuple(recorded.names[place] for place in places)
     source = "val pictures kept with the run (JPEG): the data set is not at hand"
-    return Pictures(names, lambda place: unpack(kept, names[place]).image, source)
+    return Pictures(names, lambda place: unpack(recorded, names[place]).image, source)
 
 
 def open_judged(chosen: ChosenRun) -> Source:
@@ -80,13 +84,6 @@ def open_judged(chosen: ChosenRun) -> Source:
     if source.splits["val"].digest != chosen.result.contract["splits"]["val"]:
         raise InputError(f"data '{config.data.name}': its val split is not the one that the run was judged on")
     return source
-
-
-def _of_split(source: Source) -> Pictures:
-    split = source.splits["val"]
-    places = choose_evenly(len(split.names), MOST)
-    names = tuple(split.names[place] for place in places)
-    return Pictures(names, lambda place: split.read_image(places[place]), "val split of the data set")
 
 
 def _of_folder(folder: Path, label_name: LabelName) -> Pictures:

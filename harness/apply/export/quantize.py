@@ -121,9 +121,8 @@ def _evaluate(chosen: ChosenRun, artifact: Artifact, split: PreparedSplit) -> Co
     for index in range(len(split)):
         label_HW = split.judged_label(index)
         logits_CHW = torch.from_numpy(np.array(run_alone(artifact, split.pair(index)[0])))
-        confusions.append(
-            count_confusion(label_pixels(logits_CHW, label_HW.shape).numpy(), label_HW, len(chosen.classes))
-        )
+        predicted_HW = label_pixels(logits_CHW, label_HW.shape).numpy()
+        confusions.append(count_confusion(predicted_HW, label_HW, len(chosen.classes)))
     return make_counts(confusions, split.names, split.groups, chosen.classes)
 
 
@@ -136,6 +135,7 @@ def judge_counts(before: Counts, after: Counts, margin: float) -> tuple[Effect, 
     effect = compare(make_study(sum_margins({("before", 0): before, ("after", 0): after})), "after", "before")[HEADLINE]
     if math.isnan(effect.p):
         return effect, "undecided"
+    # Equivalence first: a significant difference within the margin does not matter (two one-sided tests).
     low, high = effect.interval(TOST_LEVEL)
     if -margin <= low and high <= margin:
         return effect, "equivalent"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,17 +12,9 @@ import numpy.typing as npt
 import torch
 
 from harness.apply.model import Model
+from harness.apply.predict import tiles
 from harness.apply.predict.input_images import Picture
-from harness.apply.predict.tiles import (
-    STRIP_BYTES,
-    Strip,
-    Tiling,
-    check_tiling,
-    choose_tiling,
-    forward_bytes_per_pixel,
-    strips_of,
-    tiled_strips,
-)
+from harness.apply.predict.tiles import Strip, Tiling
 from harness.data.images import read_picture, resize_image
 from harness.data.source import Image, Label
 from harness.errors import InputError
@@ -33,6 +25,14 @@ _VERY_WIDE = 4
 """Width / height from which on a strip of columns needs so much less memory than one of rows that it matters."""
 Map = npt.NDArray[np.uint16]
 """[H, W]; 0 to 65535 stand for 0 to 1."""
+CERTAINTY: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "confidence": lambda probability_CRW: probability_CRW.amax(dim=0),
+    "entropy": lambda probability_CRW: (
+        torch.special.entr(probability_CRW).sum(dim=0) / max(math.log(probability_CRW.shape[0]), 1e-9)
+    ),
+}
+"""How sure the model is of each pixel: the probability of the predicted class; and the entropy of the probabilities of
+all classes, as a share of the largest possible, the logarithm of their number."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,8 @@ class Predicted:
     """Whether the picture was turned upright by its EXIF orientation."""
     tiling: Tiling | None
     """The tiles that it was cut into."""
-    confidence: Map | None
-    """Probability of the predicted class."""
-    entropy: Map | None
-    """Of the probabilities of all classes, as a share of the largest possible, the logarithm of their number."""
+    maps: Mapping[str, Map]
+    """Those of `CERTAINTY` by name; empty where they were not asked for."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Predictor:
                     f"--tile: this model sees every picture at {height}x{width} (data.size), so that it needs no more "
                     "memory for a large one; leave --tile out"
                 )
-            check_tiling(tiling)
+            tiles.check_tiling(tiling)
         self._model, self._views, self._tiling, self._limit, self._maps = model, views, tiling, limit, maps
 
     def predict(self, pictures: Iterable[Picture]) -> Iterator[Predicted | FailedPicture]:
@@ -116,21 +114,24 @@ class Predictor:
         if tiling is not None:
             yield from (self._measure_tiles(item, tiling) for item in batch)
             return
-        by_view = list(self._look([item.image for item in batch]))
+        # The model sees the batch together, as in the evaluation; scores at full size are made picture by picture.
+        by_view = list(self._logits_by_view([item.image for item in batch]))
         for place, item in enumerate(batch):
-            strips = strips_of([logits_BCHW[place] for logits_BCHW in by_view], item.image.shape[:2])
+            strips = tiles.strips_of([logits_BCHW[place] for logits_BCHW in by_view], item.image.shape[:2])
             yield self._measure(item, strips, None)
 
     def _measure_tiles(self, item: _Read, tiling: Tiling) -> Predicted:
         """Predict a picture in tiles; of one that is very wide, in strips of columns: scores are kept for a strip."""
         if not _is_very_wide(item.image):
-            return self._measure(item, tiled_strips(self._scores, item.image, tiling), tiling)
+            return self._measure(item, tiles.tiled_strips(self._scores, item.image, tiling), tiling)
         lying = Tiling(tiling.width, tiling.height, tiling.overlap)
 
         def scores_of(tile: Image) -> torch.Tensor:
             return self._scores(np.ascontiguousarray(tile.swapaxes(0, 1))).transpose(1, 2)
 
-        return self._measure(item, tiled_strips(scores_of, item.image.swapaxes(0, 1), lying), tiling, columns=True)
+        return self._measure(
+            item, tiles.tiled_strips(scores_of, item.image.swapaxes(0, 1), lying), tiling, columns=True
+        )
 
     def _tiling_of(self, image: Image) -> Tiling | None:
         height, width = image.shape[:2]
@@ -139,7 +140,7 @@ class Predictor:
         if self._tiling is not None:
             fits = height <= self._tiling.height and width <= self._tiling.width
             return None if fits else self._tiling
-        return choose_tiling(
+        return tiles.choose_tiling(
             *((width, height) if _is_very_wide(image) else (height, width)),
             bytes_per_pixel=self._bytes_per_pixel,
             num_classes=self._model.num_classes,
@@ -148,9 +149,9 @@ class Predictor:
 
     @cached_property
     def _bytes_per_pixel(self) -> float:
-        return forward_bytes_per_pixel(self._model) * max(1.0, *self._views.scales) ** 2
+        return tiles.forward_bytes_per_pixel(self._model) * max(1.0, *self._views.scales) ** 2
 
-    def _look(self, images: Sequence[Image]) -> Iterator[torch.Tensor]:
+    def _logits_by_view(self, images: Sequence[Image]) -> Iterator[torch.Tensor]:
         """Yield logits_BCHW of each view of pictures that the model sees at one size."""
         for scale in self._views.scales:
             height, width = self._model.size or images[0].shape[:2]
@@ -162,8 +163,8 @@ class Predictor:
 
     def _scores(self, tile: Image) -> torch.Tensor:
         """Return scores_CHW of a tile: logits of one view, the mean of several views' probabilities."""
-        by_view = [logits_BCHW[0] for logits_BCHW in self._look([tile])]
-        return torch.cat([strip.scores_CRW for strip in strips_of(by_view, tile.shape[:2])], dim=1)
+        by_view = [logits_BCHW[0] for logits_BCHW in self._logits_by_view([tile])]
+        return torch.cat([strip.scores_CRW for strip in tiles.strips_of(by_view, tile.shape[:2])], dim=1)
 
     def _measure(
         self, item: _Read, strips: Iterable[Strip], tiling: Tiling | None, *, columns: bool = False
@@ -171,18 +172,18 @@ class Predictor:
         """Return what strips of scores mean; with `columns` they are those of the picture with its axes swapped."""
         height, width = item.image.shape[:2]
         label = np.empty((height, width), np.uint8)
-        made = [np.empty((height, width), np.uint16) for _ in range(2 * self._maps)]
+        maps: dict[str, Map] = {name: np.empty((height, width), np.uint16) for name in CERTAINTY if self._maps}
         label_HW = label.T if columns else label
-        maps: list[Map] = [values.T if columns else values for values in made]
         for strip in _cut(strips):
             rows = slice(strip.top, strip.top + strip.scores_CRW.shape[1])
             label_HW[rows] = strip.scores_CRW.argmax(dim=0).to(torch.uint8).cpu().numpy()
-            if self._maps:
+            if maps:
                 scores_CRW = strip.scores_CRW
                 probability_CRW = scores_CRW if self._views.number > 1 else scores_CRW.softmax(dim=0)
-                maps[0][rows], maps[1][rows] = (_as_map(values) for values in _certainty(probability_CRW))
-        confidence, entropy = made or (None, None)
-        return Predicted(item.picture, item.image, label, item.turned, tiling, confidence, entropy)
+                for name, values in maps.items():
+                    shares_RW = CERTAINTY[name](probability_CRW).clamp(0, 1)
+                    (values.T if columns else values)[rows] = (shares_RW * 65535 + 0.5).to(torch.int32).cpu().numpy()
+        return Predicted(item.picture, item.image, label, item.turned, tiling, maps)
 
 
 def _is_very_wide(image: Image) -> bool:
@@ -220,35 +221,21 @@ def _batches(items: Iterable[_Read], size: int) -> Iterator[list[_Read]]:
     waiting: list[_Read] = []
     for item in items:
         waiting.append(item)
+        # Two are waited for beyond a full batch: only then is it sure that the next one will not be left over alone.
         if len(waiting) == size + 2:
             yield waiting[:size]
             waiting = waiting[size:]
         elif sum(read.image.nbytes for read in waiting) > BATCH_BYTES:
-            yield from _singly(waiting) if size == 1 else [waiting]
+            yield from [[read] for read in waiting] if size == 1 else [waiting]
             waiting = []
     if waiting:
-        yield from _singly(waiting) if size == 1 else [waiting]
-
-
-def _singly(items: Sequence[_Read]) -> Iterator[list[_Read]]:
-    return ([item] for item in items)
+        yield from [[read] for read in waiting] if size == 1 else [waiting]
 
 
 def _cut(strips: Iterable[Strip]) -> Iterator[Strip]:
     """Yield strips of which none is much larger than `STRIP_BYTES`."""
     for strip in strips:
         num_classes, rows, width = strip.scores_CRW.shape
-        step = max(1, STRIP_BYTES // (4 * num_classes * width))
+        step = max(1, tiles.STRIP_BYTES // (4 * num_classes * width))
         for top in range(0, rows, step):
             yield Strip(strip.top + top, strip.scores_CRW[:, top : top + step])
-
-
-def _certainty(probability_CRW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the largest probability of each pixel, and the entropy as a share of the largest possible."""
-    entropy_RW = torch.special.entr(probability_CRW).sum(dim=0) / max(math.log(probability_CRW.shape[0]), 1e-9)
-    return probability_CRW.amax(dim=0), entropy_RW
-
-
-def _as_map(values_RW: torch.Tensor) -> Map:
-    scaled: Map = (values_RW.clamp(0, 1) * 65535 + 0.5).to(torch.int32).cpu().numpy().astype(np.uint16)
-    return scaled

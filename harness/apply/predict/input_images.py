@@ -110,9 +110,11 @@ _NAMINGS: tuple[Callable[[_Listed], str], ...] = (
 def _make_names(items: Sequence[_Listed]) -> list[str]:
     """Return names of which no two are one on any disk: `a` alone, `a_png` and `a_jpg` side by side, else numbered."""
     names = [_NAMINGS[0](item) for item in items]
+    # Only names that collide grow longer, so that the others stay what a user expects.
     for naming in _NAMINGS[1:]:
         taken = Counter(map(_fold, names))
         names = [naming(item) if taken[_fold(name)] > 1 else name for item, name in zip(items, names, strict=True)]
+    # What still collides is the same file name below folders of one name: a number tells them apart.
     used: set[str] = set()
     for place, name in enumerate(names):
         number, unique = 2, name

@@ -20,7 +20,6 @@ from harness.report.figures.style import SEQUENTIAL, font_file
 PAPER, INK, RULE = (255, 255, 255), (34, 34, 34), (136, 136, 136)
 IGNORED_NAME = "ignored"
 IGNORED_COLOUR = (70, 70, 70)
-LONGEST_NAME = 28
 SMALLEST = 12
 """Pixels of letters that can still be read."""
 
@@ -37,6 +36,16 @@ class LegendEntry:
 def find_font(size_px: int) -> ImageFont.FreeTypeFont:
     """Return the font of harness's figures in a size."""
     return ImageFont.truetype(str(font_file()), size_px)
+
+
+def blank(width: int, height: int) -> PILImage.Image:
+    """Return a sheet of paper."""
+    return PILImage.new("RGB", (width, height), PAPER)
+
+
+def write_at(sheet: PILImage.Image, place: tuple[float, float], text: str, size_px: int) -> None:
+    """Write on a sheet; the text begins at a place (x, y), which lies at half of its letters' height."""
+    ImageDraw.Draw(sheet).text(place, text, font=find_font(size_px), fill=INK, anchor="lm")
 
 
 def text_size_for(width: int, height: int) -> int:
@@ -61,7 +70,7 @@ def class_entries(taxonomy: Taxonomy, pixels: npt.NDArray[np.int64], *, shares: 
     names = zip(taxonomy.classes, taxonomy.colours, strict=True)
     total = max(int(pixels[:IGNORE].sum()), 1)
     entries = [
-        LegendEntry(colour, shorten(name, LONGEST_NAME) + (f"  {_percent(pixels[index] / total)}" if shares else ""))
+        LegendEntry(colour, shorten(name, 28) + (f"  {_percent(pixels[index] / total)}" if shares else ""))
         for index, (name, colour) in enumerate(names)
         if pixels[index]
     ]
@@ -74,16 +83,15 @@ def _percent(share: float) -> str:
 
 def draw_legend(entries: Sequence[LegendEntry], width: int, size_px: int) -> PILImage.Image:
     """Return a legend as wide as the picture that it stands below: aligned columns, as many as fit."""
-    font, gap, line = find_font(size_px), size_px, _line(size_px)
+    gap, line = size_px, _line(size_px)
     column, rows = _lay_out(entries, width, size_px)
-    sheet = PILImage.new("RGB", (width, rows * line + gap), PAPER)
-    pen = ImageDraw.Draw(sheet)
+    sheet = blank(width, rows * line + gap)
     for place, entry in enumerate(entries):
         left = gap // 2 + round(place // rows * column)
         middle = gap // 2 + place % rows * line + line // 2
         box = (left, middle - round(0.45 * size_px), left + round(1.5 * size_px), middle + round(0.45 * size_px))
-        pen.rectangle(box, fill=entry.colour, outline=RULE)
-        pen.text((left + 2 * size_px, middle), entry.text, font=font, fill=INK, anchor="lm")
+        ImageDraw.Draw(sheet).rectangle(box, fill=entry.colour, outline=RULE)
+        write_at(sheet, (left + 2 * size_px, middle), entry.text, size_px)
     return sheet
 
 
@@ -112,26 +120,23 @@ def shade(values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
 
 def draw_bar(title: str, width: int, size_px: int) -> PILImage.Image:
     """Return the scale of `shade`, from 0 to 1, as wide as the pictures that it explains."""
-    font = find_font(size_px)
-    sheet = PILImage.new("RGB", (width, round(2.4 * size_px)), PAPER)
-    pen = ImageDraw.Draw(sheet)
+    sheet = blank(width, round(2.4 * size_px))
     middle = sheet.height // 2
-    pen.text((0, middle), f"{title}  0", font=font, fill=INK, anchor="lm")
-    left = round(font.getlength(f"{title}  0")) + size_px // 2
+    write_at(sheet, (0, middle), f"{title}  0", size_px)
+    left = round(find_font(size_px).getlength(f"{title}  0")) + size_px // 2
     right = width - round(1.4 * size_px)
     if right > left:
         ramp = np.linspace(0, 65535, right - left).astype(np.uint16)[None].repeat(size_px, axis=0)
         sheet.paste(PILImage.fromarray(shade(ramp)), (left, middle - size_px // 2))
-        pen.rectangle((left, middle - size_px // 2, right, middle + size_px // 2), outline=RULE)
-    pen.text((right + size_px // 2, middle), "1", font=font, fill=INK, anchor="lm")
+        ImageDraw.Draw(sheet).rectangle((left, middle - size_px // 2, right, middle + size_px // 2), outline=RULE)
+    write_at(sheet, (right + size_px // 2, middle), "1", size_px)
     return sheet
 
 
-def stack(parts: Sequence[PILImage.Image]) -> PILImage.Image:
-    """Return pictures below each other on one sheet, at the left."""
-    sheet = PILImage.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), PAPER)
-    top = 0
-    for part in parts:
-        sheet.paste(part, (0, top))
+def stack(parts: Sequence[tuple[int, PILImage.Image]], width: int) -> PILImage.Image:
+    """Return pictures below each other on one sheet, each so many pixels from the left."""
+    sheet, top = blank(width, sum(part.height for _, part in parts)), 0
+    for left, part in parts:
+        sheet.paste(part, (left, top))
         top += part.height
     return sheet

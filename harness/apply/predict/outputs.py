@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image as PILImage
 
 from harness.apply.predict.infer import Predicted
-from harness.apply.predict.overlay import Panel, draw_overlay, paint
+from harness.apply.predict.overlay import draw_overlay, paint
 from harness.apply.predict.png import cut_rows, write_png
 from harness.data.source import Label, RawIds
 from harness.data.taxonomy import Taxonomy
 from harness.errors import InputError
-from harness.files import write_whole
 
 Ids = Literal["train", "raw"]
-BLACK = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def raw_table(taxonomy: Taxonomy) -> RawIds:
     ids = [taxonomy.raw_ids(index) for index in range(len(taxonomy.classes))]
     if not all(ids):
         raise InputError("--ids raw: this run's record holds no raw ids (it is older than they are kept); use train")
-    lowest = [found[0] for found in ids]
+    lowest = [of_class[0] for of_class in ids]
     return np.array(lowest, np.uint8 if max(lowest) < 256 else np.uint16)
 
 
@@ -62,30 +59,16 @@ def write_prediction(
 ) -> dict[str, Path]:
     """Write all files of one picture; return kind -> file."""
     place = {kind: out / kind / f"{item.picture.name}.png" for kind in ("labels", "masks", "overlays")}
-    _write_label(place["labels"], item.label, taxonomy, form)
     height, width = item.label.shape
-    write_png(place["masks"], (height, width), cut_rows(height, width, lambda rows: paint(item.label[rows], taxonomy)))
-    score = "" if miou is None else f", mIoU {100 * miou:.1f} %"
-    panels = [Panel(f"prediction{score}", item.label), *([] if truth is None else [Panel("truth", truth)])]
-    write_png(place["overlays"], *draw_overlay(item.image, panels, taxonomy, form.opacity))
-    for kind, values in (("confidence", item.confidence), ("entropy", item.entropy)):
-        if values is not None:
-            place[kind] = out / kind / f"{item.picture.name}.png"
-            write_png(place[kind], (height, width), [values])
-    return place
-
-
-def _write_label(path: Path, label: Label, taxonomy: Taxonomy, form: OutputFormat) -> None:
-    """Write a label [H, W] as a picture of ids in the form that is asked for."""
     table = raw_table(taxonomy) if form.ids == "raw" else np.arange(len(taxonomy.classes), dtype=np.uint8)
     colours = dict(zip(table.tolist(), taxonomy.colours, strict=True)) if form.palette else {}
-    palette = [colours.get(index, BLACK) for index in range(256)] if form.palette else []
-    height, width = label.shape
-    write_png(path, (height, width), cut_rows(height, width, lambda rows: table[label[rows]]), palette)
-
-
-def write_sheet(sheet: PILImage.Image, out: Path, number: int, of: int) -> Path:
-    """Write a contact sheet: `grid.png`, or `grid-1.png` and so on where there are several."""
-    path = out / ("grid.png" if of == 1 else f"grid-{number:0{len(str(of))}}.png")
-    write_whole(path, lambda file: sheet.save(file, format="PNG"))
-    return path
+    palette = [colours.get(index, (0, 0, 0)) for index in range(256)] if form.palette else []
+    write_png(place["labels"], (height, width), cut_rows(height, width, lambda rows: table[item.label[rows]]), palette)
+    write_png(place["masks"], (height, width), cut_rows(height, width, lambda rows: paint(item.label[rows], taxonomy)))
+    score = "" if miou is None else f", mIoU {100 * miou:.1f} %"
+    panels = {f"prediction{score}": item.label} | ({} if truth is None else {"truth": truth})
+    write_png(place["overlays"], *draw_overlay(item.image, panels, taxonomy, form.opacity))
+    for kind, values in item.maps.items():
+        place[kind] = out / kind / f"{item.picture.name}.png"
+        write_png(place[kind], (height, width), [values])
+    return place

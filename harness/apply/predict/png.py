@@ -42,6 +42,7 @@ def _write(file: IO[bytes], size: tuple[int, int], strips: Iterable[Pixels], pal
             header = struct.pack(">IIBBBBB", size[1], size[0], 8 * strip.dtype.itemsize, kind, 0, 0, 0)
             file.write(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header))
             file.write(_chunk(b"PLTE", colours) if colours else b"")
+        # A strip may be a whole map: it is filtered in parts, since filtering makes four copies.
         for part in cut_rows(strip.shape[0], strip.shape[1], strip.__getitem__):
             packed, above = _filter(part, above, plain=bool(colours))
             file.write(_chunk(b"IDAT", body) if (body := packer.compress(packed)) else b"")
@@ -65,6 +66,7 @@ def _filter(strip: Pixels, above: Pixels | None, *, plain: bool) -> tuple[bytes,
     filtered = np.empty((len(bytes_RB), 1 + bytes_RB.shape[1]), np.uint8)
     filtered[:, 0], filtered[:, 1:] = _NONE, bytes_RB
     if not plain:
+        # The rule that the PNG specification recommends ("Filter selection"): small steps repeat, and compress well.
         least_R = _steps(bytes_RB)
         left_RB = bytes_RB.copy()
         left_RB[:, step:] -= bytes_RB[:, :-step]

@@ -16,7 +16,7 @@ from harness.apply.predict.contact_sheet import ROWS, Row, draw_sheet, make_row
 from harness.apply.predict.infer import FailedPicture, Predicted, Predictor, Views
 from harness.apply.predict.input_images import Picture, check_place, find_labels, find_pictures, find_truth, name_labels
 from harness.apply.predict.legend import count_labels
-from harness.apply.predict.outputs import OutputFormat, check_form, raw_table, write_prediction, write_sheet
+from harness.apply.predict.outputs import OutputFormat, check_form, raw_table, write_prediction
 from harness.apply.predict.tiles import Tiling
 from harness.counts import make_counts, save_counts
 from harness.data.images import read_ids
@@ -24,14 +24,13 @@ from harness.data.palettes import check_palettes
 from harness.data.source import Label
 from harness.data.taxonomy import map_ids
 from harness.errors import InputError
-from harness.files import write_text
+from harness.files import write_text, write_whole
 from harness.records import Counts
 from harness.scores import all_scores, iou_class, miou_image
 from harness.train.regions import Confusion, count_confusion
 
 RECORD_VERSION = 1
 RECORD = "predictions.json"
-COUNTS = "counts.npz"
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class PredictedPicture:
     picture: Picture
     size: tuple[int, int]
     turned: bool
-    tile: tuple[int, int, int] | None
-    """Height, width and overlap of the tiles that it was cut into."""
+    tile: Tiling | None
+    """The tiles that it was cut into."""
     files: Mapping[str, Path]
     pixels: tuple[int, ...]
     """Predicted as each class."""
@@ -135,14 +134,15 @@ def run_job(job: Job, predictor: Predictor) -> Iterator[PredictedPicture | Faile
             failed.append(item)
             yield item
     sheets.close()
-    counts = make_truth_counts(done, job.chosen.classes)
+    counts = _count_truth(done, job.chosen.classes)
     if counts is not None:
-        save_counts(job.out / COUNTS, counts)
-    write_text(job.out / RECORD, json.dumps(make_record(job, done, failed), indent=2, ensure_ascii=False))
+        save_counts(job.out / "counts.npz", counts)
+    record = _make_record(job, done, failed, counts)
+    write_text(job.out / RECORD, json.dumps(record, indent=2, ensure_ascii=False))
 
 
 class _Sheets:
-    """Contact sheets, each written when it is full."""
+    """Contact sheets, each written when it is full: `grid.png`, or `grid-1.png` and so on where there are several."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._rows, self._written = job, list[Row](), 0
@@ -157,7 +157,9 @@ class _Sheets:
         if self._rows:
             chosen, self._written = self._job.chosen, self._written + 1
             sheet = draw_sheet(self._rows, chosen.taxonomy, chosen.label)
-            write_sheet(sheet, self._job.out, self._written, -(-len(self._job.pictures) // ROWS))
+            sheets = -(-len(self._job.pictures) // ROWS)
+            name = "grid.png" if sheets == 1 else f"grid-{self._written:0{len(str(sheets))}}.png"
+            write_whole(self._job.out / name, lambda file: sheet.save(file, format="PNG"))
             self._rows = []
 
 
@@ -185,35 +187,29 @@ def _write(job: Job, item: Predicted, truth: Label | None) -> PredictedPicture:
     files = write_prediction(item, job.out, taxonomy=job.chosen.taxonomy, form=job.wanted.form, truth=truth, miou=miou)
     height, width = item.label.shape
     pixels = count_labels([item.label])[:num_classes].tolist()
-    tile = None if item.tiling is None else (item.tiling.height, item.tiling.width, item.tiling.overlap)
-    return PredictedPicture(item.picture, (height, width), item.turned, tile, files, tuple(pixels), confusion, miou)
+    size = (height, width)
+    return PredictedPicture(item.picture, size, item.turned, item.tiling, files, tuple(pixels), confusion, miou)
 
 
 def _make_row(job: Job, item: Predicted, truth: Label | None, done: PredictedPicture) -> Row:
     score = "" if done.miou_image is None else f" · mIoU {100 * done.miou_image:.1f} %"
-    maps = (("confidence", item.confidence), ("entropy", item.entropy))
-    return make_row(
-        item.image,
-        item.label,
-        caption=f"{item.picture.name}{score}",
-        taxonomy=job.chosen.taxonomy,
-        truth=truth,
-        maps=[(title, values) for title, values in maps if values is not None],
-    )
+    caption, taxonomy = f"{item.picture.name}{score}", job.chosen.taxonomy
+    return make_row(item.image, item.label, caption=caption, taxonomy=taxonomy, truth=truth, maps=item.maps)
 
 
-def make_truth_counts(done: Sequence[PredictedPicture], classes: Sequence[str]) -> Counts | None:
+def _count_truth(done: Sequence[PredictedPicture], classes: Sequence[str]) -> Counts | None:
     """Return the counts of all pictures with truth, each a group of its own; None where there is none."""
     judged = [(item.picture.name, item.confusion) for item in done if item.confusion is not None]
     names = [name for name, _ in judged]
     return make_counts([confusion for _, confusion in judged], names, names, classes) if judged else None
 
 
-def make_record(job: Job, done: Sequence[PredictedPicture], failed: Sequence[FailedPicture]) -> dict[str, Any]:
+def _make_record(
+    job: Job, done: Sequence[PredictedPicture], failed: Sequence[FailedPicture], counts: Counts | None
+) -> dict[str, Any]:
     """Return what was predicted, ready for JSON; nothing in it changes from one time to the next."""
     chosen = job.chosen
-    known = {raw for raw, _ in chosen.taxonomy.class_of.items()}
-    raw_ids = raw_table(chosen.taxonomy).tolist() if known else [None] * len(chosen.classes)
+    raw_ids = raw_table(chosen.taxonomy).tolist() if chosen.taxonomy.class_of else [None] * len(chosen.classes)
     classes = [
         {"index": index, "name": name, "colour": list(colour), "raw_id": raw}
         for index, (name, colour, raw) in enumerate(zip(chosen.classes, chosen.colours, raw_ids, strict=True))
@@ -225,7 +221,7 @@ def make_record(job: Job, done: Sequence[PredictedPicture], failed: Sequence[Fai
         "classes": classes,
         "images": [_entry(item, job.out) for item in done],
         "failed": [{"image": str(item.picture.path), "reason": item.reason} for item in failed],
-        "scores": make_scores(done, chosen.classes),
+        "scores": None if counts is None else _make_scores(counts),
     }
 
 
@@ -242,12 +238,9 @@ def _entry(item: PredictedPicture, out: Path) -> dict[str, Any]:
     }
 
 
-def make_scores(done: Sequence[PredictedPicture], classes: Sequence[str]) -> dict[str, Any] | None:
-    """Return the scores over all pictures with truth, and the IoU of each class; None where no picture has truth."""
-    counts = make_truth_counts(done, classes)
-    if counts is None:
-        return None
-    ious = zip(classes, iou_class(counts.confusion_CC()), strict=True)
+def _make_scores(counts: Counts) -> dict[str, Any]:
+    """Return the scores over all pictures with truth, and the IoU of each class."""
+    ious = zip(counts.classes, iou_class(counts.confusion_CC()), strict=True)
     scores = {**all_scores(counts), **{f"iou/{name}": float(value) for name, value in ious}}
     defined = {name: None if np.isnan(value) else value for name, value in scores.items()}
     return {"images": len(counts.images), **defined}

@@ -96,11 +96,13 @@ def interpolate_rows(logits_CHW: torch.Tensor, size: tuple[int, int], top: int, 
     Equal to it but for the last bits: it takes the two directions one after the other.
     """
     height = logits_CHW.shape[1]
+    # As torch: rows are taken at their centres, and what would lie beyond the border is the border itself.
     row_R = torch.arange(top, bottom, dtype=torch.float32, device=logits_CHW.device)
     source_R = ((row_R + 0.5) * (height / size[0]) - 0.5).clamp(min=0)
     above_R = source_R.long().clamp(max=height - 1)
     below_R = (above_R + 1).clamp(max=height - 1)
     share_R1 = (source_R - above_R)[:, None]
+    # Only the rows that are asked for are made wide: the full width of all rows is what there is no memory for.
     first, last = int(above_R[0]), int(below_R[-1]) + 1
     wide = functional.interpolate(
         logits_CHW[None, :, first:last], size=(last - first, size[1]), mode="bilinear", align_corners=False
@@ -141,6 +143,7 @@ def spans(length: int, side: int, overlap: int) -> list[Span]:
         return [(0, length)]
     last = (length - side) // GRID_PX
     step = (side - overlap) // GRID_PX
+    # As many tiles as the step asks for, but spread: with whole steps the last tile would share much more than others.
     number = -(-last // step)
     starts = [last * k // number * GRID_PX for k in range(number + 1)] if number else [0]
     return [(start, start + side if start != starts[-1] else length) for start in starts]
@@ -149,19 +152,18 @@ def spans(length: int, side: int, overlap: int) -> list[Span]:
 def window(span: Span, length: int, overlap: int) -> npt.NDArray[np.float32]:
     """Return a tile's weight along an axis, one value a pixel of the span; see the head of this module."""
     start, end = span
-    reach = overlap // 4
     pixel = np.arange(end - start, dtype=np.float32) + np.float32(0.5)
     weight = np.ones(end - start, np.float32)
     if start > 0:
-        weight = np.minimum(weight, _ramp(pixel, reach, overlap))
+        weight = np.minimum(weight, _ramp(pixel, overlap))
     if end < length:
-        weight = np.minimum(weight, _ramp(end - start - pixel, reach, overlap))
+        weight = np.minimum(weight, _ramp(end - start - pixel, overlap))
     return weight
 
 
-def _ramp(inside: npt.NDArray[np.float32], reach: int, overlap: int) -> npt.NDArray[np.float32]:
+def _ramp(inside: npt.NDArray[np.float32], overlap: int) -> npt.NDArray[np.float32]:
     """Return the weight of pixels so far inside a tile's edge."""
-    risen: npt.NDArray[np.float32] = np.clip((inside - reach) / np.float32(max(overlap / 2, 1e-6)), 0, 1)
+    risen: npt.NDArray[np.float32] = np.clip((inside - overlap // 4) / np.float32(max(overlap / 2, 1e-6)), 0, 1)
     return risen
 
 
@@ -169,6 +171,7 @@ def tiled_strips(scores_of: Scores, image: Image, tiling: Tiling) -> Iterator[St
     """Yield a picture's scores from the top down, from those of its tiles. Holds a band of tiles at a time."""
     height, width = image.shape[:2]
     rows, columns = spans(height, tiling.height, tiling.overlap), spans(width, tiling.width, tiling.overlap)
+    # Windows are divided by their sum, so that the weights of the tiles over a pixel add up to 1 wherever it lies.
     down_H, across_W = _total(rows, height, tiling.overlap), _total(columns, width, tiling.overlap)
     top, band_CRW = 0, None
     for place, row in enumerate(rows):
@@ -182,6 +185,7 @@ def tiled_strips(scores_of: Scores, image: Image, tiling: Tiling) -> Iterator[St
                 window(column, width, tiling.overlap) / across_W[slice(*column)],
             )
             band_CRW[:, row[0] - top : row[1] - top, slice(*column)] += tile_CHW * torch.from_numpy(share_HW)
+        # Rows above the next row of tiles get no more scores: they are given away, so that memory holds one band.
         assert band_CRW is not None
         done = rows[place + 1][0] if place + 1 < len(rows) else height
         yield Strip(top, band_CRW[:, : done - top])
@@ -247,7 +251,7 @@ def choose_tiling(height: int, width: int, *, bytes_per_pixel: float, num_classe
     """
     if bytes_per_pixel * height * width <= limit:
         return None
-    row_bytes = 2 * 4 * num_classes * width
+    row_bytes = 2 * 4 * num_classes * width  # float32 of the band, which is made longer by copying
     side = 4 * GRID_PX
     while bytes_per_pixel * (side + 4 * GRID_PX) ** 2 + row_bytes * (side + 4 * GRID_PX) <= limit:
         side += 4 * GRID_PX
