@@ -15,8 +15,10 @@ Which = Literal["best", "last"]
 JudgedSplit = Literal["val", "test"]
 DEFAULT_EXPECTED = 0.01
 """Size of the differences of miou_dataset that are expected where a study does not say (fraction)."""
-SINGLE = ("data", "model", "optimizer", "schedule")  # sections of a config that are one part
-SEVERAL = ("loss", "augment")  # sections of a config that are several parts in an order
+SINGLE = ("data", "model", "optimizer", "schedule")
+"""Sections of a config that are one part."""
+SEVERAL = ("loss", "augment")
+"""Sections of a config that are several parts in an order."""
 Status = Literal["finished", "failed", "skipped", "interrupted", "pruned"]
 SHOWN_PREFIX = "train/shown/"
 """Metrics of an epoch, by class: pixels that training was shown / pixels that its split holds."""

@@ -9,7 +9,8 @@ from math import floor
 from harness.environment import require_device
 from harness.errors import InputError
 
-ROUNDING = 1e-9  # so that ten runs of 0.1 have room on one GPU
+ROUNDING = 1e-9
+"""So that ten runs of 0.1 have room on one GPU."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from harness.runs.folder import RunFolder, is_finished, run_folder
 from harness.runs.studies import plan_file, studies_here
 from harness.tracking.garbage import folder_bytes
 
-STATES = 3  # checkpoints to go on from that a run has while it writes one
+STATES = 3
+"""Checkpoints to go on from that a run has while it writes one."""
 STATE_WEIGHTS = 4
 """Such a checkpoint / weights, at most: the newest weights, the best ones, and two moments of the optimizer."""
 READ_BYTES = 20_000_000
@@ -28,9 +29,12 @@ class DiskForecast:
     """What runs that are to do will take."""
 
     runs: int
-    known: int  # runs of a network that was trained here before; the others are not counted
-    kept_bytes: int  # when they are finished, with what a local tracking store has of them
-    resume_bytes: int  # the most that one run takes beside that while it is under way
+    known: int
+    """Runs of a network that was trained here before; the others are not counted."""
+    kept_bytes: int
+    """When they are finished, with what a local tracking store has of them."""
+    resume_bytes: int
+    """The most that one run takes beside that while it is under way."""
     free_bytes: int
 
     @property

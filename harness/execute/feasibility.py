@@ -24,10 +24,14 @@ from harness.parts.geometric_transforms import CropWindow, Geometric, Shape
 from harness.records import Plan, RunConfig
 from harness.spec.conflicts import find_small_batch, smallest_batch
 
-LOOKED_AT = 16  # training pictures whose size a plan looks at; before the first run all are
-SHOWN = 5  # variants that a message names before it only counts
-DRAWS = 8  # augmentations drawn of each
-TOO_FEW = 0.5  # share of ignored padding in what is trained on, from which it is spoken of
+LOOKED_AT = 16
+"""Training pictures whose size a plan looks at; before the first run all are."""
+SHOWN = 5
+"""Variants that a message names before it only counts."""
+DRAWS = 8
+"""Augmentations drawn of each."""
+TOO_FEW = 0.5
+"""Share of ignored padding in what is trained on, from which it is spoken of."""
 
 
 def check_feasible(plan: Plan, *, whole: bool = False) -> None:
@@ -112,7 +116,8 @@ class _BatchPicture:
 
     name: str
     size: Shape
-    padding: float  # share of it that a crop larger than the picture has made up
+    padding: float
+    """Share of it that a crop larger than the picture has made up."""
 
 
 def _find_mixed_sizes(config: RunConfig, train: Split, *, whole: bool) -> str | None:

@@ -56,8 +56,10 @@ def forget_setting() -> None:
         del os.environ[TUNABLES]
 
 
-GRACE_S = 3.0  # how long a process that is asked to end (SIGTERM) may take before it is ended
-GONE_S = 2.0  # how long what is ended may take to be gone
+GRACE_S = 3.0
+"""How long a process that is asked to end (SIGTERM) may take before it is ended."""
+GONE_S = 2.0
+"""How long what is ended may take to be gone."""
 _SET_DEATH_SIGNAL, _SET_ADOPTS_ORPHANS = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of prctl(2)."""
 
@@ -153,7 +155,8 @@ def end_all(find: Callable[[], set[int]], patience_s: float = GONE_S) -> None:
 class _ProcessStat(NamedTuple):
     parent: int
     session: int
-    has_ended: bool  # its first thread has: it may be the parent of others until its last one has
+    has_ended: bool
+    """Its first thread has: it may be the parent of others until its last one has."""
 
 
 def _family(leader: int) -> set[int]:

@@ -21,7 +21,8 @@ from harness.runs.folder import RunFolder, load_result
 POLL_S = 1.0
 LONGEST_WORDS = 200
 
-Active = list[tuple[RunningRun, Worker]]  # runs that have a process
+Active = list[tuple[RunningRun, Worker]]
+"""Runs that have a process."""
 
 
 @dataclass(frozen=True)

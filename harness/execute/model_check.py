@@ -37,7 +37,8 @@ WORKS = "works"
 PATIENCE_S = 300.0
 """How long a step may take: of one that takes longer the run itself says where it stands."""
 POLL_S = 0.5
-_FAMILIES = Lock()  # held while one begins or ends: who ends one must know of all others
+_FAMILIES = Lock()
+"""Held while one begins or ends: who ends one must know of all others."""
 OTHER_SIDES_PX = (64, 96, 128, 224, 256, 384, 512)
 """Sides of square images that are tried, where a network does not take those it is given."""
 

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 HEAD = TAIL = 2**20
-MOST = 4 * 2**20  # a file of more bytes is cut to its first and last ones
-LOOK_S = 0.1  # how often a process looks at its own file: for so long it may grow at will
+MOST = 4 * 2**20
+"""A file of more bytes is cut to its first and last ones."""
+LOOK_S = 0.1
+"""How often a process looks at its own file: for so long it may grow at will."""
 _NOTE = re.compile(rb"\n\.\.\. ([\d,]+) bytes cut here \.\.\. *\n")
 _NOTE_BYTES = 60
 

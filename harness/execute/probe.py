@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from harness.data.prepared import PreparedSplit
     from harness.train.setup import Setup
 
-STEPS = 6  # training steps of a probed epoch
+STEPS = 6
+"""Training steps of a probed epoch."""
 EPOCHS = 3
 """Epochs of a probe; the first, in which memory is laid out and kernels are chosen, is not measured."""
-JUDGED = 16  # validation images evaluated in a probed epoch
+JUDGED = 16
+"""Validation images evaluated in a probed epoch."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,13 @@ class Cost:
 class Forecast:
     """What a plan's runs take together."""
 
-    costs: Mapping[str, Cost]  # variant -> what one of its runs takes
+    costs: Mapping[str, Cost]
+    """Variant -> what one of its runs takes."""
     runs: int
-    jobs: int  # runs at once
-    seconds: float  # from start to end, without the report
+    jobs: int
+    """Runs at once."""
+    seconds: float
+    """From start to end, without the report."""
     memory_bytes: int
     disk_bytes: int
 
@@ -152,12 +157,16 @@ def measure(run: Run, machine: Machine) -> Cost:
 
 @dataclass(frozen=True)
 class _Pace:
-    train_s: float  # for an image trained on
-    judge_s: float  # for an image judged after an epoch
+    train_s: float
+    """For an image trained on."""
+    judge_s: float
+    """For an image judged after an epoch."""
     judge_in_detail_s: float
     """For an image judged at the end, its regions counted and its prediction kept."""
-    save_s: float  # for the checkpoints of an epoch
-    finish_s: float  # for pictures and results, without judging
+    save_s: float
+    """For the checkpoints of an epoch."""
+    finish_s: float
+    """For pictures and results, without judging."""
 
 
 def _measure_pace(setup: Setup, folder: RunFolder) -> _Pace:

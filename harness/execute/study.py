@@ -21,7 +21,8 @@ from harness.tracking.background_sync import BackgroundSync
 from harness.tracking.protocol import NoWeights, Shown, Store, StoreError, study_lock
 from harness.tracking.server import sync_command
 
-INTERRUPT_PATIENCE_S = 10.0  # how long an interrupted process goes on telling the store what is so
+INTERRUPT_PATIENCE_S = 10.0
+"""How long an interrupted process goes on telling the store what is so."""
 
 MOST_LABELS = 6
 

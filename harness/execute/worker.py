@@ -22,7 +22,8 @@ from harness.records import Machine, Run
 from harness.runs.folder import RunFolder
 from harness.train.batch_counter import BatchCounter
 
-PULSE_S = 1.0  # how often a run's process says how far it is
+PULSE_S = 1.0
+"""How often a run's process says how far it is."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,10 @@ from harness.runs.folder import RunFolder
 Said = Progress | Warned
 
 OVERDUE = "it took longer than --run-timeout ({}), and was ended; run again to continue from its last epoch"
-QUOTED = 3  # innermost calls of a silent run that a warning shows
-STACK_S = 2.0  # how long a stack is waited for
+QUOTED = 3
+"""Innermost calls of a silent run that a warning shows."""
+STACK_S = 2.0
+"""How long a stack is waited for."""
 _FRAMES = "most recent call first"
 
 

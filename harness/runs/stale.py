@@ -33,8 +33,10 @@ class Stale:
     """A finished result of a run's variant and seed that was made with something else than the plan says now."""
 
     label: str
-    run_id: str  # id of the stale result
-    differs: Mapping[str, tuple[Any, Any]]  # setting, or what was read from disk -> (then, now)
+    run_id: str
+    """Id of the stale result."""
+    differs: Mapping[str, tuple[Any, Any]]
+    """Setting, or what was read from disk -> (then, now)."""
 
 
 def find_stale(root: Path, plan: Plan) -> tuple[Stale, ...]:

@@ -20,7 +20,8 @@ from harness.runs.folder import RunFolder, read_signed, signed
 from harness.spec.plan_json import plan_from_json, plan_to_json
 from harness.stats.looks import Taken
 
-REPORTED = "reported"  # digest of what the last report was written from
+REPORTED = "reported"
+"""Digest of what the last report was written from."""
 
 
 def study_folder(root: Path, study: str) -> Path:

@@ -45,10 +45,13 @@ class Garbage:
     """Some files that can go together."""
 
     kind: Kind
-    path: Path  # the file, or the folder that they are in
+    path: Path
+    """The file, or the folder that they are in."""
     files: tuple[Path, ...]
-    bytes: int  # what is free when they are gone: files with another link take no room of their own
-    about: str  # label or id of the run; empty for a torn file
+    bytes: int
+    """What is free when they are gone: files with another link take no room of their own."""
+    about: str
+    """Label or id of the run; empty for a torn file."""
 
 
 def plans_on_record(root: Path, store: Store | None) -> tuple[Plan, ...]:
@@ -208,10 +211,13 @@ class StudyRecord:
     """One study as it is on the disk."""
 
     study: str
-    runs: int  # in its plan
+    runs: int
+    """In its plan."""
     finished: int
-    bytes: int  # of the folders of its runs; a run of several studies is counted in each
-    stale: int  # runs made with other settings or data than the study has now
+    bytes: int
+    """Of the folders of its runs; a run of several studies is counted in each."""
+    stale: int
+    """Runs made with other settings or data than the study has now."""
 
 
 @dataclass(frozen=True)
@@ -219,10 +225,14 @@ class Inventory:
     """What a store holds."""
 
     studies: tuple[StudyRecord, ...]
-    runs: int  # folders of runs, of whatever study
-    bytes: int  # of all that lies below the store's root
-    removable_bytes: int  # what `harness gc` frees
-    free_bytes: int  # of the disk
+    runs: int
+    """Folders of runs, of whatever study."""
+    bytes: int
+    """Of all that lies below the store's root."""
+    removable_bytes: int
+    """What `harness gc` frees."""
+    free_bytes: int
+    """Of the disk."""
 
 
 def take_inventory(root: Path, plans: tuple[Plan, ...], garbage: tuple[Garbage, ...]) -> Inventory:

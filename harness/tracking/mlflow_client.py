@@ -27,14 +27,16 @@ QUIET = {
 }
 """What MLflow is told by its environment, unless the user has told it something else."""
 
-CONNECT_S = 5  # how long a database server may take to answer
+CONNECT_S = 5
+"""How long a database server may take to answer."""
 
 PATIENCE_S = 20
 """How long a local database may be locked by others before the store counts as failing; MLflow waits as long."""
 
 
 MODELS = "models:/"
-PAGE = 1000  # runs, or models, of an answer at most
+PAGE = 1000
+"""Runs, or models, of an answer at most."""
 
 
 class Connection:

@@ -20,12 +20,18 @@ NAME = "segmentation"
 class ModelFiles:
     """What an MLflow model is made of."""
 
-    code: Path  # a Python file that sets the model (`mlflow.models.set_model`), copied to the model
-    onnx: Path  # the file that the code opens, known to it as the artifact `onnx`
-    column: str  # the input column
-    example: str  # a value of that column
-    requirements: tuple[str, ...]  # what the code imports, as pip writes it
-    extra: Sequence[Path] = ()  # files and folders that are kept beside the model, such as its card
+    code: Path
+    """A Python file that sets the model (`mlflow.models.set_model`), copied to the model."""
+    onnx: Path
+    """The file that the code opens, known to it as the artifact `onnx`."""
+    column: str
+    """The input column."""
+    example: str
+    """A value of that column."""
+    requirements: tuple[str, ...]
+    """What the code imports, as pip writes it."""
+    extra: Sequence[Path] = ()
+    """Files and folders that are kept beside the model, such as its card."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,13 @@ class LoggedModel:
     """A model that MLflow keeps."""
 
     model_id: str
-    mlflow_run: str  # MLflow's id of the run that trained it
-    place: str  # where its files are
+    mlflow_run: str
+    """MLflow's id of the run that trained it."""
+    place: str
+    """Where its files are."""
     tags: Mapping[str, str]
-    version: str = ""  # its version in the registry; empty where it is not registered
+    version: str = ""
+    """Its version in the registry; empty where it is not registered."""
 
     @property
     def uri(self) -> str:

@@ -12,8 +12,10 @@ from harness.records import Plan, Run, RunResult, Status
 from harness.runs.folder import RunFolder, is_running, run_folder
 from harness.runs.looks import RecordedLook
 
-Shown = Status | Literal["running"]  # what a store shows of a run
-Attached = Literal["report", "looks"]  # what is kept with a study
+Shown = Status | Literal["running"]
+"""What a store shows of a run."""
+Attached = Literal["report", "looks"]
+"""What is kept with a study."""
 
 
 class StoreError(HarnessError):

@@ -21,8 +21,10 @@ from harness.files import DEFAULT_ROOT
 from harness.runs.credentials import mask_credentials
 
 LOOPBACK = "127.0.0.1"
-END_S = 5.0  # how long a server that is asked to end may take
-DATABASE = "mlflow.db"  # name of the database below a root folder
+END_S = 5.0
+"""How long a server that is asked to end may take."""
+DATABASE = "mlflow.db"
+"""Name of the database below a root folder."""
 LONGEST_PATH = 490
 """Bytes of a database's path: SQLite takes 512, with the endings of the files that it makes beside it."""
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?P<path>[^?]+)(?:\?.*)?", re.DOTALL)

@@ -23,10 +23,14 @@ class SyncResult:
 
     study: str
     delivered: tuple[str, ...] = ()
-    there: tuple[str, ...] = ()  # the store had all of them
-    running: tuple[str, ...] = ()  # a process works on them, and follows them in the store itself
-    missing: tuple[str, ...] = ()  # they have no folder here
-    refused: tuple[str, ...] = ()  # what was wrong with a run's files, a sentence each
+    there: tuple[str, ...] = ()
+    """The store had all of them."""
+    running: tuple[str, ...] = ()
+    """A process works on them, and follows them in the store itself."""
+    missing: tuple[str, ...] = ()
+    """They have no folder here."""
+    refused: tuple[str, ...] = ()
+    """What was wrong with a run's files, a sentence each."""
 
     @property
     def in_words(self) -> str:

@@ -25,7 +25,8 @@ from harness.randomness import make_rng
 from harness.records import RunConfig
 from harness.train.batches import Batch, make_batch, send, stack
 
-PIXELS_AT_ONCE = 2**22  # pixels sampled together: their positions take about half a GiB
+PIXELS_AT_ONCE = 2**22
+"""Pixels sampled together: their positions take about half a GiB."""
 
 
 class AffineChain(NamedTuple):

@@ -22,7 +22,8 @@ from harness.records import IMAGES_AT_ONCE, Progress
 from harness.train.memory import MicroBatch
 from harness.train.setup import TrainState
 
-Weights = Mapping[str, torch.Tensor]  # the plain model's own state dict, on the CPU
+Weights = Mapping[str, torch.Tensor]
+"""The plain model's own state dict, on the CPU."""
 
 
 @dataclass(frozen=True)

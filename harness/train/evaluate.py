@@ -24,14 +24,16 @@ class Evaluation(NamedTuple):
     """What evaluating one split gives."""
 
     counts: Counts
-    loss: float  # mean over images of the run's own loss, at input size
+    loss: float
+    """Mean over images of the run's own loss, at input size."""
 
 
 class DetailedEvaluation(NamedTuple):
     """What evaluating one split in detail gives."""
 
     counts: Counts
-    regions: Mapping[str, Counts]  # region -> counts within it
+    regions: Mapping[str, Counts]
+    """Region -> counts within it."""
     predictions: Predictions
 
 

@@ -13,9 +13,12 @@ from harness.records import RunConfig
 from harness.train.batches import Batch, bytes_of_image, read_images, send
 
 LOG = logging.getLogger(__name__)
-SHARE = 0.25  # of the device's free memory, for all splits together: the rest is the network's
-AT_ONCE = 64  # images sent together
-ORDER = ("train", "select", "val", "test")  # of splits, by how often they are used
+SHARE = 0.25
+"""Of the device's free memory, for all splits together: the rest is the network's."""
+AT_ONCE = 64
+"""Images sent together."""
+ORDER = ("train", "select", "val", "test")
+"""Of splits, by how often they are used."""
 
 
 class GpuDataset:

@@ -21,7 +21,8 @@ BAND = 0.005
 on pictures of objects and 0.005 on the large street scenes of Cityscapes; dense labels of scenes have so many borders
 that 0.02 would cover most of the image."""
 
-PIXELS_AT_ONCE = 64 * 1024  # pixels counted at a time: half a MiB of keys
+PIXELS_AT_ONCE = 64 * 1024
+"""Pixels counted at a time: half a MiB of keys."""
 
 Confusion = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -9,7 +9,8 @@ import torch
 
 from harness.errors import RunFailed
 
-PATIENCE_S = 30.0  # for what takes a hundredth of a second
+PATIENCE_S = 30.0
+"""For what takes a hundredth of a second."""
 _OPENMP = ("OMP_", "GOMP_", "KMP_", "MKL_")
 
 

@@ -37,11 +37,13 @@ from harness.train.memory import MicroBatch
 from harness.train.seeding import seed_torch
 
 GROUPS: tuple[Literal["backbone", "head"], ...] = ("backbone", "head")
-MOST_NAMED = 5  # images that a note names before it only counts
+MOST_NAMED = 5
+"""Images that a note names before it only counts."""
 MOST_SIZES = 64
 """Batch sizes, in training and in evaluation, for each of which the network is compiled."""
 
-LossTerms = tuple[tuple[float, Loss], ...]  # weight and function of each term
+LossTerms = tuple[tuple[float, Loss], ...]
+"""Weight and function of each term."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,10 @@ class Setup:
     device: torch.device
     state: TrainState
     data: TrainData
-    warm: bool  # whether the weights are another run's
-    notes: tuple[str, ...]  # what was done while building that a reader of the results should know
+    warm: bool
+    """Whether the weights are another run's."""
+    notes: tuple[str, ...]
+    """What was done while building that a reader of the results should know."""
     micro_batch: MicroBatch = field(default_factory=MicroBatch)
     counter: BatchCounter = field(default_factory=BatchCounter)
 

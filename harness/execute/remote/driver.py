@@ -36,7 +36,8 @@ DEATHS = 4
 """A run has failed when so many of its workers have died without a new epoch between them."""
 SENT = 500  # runs that other machines, or their queue, have at once; more than that wait here
 POLL_S = 1.0
-IDLE_S = 60.0  # after so long without a run that a machine works on, the user is told why
+IDLE_S = 60.0
+"""After so long without a run that a machine works on, the user is told why."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ class _SentRun:
     run: Run
     receiver: FolderReceiver
     lock: ExitStack
-    host: str = ""  # the machine that has taken it up
-    why: Failure | WorkerDied | None = None  # why it will have no result
+    host: str = ""
+    """The machine that has taken it up."""
+    why: Failure | WorkerDied | None = None
+    """Why it will have no result."""
 
 
 @dataclass
@@ -81,8 +84,10 @@ class _Attempts:
     """How a run has fared so far."""
 
     started: bool = False
-    epoch: int = -1  # the last epoch that has arrived
-    deaths: int = 0  # workers that have died since
+    epoch: int = -1
+    """The last epoch that has arrived."""
+    deaths: int = 0
+    """Workers that have died since."""
     not_before: float = 0.0
 
 

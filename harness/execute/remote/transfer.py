@@ -22,7 +22,8 @@ CHUNK_BYTES = 16 * 2**20  # a file of hundreds of megabytes is never in memory a
 class Chunk:
     """Some bytes of a file; a file's chunks come in order, and no other file's between them."""
 
-    file: str  # its path below the folder
+    file: str
+    """Its path below the folder."""
     data: bytes
     is_last: bool
 

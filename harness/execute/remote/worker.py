@@ -28,7 +28,8 @@ from harness.records import Machine, Progress, Run
 from harness.runs.folder import RunFolder, is_finished
 from harness.spec.plugins import import_plugin
 
-POLL_S = 0.2  # a wait is cut into these, between which a cancellation is noticed
+POLL_S = 0.2
+"""A wait is cut into these, between which a cancellation is noticed."""
 
 
 @dataclass(frozen=True)
