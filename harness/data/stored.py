@@ -84,8 +84,6 @@ def _says_more_behind_pixels(path: Path) -> bool:
     return False
 
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
-"""What is read, whatever a file's name ends in: formats of whose headers all that matters is known here."""
 MOST_PIXELS = 2**28
 """16384x16384. What `predict` makes of such a picture stays below 4 GB of memory."""
 LONGEST_SIDE_PX = 2**17
@@ -178,7 +176,7 @@ def opened(path: Path) -> Iterator[Picture]:
 
     _silence_pillow()
     try:
-        with path.open("rb") as file, PIL.Image.open(file, formats=FORMATS) as picture:
+        with path.open("rb") as file, PIL.Image.open(file, formats=tuple(FORMATS)) as picture:
             yield picture
     except PIL.UnidentifiedImageError:
         raise InputError(f"{path}: {_describe_unread(path)}") from None
@@ -205,15 +203,15 @@ def describe(picture: Picture, path: Path) -> Stored:
     if picture.format == "TIFF":
         return _describe_tiff(picture, orientation)
     height, width = picture.height, picture.width
-    name = picture.format or ""
+    name = "JPEG" if picture.format == "MPO" else picture.format or ""  # a phone's JPEG with a second picture
     return Stored(
-        format="JPEG" if name == "MPO" else name,
+        format=name,
         size=(width, height) if swaps_sides(orientation) else (height, width),
         model=picture.mode if picture.mode in ("CMYK", "YCbCr", "LAB") else _model_of(picture.mode),
-        bits=_png_bits(path) if name == "PNG" else 1 if picture.mode == "1" else 8,
+        bits=FORMATS[name](picture, path),
         bands=len(picture.getbands()),
         alpha=picture.has_transparency_data,
-        pages=1 if name == "MPO" else getattr(picture, "n_frames", 1),
+        pages=getattr(picture, "n_frames", 1) if name != "JPEG" else 1,
         orientation=orientation,
     )
 
@@ -225,6 +223,26 @@ def _model_of(mode: str) -> str:
 def _png_bits(path: Path) -> int:
     with path.open("rb") as file:
         return file.read(25)[24]
+
+
+def _mode_bits(picture: Picture, _: Path) -> int:
+    return 1 if picture.mode == "1" else 8
+
+
+def _tiff_bits(picture: Any, _: Path) -> int:
+    return _describe_tags(picture.tag_v2).bits
+
+
+FORMATS: Mapping[str, Callable[[Picture, Path], int]] = {
+    "PNG": lambda _, path: _png_bits(path),
+    "JPEG": _mode_bits,
+    "BMP": _mode_bits,
+    "TIFF": _tiff_bits,
+    "WEBP": _mode_bits,
+    "GIF": _mode_bits,
+}
+"""What is read, whatever a file's name ends in -> the bits of one band. A format that may hold more than 8 bits needs a
+function that says so: Pillow cuts them off without a word."""
 
 
 def _describe_tiff(picture: Any, orientation: int) -> Stored:

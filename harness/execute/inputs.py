@@ -16,6 +16,7 @@ from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.digests import remember
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
+from harness.data.subsets import hold_out
 from harness.environment import read_version
 from harness.errors import InputError, describe_missing
 from harness.fingerprint import canonical, digest_bytes, digest_file, fingerprint
@@ -174,10 +175,16 @@ def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:
     """Return the images in each independent unit of each split that all runs are judged on.
 
     Units are recordings where these are known, else groups. Of several data, those whose units are worth least. With
-    folds, those of all folds that any run validates on.
+    folds, those of all folds that any run validates on. What is held out of val to choose the epoch is not judged.
     """
-    opened = tuple(open_all(plan).values())
-    shared = set.intersection(*(set(source.splits) for _, source in opened)) - {"train"}
+    sources, judged = open_all(plan), dict[tuple[str, bool], tuple[DataChoice, Source]]()
+    for run in plan.runs:
+        content, holds_out = name_content(run.config), run.config.evaluate.select_split == "held_out"
+        if (content, holds_out) not in judged:
+            data, source = sources[content]
+            judged[content, holds_out] = data, hold_out(source) if holds_out else source
+    opened = tuple(judged.values())
+    shared = set.intersection(*(set(source.splits) for _, source in opened)) - {"train", "select"}
     return {name: min(_size_splits(opened, name), key=even_number) for name in sorted(shared)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from harness.errors import did_you_mean
-from harness.spec.designs import DESIGNS, FACTORIAL, FRACTIONAL, TOGETHER, Combination, combine, count_combinations
+from harness.spec.designs import DESIGNS, FACTORIAL, FRACTIONAL, TOGETHER, Combination, combine
 from harness.spec.names import read_named
 from harness.strict_yaml.located import Node
 
@@ -73,7 +73,7 @@ def _check_number(entries: Mapping[str, Node], designs: Sequence[str], component
             " need no effect of their own, or divide them among several variants"
         )
     for design in designs:
-        number = count_combinations(design, components)
+        number = DESIGNS[design].count(components)
         if number > MOST_VARIANTS:
             raise entries["design"].error(
                 f"{design} makes {number:,} combinations of {components} components, and a study has"

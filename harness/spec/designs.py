@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 Combination = frozenset[str]
 
@@ -75,21 +76,28 @@ def _generators(count: int) -> str:
     return " ".join([*letters, *products[: count - size]])
 
 
-DESIGNS: Mapping[str, Callable[[Sequence[str]], tuple[Combination, ...]]] = {
-    design.__name__: design for design in (together, one_at_a_time, add_one_in, leave_one_out, factorial, fractional)
+class Design(NamedTuple):
+    """Which combinations run, and how many those are, which is asked before any is made."""
+
+    combine: Callable[[Sequence[str]], tuple[Combination, ...]]
+    count: Callable[[int], int]
+    """Components -> combinations, or a few less."""
+
+
+DESIGNS: Mapping[str, Design] = {
+    TOGETHER: Design(together, lambda k: 1),
+    "one_at_a_time": Design(one_at_a_time, lambda k: k + 1),
+    "add_one_in": Design(add_one_in, lambda k: k + 1),
+    "leave_one_out": Design(leave_one_out, lambda k: k + 1),
+    FACTORIAL: Design(factorial, lambda k: 1 << k),
+    FRACTIONAL: Design(fractional, lambda k: 2 * k),
 }
-
-
-def count_combinations(design: str, components: int) -> int:
-    """Return how many combinations a design makes of so many components, or a few less, without making them."""
-    several = {TOGETHER: 1, FACTORIAL: 1 << components, FRACTIONAL: 2 * components}
-    return several.get(design, components + 1)
 
 
 def combine(designs: Sequence[str], components: Sequence[str]) -> dict[Combination, tuple[str, ...]]:
     """Return the union of some designs' combinations, in the order made: each with the names of those that make it."""
     made: dict[Combination, tuple[str, ...]] = {}
     for design in designs:
-        for on in DESIGNS[design](components):
+        for on in DESIGNS[design].combine(components):
             made[on] = (*made.get(on, ()), design)
     return made

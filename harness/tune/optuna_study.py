@@ -244,14 +244,16 @@ def _to_trial(frozen: FrozenTrial) -> Trial:
 
 def _make_sampler(tuning: Tuning, number: int) -> samplers.BaseSampler:
     seed, startup = derive(tuning.settings.seed, "trial", number) % 2**32, tuning.settings.startup
-    if tuning.settings.sampler == "random":
-        return samplers.RandomSampler(seed=seed)
-    if tuning.settings.sampler == "gp":
-        return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
-    if tuning.settings.sampler == "cmaes":
-        return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, consider_pruned_trials=True)
-    conditional = any(knob.when for knob in tuning.knobs)
-    return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=conditional)
+    match tuning.settings.sampler:
+        case "random":
+            return samplers.RandomSampler(seed=seed)
+        case "gp":
+            return samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+        case "cmaes":
+            return samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, consider_pruned_trials=True)
+        case "tpe":
+            conditional = any(knob.when for knob in tuning.knobs)
+            return samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=conditional)
 
 
 def _make_pruner(tuning: Tuning, epochs: int) -> pruners.BasePruner:

@@ -14,13 +14,14 @@ from harness.apply.predict.input_images import Picture, find_pictures, find_trut
 from harness.cli.app import main
 from harness.data import open_whole
 from harness.errors import InputError, describe_missing
-from harness.execute.inputs import _digest_weights
+from harness.execute.inputs import _digest_files
 from harness.tracking.load import find_study
 
 ROOT = Path(__file__).parents[2] / "harness"
 WHERE_IT_IS_WORDED = ("errors.py", "strict_yaml/located.py")
 REQUIRED = {"folder": {"classes": ["a", "b"]}}
 DATA = [part.name for part in registry.parts("data") if part.locations]
+PRETRAINED = next(part.name for part in registry.parts("model") if "weights" in part.locations)
 COMMANDS = [
     "init {}",
     "data audit {}",
@@ -40,7 +41,7 @@ def ask_data(name):
 
 FUNCTIONS = {
     **{f"data {name}": ask_data(name) for name in DATA},
-    "weights": lambda place: _digest_weights(place, "model.weights"),
+    "weights": lambda place: _digest_files(registry.choose("model", PRETRAINED, {"weights": place})),
     "pictures": lambda place: find_pictures([place]),
     "truth": lambda place: find_truth(Path(place), [Picture(Path("a.png"), Path("a.png"), "a")]),
     "pictures to check an export on": lambda place: _of_folder(Path(place), str),

@@ -48,6 +48,13 @@ def test_groups_are_those_of_the_data_with_the_fewest_or_of_all_folds_that_are_j
     assert len(count_groups(some)["val"]) == 2 * (12 + 8) // 4
 
 
+def test_groups_that_only_choose_the_epoch_are_not_counted(tmp_path):
+    held_out = plan_of(tmp_path, overrides=["data.val_images=24", "evaluate.select_split=held_out"])
+    assert {name: len(sizes) for name, sizes in count_groups(held_out).items()} == {"val": 16, "test": 3}
+    (few,) = (concern for concern in api.lint_plan(held_out) if concern.code == "few_groups")
+    assert "16 independent groups" in few.text
+
+
 def test_a_primary_split_that_the_data_do_not_have_is_an_error_at_its_key(tmp_path):
     for number in range(8):
         for folder in ("images", "masks"):
