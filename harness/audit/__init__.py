@@ -1,1 +1,8 @@
 """The audit of a data set: what its files hold, what is wrong with it, and what that means for training."""
+
+from typing import TYPE_CHECKING
+
+from harness.moved import former_names
+
+if not TYPE_CHECKING:  # a type checker knows today's names alone
+    __getattr__ = former_names(__name__)

@@ -238,7 +238,7 @@ def _require_network(choice: ModelChoice, built: Any) -> Network:
     model = f"model '{choice.name}' ({registry.find_part('model', choice.name).place})"
     if not isinstance(built, Network):
         raise InputError(
-            f"{model}: it returned a {type(built).__name__}; a model returns harness.models.network.Network("
+            f"{model}: it returned a {type(built).__name__}; a model returns harness.plugin.Network("
             "module, read, backbone, classifier)"
         )
     names = [name for name, _ in built.module.named_parameters()]

@@ -19,7 +19,9 @@ from harness.report.figures.charts import sheet_html
 from harness.report.figures.grid import Grid, GridSheet, grid_blocks
 from harness.report.figures.marks import Axis, Chart, Dot, Mark, Sheet
 from harness.report.figures.row_charts import Row, attribution_sheet, row_chart
+from harness.report.page.markdown import render_markdown
 from harness.report.page.model import Cell, Table, walk
+from harness.report.page.sections import make_page
 from harness.report.page.text import decimal, escape
 from harness.report.study.claims import BracketPart
 from harness.report.study.summary import summarise
@@ -128,7 +130,14 @@ def test_png_and_page_show_the_same(chart, report, monkeypatch):
             assert numbers[0] == pytest.approx(numbers[1], abs=0.01)
     keys = re.findall(r"<li[^>]*>.*?</svg>([^<]*)</li>", sheet_html(sheet))
     drawn = [text.get_text() for text in painted(sheet, monkeypatch).axes[0].texts]
-    assert keys and drawn[-len(keys) :] == keys
+    assert drawn[len(drawn) - len(keys) :] == keys
+
+
+def test_each_chart_that_a_report_lists_stands_on_its_page(report):
+    page = render_markdown(make_page(report))
+    for chart in (chart for chart in charts.CHARTS if chart.name in report.figures):
+        told = f"nothing on the page asks for the charts of '{chart.section}', the section of {chart.name}"
+        assert f"(figures/{chart.name})" in page, told
 
 
 def test_dots_stand_where_the_ticks_say(report):
