@@ -56,7 +56,8 @@ DESIGN = '''def ends(components: Sequence[str]) -> tuple[Combination, ...]:
     return (frozenset(), frozenset(components))
 
 
-DESIGNS: Mapping'''
+class Design(NamedTuple)'''
+LAST_DESIGN = "    FRACTIONAL: Design(fractional, lambda k: 2 * k),\n"
 COMMAND = '''"""`harness count`."""
 
 from harness.cli.options import Root
@@ -74,7 +75,10 @@ ADDED = {
     "harness/data/desert.py": DATA,
 }
 CHANGED = {
-    "harness/spec/designs.py": [("DESIGNS: Mapping", DESIGN), ("fractional)\n}", "fractional, ends)\n}")],
+    "harness/spec/designs.py": [
+        ("class Design(NamedTuple)", DESIGN),
+        (LAST_DESIGN, f'{LAST_DESIGN}    "ends": Design(ends, lambda k: 2),\n'),
+    ],
     "harness/spec/tuning.py": [('"cmaes"]', '"cmaes", "qmc"]')],
     "harness/settings.py": [('    "miou_image",\n', '    "miou_image",\n    "dice_image",\n')],
     "harness/cli/app.py": [
@@ -99,7 +103,7 @@ PINNED = {
         "docs/designs.md: its table needs a row for {'ends'}"
     ),
     "tests/spec/test_search.py::test_every_sampler_is_its_own_and_is_tried": (
-        "a sampler is a name in SamplerName (harness/spec/tuning.py), a line in _make_sampler"
+        "a sampler is a name in SamplerName (harness/spec/tuning.py), a case in _make_sampler"
     ),
     "tests/core/test_scores.py::test_a_spec_can_name_each_score_and_each_has_a_meaning": (
         "dice_image: a score is a name in ScoreName (harness/settings.py), a function in SCORES"

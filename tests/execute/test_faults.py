@@ -76,7 +76,7 @@ match claim():
     case "between renames":
         replace = Path.replace
         Path.replace = lambda path, target: (die_at_second_rename(path, target), replace(path, target))[1]
-    case "before journal": at_call(2, one, "append_progress")
+    case "before journal": at_call(2, folder, "append_progress")
     case "judging": at_call(1, one, "evaluate_in_detail")
     case "result": at_call(1, folder, "write_entry")
 """

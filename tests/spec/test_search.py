@@ -57,7 +57,7 @@ SAMPLERS = get_args(SamplerName)
 
 
 def test_every_sampler_is_its_own_and_is_tried(write_spec):
-    told = "a sampler is a name in SamplerName (harness/spec/tuning.py), a line in _make_sampler"
+    told = "a sampler is a name in SamplerName (harness/spec/tuning.py), a case in _make_sampler"
     told += " (harness/tune/optuna_study.py), and a row in SETTINGS of tests/spec/test_search.py"
     tuning = load(write_spec, NUMBERS).tune
     with _quiet():  # Optuna says of some that they may change
