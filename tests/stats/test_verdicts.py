@@ -327,5 +327,15 @@ def test_why_an_effect_is_not_judged(seeds, group_degrees, look, reason):
     assert verdict.family == (1 if reason in ("", "no look left") else 0)
 
 
+def test_what_is_not_judged_for_seeds_that_are_left_out_frees_no_error_for_the_others():
+    """It keeps its place in the family, with a p-value of 1: Holm's procedure does not step over it."""
+    effects = {"b": replace(make_effect(0.5), p=1e-9), "c": replace(make_effect(0.01), p=0.03)}
+    left_out, whole = LookHistory((3, 5), (3, 5, 10), missing=(7,)), LookHistory((3,), (3,))
+    verdicts = judge(effects, 0.0, looks={"b": left_out, "c": whole})
+    assert (verdicts["b"].outcome, verdicts["b"].reason) == ("undecided", "seeds left out")
+    assert verdicts["c"].outcome == "undecided" and verdicts["c"].p_adjusted == pytest.approx(0.06)
+    assert judge({"c": effects["c"]}, 0.0, looks={"c": whole})["c"].outcome == "improved"
+
+
 def test_two_seeds_are_enough_where_nothing_else_is_asked_for():
     assert judge({"b": make_effect(0.9, seeds=2)}, 0.0)["b"].reason == ""
