@@ -21,7 +21,7 @@ from harness.stats.power import (
     smallest_detectable,
 )
 from harness.stats.spread import Spread, p_value, t_interval
-from harness.stats.verdicts import CLASS_SEEDS, holm, judge
+from harness.stats.verdicts import CLASS_SEEDS, CORRECTION, FAMILY_ERROR, holm, judge
 
 
 def make_effect(delta, seed_sd=0.01, group_se=0.002, seeds=3, groups=50, shared_se=0.0):
@@ -325,6 +325,13 @@ def test_why_an_effect_is_not_judged(seeds, group_degrees, look, reason):
     assert (verdict.outcome, verdict.reason) == ("undecided" if reason else "improved", reason)
     assert math.isnan(verdict.p_adjusted) == bool(reason)
     assert verdict.family == (1 if reason in ("", "no look left") else 0)
+
+
+def test_the_first_call_of_a_family_shares_five_percent_among_all_that_are_left():
+    assert [CORRECTION.first_level(left) for left in (4, 2, 1, 0)] == [0.0125, 0.025, 0.05, 0.05]
+    for level in (0.0124, 0.0126):  # the largest p-value of four at which Holm's procedure calls the first
+        called = CORRECTION.adjust([level, 0.5, 0.6, 0.7])[0] <= FAMILY_ERROR
+        assert called == (level <= CORRECTION.first_level(4))
 
 
 def test_what_is_not_judged_for_seeds_that_are_left_out_frees_no_error_for_the_others():
