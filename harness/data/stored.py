@@ -200,18 +200,22 @@ def _silence_pillow() -> None:
 def describe(picture: Picture, path: Path) -> Stored:
     """Return what an opened file stores. A PNG that states its orientation behind its pixels is decoded for it."""
     orientation = find_orientation(picture, path) if picture.width * picture.height <= MOST_PIXELS else UPRIGHT
-    if picture.format == "TIFF":
-        return _describe_tiff(picture, orientation)
-    height, width = picture.height, picture.width
     name = "JPEG" if picture.format == "MPO" else picture.format or ""  # a phone's JPEG with a second picture
+    return FORMATS[name](picture, path, orientation)
+
+
+def _describe_mode(picture: Picture, _: Path, orientation: int) -> Stored:
+    """Return what a file stores of whose kind Pillow's mode tells all: 8 bits a band at most."""
+    height, width = picture.height, picture.width
+    is_phones = picture.format == "MPO"
     return Stored(
-        format=name,
+        format="JPEG" if is_phones else picture.format or "",
         size=(width, height) if swaps_sides(orientation) else (height, width),
         model=picture.mode if picture.mode in ("CMYK", "YCbCr", "LAB") else _model_of(picture.mode),
-        bits=FORMATS[name](picture, path),
+        bits=1 if picture.mode == "1" else 8,
         bands=len(picture.getbands()),
         alpha=picture.has_transparency_data,
-        pages=getattr(picture, "n_frames", 1) if name != "JPEG" else 1,
+        pages=1 if is_phones else getattr(picture, "n_frames", 1),
         orientation=orientation,
     )
 
@@ -220,32 +224,12 @@ def _model_of(mode: str) -> str:
     return "grey" if mode.startswith(("I", "F")) else _MODELS.get(mode, "RGB")
 
 
-def _png_bits(path: Path) -> int:
+def _describe_png(picture: Picture, path: Path, orientation: int) -> Stored:
     with path.open("rb") as file:
-        return file.read(25)[24]
+        return replace(_describe_mode(picture, path, orientation), bits=file.read(25)[24])
 
 
-def _mode_bits(picture: Picture, _: Path) -> int:
-    return 1 if picture.mode == "1" else 8
-
-
-def _tiff_bits(picture: Any, _: Path) -> int:
-    return _describe_tags(picture.tag_v2).bits
-
-
-FORMATS: Mapping[str, Callable[[Picture, Path], int]] = {
-    "PNG": lambda _, path: _png_bits(path),
-    "JPEG": _mode_bits,
-    "BMP": _mode_bits,
-    "TIFF": _tiff_bits,
-    "WEBP": _mode_bits,
-    "GIF": _mode_bits,
-}
-"""What is read, whatever a file's name ends in -> the bits of one band. A format that may hold more than 8 bits needs a
-function that says so: Pillow cuts them off without a word."""
-
-
-def _describe_tiff(picture: Any, orientation: int) -> Stored:
+def _describe_tiff(picture: Any, _: Path, orientation: int) -> Stored:
     """Return what a TIFF stores. Pillow swaps the sides of one that lies on its side before it is decoded."""
     told = _describe_tags(picture.tag_v2)
     # Pillow turns JPEG's YCbCr within a TIFF into RGB without loss of anything that could be kept.
@@ -286,6 +270,18 @@ def _count_pages(picture: Any) -> int:
         number += not picture.tag_v2.get(254, 0) & _REDUCED
     picture.seek(0)
     return max(1, number)
+
+
+FORMATS: Mapping[str, Callable[[Picture, Path, int], Stored]] = {
+    "PNG": _describe_png,
+    "JPEG": _describe_mode,
+    "BMP": _describe_mode,
+    "TIFF": _describe_tiff,
+    "WEBP": _describe_mode,
+    "GIF": _describe_mode,
+}
+"""What is read, whatever a file's name ends in -> what describes it. A format that may hold more than 8 bits needs a
+function that says so: Pillow cuts them off without a word."""
 
 
 def _too_large(size: str) -> str:

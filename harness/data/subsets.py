@@ -20,6 +20,7 @@ from harness.data.digests import remember
 from harness.data.source import Depth, Source, Split
 from harness.errors import InputError
 from harness.fingerprint import digest
+from harness.settings import EvaluateSettings
 
 HELD_OUT = 3
 """One group in so many of val chooses the best epoch, where a study asks for that."""
@@ -125,6 +126,15 @@ def hold_out(source: Source) -> Source:
     chosen = set(ranked[: len(ranked) // HELD_OUT])
     rest, select = _part(val, [group in chosen for group in val.groups])
     return replace(source, splits={**source.splits, "select": select, "val": rest})
+
+
+def divide_val(source: Source, evaluate: EvaluateSettings) -> Source:
+    """Return a data set as a run uses it: with a split `select` where part of val is held out to choose the epoch.
+
+    Raises:
+        InputError: val has too few groups to hold any out.
+    """
+    return hold_out(source) if evaluate.select_split == "held_out" else source
 
 
 def shrink(source: Source, fraction: float, rng: np.random.Generator) -> Source:

@@ -17,7 +17,7 @@ from harness import registry
 from harness.data.digests import remember
 from harness.data.recognised import spread
 from harness.data.source import IGNORE, Source, Split
-from harness.data.subsets import hold_out
+from harness.data.subsets import divide_val
 from harness.errors import InputError, name_some
 from harness.execute.inputs import name_content, open_all
 from harness.parts.geometric_transforms import CropWindow, Geometric, Shape
@@ -95,7 +95,7 @@ def _find_problems(config: RunConfig, source: Source, labelled: set[str], *, who
 
 def _judged(config: RunConfig, source: Source) -> Mapping[str, Split]:
     """Return the splits that a run uses."""
-    used = hold_out(source) if config.evaluate.select_split == "held_out" else source
+    used = divide_val(source, config.evaluate)
     return {name: split for name, split in used.splits.items() if name != "train" or config.train.epochs}
 
 

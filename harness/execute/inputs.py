@@ -16,10 +16,10 @@ from harness.data import open_source, open_whole, varies_with_seed
 from harness.data.digests import remember
 from harness.data.faults import refuse
 from harness.data.source import Source, Split
-from harness.data.subsets import hold_out
+from harness.data.subsets import divide_val
 from harness.environment import read_version
 from harness.errors import InputError, describe_missing
-from harness.fingerprint import canonical, digest_bytes, digest_file, fingerprint
+from harness.fingerprint import canonical, digest, digest_file, fingerprint
 from harness.judged import primary_split
 from harness.records import OWN_FREEZE, Plan, Run, RunConfig
 from harness.settings import DataChoice, ModelChoice
@@ -107,7 +107,7 @@ def find_frozen_weights(config: RunConfig, num_classes: int, inputs: Mapping[str
     try:
         if not sources:  # defined where no file says how, as in a notebook
             return _build(config, num_classes)
-        key = digest_bytes([canonical(told).encode()])
+        key = digest(told)
         found = json.loads(remember("still", key, lambda: canonical(asdict(_build(config, num_classes)))))
     except Exception:  # noqa: BLE001 - a model that cannot be built: its run says why, and the others go on
         return FrozenWeights((), 0)
@@ -177,12 +177,12 @@ def count_groups(plan: Plan) -> dict[str, tuple[int, ...]]:
     Units are recordings where these are known, else groups. Of several data, those whose units are worth least. With
     folds, those of all folds that any run validates on. What is held out of val to choose the epoch is not judged.
     """
-    sources, judged = open_all(plan), dict[tuple[str, bool], tuple[DataChoice, Source]]()
+    sources, judged = open_all(plan), dict[tuple[str, str], tuple[DataChoice, Source]]()
     for run in plan.runs:
-        content, holds_out = name_content(run.config), run.config.evaluate.select_split == "held_out"
-        if (content, holds_out) not in judged:
-            data, source = sources[content]
-            judged[content, holds_out] = data, hold_out(source) if holds_out else source
+        key = name_content(run.config), run.config.evaluate.select_split
+        if key not in judged:
+            data, source = sources[key[0]]
+            judged[key] = data, divide_val(source, run.config.evaluate)
     opened = tuple(judged.values())
     shared = set.intersection(*(set(source.splits) for _, source in opened)) - {"train", "select"}
     return {name: min(_size_splits(opened, name), key=even_number) for name in sorted(shared)}

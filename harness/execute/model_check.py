@@ -26,7 +26,7 @@ from harness.errors import HarnessError, InputError, describe, is_out_of_memory,
 from harness.execute.feasibility import SHOWN
 from harness.execute.fork_server import end_family, lead_family, run_context
 from harness.execute.machine import read_cores
-from harness.fingerprint import canonical, digest_bytes
+from harness.fingerprint import canonical, digest
 from harness.records import Machine, Run, RunConfig
 from harness.spec.conflicts import smallest_batch
 
@@ -102,7 +102,7 @@ def _ask(kind: str, run: Run, machine: Machine, patience_s: float, given_up: Eve
         if run.config.plugins:  # the code of a plugin changes without its name
             work_out()
         else:
-            remember("steps", digest_bytes([canonical(content).encode()]), work_out)
+            remember("steps", digest(content), work_out)
     except _NotKnown as problem:
         return str(problem)
     return ""

@@ -18,7 +18,7 @@ from harness import registry
 from harness.data import open_source
 from harness.data.prepared import PreparedSplit
 from harness.data.source import IGNORE, Source
-from harness.data.subsets import hold_out
+from harness.data.subsets import divide_val
 from harness.environment import OWN, require_device
 from harness.errors import InputError, name_some
 from harness.models.network import Network, freeze, group_of, keep_still, kept_against
@@ -106,8 +106,7 @@ def open_splits(config: RunConfig) -> Source:
     Raises:
         InputError: the data cannot be read, or val has too few groups to hold any out.
     """
-    source = open_source(config.data, config.seed)
-    return hold_out(source) if config.evaluate.select_split == "held_out" else source
+    return divide_val(open_source(config.data, config.seed), config.evaluate)
 
 
 def build_setup(config: RunConfig, machine: Machine, *, start: Path | None, source: Source | None = None) -> Setup:

@@ -21,7 +21,7 @@ from harness.data import open_source
 from harness.data.images import read_image, resize_image
 from harness.data.listing import IMAGE_ENDINGS
 from harness.data.source import Image, Source
-from harness.data.subsets import hold_out
+from harness.data.subsets import divide_val
 from harness.errors import InputError, describe_missing
 from harness.predictions import choose_evenly, unpack
 
@@ -78,9 +78,7 @@ def open_judged(chosen: ChosenRun) -> Source:
         InputError: it is not where the run's config says, or its val split is no longer the same.
     """
     config = chosen.config
-    source = open_source(config.data, config.seed)
-    if config.evaluate.select_split == "held_out":
-        source = hold_out(source)
+    source = divide_val(open_source(config.data, config.seed), config.evaluate)
     if source.splits["val"].digest != chosen.result.contract["splits"]["val"]:
         raise InputError(f"data '{config.data.name}': its val split is not the one that the run was judged on")
     return source
