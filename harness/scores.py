@@ -107,14 +107,21 @@ def sum_pixels(counts: Counts, unit_N: Confusion, units: int) -> tuple[Confusion
 
     `unit_N` is the unit that each image belongs to: itself, or its group.
     """
-    # `add.at`, not `+=`: several counts fall on the same unit and class, and all of them must be added.
-    true_UC, predicted_UC, hit_UC = (np.zeros((units, len(counts.classes)), np.int64) for _ in range(3))
+    shape = units, len(counts.classes)
     unit_K = unit_N[counts.image_K]
-    np.add.at(true_UC, (unit_K, counts.true_K), counts.pixels_K)
-    np.add.at(predicted_UC, (unit_K, counts.predicted_K), counts.pixels_K)
+
+    def summed(class_K: npt.NDArray[np.int16], pixels_K: Confusion) -> Confusion:
+        # Several counts fall on one unit and class: all are added. In float64, which holds whole numbers up to 2^53;
+        # np.add.at takes three times as long.
+        sums = np.bincount(unit_K * shape[1] + class_K, weights=pixels_K, minlength=shape[0] * shape[1])
+        return sums.astype(np.int64).reshape(shape)
+
     right_K = counts.true_K == counts.predicted_K
-    np.add.at(hit_UC, (unit_K[right_K], counts.true_K[right_K]), counts.pixels_K[right_K])
-    return true_UC, predicted_UC, hit_UC
+    return (
+        summed(counts.true_K, counts.pixels_K),
+        summed(counts.predicted_K, counts.pixels_K),
+        summed(counts.true_K, counts.pixels_K * right_K),
+    )
 
 
 def score_groups(counts: Counts, name: str) -> dict[str, float]:
